@@ -1,0 +1,174 @@
+use std::{cell::RefCell, io, io::Write, rc::Rc};
+
+use asasr_core::Planes;
+use png::{BitDepth, ColorType, Compression, Encoder, StreamWriter};
+
+use crate::{Error, Layout};
+
+/// Bytes in memory that are read after their writer is gone.
+#[derive(Debug, Clone, Default)]
+pub struct SharedBytes(Rc<RefCell<Vec<u8>>>);
+
+impl SharedBytes {
+    /// What was written so far; empty afterwards.
+    pub fn take(&self) -> Vec<u8> {
+        self.0.take()
+    }
+}
+
+impl Write for SharedBytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes a PNG row by row.
+pub struct PngRows<W: Write + 'static> {
+    stream: StreamWriter<'static, W>,
+    layout: Layout,
+    bits: u8,
+    next: usize,
+}
+
+impl<W: Write + 'static> std::fmt::Debug for PngRows<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "PngRows at row {} of {:?}, {} bits",
+            self.next, self.layout, self.bits
+        )
+    }
+}
+
+impl<W: Write + 'static> PngRows<W> {
+    /// Begins a PNG of `width` x `height` pixels with `bits` (8 or 16) a sample.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] when the size is beyond PNG or `out` fails.
+    pub fn new(out: W, width: usize, height: usize, layout: Layout, bits: u8) -> Result<Self, Error> {
+        let side = |n: usize| {
+            u32::try_from(n).map_err(|_| Error::Encode(format!("a side of {n} pixels is too long")))
+        };
+        let mut encoder = Encoder::new(out, side(width)?, side(height)?);
+        encoder.set_color(match layout {
+            Layout::Grey => ColorType::Grayscale,
+            Layout::GreyAlpha => ColorType::GrayscaleAlpha,
+            Layout::Rgb => ColorType::Rgb,
+            Layout::Rgba => ColorType::Rgba,
+        });
+        encoder.set_depth(if bits == 16 {
+            BitDepth::Sixteen
+        } else {
+            BitDepth::Eight
+        });
+        encoder.set_compression(Compression::Fast);
+        let stream = encoder
+            .write_header()
+            .and_then(png::Writer::into_stream_writer)
+            .map_err(|e| Error::Encode(e.to_string()))?;
+        Ok(Self {
+            stream,
+            layout,
+            bits,
+            next: 0,
+        })
+    }
+
+    /// Appends rows: three colour planes and alpha where the layout has it. Grey is the mean of the colours.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] when the rows are not the next ones or the output fails.
+    pub fn write(&mut self, first: usize, rows: &Planes) -> Result<(), Error> {
+        if first != self.next || rows.channels() != 3 + usize::from(self.layout.has_alpha()) {
+            return Err(Error::Encode(format!(
+                "row {first} came where row {} was due",
+                self.next
+            )));
+        }
+        let mut line = Vec::with_capacity(rows.width() * self.layout.samples() * 2);
+        for y in 0..rows.height() {
+            line.clear();
+            let row = |c: usize| rows.row(c, y);
+            for x in 0..rows.width() {
+                match self.layout {
+                    Layout::Grey | Layout::GreyAlpha => {
+                        self.push(&mut line, (row(0)[x] + row(1)[x] + row(2)[x]) / 3.0);
+                    }
+                    Layout::Rgb | Layout::Rgba => (0..3).for_each(|c| self.push(&mut line, row(c)[x])),
+                }
+                if self.layout.has_alpha() {
+                    self.push(&mut line, row(3)[x]);
+                }
+            }
+            self.stream
+                .write_all(&line)
+                .map_err(|e| Error::Encode(e.to_string()))?;
+        }
+        self.next += rows.height();
+        Ok(())
+    }
+
+    fn push(&self, line: &mut Vec<u8>, value: f32) {
+        if self.bits == 16 {
+            line.extend_from_slice(&((value.clamp(0.0, 1.0) * 65535.0 + 0.5) as u16).to_be_bytes());
+        } else {
+            line.push(asasr_core::metrics::to_u8(value));
+        }
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] when rows are missing or the output fails.
+    pub fn finish(self) -> Result<(), Error> {
+        self.stream.finish().map_err(|e| Error::Encode(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode;
+
+    #[test]
+    fn every_layout_and_depth_comes_back() {
+        for layout in [Layout::Grey, Layout::GreyAlpha, Layout::Rgb, Layout::Rgba] {
+            for bits in [8, 16] {
+                let channels = 3 + usize::from(layout.has_alpha());
+                let grey = matches!(layout, Layout::Grey | Layout::GreyAlpha);
+                let value = |c: usize, i: usize| {
+                    ((i * 17 + if grey && c < 3 { 0 } else { c * 40 }) % 256) as f32 / 255.0
+                };
+                let data = (0..channels)
+                    .flat_map(|c| (0..35).map(move |i| value(c, i)))
+                    .collect();
+                let image = Planes::new(channels, 5, 7, data).unwrap();
+                let bytes = SharedBytes::default();
+                let mut rows = PngRows::new(bytes.clone(), 7, 5, layout, bits).unwrap();
+                let part = |y0, y1| image.crop(asasr_core::Rect { x0: 0, y0, x1: 7, y1 });
+                rows.write(0, &part(0, 2)).unwrap();
+                rows.write(2, &part(2, 5)).unwrap();
+                rows.finish().unwrap();
+                let back = decode(&bytes.take(), 100).unwrap();
+                assert_eq!((back.layout(), back.bits()), (layout, bits));
+                for (a, b) in back.all_planes().data().iter().zip(image.data()) {
+                    assert!((a - b).abs() < 1e-4, "{layout:?} {bits}: {a} {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn missing_and_misplaced_rows_are_errors() {
+        let image = Planes::zeros(3, 2, 4);
+        let mut rows = PngRows::new(Vec::new(), 4, 5, Layout::Rgb, 8).unwrap();
+        assert!(rows.write(1, &image).is_err());
+        rows.write(0, &image).unwrap();
+        assert!(rows.finish().is_err());
+    }
+}

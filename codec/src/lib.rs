@@ -1,0 +1,64 @@
+//! Image files to pixels and back.
+//!
+//! [`decode`] reads PNG, JPEG, WebP, GIF and BMP from memory into a [`Picture`], applies the EXIF orientation and
+//! says in [`Picture::notes`] what it changed. [`PngRows`] writes a PNG from rows as they are finished, so that the
+//! enlarged image is never held whole.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed step fails the test"))]
+
+mod decode;
+mod encode;
+mod jpeg;
+mod picture;
+
+use std::fmt;
+
+pub use decode::decode;
+pub use encode::{PngRows, SharedBytes};
+pub use picture::{Layout, Picture};
+
+/// Why a file could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The file has no bytes.
+    Empty,
+    /// The bytes are no image format that is read here.
+    NotAnImage,
+    /// The header claims more pixels than the limit.
+    TooLarge {
+        /// Claimed width.
+        width: u32,
+        /// Claimed height.
+        height: u32,
+        /// Most pixels taken.
+        max_pixels: u64,
+    },
+    /// The file ends before its image does.
+    Truncated,
+    /// The file is damaged, or uses something that is not supported.
+    Damaged(String),
+    /// The result could not be encoded or stored.
+    Encode(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(f, "the file is empty"),
+            Self::NotAnImage => write!(f, "this is not an image: PNG, JPEG, WebP, GIF and BMP are read"),
+            Self::TooLarge {
+                width,
+                height,
+                max_pixels,
+            } => write!(
+                f,
+                "the image claims {width}x{height} pixels; at most {} megapixels are taken: make it smaller first",
+                max_pixels / 1_000_000
+            ),
+            Self::Truncated => write!(f, "the file is cut short: its image is not complete"),
+            Self::Damaged(why) => write!(f, "the image cannot be decoded ({why})"),
+            Self::Encode(why) => write!(f, "the result could not be written ({why})"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

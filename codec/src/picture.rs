@@ -1,0 +1,122 @@
+use asasr_core::{Planes, Rect};
+
+/// Which samples a pixel has, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Luminance.
+    Grey,
+    /// Luminance and alpha.
+    GreyAlpha,
+    /// Red, green and blue.
+    Rgb,
+    /// Red, green, blue and alpha.
+    Rgba,
+}
+
+impl Layout {
+    /// Samples of a pixel.
+    pub fn samples(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::GreyAlpha => 2,
+            Self::Rgb => 3,
+            Self::Rgba => 4,
+        }
+    }
+
+    /// Whether the last sample is alpha.
+    pub fn has_alpha(self) -> bool {
+        matches!(self, Self::GreyAlpha | Self::Rgba)
+    }
+}
+
+/// Interleaved samples, row by row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Samples {
+    Eight(Vec<u8>),
+    Sixteen(Vec<u16>),
+}
+
+/// A decoded image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) layout: Layout,
+    pub(crate) samples: Samples,
+    pub(crate) notes: Vec<&'static str>,
+}
+
+impl Picture {
+    /// Columns.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Which samples a pixel has.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Bits of a sample: 8 or 16.
+    pub fn bits(&self) -> u8 {
+        match self.samples {
+            Samples::Eight(_) => 8,
+            Samples::Sixteen(_) => 16,
+        }
+    }
+
+    /// What decoding changed, a sentence each.
+    pub fn notes(&self) -> &[&'static str] {
+        &self.notes
+    }
+
+    /// The pixels of `rect` as red, green and blue planes (grey three times) and, where there is one, alpha; in
+    /// `[0, 1]`.
+    ///
+    /// # Panics
+    /// When `rect` reaches outside the picture.
+    pub fn planes(&self, rect: Rect) -> Planes {
+        let n = self.layout.samples();
+        let sources: &[usize] = match self.layout {
+            Layout::Grey => &[0, 0, 0],
+            Layout::GreyAlpha => &[0, 0, 0, 1],
+            Layout::Rgb => &[0, 1, 2],
+            Layout::Rgba => &[0, 1, 2, 3],
+        };
+        let mut out = Planes::zeros(sources.len(), rect.height(), rect.width());
+        for (c, sample) in sources.iter().enumerate() {
+            for y in 0..rect.height() {
+                let start = ((rect.y0 + y) * self.width + rect.x0) * n + sample;
+                let end = start + (rect.width() - 1) * n + 1;
+                let row = out.row_mut(c, y).iter_mut();
+                match &self.samples {
+                    Samples::Eight(s) => {
+                        row.zip(s[start..end].iter().step_by(n))
+                            .for_each(|(o, v)| *o = f32::from(*v) / 255.0);
+                    }
+                    Samples::Sixteen(s) => {
+                        row.zip(s[start..end].iter().step_by(n))
+                            .for_each(|(o, v)| *o = f32::from(*v) / 65535.0);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// The whole picture as planes, see [`Self::planes`].
+    pub fn all_planes(&self) -> Planes {
+        self.planes(Rect {
+            x0: 0,
+            y0: 0,
+            x1: self.width,
+            y1: self.height,
+        })
+    }
+}

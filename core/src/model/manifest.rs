@@ -1,0 +1,212 @@
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+use core::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Architecture, Weights};
+use crate::{Error, Result};
+
+/// The version of the manifest's own layout.
+pub const MANIFEST_FORMAT: u32 = 1;
+
+/// What a model is, where its weights are and how they came to be: `manifest.json` beside the weights file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_FORMAT`].
+    pub format: u32,
+    /// The model's name in addresses and on the command line.
+    pub id: String,
+    /// SPDX expression.
+    pub licence: String,
+    /// The weights file, in the manifest's folder.
+    pub file: String,
+    /// Its size.
+    pub bytes: usize,
+    /// Its sha256, lower-case hexadecimal.
+    pub sha256: String,
+    /// Number of learned values.
+    pub parameters: usize,
+    /// The network.
+    pub architecture: Architecture,
+    /// How it was trained.
+    pub training: Training,
+    /// What was measured on images it was not trained on.
+    pub measured: Option<Measured>,
+}
+
+/// How the weights were made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// The command line.
+    pub command: String,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Training images.
+    pub images: usize,
+}
+
+/// A validation score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The degradation.
+    pub protocol: String,
+    /// Images averaged over.
+    pub images: usize,
+    /// Mean PSNR-Y of the network in dB.
+    pub psnr_y: f64,
+    /// Mean PSNR-Y of bicubic enlargement of the same inputs in dB.
+    pub psnr_y_bicubic: f64,
+}
+
+/// The sha256 of `bytes` in lower-case hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, b| {
+        let _ = write!(hex, "{b:02x}");
+        hex
+    })
+}
+
+impl Manifest {
+    /// Reads and checks a `manifest.json`.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] or [`Error::Architecture`], naming what is wrong.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let manifest: Self = serde_json::from_slice(json).map_err(|e| Error::Manifest(e.to_string()))?;
+        if manifest.format != MANIFEST_FORMAT {
+            return Err(Error::Manifest(format!(
+                "it has format {}, this program reads format {MANIFEST_FORMAT}: update the program or the model",
+                manifest.format
+            )));
+        }
+        if manifest.file.is_empty() || manifest.file.contains(['/', '\\']) || manifest.file.starts_with('.') {
+            return Err(Error::Manifest(format!(
+                "{:?} is not a plain file name",
+                manifest.file
+            )));
+        }
+        manifest.architecture.validate()?;
+        if manifest.architecture.parameter_count() != manifest.parameters {
+            return Err(Error::Manifest(format!(
+                "it speaks of {} parameters, its architecture has {}",
+                manifest.parameters,
+                manifest.architecture.parameter_count()
+            )));
+        }
+        Ok(manifest)
+    }
+
+    /// The manifest as indented JSON with a final newline.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] when a number is not finite.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self)
+            .map(|s| s + "\n")
+            .map_err(|e| Error::Manifest(e.to_string()))
+    }
+
+    /// Reads the weights file after checking that it is the one described.
+    ///
+    /// # Errors
+    /// [`Error::Hash`] for other bytes, [`Error::Weights`] for a file that is damaged or does not fit.
+    pub fn open_weights(&self, bytes: &[u8]) -> Result<Weights> {
+        let actual = sha256_hex(bytes);
+        if actual != self.sha256 {
+            return Err(Error::Hash {
+                file: self.file.clone(),
+                expected: self.sha256.clone(),
+                actual,
+            });
+        }
+        let weights = Weights::from_safetensors(bytes)?;
+        weights.check(&self.architecture)?;
+        Ok(weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Dtype, Tensor};
+
+    fn model() -> (Manifest, alloc::vec::Vec<u8>) {
+        let architecture = Architecture::restorer(4, 4, 1);
+        let mut weights = Weights::default();
+        for p in architecture.parameters() {
+            let values = alloc::vec![0.5; p.len()];
+            weights.insert(
+                p.name,
+                Tensor {
+                    shape: p.shape,
+                    values,
+                },
+            );
+        }
+        let bytes = weights.to_safetensors(Dtype::F16).expect("writes");
+        let manifest = Manifest {
+            format: MANIFEST_FORMAT,
+            id: "test".into(),
+            licence: "CC0-1.0".into(),
+            file: "w.safetensors".into(),
+            bytes: bytes.len(),
+            sha256: sha256_hex(&bytes),
+            parameters: architecture.parameter_count(),
+            architecture,
+            training: Training {
+                command: "none".into(),
+                steps: 0,
+                images: 0,
+            },
+            measured: None,
+        };
+        (manifest, bytes)
+    }
+
+    #[test]
+    fn sha256_of_the_standard_example() {
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(
+            sha256_hex(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn the_right_bytes_open_and_any_other_do_not() {
+        let (manifest, mut bytes) = model();
+        let again = Manifest::from_json(manifest.to_json().expect("writes").as_bytes()).expect("reads");
+        assert_eq!(again, manifest);
+        manifest.open_weights(&bytes).expect("the described bytes");
+        *bytes.last_mut().expect("not empty") ^= 1;
+        assert!(matches!(manifest.open_weights(&bytes), Err(Error::Hash { .. })));
+        bytes.truncate(bytes.len() / 2);
+        assert!(matches!(manifest.open_weights(&bytes), Err(Error::Hash { .. })));
+    }
+
+    #[test]
+    fn a_manifest_that_leaves_its_folder_is_refused() {
+        for file in ["../w.safetensors", "a/b", "", ".hidden", "a\\b"] {
+            let (mut manifest, _) = model();
+            manifest.file = file.into();
+            let json = manifest.to_json().expect("writes");
+            assert!(
+                matches!(Manifest::from_json(json.as_bytes()), Err(Error::Manifest(_))),
+                "{file}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_format_says_what_to_do() {
+        let (mut manifest, _) = model();
+        manifest.format = 99;
+        let message =
+            Manifest::from_json(manifest.to_json().expect("writes").as_bytes()).expect_err("refused");
+        assert!(message.to_string().contains("update"), "{message}");
+    }
+}

@@ -1,0 +1,231 @@
+use alloc::{
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use half::f16;
+use safetensors::{
+    SafeTensors,
+    tensor::{Dtype as FileDtype, TensorView},
+};
+
+use super::Architecture;
+use crate::{Error, Result};
+
+/// How values are stored in a file; in memory they are always `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dtype {
+    /// IEEE half precision: what is shipped.
+    F16,
+    /// Single precision: checkpoints.
+    F32,
+}
+
+/// One parameter tensor, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Dimensions.
+    pub shape: Vec<usize>,
+    /// Values.
+    pub values: Vec<f32>,
+}
+
+/// Named tensors, as a safetensors file holds them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Weights {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Weights {
+    /// Reads a safetensors file of f16 or f32 tensors.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when the file is cut short or damaged, holds another type, or a value is not finite.
+    pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
+        let file = SafeTensors::deserialize(bytes).map_err(|e| {
+            Error::Weights(format!(
+                "{} bytes are not a whole safetensors file ({e})",
+                bytes.len()
+            ))
+        })?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let values: Vec<f32> = match view.dtype() {
+                FileDtype::F32 => view
+                    .data()
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|b: &[u8; 4]| f32::from_le_bytes(*b))
+                    .collect(),
+                FileDtype::F16 => view
+                    .data()
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|b: &[u8; 2]| f16::from_le_bytes(*b).to_f32())
+                    .collect(),
+                other => {
+                    return Err(Error::Weights(format!(
+                        "{name} has the type {other:?}; F16 and F32 are read"
+                    )));
+                }
+            };
+            if values.iter().any(|v| !v.is_finite()) {
+                return Err(Error::Weights(format!("{name} holds a value that is not finite")));
+            }
+            tensors.insert(
+                name.to_string(),
+                Tensor {
+                    shape: view.shape().to_vec(),
+                    values,
+                },
+            );
+        }
+        Ok(Self { tensors })
+    }
+
+    /// Writes a safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when a value does not fit into `dtype`.
+    pub fn to_safetensors(&self, dtype: Dtype) -> Result<Vec<u8>> {
+        let mut raw: Vec<(&String, &Tensor, Vec<u8>)> = Vec::new();
+        for (name, tensor) in &self.tensors {
+            let bytes = match dtype {
+                Dtype::F32 => tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                Dtype::F16 => {
+                    let half: Vec<f16> = tensor.values.iter().map(|v| f16::from_f32(*v)).collect();
+                    if half.iter().any(|v| !v.is_finite()) {
+                        return Err(Error::Weights(format!(
+                            "{name} holds a value beyond half precision"
+                        )));
+                    }
+                    half.iter().flat_map(|v| v.to_le_bytes()).collect()
+                }
+            };
+            raw.push((name, tensor, bytes));
+        }
+        let kind = match dtype {
+            Dtype::F16 => FileDtype::F16,
+            Dtype::F32 => FileDtype::F32,
+        };
+        let views: core::result::Result<Vec<_>, _> = raw
+            .iter()
+            .map(|(name, tensor, bytes)| {
+                Ok((name.as_str(), TensorView::new(kind, tensor.shape.clone(), bytes)?))
+            })
+            .collect();
+        let fail = |e: safetensors::SafeTensorError| Error::Weights(e.to_string());
+        safetensors::serialize(views.map_err(fail)?, None).map_err(fail)
+    }
+
+    /// Adds or replaces a tensor.
+    pub fn insert(&mut self, name: String, tensor: Tensor) {
+        self.tensors.insert(name, tensor);
+    }
+
+    /// The tensor of that name.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when there is none.
+    pub fn get(&self, name: &str) -> Result<&Tensor> {
+        self.tensors
+            .get(name)
+            .ok_or_else(|| Error::Weights(format!("{name} is missing")))
+    }
+
+    /// All tensors by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.tensors.iter()
+    }
+
+    /// Checks that these are the parameters of `architecture`, no more and no fewer.
+    ///
+    /// # Errors
+    /// [`Error::Weights`], naming the tensor.
+    pub fn check(&self, architecture: &Architecture) -> Result<()> {
+        let expected = architecture.parameters();
+        for parameter in &expected {
+            let found = &self.get(&parameter.name)?.shape;
+            if *found != parameter.shape {
+                return Err(Error::Weights(format!(
+                    "{} has the shape {found:?}; the architecture needs {:?}",
+                    parameter.name, parameter.shape
+                )));
+            }
+        }
+        if self.tensors.len() != expected.len() {
+            let known: Vec<&str> = expected.iter().map(|p| p.name.as_str()).collect();
+            let extra = self.tensors.keys().find(|k| !known.contains(&k.as_str()));
+            return Err(Error::Weights(format!(
+                "{} is not in the architecture",
+                extra.map_or("", |k| k)
+            )));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sample() -> Weights {
+        let mut w = Weights::default();
+        w.insert(
+            "a.weight".into(),
+            Tensor {
+                shape: [2, 3].into(),
+                values: (0..6).map(|i| i as f32 / 8.0).collect(),
+            },
+        );
+        w.insert(
+            "a.bias".into(),
+            Tensor {
+                shape: [2].into(),
+                values: [0.5, -0.25].into(),
+            },
+        );
+        w
+    }
+
+    #[test]
+    fn both_types_round_trip() {
+        for dtype in [Dtype::F16, Dtype::F32] {
+            let bytes = sample().to_safetensors(dtype).expect("writes");
+            assert_eq!(Weights::from_safetensors(&bytes).expect("reads"), sample());
+        }
+    }
+
+    #[test]
+    fn too_large_for_half_is_an_error_and_not_an_infinity() {
+        let mut w = sample();
+        w.insert(
+            "big".into(),
+            Tensor {
+                shape: [1].into(),
+                values: [1e6].into(),
+            },
+        );
+        assert!(w.to_safetensors(Dtype::F16).is_err());
+        assert!(w.to_safetensors(Dtype::F32).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_cut_short_is_refused(cut in 0usize..100) {
+            let bytes = sample().to_safetensors(Dtype::F16).expect("writes");
+            let end = cut * bytes.len() / 100;
+            prop_assert!(Weights::from_safetensors(&bytes[..end]).is_err());
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Weights::from_safetensors(&bytes);
+        }
+    }
+}

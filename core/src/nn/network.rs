@@ -1,0 +1,394 @@
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+
+use burn::tensor::{Device, Tensor, TensorData, activation, module::conv2d, ops::ConvOptions};
+
+use crate::model::{Activation, Architecture, Layer, Skip, Weights};
+use crate::{Error, Executor, Planes, Result, model, resample};
+
+/// A network of [`Architecture`] on a burn device.
+///
+/// Parameters are flat tensors by name, so that optimisers, averages and checkpoints treat all alike.
+#[derive(Debug, Clone)]
+pub struct Network {
+    architecture: Architecture,
+    parameters: BTreeMap<String, Tensor<1>>,
+    device: Device,
+}
+
+impl Network {
+    /// Loads `weights` onto `device`.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] or [`Error::Weights`] when the two do not fit.
+    pub fn new(architecture: &Architecture, weights: &Weights, device: &Device) -> Result<Self> {
+        architecture.validate()?;
+        weights.check(architecture)?;
+        let parameters = weights
+            .iter()
+            .map(|(name, t)| {
+                (
+                    name.clone(),
+                    Tensor::from_data(TensorData::new(t.values.clone(), [t.values.len()]), device),
+                )
+            })
+            .collect();
+        Ok(Self {
+            architecture: architecture.clone(),
+            parameters,
+            device: device.clone(),
+        })
+    }
+
+    /// The network's description.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The flat parameter tensors by name.
+    pub fn parameters(&self) -> &BTreeMap<String, Tensor<1>> {
+        &self.parameters
+    }
+
+    /// The flat parameter tensors by name, to replace.
+    pub fn parameters_mut(&mut self) -> &mut BTreeMap<String, Tensor<1>> {
+        &mut self.parameters
+    }
+
+    /// The parameters read back from the device.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when they cannot be read.
+    pub fn weights(&self) -> Result<Weights> {
+        let mut weights = Weights::default();
+        for parameter in self.architecture.parameters() {
+            let values = read(self.parameters[&parameter.name].clone())?;
+            weights.insert(
+                parameter.name,
+                model::Tensor {
+                    shape: parameter.shape,
+                    values,
+                },
+            );
+        }
+        Ok(weights)
+    }
+
+    /// What the layers add to the skip image: `[n, 3, h, w]` in, `[n, 3, h * scale, w * scale]` out.
+    pub fn residual(&self, input: Tensor<4>) -> Tensor<4> {
+        let mut values: Vec<Tensor<4>> = Vec::with_capacity(self.architecture.layers.len() + 1);
+        let mut x = input;
+        for layer in &self.architecture.layers {
+            let next = match layer {
+                Layer::Conv {
+                    name,
+                    inputs,
+                    outputs,
+                    kernel,
+                    activation,
+                } => {
+                    let p = |suffix: &str| self.parameters[&format!("{name}.{suffix}")].clone();
+                    let weight = p("weight").reshape([*outputs, *inputs, *kernel, *kernel]);
+                    let pad = kernel / 2;
+                    let options = ConvOptions::new([1, 1], [pad, pad], [1, 1], 1);
+                    let y = conv2d(x.clone(), weight, Some(p("bias")), options);
+                    match activation {
+                        Activation::None => y,
+                        Activation::LeakyRelu { slope } => activation::leaky_relu(y, f64::from(*slope)),
+                        Activation::Prelu => activation::prelu(y, p("slope")),
+                    }
+                }
+                Layer::Add { with } => x.clone() + values[*with].clone(),
+            };
+            values.push(x);
+            x = next;
+        }
+        pixel_shuffle(x, self.architecture.scale)
+    }
+
+    /// The enlargement of `images`, `[3, h, w]` each and all of one size; not clamped.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the result cannot be read.
+    pub async fn enlarge(&self, image: &Planes) -> Result<Planes> {
+        let (h, w, r) = (image.height(), image.width(), self.architecture.scale);
+        let input = Tensor::from_data(TensorData::new(image.data().to_vec(), [1, 3, h, w]), &self.device);
+        let data = self
+            .residual(input)
+            .into_data_async()
+            .await
+            .map_err(|e| Error::Device(format!("{e}")))?;
+        let values = data
+            .try_into_vec::<f32>()
+            .map_err(|e| Error::Device(format!("{e}")))?;
+        let mut out = Planes::new(3, h * r, w * r, values)?;
+        if self.architecture.skip == Skip::Bicubic {
+            let skip = resample::enlarge(image, r);
+            for (o, s) in out.data_mut().iter_mut().zip(skip.data()) {
+                *o += s;
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn read(tensor: Tensor<1>) -> Result<Vec<f32>> {
+    tensor
+        .try_into_vec_as::<f32>()
+        .map_err(|e| Error::Device(format!("{e}")))
+}
+
+/// `[n, c * r * r, h, w]` to `[n, c, h * r, w * r]`: channel `c * r * r + i * r + j` becomes row `i`, column `j` of
+/// each block (Shi et al. 2016).
+fn pixel_shuffle(x: Tensor<4>, r: usize) -> Tensor<4> {
+    let [n, c, h, w] = x.dims();
+    let c = c / (r * r);
+    x.reshape([n, c, r, r, h, w])
+        .permute([0, 1, 4, 2, 5, 3])
+        .reshape([n, c, h * r, w * r])
+}
+
+/// Fresh weights: He-normal convolutions (He et al. 2015), zero biases and a zero last layer, so that training
+/// starts at the skip image. A pure function of `seed`.
+pub fn init_weights(architecture: &Architecture, seed: u64) -> Weights {
+    let mut state = seed;
+    let last = architecture.layers.iter().rev().find_map(|l| match l {
+        Layer::Conv { name, .. } => Some(format!("{name}.weight")),
+        Layer::Add { .. } => None,
+    });
+    let mut weights = Weights::default();
+    for parameter in architecture.parameters() {
+        let n = parameter.len();
+        let values = if parameter.name.ends_with(".slope") {
+            alloc::vec![0.25; n]
+        } else if parameter.name.ends_with(".weight") && Some(&parameter.name) != last.as_ref() {
+            let fan_in: usize = parameter.shape[1..].iter().product();
+            let std = libm::sqrt(2.0 / fan_in as f64);
+            (0..n).map(|_| (std * normal(&mut state)) as f32).collect()
+        } else {
+            alloc::vec![0.0; n]
+        };
+        weights.insert(
+            parameter.name,
+            model::Tensor {
+                shape: parameter.shape,
+                values,
+            },
+        );
+    }
+    weights
+}
+
+/// SplitMix64 (Steele et al. 2014).
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A standard normal value by Box and Muller.
+fn normal(state: &mut u64) -> f64 {
+    let unit = |s: &mut u64| ((next(s) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    let (u, v) = (unit(state), unit(state));
+    libm::sqrt(-2.0 * libm::log(u)) * libm::cos(2.0 * core::f64::consts::PI * v)
+}
+
+/// Runs a [`Network`] tile by tile.
+#[derive(Debug)]
+pub struct BurnExecutor {
+    network: Network,
+}
+
+impl BurnExecutor {
+    /// An executor of `network`.
+    pub fn new(network: Network) -> Self {
+        Self { network }
+    }
+}
+
+impl Executor for BurnExecutor {
+    fn scale(&self) -> usize {
+        self.network.architecture.scale
+    }
+
+    fn halo(&self) -> usize {
+        self.network.architecture.receptive_radius()
+    }
+
+    async fn run(&mut self, tile: &Planes) -> Result<Planes> {
+        self.network.enlarge(tile).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OutputScale, upscale};
+
+    /// Weights that do something in every layer, the last one included.
+    fn lively(architecture: &Architecture) -> Weights {
+        let mut state = 7;
+        let mut weights = Weights::default();
+        for p in architecture.parameters() {
+            let values = (0..p.len()).map(|_| (0.1 * normal(&mut state)) as f32).collect();
+            weights.insert(
+                p.name,
+                model::Tensor {
+                    shape: p.shape,
+                    values,
+                },
+            );
+        }
+        weights
+    }
+
+    fn noise(c: usize, h: usize, w: usize) -> Planes {
+        let mut state = 3;
+        let data = (0..c * h * w)
+            .map(|_| (next(&mut state) >> 40) as f32 / (1 << 24) as f32)
+            .collect();
+        Planes::new(c, h, w, data).expect("sizes agree")
+    }
+
+    /// The network written out as the definition says, pixel by pixel in f64, knowing nothing of burn.
+    fn by_definition(a: &Architecture, weights: &Weights, image: &Planes) -> Vec<f64> {
+        let (h, w) = (image.height(), image.width());
+        let mut values = vec![image.data().iter().map(|v| f64::from(*v)).collect::<Vec<f64>>()];
+        for layer in &a.layers {
+            let x = values.last().expect("has the input").clone();
+            values.push(match layer {
+                Layer::Add { with } => x.iter().zip(&values[*with]).map(|(a, b)| a + b).collect(),
+                Layer::Conv {
+                    name,
+                    inputs,
+                    outputs,
+                    kernel,
+                    activation,
+                } => {
+                    let get = |s: &str| {
+                        weights
+                            .get(&format!("{name}.{s}"))
+                            .expect("present")
+                            .values
+                            .clone()
+                    };
+                    let (k, b) = (get("weight"), get("bias"));
+                    let mut y = vec![0.0; outputs * h * w];
+                    for o in 0..*outputs {
+                        for py in 0..h {
+                            for px in 0..w {
+                                let mut sum = f64::from(b[o]);
+                                for i in 0..*inputs {
+                                    for ky in 0..*kernel {
+                                        for kx in 0..*kernel {
+                                            let (sy, sx) = (py + ky, px + kx);
+                                            let r = kernel / 2;
+                                            if sy >= r && sx >= r && sy - r < h && sx - r < w {
+                                                let weight =
+                                                    k[((o * inputs + i) * kernel + ky) * kernel + kx];
+                                                sum += f64::from(weight) * x[(i * h + sy - r) * w + sx - r];
+                                            }
+                                        }
+                                    }
+                                }
+                                let slope = match activation {
+                                    Activation::None => 1.0,
+                                    Activation::LeakyRelu { slope } => f64::from(*slope),
+                                    Activation::Prelu => f64::from(get("slope")[o]),
+                                };
+                                y[(o * h + py) * w + px] = if sum > 0.0 { sum } else { slope * sum };
+                            }
+                        }
+                    }
+                    y
+                }
+            });
+        }
+        let (x, r) = (values.last().expect("has layers"), a.scale);
+        let mut out: Vec<f64> = resample::enlarge(image, r)
+            .data()
+            .iter()
+            .map(|v| f64::from(*v))
+            .collect();
+        for c in 0..3 {
+            for y in 0..h * r {
+                for px in 0..w * r {
+                    let channel = c * r * r + (y % r) * r + px % r;
+                    out[(c * h * r + y) * w * r + px] += x[(channel * h + y / r) * w + px / r];
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn the_network_is_what_its_description_says() {
+        let mut architecture = Architecture::restorer(4, 6, 2);
+        if let Layer::Conv { activation, .. } = &mut architecture.layers[1] {
+            *activation = Activation::Prelu;
+        }
+        let weights = lively(&architecture);
+        let image = noise(3, 7, 9);
+        let network = Network::new(&architecture, &weights, &Device::flex()).expect("fits");
+        let got = pollster::block_on(network.enlarge(&image)).expect("runs");
+        for (a, b) in got
+            .data()
+            .iter()
+            .zip(by_definition(&architecture, &weights, &image))
+        {
+            assert!((f64::from(*a) - b).abs() < 1e-4, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn fresh_weights_give_the_bicubic_image() {
+        let architecture = Architecture::restorer(4, 8, 1);
+        let network =
+            Network::new(&architecture, &init_weights(&architecture, 1), &Device::flex()).expect("fits");
+        let image = noise(3, 6, 5);
+        let got = pollster::block_on(network.enlarge(&image)).expect("runs");
+        assert_eq!(got, resample::enlarge(&image, 4));
+    }
+
+    #[test]
+    fn tiles_make_the_same_image_as_the_whole() {
+        let architecture = Architecture::restorer(4, 8, 1);
+        let network = Network::new(&architecture, &lively(&architecture), &Device::flex()).expect("fits");
+        let image = noise(3, 40, 50);
+        let whole = pollster::block_on(network.enlarge(&image)).expect("runs");
+        let mut tiled = Planes::zeros(3, 160, 200);
+        pollster::block_on(upscale(
+            &mut BurnExecutor::new(network),
+            (50, 40),
+            16,
+            OutputScale::new(4).expect("offered"),
+            |rect| image.crop(rect),
+            |first, rows| {
+                for c in 0..3 {
+                    for y in 0..rows.height() {
+                        tiled.row_mut(c, first + y).copy_from_slice(rows.row(c, y));
+                    }
+                }
+                Ok(())
+            },
+            |_| true,
+        ))
+        .expect("runs");
+        let worst = whole
+            .data()
+            .iter()
+            .zip(tiled.data())
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(worst < 1e-4, "{worst}");
+    }
+
+    #[test]
+    fn weights_survive_the_device() {
+        let architecture = Architecture::restorer(4, 4, 1);
+        let weights = lively(&architecture);
+        let network = Network::new(&architecture, &weights, &Device::flex()).expect("fits");
+        assert_eq!(network.weights().expect("reads"), weights);
+    }
+}

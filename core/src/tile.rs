@@ -1,0 +1,296 @@
+//! Cutting an image into tiles and putting their enlargements together.
+//!
+//! Every tile owns a *core*; it is computed with a *halo* around it so that its pixels see what they would see in
+//! the whole image, and its outermost `feather` pixels are cross-faded with the neighbour's. Cores cover the image
+//! without gaps, and at every output pixel the blending weights sum to one.
+
+use alloc::{format, vec, vec::Vec};
+
+use crate::{Error, Planes, Rect, Result};
+
+/// One tile, in input pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// What the network is given: the blended area and the halo around it, clipped to the image.
+    pub input: Rect,
+    /// Where the result counts: the core and the feather around it, clipped to the image.
+    pub blend: Rect,
+    /// The area this tile owns.
+    pub core: Rect,
+}
+
+/// How an image is cut, in raster order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TilePlan {
+    width: usize,
+    height: usize,
+    columns: Vec<usize>,
+    rows: Vec<usize>,
+    halo: usize,
+    feather: usize,
+}
+
+/// Boundaries of near-equal parts, none longer than `core`.
+fn boundaries(length: usize, core: usize) -> Vec<usize> {
+    let parts = length.div_ceil(core);
+    (0..=parts).map(|i| i * length / parts).collect()
+}
+
+impl TilePlan {
+    /// Cuts an image of `width` x `height` into cores of at most `core` pixels a side.
+    ///
+    /// # Errors
+    /// [`Error::Size`] for an empty image or a core shorter than four feathers.
+    pub fn new(width: usize, height: usize, core: usize, halo: usize, feather: usize) -> Result<Self> {
+        if width == 0 || height == 0 {
+            return Err(Error::Size(format!(
+                "an image of {width}x{height} pixels has nothing to enlarge"
+            )));
+        }
+        // Near-equal parts are at least half a core long, and two feathers must fit into one part.
+        if core == 0 || core < 4 * feather {
+            return Err(Error::Size(format!(
+                "tiles of {core} pixels are too small for a feather of {feather}"
+            )));
+        }
+        Ok(Self {
+            width,
+            height,
+            columns: boundaries(width, core),
+            rows: boundaries(height, core),
+            halo,
+            feather,
+        })
+    }
+
+    /// Input width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Input height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Number of tiles.
+    pub fn len(&self) -> usize {
+        (self.columns.len() - 1) * (self.rows.len() - 1)
+    }
+
+    /// Never: a plan has at least one tile.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The tiles, row by row from the top left.
+    pub fn tiles(&self) -> impl Iterator<Item = Tile> + '_ {
+        let grow = |r: Rect, by: usize| Rect {
+            x0: r.x0.saturating_sub(by),
+            y0: r.y0.saturating_sub(by),
+            x1: (r.x1 + by).min(self.width),
+            y1: (r.y1 + by).min(self.height),
+        };
+        self.rows.windows(2).flat_map(move |y| {
+            self.columns.windows(2).map(move |x| {
+                let core = Rect {
+                    x0: x[0],
+                    y0: y[0],
+                    x1: x[1],
+                    y1: y[1],
+                };
+                let blend = grow(core, self.feather);
+                Tile {
+                    input: grow(blend, self.halo),
+                    blend,
+                    core,
+                }
+            })
+        })
+    }
+}
+
+/// Puts enlarged tiles together and hands out finished rows from the top, so that only one row of tiles is held.
+#[derive(Debug)]
+pub struct Mosaic {
+    scale: usize,
+    height: usize,
+    feather: usize,
+    limits: (usize, usize),
+    /// Output row of the first row held in `strip`.
+    first: usize,
+    strip: Planes,
+}
+
+impl Mosaic {
+    /// An empty mosaic of `channels` planes, `scale` times the plan's image.
+    pub fn new(plan: &TilePlan, channels: usize, scale: usize) -> Self {
+        let tallest = plan.tiles().map(|t| t.blend.height()).max().unwrap_or(0);
+        Self {
+            scale,
+            height: plan.height * scale,
+            feather: plan.feather,
+            limits: (plan.width, plan.height),
+            first: 0,
+            strip: Planes::zeros(channels, tallest * scale, plan.width * scale),
+        }
+    }
+
+    /// Adds a tile. Tiles come in the plan's order; `result` covers `tile.blend` enlarged.
+    ///
+    /// Returns the rows that no later tile touches and the index of the first of them, when `tile` ends a row of
+    /// tiles.
+    ///
+    /// # Errors
+    /// [`Error::Size`] when `result` has another size than the tile.
+    pub fn add(&mut self, tile: &Tile, result: &Planes) -> Result<Option<(usize, Planes)>> {
+        let area = tile.blend.scaled(self.scale);
+        if (result.width(), result.height(), result.channels())
+            != (area.width(), area.height(), self.strip.channels())
+        {
+            return Err(Error::Size(format!(
+                "a tile of {}x{} pixels was enlarged to {}x{}",
+                tile.blend.width(),
+                tile.blend.height(),
+                result.width(),
+                result.height()
+            )));
+        }
+        let fade_x = self.fade(
+            tile.blend.x0,
+            tile.blend.x1,
+            tile.core.x0,
+            tile.core.x1,
+            self.limits.0,
+        );
+        let fade_y = self.fade(
+            tile.blend.y0,
+            tile.blend.y1,
+            tile.core.y0,
+            tile.core.y1,
+            self.limits.1,
+        );
+        for c in 0..result.channels() {
+            for (y, wy) in fade_y.iter().enumerate() {
+                let target = &mut self.strip.row_mut(c, area.y0 + y - self.first)[area.x0..area.x1];
+                for ((t, v), wx) in target.iter_mut().zip(result.row(c, y)).zip(&fade_x) {
+                    *t += v * wx * wy;
+                }
+            }
+        }
+        Ok((tile.core.x1 == self.limits.0).then(|| self.finish_row(tile)))
+    }
+
+    /// Weights along one axis: 1 inside, a linear cross-fade of two feathers around an inner boundary.
+    fn fade(&self, start: usize, end: usize, core_start: usize, core_end: usize, limit: usize) -> Vec<f32> {
+        let ramp = (2 * self.feather * self.scale) as f32;
+        let mut weights = vec![1.0; (end - start) * self.scale];
+        let n = weights.len();
+        for i in 0..2 * self.feather * self.scale {
+            let w = (i as f32 + 0.5) / ramp;
+            if core_start > 0 {
+                weights[i] = w;
+            }
+            if core_end < limit {
+                weights[n - 1 - i] = w;
+            }
+        }
+        weights
+    }
+
+    fn finish_row(&mut self, tile: &Tile) -> (usize, Planes) {
+        let first = self.first;
+        let end = if tile.core.y1 == self.limits.1 {
+            self.height
+        } else {
+            (tile.core.y1 - self.feather) * self.scale
+        };
+        let rows = end - first;
+        let (width, held) = (self.strip.width(), self.strip.height());
+        let done = self.strip.crop(Rect {
+            x0: 0,
+            y0: 0,
+            x1: width,
+            y1: rows,
+        });
+        for plane in self.strip.data_mut().chunks_mut(held * width) {
+            plane.copy_within(rows * width.., 0);
+            plane[(held - rows) * width..].fill(0.0);
+        }
+        self.first = end;
+        (first, done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resample;
+    use proptest::prelude::*;
+
+    fn noise(w: usize, h: usize) -> Planes {
+        let data = (0..3 * w * h)
+            .map(|i| ((i * 2_654_435_761) % 1000) as f32 / 1000.0)
+            .collect();
+        Planes::new(3, h, w, data).expect("sizes agree")
+    }
+
+    /// Tiles enlarged one by one make what the whole image makes: nothing is lost, doubled or shifted.
+    fn assemble(image: &Planes, plan: &TilePlan, scale: usize) -> Planes {
+        let mut mosaic = Mosaic::new(plan, 3, scale);
+        let mut out = Planes::zeros(3, image.height() * scale, image.width() * scale);
+        let mut next = 0;
+        for tile in plan.tiles() {
+            let big = resample::enlarge(&image.crop(tile.input), scale);
+            let inner = Rect {
+                x0: tile.blend.x0 - tile.input.x0,
+                y0: tile.blend.y0 - tile.input.y0,
+                x1: tile.blend.x1 - tile.input.x0,
+                y1: tile.blend.y1 - tile.input.y0,
+            };
+            let result = big.crop(inner.scaled(scale));
+            if let Some((first, rows)) = mosaic.add(&tile, &result).expect("sizes agree") {
+                assert_eq!(first, next);
+                for c in 0..3 {
+                    for y in 0..rows.height() {
+                        out.row_mut(c, first + y).copy_from_slice(rows.row(c, y));
+                    }
+                }
+                next = first + rows.height();
+            }
+        }
+        assert_eq!(next, out.height(), "every row came out");
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn tiled_equals_whole(w in 1usize..40, h in 1usize..40, core in 8usize..20, feather in 0usize..3, scale in 2usize..5) {
+            let image = noise(w, h);
+            let plan = TilePlan::new(w, h, core, 2, feather).expect("a valid plan");
+            let whole = resample::enlarge(&image, scale);
+            let tiled = assemble(&image, &plan, scale);
+            for (a, b) in whole.data().iter().zip(tiled.data()) {
+                prop_assert!((a - b).abs() < 1e-5);
+            }
+        }
+
+        #[test]
+        fn cores_cover_the_image_once(w in 1usize..300, h in 1usize..300, core in 8usize..64) {
+            let plan = TilePlan::new(w, h, core, 7, 2).expect("a valid plan");
+            let area: usize = plan.tiles().map(|t| t.core.width() * t.core.height()).sum();
+            prop_assert_eq!(area, w * h);
+            prop_assert_eq!(plan.tiles().count(), plan.len());
+            for t in plan.tiles() {
+                prop_assert!(t.core.width() <= core && t.core.height() <= core);
+                prop_assert!(t.input.x1 <= w && t.input.y1 <= h);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_cut_is_an_error() {
+        assert!(matches!(TilePlan::new(0, 5, 32, 4, 2), Err(Error::Size(_))));
+        assert!(matches!(TilePlan::new(5, 5, 4, 4, 2), Err(Error::Size(_))));
+    }
+}

@@ -1,0 +1,190 @@
+//! The whole way from an image to its enlargement, for any executor.
+
+use alloc::format;
+
+use crate::{Error, Mosaic, Planes, Rect, Result, Tile, TilePlan, resample};
+
+/// Runs a super-resolution network on one tile.
+#[expect(
+    async_fn_in_trait,
+    reason = "executors are used by static dispatch; browsers have no Send futures"
+)]
+pub trait Executor {
+    /// Enlargement factor of the network.
+    fn scale(&self) -> usize;
+
+    /// Input pixels around a tile that its result depends on.
+    fn halo(&self) -> usize;
+
+    /// Enlarges `tile`, `[3, h, w]` in `[0, 1]`, to `[3, h * scale, w * scale]`; values are not clamped.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    async fn run(&mut self, tile: &Planes) -> Result<Planes>;
+}
+
+/// How far an enlargement has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Tiles finished.
+    pub done: usize,
+    /// Tiles in all.
+    pub total: usize,
+    /// The tile just finished, in input pixels.
+    pub tile: Tile,
+}
+
+/// Enlargement a user can ask for: 2, 3 or 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputScale(usize);
+
+impl OutputScale {
+    /// # Errors
+    /// [`Error::Size`] for anything but 2, 3 and 4.
+    pub fn new(scale: usize) -> Result<Self> {
+        if (2..=4).contains(&scale) {
+            Ok(Self(scale))
+        } else {
+            Err(Error::Size(format!(
+                "a scale of {scale} is not offered: choose 2, 3 or 4"
+            )))
+        }
+    }
+
+    /// The factor.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
+/// Pixels over which neighbouring tiles are cross-faded, in input pixels.
+const FEATHER: usize = 2;
+
+/// Enlarges an image tile by tile.
+///
+/// `read` gives the pixels of a rectangle: three colour planes and any number of further ones (alpha), which are
+/// enlarged by bicubic interpolation. Finished rows go to `write` from the top, with the index of the first; the
+/// output is never held whole. Scales below the network's are made by antialiased bicubic reduction of each tile.
+/// `progress` is called after every tile and stops the work by returning `false`.
+///
+/// # Errors
+/// Those of the executor and of `write`; [`Error::Cancelled`] when `progress` said so.
+pub async fn upscale<E: Executor>(
+    executor: &mut E,
+    (width, height): (usize, usize),
+    core: usize,
+    scale: OutputScale,
+    read: impl Fn(Rect) -> Planes,
+    mut write: impl FnMut(usize, &Planes) -> Result<()>,
+    mut progress: impl FnMut(Progress) -> bool,
+) -> Result<()> {
+    let scale = scale.get();
+    if scale > executor.scale() {
+        return Err(Error::Size(format!(
+            "the model enlarges {} times, not {scale}",
+            executor.scale()
+        )));
+    }
+    // Two pixels for the bicubic planes and the reduction's support.
+    let halo = executor.halo().max(2) + if scale < executor.scale() { 2 } else { 0 };
+    let plan = TilePlan::new(width, height, core, halo, FEATHER)?;
+    let mut mosaic: Option<Mosaic> = None;
+    for (i, tile) in plan.tiles().enumerate() {
+        let (colour, extra) = read(tile.input).split_channels(3);
+        let mut result = executor.run(&colour).await?;
+        if scale < executor.scale() {
+            result = resample::bicubic(&result, colour.width() * scale, colour.height() * scale);
+        }
+        if let Some(extra) = extra {
+            result = result.with_channels(resample::enlarge(&extra, scale));
+        }
+        let inner = Rect {
+            x0: tile.blend.x0 - tile.input.x0,
+            y0: tile.blend.y0 - tile.input.y0,
+            x1: tile.blend.x1 - tile.input.x0,
+            y1: tile.blend.y1 - tile.input.y0,
+        };
+        let result = result.crop(inner.scaled(scale));
+        let mosaic = mosaic.get_or_insert_with(|| Mosaic::new(&plan, result.channels(), scale));
+        if let Some((first, rows)) = mosaic.add(&tile, &result)? {
+            write(first, &rows)?;
+        }
+        if !progress(Progress {
+            done: i + 1,
+            total: plan.len(),
+            tile,
+        }) {
+            return Err(Error::Cancelled);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    struct Bicubic;
+    impl Executor for Bicubic {
+        fn scale(&self) -> usize {
+            4
+        }
+        fn halo(&self) -> usize {
+            2
+        }
+        async fn run(&mut self, tile: &Planes) -> Result<Planes> {
+            Ok(resample::enlarge(tile, 4))
+        }
+    }
+
+    fn image() -> Planes {
+        let data = (0..4 * 30 * 41)
+            .map(|i| ((i * 7919) % 256) as f32 / 255.0)
+            .collect();
+        Planes::new(4, 30, 41, data).expect("sizes agree")
+    }
+
+    fn run(core: usize, scale: usize, stop_after: usize) -> Result<Vec<f32>> {
+        let image = image();
+        let mut out = Planes::zeros(4, 30 * scale, 41 * scale);
+        pollster::block_on(upscale(
+            &mut Bicubic,
+            (41, 30),
+            core,
+            OutputScale::new(scale)?,
+            |rect| image.crop(rect),
+            |first, rows| {
+                for c in 0..4 {
+                    for y in 0..rows.height() {
+                        out.row_mut(c, first + y).copy_from_slice(rows.row(c, y));
+                    }
+                }
+                Ok(())
+            },
+            |p| p.done < stop_after,
+        ))?;
+        Ok(out.into_data())
+    }
+
+    #[test]
+    fn small_tiles_make_the_same_image_as_one() {
+        for scale in [2, 3, 4] {
+            let whole = run(64, scale, usize::MAX).expect("runs");
+            let tiled = run(11, scale, usize::MAX).expect("runs");
+            for (a, b) in whole.iter().zip(&tiled) {
+                assert!((a - b).abs() < 1e-5, "scale {scale}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn progress_can_stop_the_work() {
+        assert_eq!(run(11, 4, 3), Err(Error::Cancelled));
+    }
+
+    #[test]
+    fn other_scales_are_refused() {
+        assert!(OutputScale::new(5).is_err() && OutputScale::new(1).is_err());
+    }
+}

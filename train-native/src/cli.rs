@@ -1,0 +1,132 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::device::DeviceChoice;
+
+/// Faithful image super-resolution.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Enlarge images
+    Upscale(Upscale),
+    /// Measure a model on a folder of sharp images under the protocol `clean`
+    Eval(Eval),
+    /// Train a network
+    #[command(subcommand)]
+    Train(Train),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Train {
+    /// The posterior-mean restorer: the sharpest image that invents nothing
+    Restorer(Restorer),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upscale {
+    /// Images to enlarge: PNG, JPEG, WebP, GIF (first frame) or BMP
+    #[arg(required = true, value_name = "IN")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// A PNG file for one image, or a folder, where IN.jpg becomes IN-x4.png
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// How many times wider and higher
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=4))]
+    pub(crate) scale: u8,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) device: DeviceChoice,
+    /// A folder with manifest.json and the weights it names, instead of the built-in model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Largest image taken, in megapixels
+    #[arg(long, default_value_t = 100)]
+    pub(crate) max_megapixels: u32,
+    /// Side of a tile in input pixels: smaller tiles need less memory
+    #[arg(long, default_value_t = 192, value_parser = clap::value_parser!(u16).range(16..=4096))]
+    pub(crate) tile: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// Folder of sharp images, searched recursively
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// A folder with manifest.json and the weights it names, instead of the built-in model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) device: DeviceChoice,
+}
+
+/// The measure that training makes small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Loss {
+    /// Mean absolute error
+    L1,
+    /// Mean squared error, whose minimiser is the posterior mean
+    L2,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restorer {
+    /// Folder of training images, searched recursively
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Folder of validation images; without it every 20th training image is set aside
+    #[arg(long, value_name = "DIR")]
+    pub(crate) val: Option<PathBuf>,
+    /// Where checkpoints, metrics and the best model go
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Go on from the checkpoint in OUT
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Optimiser steps in all
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..16_000_000))]
+    pub(crate) steps: u64,
+    /// Crops per step
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) batch: u16,
+    /// Side of a crop in low-quality pixels
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(8..=512))]
+    pub(crate) patch: u16,
+    /// Peak learning rate; warm-up over 200 steps, then a cosine down to nothing
+    #[arg(long, default_value_t = 5e-4)]
+    pub(crate) learning_rate: f64,
+    /// What is minimised
+    #[arg(long, value_enum, default_value = "l1")]
+    pub(crate) loss: Loss,
+    /// Feature channels
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(4..=256))]
+    pub(crate) channels: u16,
+    /// Residual blocks
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) blocks: u16,
+    /// Seed of weights, crops and order
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Steps between validations and checkpoints
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) val_every: u64,
+    /// Memory for decoded training images, in MB
+    #[arg(long, default_value_t = 2048)]
+    pub(crate) cache_mb: usize,
+    /// Where to compute
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub(crate) device: DeviceChoice,
+    /// The model's name in its manifest
+    #[arg(long, default_value = "asasr-x4-custom")]
+    pub(crate) id: String,
+    /// SPDX licence of the trained weights in their manifest
+    #[arg(long, default_value = "MIT OR Apache-2.0")]
+    pub(crate) licence: String,
+}

@@ -1,0 +1,123 @@
+use asasr_core::{
+    Executor, Planes,
+    model::{Architecture, Weights},
+    nn::{BurnExecutor, Network},
+};
+use burn::tensor::Device;
+use clap::ValueEnum;
+
+use crate::error::{Error, Result};
+
+/// Where networks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum DeviceChoice {
+    /// The first GPU this build can use, else the CPU
+    #[default]
+    Auto,
+    /// The processor
+    Cpu,
+    /// Any GPU through wgpu (Vulkan, Metal, Direct3D 12)
+    Wgpu,
+    /// An NVIDIA GPU
+    Cuda,
+}
+
+/// A burn device for training. `auto` is CUDA where this build has it and the machine a GPU.
+pub(crate) fn burn_device(choice: DeviceChoice) -> Result<Device> {
+    match choice {
+        DeviceChoice::Cpu => Ok(Device::flex()),
+        DeviceChoice::Auto => Ok(cuda().unwrap_or_else(|_| Device::flex())),
+        DeviceChoice::Cuda => cuda(),
+        DeviceChoice::Wgpu => Err(Error::new(
+            "training runs on the CPU or through CUDA: choose --device cpu or cuda",
+        )),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Result<Device> {
+    // burn panics where the driver is missing; the driver's device file tells first.
+    if cfg!(target_os = "linux") && !std::path::Path::new("/dev/nvidiactl").exists() {
+        return Err(Error::new(
+            "no NVIDIA driver is running on this machine: choose --device cpu",
+        ));
+    }
+    Ok(Device::cuda(0))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Result<Device> {
+    Err(Error::new(
+        "this build has no CUDA: build with --features cuda, or choose --device cpu",
+    ))
+}
+
+/// A network on the device of the user's choice.
+pub(crate) enum AnyExecutor {
+    Burn(BurnExecutor),
+    #[cfg(feature = "wgpu")]
+    Wgpu(Box<asasr_shaders::GpuExecutor>),
+}
+
+impl AnyExecutor {
+    /// Loads a network and says where it runs.
+    pub(crate) fn new(
+        choice: DeviceChoice,
+        architecture: &Architecture,
+        weights: &Weights,
+    ) -> Result<(Self, String)> {
+        let burn = |device: Device, name: &str| -> Result<(Self, String)> {
+            let network = Network::new(architecture, weights, &device)?;
+            Ok((Self::Burn(BurnExecutor::new(network)), name.to_owned()))
+        };
+        match choice {
+            DeviceChoice::Cpu => burn(Device::flex(), "CPU"),
+            DeviceChoice::Cuda => burn(cuda()?, "CUDA"),
+            DeviceChoice::Wgpu => wgpu(architecture, weights, true),
+            DeviceChoice::Auto => wgpu(architecture, weights, false)
+                .or_else(|_| burn(cuda()?, "CUDA"))
+                .or_else(|_| burn(Device::flex(), "CPU")),
+        }
+    }
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu(architecture: &Architecture, weights: &Weights, software: bool) -> Result<(AnyExecutor, String)> {
+    let gpu = pollster::block_on(asasr_shaders::Gpu::request(software))?;
+    let name = format!("wgpu: {}", gpu.name());
+    let executor = asasr_shaders::GpuExecutor::new(gpu, architecture, weights)?;
+    Ok((AnyExecutor::Wgpu(Box::new(executor)), name))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu(_: &Architecture, _: &Weights, _: bool) -> Result<(AnyExecutor, String)> {
+    Err(Error::new(
+        "this build has no wgpu: build with --features wgpu, or choose --device cpu",
+    ))
+}
+
+impl Executor for AnyExecutor {
+    fn scale(&self) -> usize {
+        match self {
+            Self::Burn(e) => e.scale(),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu(e) => e.scale(),
+        }
+    }
+
+    fn halo(&self) -> usize {
+        match self {
+            Self::Burn(e) => e.halo(),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu(e) => e.halo(),
+        }
+    }
+
+    async fn run(&mut self, tile: &Planes) -> asasr_core::Result<Planes> {
+        match self {
+            Self::Burn(e) => e.run(tile).await,
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu(e) => e.run(tile).await,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `asasr`: train, evaluate and use faithful super-resolution networks.
+
+mod cli;
+mod device;
+mod error;
+mod eval;
+mod files;
+mod interrupt;
+mod model;
+mod train;
+mod upscale;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let done = match cli::Cli::parse().command {
+        cli::Command::Upscale(args) => upscale::run(&args),
+        cli::Command::Eval(args) => eval::run(&args),
+        cli::Command::Train(cli::Train::Restorer(args)) => train::restorer(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Everything a run needs to go on: parameters, their average, the optimiser's moments and the step, in one
+//! safetensors file.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use asasr_core::model::{Dtype, Tensor as Stored, Weights};
+use burn::optim::{AdamState, AdaptiveMomentumState};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::error::{Error, Result};
+use crate::files;
+
+/// The state of a run after `step` optimiser steps.
+pub(crate) struct State {
+    pub(crate) step: u64,
+    /// Best validation score so far, in dB.
+    pub(crate) best: f64,
+    pub(crate) parameters: BTreeMap<String, Tensor<1>>,
+    pub(crate) average: BTreeMap<String, Tensor<1>>,
+    pub(crate) adam: BTreeMap<String, AdamState<1>>,
+}
+
+impl State {
+    /// A run that has not begun.
+    pub(crate) fn fresh(weights: &Weights, device: &Device) -> Self {
+        let parameters: BTreeMap<_, _> = weights
+            .iter()
+            .map(|(n, t)| (n.clone(), upload(t.values.clone(), device)))
+            .collect();
+        Self {
+            step: 0,
+            best: 0.0,
+            average: parameters.clone(),
+            parameters,
+            adam: BTreeMap::new(),
+        }
+    }
+
+    /// Writes the checkpoint; the old one stays until the new one is whole.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let mut file = Weights::default();
+        let mut put = |name: String, values: Vec<f32>| {
+            let shape = vec![values.len()];
+            file.insert(name, Stored { shape, values });
+        };
+        // Exact in f32: steps end below 2^24.
+        put("state.step".into(), vec![self.step as f32]);
+        put("state.best".into(), vec![self.best as f32]);
+        for (name, tensor) in &self.parameters {
+            put(format!("parameter.{name}"), download(tensor)?);
+        }
+        for (name, tensor) in &self.average {
+            put(format!("average.{name}"), download(tensor)?);
+        }
+        for (name, state) in &self.adam {
+            put(format!("moment1.{name}"), download(&state.momentum.moment_1)?);
+            put(format!("moment2.{name}"), download(&state.momentum.moment_2)?);
+        }
+        files::write(path, &file.to_safetensors(Dtype::F32)?)
+    }
+
+    /// Reads a checkpoint of a network with the parameters of `like`.
+    pub(crate) fn load(path: &Path, like: &Weights, device: &Device) -> Result<Self> {
+        let bytes =
+            fs::read(path).map_err(|e| Error::at(path, format!("no checkpoint to resume from: {e}")))?;
+        let file = Weights::from_safetensors(&bytes).map_err(|e| Error::at(path, e))?;
+        let get = |name: &str, n: usize| -> Result<Vec<f32>> {
+            let values = &file.get(name).map_err(|e| Error::at(path, e))?.values;
+            if values.len() != n {
+                let why = format!(
+                    "{name} has {} values, this network {n}: resume with its sizes",
+                    values.len()
+                );
+                return Err(Error::at(path, why));
+            }
+            Ok(values.clone())
+        };
+        let step = get("state.step", 1)?[0] as u64;
+        let mut state = Self {
+            step,
+            best: f64::from(get("state.best", 1)?[0]),
+            ..Self::fresh(like, device)
+        };
+        for (name, tensor) in like.iter() {
+            let take = |kind: &str| {
+                Ok::<_, Error>(upload(
+                    get(&format!("{kind}.{name}"), tensor.values.len())?,
+                    device,
+                ))
+            };
+            state.parameters.insert(name.clone(), take("parameter")?);
+            state.average.insert(name.clone(), take("average")?);
+            if step > 0 {
+                let momentum = AdaptiveMomentumState::new(step as usize, take("moment1")?, take("moment2")?);
+                state.adam.insert(name.clone(), AdamState::new(momentum));
+            }
+        }
+        Ok(state)
+    }
+}
+
+fn upload(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let n = values.len();
+    Tensor::from_data(TensorData::new(values, [n]), device)
+}
+
+fn download(tensor: &Tensor<1>) -> Result<Vec<f32>> {
+    tensor
+        .clone()
+        .try_into_vec_as::<f32>()
+        .map_err(|e| Error::new(format!("the device failed: {e}")))
+}
