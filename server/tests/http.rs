@@ -1,0 +1,107 @@
+//! The service as a client sees it.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::fs;
+
+use asasr_core::model::{Manifest, sha256_hex};
+use asasr_server::{Models, Page, router};
+use axum::{Router, body::Body, http::Request, http::StatusCode, http::header, response::Response};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+fn app(folder: &tempfile::TempDir) -> Router {
+    fs::write(folder.path().join("index.html"), "<title>page</title>").unwrap();
+    fs::write(folder.path().join("a.wasm"), b"\0asm").unwrap();
+    router(&Page::new(folder.path()).unwrap(), Models::embedded().unwrap())
+}
+
+async fn get(app: &Router, path: &str, tag: Option<&str>) -> Response {
+    let mut request = Request::get(path);
+    if let Some(tag) = tag {
+        request = request.header(header::IF_NONE_MATCH, tag);
+    }
+    app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+async fn body(response: Response) -> Vec<u8> {
+    response.into_body().collect().await.unwrap().to_bytes().to_vec()
+}
+
+fn head(response: &Response, name: header::HeaderName) -> String {
+    response.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn weights_are_what_their_manifest_says_and_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder);
+    let response = get(&app, "/v1/models/asasr-x4-clean/manifest.json", None).await;
+    assert_eq!(head(&response, header::CONTENT_TYPE), "application/json");
+    assert!(head(&response, header::CACHE_CONTROL).contains("no-cache"));
+    let manifest = Manifest::from_json(&body(response).await).unwrap();
+
+    let base = format!("/v1/models/{}/{}", manifest.id, manifest.file);
+    let response = get(&app, &format!("{base}?sha256={}", manifest.sha256), None).await;
+    assert!(head(&response, header::CACHE_CONTROL).contains("immutable"));
+    let tag = head(&response, header::ETAG);
+    assert_eq!(sha256_hex(&body(response).await), manifest.sha256);
+
+    assert_eq!(get(&app, &base, Some(&tag)).await.status(), StatusCode::NOT_MODIFIED);
+    assert!(!head(&get(&app, &base, None).await, header::CACHE_CONTROL).contains("immutable"));
+    let other = get(&app, &format!("{base}?sha256={}", "0".repeat(64)), None).await;
+    assert_eq!(other.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_list_names_every_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let response = get(&app(&folder), "/v1/models", None).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let list: serde_json::Value = serde_json::from_slice(&body(response).await).unwrap();
+    assert_eq!(list[0]["id"], "asasr-x4-clean");
+}
+
+#[tokio::test]
+async fn the_page_is_served_with_its_headers() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder);
+    let response = get(&app, "/", None).await;
+    assert!(head(&response, header::CONTENT_TYPE).starts_with("text/html"));
+    assert!(head(&response, header::CONTENT_SECURITY_POLICY).contains("connect-src 'self'"));
+    assert_eq!(head(&response, header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+    let wasm = get(&app, "/a.wasm", None).await;
+    assert_eq!(head(&wasm, header::CONTENT_TYPE), "application/wasm");
+}
+
+#[tokio::test]
+async fn nothing_outside_is_reachable() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder);
+    for path in [
+        "/../Cargo.toml",
+        "/..%2fCargo.toml",
+        "/%2e%2e/Cargo.toml",
+        "/v1/models/asasr-x4-clean/..%2f..%2fCargo.toml",
+        "/v1/models/nothing/manifest.json",
+        "/v1/else",
+        "/missing.js",
+    ] {
+        assert_eq!(get(&app, path, None).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[test]
+fn a_damaged_model_stops_the_start_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("m");
+    fs::create_dir(&model).unwrap();
+    let shipped = asasr_weights::DEFAULT;
+    fs::write(model.join("manifest.json"), shipped.manifest).unwrap();
+    let half = &shipped.weights[..shipped.weights.len() / 2];
+    fs::write(model.join("restorer.safetensors"), half).unwrap();
+    let why = Models::from_folder(folder.path()).unwrap_err();
+    assert!(why.contains("manifest.json") && why.contains("sha256"), "{why}");
+    let empty = tempfile::tempdir().unwrap();
+    assert!(Models::from_folder(empty.path()).is_err());
+    assert!(Page::new(empty.path()).unwrap_err().contains("cargo xtask serve"));
+}

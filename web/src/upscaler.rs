@@ -1,0 +1,92 @@
+use asasr_codec::{PngRows, SharedBytes};
+use asasr_core::model::Manifest;
+use asasr_core::{Error, OutputScale};
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+
+use crate::backend::{self, Backend};
+
+/// Most input pixels: 4096x4096, whose fourfold enlargement is the largest most programs open.
+const MAX_PIXELS: u64 = 1 << 24;
+/// Side of a tile's core in input pixels.
+const TILE: usize = 128;
+
+/// A network ready to run.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Upscaler {
+    backend: Backend,
+    device: String,
+}
+
+/// An enlarged image.
+#[wasm_bindgen(getter_with_clone)]
+#[derive(Debug)]
+pub struct Upscaled {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// What decoding changed, a sentence each.
+    pub notes: Vec<String>,
+    png: Vec<u8>,
+}
+
+#[wasm_bindgen]
+impl Upscaled {
+    /// The PNG file; empty the second time.
+    pub fn take_png(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.png)
+    }
+}
+
+fn js(error: impl std::fmt::Display) -> JsError {
+    JsError::new(&error.to_string())
+}
+
+#[wasm_bindgen]
+impl Upscaler {
+    /// Opens a model from the bytes of its `manifest.json` and of the weights file that it describes.
+    ///
+    /// # Errors
+    /// A sentence for the user: a damaged manifest, weights with another sha256, no device.
+    pub async fn open(manifest: Vec<u8>, weights: Vec<u8>) -> Result<Upscaler, JsError> {
+        let manifest = Manifest::from_json(&manifest).map_err(js)?;
+        let weights = manifest.open_weights(&weights).map_err(js)?;
+        let (backend, device) = backend::open(&manifest, &weights).await.map_err(js)?;
+        Ok(Self { backend, device })
+    }
+
+    /// What it runs on.
+    #[wasm_bindgen(getter)]
+    pub fn device(&self) -> String {
+        self.device.clone()
+    }
+
+    /// Enlarges an image file `scale` times (2, 3 or 4). `progress(done, total)` is called after every tile.
+    ///
+    /// # Errors
+    /// A sentence for the user: not an image, too large, cut short, or the device failed.
+    pub async fn upscale(&mut self, file: Vec<u8>, scale: usize, progress: Function) -> Result<Upscaled, JsError> {
+        let picture = asasr_codec::decode(&file, MAX_PIXELS).map_err(js)?;
+        drop(file);
+        let scale = OutputScale::new(scale).map_err(js)?;
+        let (width, height) = (picture.width() * scale.get(), picture.height() * scale.get());
+        let bytes = SharedBytes::default();
+        let mut png = PngRows::new(bytes.clone(), width, height, picture.layout(), picture.bits()).map_err(js)?;
+        asasr_core::upscale(
+            &mut self.backend,
+            (picture.width(), picture.height()),
+            TILE,
+            scale,
+            |rect| picture.planes(rect),
+            |first, rows| png.write(first, rows).map_err(|e| Error::Output(e.to_string())),
+            |p| progress.call2(&JsValue::NULL, &p.done.into(), &p.total.into()).is_ok(),
+        )
+        .await
+        .map_err(js)?;
+        png.finish().map_err(js)?;
+        let notes = picture.notes().iter().map(|n| (*n).to_owned()).collect();
+        Ok(Upscaled { width, height, notes, png: bytes.take() })
+    }
+}
