@@ -24,9 +24,14 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
             .map_err(|e| Error::Damaged(e.to_string()))
     };
     let format = reader()?.format().ok_or(Error::NotAnImage)?;
-    let mut probe = reader()?;
-    probe.no_limits();
-    let (width, height) = probe.into_dimensions().map_err(damaged)?;
+    let (width, height) = match png_size(bytes, format) {
+        Some(size) => size,
+        None => {
+            let mut probe = reader()?;
+            probe.no_limits();
+            probe.into_dimensions().map_err(damaged)?
+        }
+    };
     if u64::from(width) * u64::from(height) > max_pixels {
         return Err(Error::TooLarge {
             width,
@@ -57,6 +62,12 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     image.apply_orientation(orientation);
     Ok(picture(image, notes))
+}
+
+/// The size in a PNG's header. Where memory is 32 bits wide its decoder gives up on an absurd size without naming it.
+fn png_size(bytes: &[u8], format: ImageFormat) -> Option<(u32, u32)> {
+    let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+    (format == ImageFormat::Png).then(|| Some((number(16)?, number(20)?)))?
 }
 
 fn damaged(error: ImageError) -> Error {

@@ -38,5 +38,9 @@ pub fn router(page: &Page, models: Models) -> Router {
 }
 
 fn not_found() -> axum::response::Response {
-    (axum::http::StatusCode::NOT_FOUND, "there is nothing at this address\n").into_response()
+    (
+        axum::http::StatusCode::NOT_FOUND,
+        "there is nothing at this address\n",
+    )
+        .into_response()
 }

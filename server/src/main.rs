@@ -33,7 +33,10 @@ async fn main() -> ExitCode {
 
 async fn serve(args: Args) -> Result<(), String> {
     let page = Page::new(&args.page)?;
-    let models = args.weights.as_deref().map_or_else(Models::embedded, Models::from_folder)?;
+    let models = args
+        .weights
+        .as_deref()
+        .map_or_else(Models::embedded, Models::from_folder)?;
     let names = models.ids().collect::<Vec<_>>().join(", ");
     let app = router(&page, models);
     let listener = tokio::net::TcpListener::bind(args.listen)
@@ -41,7 +44,10 @@ async fn serve(args: Args) -> Result<(), String> {
         .map_err(|e| format!("{}: {e}: choose another address with --listen", args.listen))?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     println!("serving {names} at http://{address}/");
-    axum::serve(listener, app).with_graceful_shutdown(interrupted()).await.map_err(|e| e.to_string())
+    axum::serve(listener, app)
+        .with_graceful_shutdown(interrupted())
+        .await
+        .map_err(|e| e.to_string())
 }
 
 async fn interrupted() {

@@ -28,7 +28,11 @@ impl Model {
     pub fn new(json: Vec<u8>, weights: Vec<u8>) -> Result<Self, String> {
         let manifest = Manifest::from_json(&json).map_err(|e| e.to_string())?;
         manifest.open_weights(&weights).map_err(|e| e.to_string())?;
-        Ok(Self { manifest, json, weights })
+        Ok(Self {
+            manifest,
+            json,
+            weights,
+        })
     }
 }
 
@@ -64,7 +68,9 @@ impl Models {
     /// When a built-in model is damaged.
     pub fn embedded() -> Result<Self, String> {
         let open = |m: &asasr_weights::Model| Model::new(m.manifest.to_vec(), m.weights.to_vec());
-        Ok(Self(Arc::new(asasr_weights::ALL.iter().map(open).collect::<Result<_, _>>()?)))
+        Ok(Self(Arc::new(
+            asasr_weights::ALL.iter().map(open).collect::<Result<_, _>>()?,
+        )))
     }
 
     /// The models of a folder: each in a folder of its own with a `manifest.json` and the weights it names.
@@ -102,7 +108,10 @@ impl Models {
     }
 
     pub(crate) fn router(self) -> Router {
-        Router::new().route("/", get(list)).route("/{id}/{file}", get(file)).with_state(self)
+        Router::new()
+            .route("/", get(list))
+            .route("/{id}/{file}", get(file))
+            .with_state(self)
     }
 }
 
@@ -127,7 +136,9 @@ async fn file(
     Query(known): Query<Known>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(model) = models.0.iter().find(|m| m.manifest.id == id) else { return not_found() };
+    let Some(model) = models.0.iter().find(|m| m.manifest.id == id) else {
+        return not_found();
+    };
     let sha256 = &model.manifest.sha256;
     if file == "manifest.json" {
         // The manifest names the weights' hash, so another manifest almost always has another hash; its own is exact.
@@ -138,18 +149,41 @@ async fn file(
         return not_found();
     }
     match known.sha256 {
-        Some(known) if known != *sha256 => {
-            (StatusCode::NOT_FOUND, "the model has other weights now: read its manifest again\n").into_response()
-        }
-        Some(_) => bytes(&headers, sha256, "application/octet-stream", FOREVER, &model.weights),
-        None => bytes(&headers, sha256, "application/octet-stream", REVALIDATE, &model.weights),
+        Some(known) if known != *sha256 => (
+            StatusCode::NOT_FOUND,
+            "the model has other weights now: read its manifest again\n",
+        )
+            .into_response(),
+        Some(_) => bytes(
+            &headers,
+            sha256,
+            "application/octet-stream",
+            FOREVER,
+            &model.weights,
+        ),
+        None => bytes(
+            &headers,
+            sha256,
+            "application/octet-stream",
+            REVALIDATE,
+            &model.weights,
+        ),
     }
 }
 
-fn bytes(headers: &HeaderMap, hash: &str, kind: &'static str, caching: &'static str, body: &[u8]) -> Response {
+fn bytes(
+    headers: &HeaderMap,
+    hash: &str,
+    kind: &'static str,
+    caching: &'static str,
+    body: &[u8],
+) -> Response {
     let tag = format!("\"{hash}\"");
     let fresh = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-    let fixed = [(header::CACHE_CONTROL, caching.to_owned()), (header::ETAG, tag.clone())];
+    let fixed = [
+        (header::CACHE_CONTROL, caching.to_owned()),
+        (header::ETAG, tag.clone()),
+    ];
     if fresh.is_some_and(|v| v.split(',').any(|t| t.trim() == tag || t.trim() == "*")) {
         return (StatusCode::NOT_MODIFIED, fixed).into_response();
     }

@@ -20,7 +20,10 @@ impl Page {
     pub fn new(folder: &Path) -> Result<Self, String> {
         let index = folder.join("index.html");
         if !index.is_file() {
-            return Err(format!("{}: the page is not built: run `cargo xtask serve`", index.display()));
+            return Err(format!(
+                "{}: the page is not built: run `cargo xtask serve`",
+                index.display()
+            ));
         }
         Ok(Self(folder.to_path_buf()))
     }
@@ -31,6 +34,9 @@ impl Page {
         Router::new()
             .route_service("/", get_service(ServeFile::new(self.0.join("index.html"))))
             .fallback_service(ServeDir::new(&self.0))
-            .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, caching))
+            .layer(SetResponseHeaderLayer::if_not_present(
+                header::CACHE_CONTROL,
+                caching,
+            ))
     }
 }

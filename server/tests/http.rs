@@ -20,7 +20,10 @@ async fn get(app: &Router, path: &str, tag: Option<&str>) -> Response {
     if let Some(tag) = tag {
         request = request.header(header::IF_NONE_MATCH, tag);
     }
-    app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    app.clone()
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap()
 }
 
 async fn body(response: Response) -> Vec<u8> {
@@ -28,7 +31,11 @@ async fn body(response: Response) -> Vec<u8> {
 }
 
 fn head(response: &Response, name: header::HeaderName) -> String {
-    response.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
+    response
+        .headers()
+        .get(name)
+        .map(|v| v.to_str().unwrap().to_owned())
+        .unwrap_or_default()
 }
 
 #[tokio::test]
@@ -46,7 +53,10 @@ async fn weights_are_what_their_manifest_says_and_are_kept() {
     let tag = head(&response, header::ETAG);
     assert_eq!(sha256_hex(&body(response).await), manifest.sha256);
 
-    assert_eq!(get(&app, &base, Some(&tag)).await.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(
+        get(&app, &base, Some(&tag)).await.status(),
+        StatusCode::NOT_MODIFIED
+    );
     assert!(!head(&get(&app, &base, None).await, header::CACHE_CONTROL).contains("immutable"));
     let other = get(&app, &format!("{base}?sha256={}", "0".repeat(64)), None).await;
     assert_eq!(other.status(), StatusCode::NOT_FOUND);
@@ -86,7 +96,11 @@ async fn nothing_outside_is_reachable() {
         "/v1/else",
         "/missing.js",
     ] {
-        assert_eq!(get(&app, path, None).await.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(
+            get(&app, path, None).await.status(),
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
     }
 }
 

@@ -93,6 +93,9 @@ pub(crate) struct Restorer {
     /// Optimiser steps in all
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..16_000_000))]
     pub(crate) steps: u64,
+    /// End this run early, after so many steps in all; the schedule still spans --steps
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) stop_after: Option<u64>,
     /// Crops per step
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) batch: u16,

@@ -11,7 +11,10 @@ pub(crate) type Backend = asasr_shaders::GpuExecutor;
 pub(crate) async fn open(manifest: &Manifest, weights: &Weights) -> Result<(Backend, String)> {
     let gpu = asasr_shaders::Gpu::request(true).await?;
     let name = gpu.name().to_owned();
-    Ok((asasr_shaders::GpuExecutor::new(gpu, &manifest.architecture, weights)?, name))
+    Ok((
+        asasr_shaders::GpuExecutor::new(gpu, &manifest.architecture, weights)?,
+        name,
+    ))
 }
 
 #[cfg(not(feature = "gpu"))]
@@ -19,9 +22,15 @@ pub(crate) type Backend = asasr_core::nn::BurnExecutor;
 
 /// The network on burn's CPU backend.
 #[cfg(not(feature = "gpu"))]
-#[expect(clippy::unused_async, reason = "the twin for WebGPU has to wait for its adapter")]
+#[expect(
+    clippy::unused_async,
+    reason = "the twin for WebGPU has to wait for its adapter"
+)]
 pub(crate) async fn open(manifest: &Manifest, weights: &Weights) -> Result<(Backend, String)> {
     let device = burn::tensor::Device::flex();
     let network = asasr_core::nn::Network::new(&manifest.architecture, weights, &device)?;
-    Ok((asasr_core::nn::BurnExecutor::new(network), "one thread".to_owned()))
+    Ok((
+        asasr_core::nn::BurnExecutor::new(network),
+        "one thread".to_owned(),
+    ))
 }

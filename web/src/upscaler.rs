@@ -67,13 +67,19 @@ impl Upscaler {
     ///
     /// # Errors
     /// A sentence for the user: not an image, too large, cut short, or the device failed.
-    pub async fn upscale(&mut self, file: Vec<u8>, scale: usize, progress: Function) -> Result<Upscaled, JsError> {
+    pub async fn upscale(
+        &mut self,
+        file: Vec<u8>,
+        scale: usize,
+        progress: Function,
+    ) -> Result<Upscaled, JsError> {
         let picture = asasr_codec::decode(&file, MAX_PIXELS).map_err(js)?;
         drop(file);
         let scale = OutputScale::new(scale).map_err(js)?;
         let (width, height) = (picture.width() * scale.get(), picture.height() * scale.get());
         let bytes = SharedBytes::default();
-        let mut png = PngRows::new(bytes.clone(), width, height, picture.layout(), picture.bits()).map_err(js)?;
+        let mut png =
+            PngRows::new(bytes.clone(), width, height, picture.layout(), picture.bits()).map_err(js)?;
         asasr_core::upscale(
             &mut self.backend,
             (picture.width(), picture.height()),
@@ -81,12 +87,21 @@ impl Upscaler {
             scale,
             |rect| picture.planes(rect),
             |first, rows| png.write(first, rows).map_err(|e| Error::Output(e.to_string())),
-            |p| progress.call2(&JsValue::NULL, &p.done.into(), &p.total.into()).is_ok(),
+            |p| {
+                progress
+                    .call2(&JsValue::NULL, &p.done.into(), &p.total.into())
+                    .is_ok()
+            },
         )
         .await
         .map_err(js)?;
         png.finish().map_err(js)?;
         let notes = picture.notes().iter().map(|n| (*n).to_owned()).collect();
-        Ok(Upscaled { width, height, notes, png: bytes.take() })
+        Ok(Upscaled {
+            width,
+            height,
+            notes,
+            png: bytes.take(),
+        })
     }
 }

@@ -17,7 +17,7 @@ use crate::{files, interrupt};
 
 const SCALE: usize = 4;
 const WARM_UP: f64 = 200.0;
-/// Share of the old average kept at each step; the average forgets over about a thousand steps.
+/// Most of the old average kept at each step: it forgets over about a thousand steps.
 const AVERAGE_DECAY: f32 = 0.999;
 /// Largest Euclidean norm of the whole gradient: rare bad batches must not throw the run.
 const MAX_GRADIENT: f32 = 1.0;
@@ -70,7 +70,8 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
         bar.set_style(style);
     }
     let mut window = Window::new();
-    while state.step < args.steps {
+    let end = args.stop_after.unwrap_or(args.steps).min(args.steps);
+    while state.step < end {
         let batch = dataset.batch(
             args.seed,
             state.step,
@@ -90,7 +91,7 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
         bar.inc(1);
         bar.set_message(format!("loss {:.5}", window.mean()));
         let stop = interrupt::requested();
-        if state.step.is_multiple_of(args.val_every) || state.step == args.steps || stop {
+        if state.step.is_multiple_of(args.val_every) || state.step == end || stop {
             let measured = validate(&mut network, &state, &pairs)?;
             let line = serde_json::json!({
                 "step": state.step, "loss": window.mean(), "images_per_s": window.rate() * f64::from(args.batch),
@@ -198,10 +199,12 @@ fn step(network: &mut Network, state: &mut State, adam: &Adam, batch: Batch, arg
         1.0
     };
     let rate = learning_rate(args, state.step);
+    // A young average forgets faster, so that the untrained weights do not linger in it.
+    let decay = AVERAGE_DECAY.min((1 + state.step) as f32 / (10 + state.step) as f32);
     for (name, gradient) in gradients {
         let old = state.parameters[&name].clone();
         let (new, moments) = adam.step(rate, old, gradient * shrink, state.adam.remove(&name));
-        let average = state.average[&name].clone() * AVERAGE_DECAY + new.clone() * (1.0 - AVERAGE_DECAY);
+        let average = state.average[&name].clone() * decay + new.clone() * (1.0 - decay);
         state.average.insert(name.clone(), average);
         state.parameters.insert(name.clone(), new);
         if let Some(moments) = moments {

@@ -1,0 +1,184 @@
+//! The real server, the real page, a real browser: an image goes in, an image four times larger comes out, and it is
+//! the one that the native CPU executor makes.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::fs;
+use std::path::Path;
+
+use asasr_codec::decode;
+use asasr_tests::{Browser, Server, drawn, enlarged_natively};
+use serde_json::Value;
+
+/// Two tiles wide, so that planning, halo and blending take part.
+const SIZE: (usize, usize) = (150, 24);
+
+async fn end_to_end(device: &str, shown: &str) {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device={device}", server.url())).await;
+    let where_it_runs = browser.text("device").await;
+    assert!(
+        where_it_runs.contains(shown),
+        "{where_it_runs} {}",
+        browser.text("error").await
+    );
+
+    let image = drawn(SIZE.0, SIZE.1);
+    browser.drop_file("drawn.png", &image).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("600 × 96"));
+
+    let got = decode(&browser.download("drawn-x4.png").await, 1 << 20).unwrap();
+    let expected = enlarged_natively(&image);
+    assert_eq!(
+        (got.width(), got.height(), got.layout()),
+        (600, 96, expected.layout())
+    );
+    let (got, expected) = (got.all_planes(), expected.all_planes());
+    let worst = got
+        .data()
+        .iter()
+        .zip(expected.data())
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    println!(
+        "{device}: largest difference to the native CPU {:.2}/255",
+        worst * 255.0
+    );
+    assert!(worst <= 2.0 / 255.0 + 1e-6, "differs by {:.2}/255", worst * 255.0);
+
+    // Nothing left this origin, the worker's requests included: its log is the page's own.
+    let script = "return performance.getEntriesByType('resource').map((e) => e.name)
+                  .filter((n) => !n.startsWith(location.origin) && !n.startsWith('blob:' + location.origin));";
+    assert_eq!(browser.run(script, vec![]).await, Value::Array(vec![]));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn webgpu_makes_the_native_image() {
+    end_to_end("webgpu", "WebGPU").await;
+}
+
+#[tokio::test]
+async fn the_cpu_makes_the_native_image() {
+    end_to_end("cpu", "CPU").await;
+}
+
+#[tokio::test]
+async fn a_software_adapter_is_passed_over() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser.open(server.url()).await;
+    let where_it_runs = browser.text("device").await;
+    assert!(
+        where_it_runs.contains("CPU") && where_it_runs.contains("in software"),
+        "{where_it_runs}"
+    );
+    browser.close().await;
+}
+
+/// One clear sentence for each; the page goes on working.
+#[tokio::test]
+async fn bad_files_are_named_and_do_no_harm() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    let image = drawn(40, 30);
+    let jpeg = include_bytes!("../codec/tests/cmyk.jpg");
+    let claims = include_bytes!("../codec/tests/claims-60000.png");
+    let cases: [(&str, &[u8], &str); 5] = [
+        ("note.txt", b"this is text", "not an image"),
+        ("empty.png", b"", "empty"),
+        ("cut.png", &image[..image.len() / 2], "cut short"),
+        ("cut.jpg", &jpeg[..jpeg.len() - 8], "cut short"),
+        ("huge.png", claims, "60000x60000"),
+    ];
+    for (name, bytes, expected) in cases {
+        browser.drop_file(name, bytes).await;
+        browser.finished().await;
+        let error = browser.text("error").await;
+        assert!(
+            error.contains(name) && error.contains(expected),
+            "{name}: {error}"
+        );
+    }
+    // Small, grey, turned, converted and animated ones are images all the same.
+    let cases: [(&str, &[u8], &str, &str); 4] = [
+        ("dot.png", &drawn(1, 1), "4 × 4", ""),
+        ("cmyk.jpg", jpeg, "32 × 32", "CMYK"),
+        (
+            "animated.gif",
+            include_bytes!("../codec/tests/animated.gif"),
+            "32 × 32",
+            "first frame",
+        ),
+        (
+            "rotated.jpg",
+            include_bytes!("../codec/tests/rotated.jpg"),
+            "16 × 24",
+            "",
+        ),
+    ];
+    for (name, bytes, size, note) in cases {
+        browser.drop_file(name, bytes).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "", "{name}");
+        assert!(browser.text("summary").await.contains(size), "{name}");
+        assert!(browser.text("notes").await.contains(note), "{name}");
+    }
+    browser.close().await;
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// The page checks what it received: other bytes under the same name are refused.
+#[tokio::test]
+async fn damaged_models_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(Path::new(&std::env::var_os("ASASR_PAGE").unwrap()), folder.path());
+    let shipped = asasr_weights::DEFAULT;
+    let text = String::from_utf8(shipped.manifest.to_vec()).unwrap();
+    let hash = asasr_core::model::sha256_hex(shipped.weights);
+    let models: [(&str, String, &[u8], &str); 3] = [
+        ("short", text.clone(), &shipped.weights[..1000], "sha256"),
+        (
+            "wrong",
+            text.replace(&hash, &"0".repeat(64)),
+            shipped.weights,
+            "sha256",
+        ),
+        (
+            "broken",
+            text[..text.len() / 2].to_owned(),
+            shipped.weights,
+            "manifest",
+        ),
+    ];
+    for (name, manifest, weights, _) in &models {
+        let model = folder.path().join(name);
+        fs::create_dir(&model).unwrap();
+        fs::write(model.join("manifest.json"), manifest).unwrap();
+        fs::write(model.join("restorer.safetensors"), weights).unwrap();
+    }
+    let server = Server::with_page(folder.path());
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    for (name, _, _, expected) in &models {
+        let script = "const { Upscaler } = await import('./upscaler.js');
+                      const upscaler = new Upscaler({ device: 'cpu', model: args[0] + '/' });
+                      return upscaler.ready.then(() => 'opened', (e) => e.message);";
+        let message = browser.run(script, vec![(*name).into()]).await;
+        assert!(message.as_str().unwrap().contains(expected), "{name}: {message}");
+    }
+    browser.close().await;
+}

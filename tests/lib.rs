@@ -1,0 +1,12 @@
+//! What the tests across crates share: a server, a browser, a drawn image and the native result.
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "a failed step fails the test"
+)]
+
+mod picture;
+mod session;
+
+pub use picture::{drawn, enlarged_natively};
+pub use session::{Browser, Server};

@@ -1,0 +1,62 @@
+//! The image the tests enlarge, and what the native CPU executor makes of it.
+
+use asasr_codec::{Layout, Picture, PngRows, SharedBytes, decode};
+use asasr_core::model::Manifest;
+use asasr_core::nn::{BurnExecutor, Network};
+use asasr_core::{OutputScale, Planes, upscale};
+use burn::tensor::Device;
+
+/// A PNG with edges, a gradient and fine texture in every channel.
+pub fn drawn(width: usize, height: usize) -> Vec<u8> {
+    let mut planes = Planes::zeros(3, height, width);
+    for y in 0..height {
+        for x in 0..width {
+            let disc = (x as f32 - 20.0).hypot(y as f32 - 12.0) < 9.0;
+            let bars = (x / 3 + y / 5) % 2 == 0;
+            let slope = x as f32 / width as f32;
+            let values = [slope, if disc { 0.9 } else { 0.2 }, if bars { 0.8 } else { 0.35 }];
+            for (c, v) in values.into_iter().enumerate() {
+                planes.row_mut(c, y)[x] = v;
+            }
+        }
+    }
+    let bytes = SharedBytes::default();
+    let mut rows = PngRows::new(bytes.clone(), width, height, Layout::Rgb, 8).unwrap();
+    rows.write(0, &planes).unwrap();
+    rows.finish().unwrap();
+    bytes.take()
+}
+
+/// `file` four times larger by the shipped model on the native CPU backend, in one piece and rounded to 8 bits.
+pub fn enlarged_natively(file: &[u8]) -> Picture {
+    let shipped = asasr_weights::DEFAULT;
+    let manifest = Manifest::from_json(shipped.manifest).unwrap();
+    let weights = manifest.open_weights(shipped.weights).unwrap();
+    let network = Network::new(&manifest.architecture, &weights, &Device::flex()).unwrap();
+    let picture = decode(file, 1 << 20).unwrap();
+    let (width, height) = (picture.width(), picture.height());
+    let bytes = SharedBytes::default();
+    let mut rows = PngRows::new(
+        bytes.clone(),
+        width * 4,
+        height * 4,
+        picture.layout(),
+        picture.bits(),
+    )
+    .unwrap();
+    pollster::block_on(upscale(
+        &mut BurnExecutor::new(network),
+        (width, height),
+        4096,
+        OutputScale::new(4).unwrap(),
+        |rect| picture.planes(rect),
+        |first, part| {
+            rows.write(first, part).unwrap();
+            Ok(())
+        },
+        |_| true,
+    ))
+    .unwrap();
+    rows.finish().unwrap();
+    decode(&bytes.take(), 1 << 24).unwrap()
+}

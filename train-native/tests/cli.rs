@@ -1,0 +1,306 @@
+//! The program as a user runs it.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use image::{
+    DynamicImage, GenericImageView as _, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage,
+};
+
+fn asasr(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_asasr"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn photo(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        Rgb([
+            (x * 255 / width) as u8,
+            ((x / 5 + y / 7) % 2 * 180) as u8,
+            (y * 255 / height) as u8,
+        ])
+    })
+}
+
+#[test]
+fn several_images_at_every_scale() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n).to_str().unwrap().to_owned();
+    photo(30, 20).save(path("a.png")).unwrap();
+    photo(17, 41).save(path("b.jpg")).unwrap();
+    for scale in [2, 3, 4] {
+        let out = path(&format!("out{scale}"));
+        let scale_text = scale.to_string();
+        let run = asasr(&[
+            "upscale",
+            &path("a.png"),
+            &path("b.jpg"),
+            "-o",
+            &out,
+            "--scale",
+            &scale_text,
+            "--tile",
+            "16",
+            "--device",
+            "cpu",
+        ]);
+        assert!(run.status.success(), "{}", text(&run));
+        assert_eq!(
+            names(Path::new(&out)),
+            [format!("a-x{scale}.png"), format!("b-x{scale}.png")]
+        );
+        let size = image::open(format!("{out}/a-x{scale}.png")).unwrap().dimensions();
+        assert_eq!(size, (30 * scale, 20 * scale));
+    }
+}
+
+#[test]
+fn layouts_and_depths_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n).to_str().unwrap().to_owned();
+    let images: [(&str, DynamicImage); 4] = [
+        (
+            "grey",
+            GrayImage::from_fn(9, 9, |x, _| Luma([x as u8 * 20])).into(),
+        ),
+        (
+            "alpha",
+            RgbaImage::from_fn(9, 9, |x, y| Rgba([200, 10, 10, (x * y) as u8])).into(),
+        ),
+        (
+            "deep",
+            ImageBuffer::from_fn(9, 9, |x, y| Rgb([x as u16 * 7000, y as u16 * 7000, 500])).into(),
+        ),
+        ("dot", photo(1, 1).into()),
+    ];
+    for (name, image) in images {
+        image.save(path("in.png")).unwrap();
+        let out = path(&format!("{name}.png"));
+        let run = asasr(&["upscale", &path("in.png"), "-o", &out, "--device", "cpu"]);
+        assert!(run.status.success(), "{name}: {}", text(&run));
+        let result = image::open(&out).unwrap();
+        assert_eq!(result.color(), image.color(), "{name}");
+        assert_eq!(
+            result.dimensions(),
+            (image.width() * 4, image.height() * 4),
+            "{name}"
+        );
+    }
+}
+
+/// One clear sentence, a failing exit code, nothing left behind, and the good images done all the same.
+#[test]
+fn bad_images_are_named_and_leave_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n).to_str().unwrap().to_owned();
+    photo(40, 30).save(path("good.png")).unwrap();
+    photo(40, 30).save(path("cut.jpg")).unwrap();
+    let jpeg = fs::read(path("cut.jpg")).unwrap();
+    fs::write(path("cut.jpg"), &jpeg[..jpeg.len() / 2]).unwrap();
+    fs::write(path("empty.png"), b"").unwrap();
+    fs::write(path("text.png"), b"not an image at all").unwrap();
+    fs::copy("../codec/tests/claims-60000.png", path("huge.png")).unwrap();
+    let cases = [
+        ("cut.jpg", "cut short"),
+        ("empty.png", "empty"),
+        ("text.png", "not an image"),
+        ("huge.png", "60000x60000"),
+        ("absent.png", "absent.png"),
+    ];
+    let out = path("out");
+    let mut args = vec!["upscale".to_owned()];
+    args.extend(cases.iter().map(|(n, _)| path(n)));
+    args.extend([
+        path("good.png"),
+        "-o".into(),
+        out.clone(),
+        "--device".into(),
+        "cpu".into(),
+    ]);
+    let run = asasr(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(run.status.code(), Some(1));
+    let said = text(&run);
+    for (name, why) in cases {
+        assert!(
+            said.lines().any(|l| l.contains(name) && l.contains(why)),
+            "{name}: {said}"
+        );
+    }
+    assert!(said.contains("5 of 6"), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    assert_eq!(names(Path::new(&out)), ["good-x4.png"]);
+}
+
+#[test]
+fn places_that_cannot_be_written_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n).to_str().unwrap().to_owned();
+    photo(12, 12).save(path("a.png")).unwrap();
+    photo(12, 12).save(path("a.bmp")).unwrap();
+    let a = path("a.png");
+    for (args, why) in [
+        (
+            vec!["upscale", &a, "-o", "/proc/none/out.png"],
+            "cannot be written",
+        ),
+        (vec!["upscale", &a, "-o", &a], "replace the image itself"),
+        (vec!["upscale", &a, "-o", &path("out.tiff")], "PNG"),
+        (
+            vec!["upscale", &a, &path("a.bmp"), "-o", &path("one.png")],
+            "folder",
+        ),
+        (
+            vec!["upscale", &a, &path("a.bmp"), "-o", &path("same")],
+            "same result file",
+        ),
+        (vec!["upscale", &a, "-o", &path("x.png"), "--scale", "5"], "5"),
+    ] {
+        let run = asasr(&args);
+        assert!(!run.status.success(), "{args:?}");
+        assert!(text(&run).contains(why), "{args:?}: {}", text(&run));
+    }
+    assert_eq!(names(folder.path()), ["a.bmp", "a.png", "same"]);
+}
+
+#[test]
+fn damaged_models_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n).to_str().unwrap().to_owned();
+    photo(12, 12).save(path("a.png")).unwrap();
+    let shipped = asasr_weights::DEFAULT;
+    let manifest = String::from_utf8(shipped.manifest.to_vec()).unwrap();
+    let model = folder.path().join("model");
+    fs::create_dir(&model).unwrap();
+    let cases: [(&str, &[u8], &str); 3] = [
+        (&manifest, &shipped.weights[..5000], "sha256"),
+        (
+            &manifest.replace("\"sha256\": \"", "\"sha256\": \"0"),
+            shipped.weights,
+            "sha256",
+        ),
+        (&manifest[..200], shipped.weights, "manifest"),
+    ];
+    for (manifest, weights, why) in cases {
+        fs::write(model.join("manifest.json"), manifest).unwrap();
+        fs::write(model.join("restorer.safetensors"), weights).unwrap();
+        let run = asasr(&[
+            "upscale",
+            &path("a.png"),
+            "-o",
+            &path("x.png"),
+            "--weights",
+            &path("model"),
+        ]);
+        assert_eq!(run.status.code(), Some(1));
+        assert!(text(&run).contains(why), "{}", text(&run));
+    }
+    let run = asasr(&[
+        "upscale",
+        &path("a.png"),
+        "-o",
+        &path("x.png"),
+        "--weights",
+        &path("nowhere"),
+    ]);
+    assert!(text(&run).contains("nowhere"), "{}", text(&run));
+    assert!(!Path::new(&path("x.png")).exists());
+}
+
+/// Ten steps, or five and five more: the same weights to the last bit. And what comes out enlarges images.
+#[test]
+fn training_resumes_to_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n).to_str().unwrap().to_owned();
+    fs::create_dir_all(path("data/deep")).unwrap();
+    photo(120, 90).save(path("data/one.png")).unwrap();
+    photo(80, 130).save(path("data/deep/two.png")).unwrap();
+    fs::write(path("data/broken.jpg"), b"no").unwrap();
+    fs::create_dir(path("val")).unwrap();
+    photo(64, 48).save(path("val/v.png")).unwrap();
+    let train = |out: &str, steps: &str, resume: bool| {
+        let (data, val, out) = (path("data"), path("val"), path(out));
+        let mut args = vec!["train", "restorer", "--data", &data, "--val", &val, "--out", &out];
+        args.extend([
+            "--stop-after",
+            steps,
+            "--steps",
+            "10",
+            "--val-every",
+            "5",
+            "--batch",
+            "2",
+            "--patch",
+            "8",
+        ]);
+        args.extend(["--channels", "8", "--blocks", "1"]);
+        if resume {
+            args.push("--resume");
+        }
+        asasr(&args)
+    };
+    let whole = train("whole", "10", false);
+    assert!(whole.status.success(), "{}", text(&whole));
+    assert!(
+        text(&whole).contains("broken.jpg"),
+        "damaged files are named: {}",
+        text(&whole)
+    );
+    assert!(train("parts", "5", false).status.success());
+    let again = train("parts", "10", false);
+    assert!(
+        text(&again).contains("--resume"),
+        "a run is not overwritten: {}",
+        text(&again)
+    );
+    let rest = train("parts", "10", true);
+    assert!(rest.status.success(), "{}", text(&rest));
+    let read = |n: &str| fs::read(path(&format!("{n}/checkpoint.safetensors"))).unwrap();
+    assert_eq!(read("whole"), read("parts"));
+
+    let run = asasr(&[
+        "upscale",
+        &path("val/v.png"),
+        "-o",
+        &path("v4.png"),
+        "--weights",
+        &path("whole/best"),
+        "--device",
+        "cpu",
+    ]);
+    assert!(run.status.success(), "{}", text(&run));
+    let other = asasr(&[
+        "train",
+        "restorer",
+        "--data",
+        &path("data"),
+        "--out",
+        &path("whole"),
+        "--resume",
+        "--channels",
+        "16",
+        "--patch",
+        "8",
+    ]);
+    assert!(
+        !other.status.success() && text(&other).contains("resume with its sizes"),
+        "{}",
+        text(&other)
+    );
+}

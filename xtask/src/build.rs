@@ -1,0 +1,71 @@
+//! Building the page and the server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::shell::{Result, cargo, root, run, say, target};
+use crate::tools;
+
+/// What the page is made of.
+const SOURCES: [&str; 9] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "Trunk.toml",
+    "www",
+    "web",
+    "core",
+    "codec",
+    "shaders",
+    "weights",
+];
+
+/// Builds the page unless it is newer than its sources; returns its folder.
+pub(crate) fn page() -> Result<PathBuf> {
+    let dist = root().join("dist");
+    let built = fs::metadata(dist.join("index.html"))
+        .and_then(|m| m.modified())
+        .ok();
+    if built.is_some_and(|built| SOURCES.iter().all(|s| newest(&root().join(s)) <= built)) {
+        say("the page is up to date");
+        return Ok(dist);
+    }
+    for need in tools::page_needs() {
+        tools::ensure(&need)?;
+    }
+    let toolchain = tools::wasm_toolchain().ok_or("no compiler for WebAssembly is ready")?;
+    say("building the page; the first time takes several minutes");
+    let mut trunk = Command::new("trunk");
+    trunk
+        .args(["build", "--release", "--offline"])
+        .current_dir(root())
+        .envs(toolchain.environment());
+    // Trunk reads any value of NO_COLOR as an argument and takes only true and false.
+    run("page", trunk.env_remove("NO_COLOR"))?;
+    Ok(dist)
+}
+
+/// Builds the server; returns its program.
+pub(crate) fn server() -> Result<PathBuf> {
+    run(
+        "server",
+        &mut cargo(&["build", "--release", "--package", "asasr-server"]),
+    )?;
+    Ok(target()
+        .join("release")
+        .join(format!("asasr-server{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The latest change of a file, or of anything in a folder.
+fn newest(path: &Path) -> SystemTime {
+    let own = fs::metadata(path)
+        .and_then(|m| m.modified())
+        .unwrap_or(SystemTime::UNIX_EPOCH);
+    let below = fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| newest(&e.path()));
+    below.fold(own, SystemTime::max)
+}

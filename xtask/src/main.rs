@@ -1,0 +1,86 @@
+//! `cargo xtask`: the project's chores, on a machine that has rustup and a shell.
+
+mod build;
+mod shell;
+mod tools;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use shell::{Result, cargo, say};
+
+const USAGE: &str = "\
+cargo xtask serve [--listen ADDR]  install what is missing, build the page and the server, and serve both
+cargo xtask test                   install what is missing and run every test
+cargo xtask doctor                 list what is here, what is missing and the command that mends it
+cargo xtask page                   install what is missing and build the page into dist/
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let rest = args.get(1..).unwrap_or_default();
+    let done = match args.first().map(String::as_str) {
+        Some("serve") => serve(rest),
+        Some("test") => test(rest),
+        Some("doctor") => tools::doctor(),
+        Some("page") => build::page().map(drop),
+        Some("help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("this is not a chore:\n{USAGE}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &[String]) -> Result<()> {
+    let start = Instant::now();
+    let page = build::page()?;
+    let server = build::server()?;
+    say(&format!(
+        "ready after {:.1} s; Ctrl-C stops the server",
+        start.elapsed().as_secs_f64()
+    ));
+    let status = std::process::Command::new(&server)
+        .arg("--page")
+        .arg(&page)
+        .args(args)
+        .status();
+    match status {
+        Ok(s) if s.success() => Ok(()),
+        Ok(s) => Err(format!("the server ended with {s}")),
+        Err(e) => Err(format!("{}: {e}", server.display())),
+    }
+}
+
+fn test(args: &[String]) -> Result<()> {
+    let start = Instant::now();
+    for need in tools::browser_test_needs() {
+        tools::ensure(&need)?;
+    }
+    let page = build::page()?;
+    let server = build::server()?;
+    let mut tests = cargo(&[
+        "test",
+        "--workspace",
+        "--features",
+        "asasr-core/burn,asasr/wgpu,asasr-tests/browser",
+    ]);
+    tests
+        .args(args)
+        .env("ASASR_PAGE", page)
+        .env("ASASR_SERVER", server)
+        .env("ASASR_CHROMIUM", tools::chromium()?);
+    shell::run("tests", &mut tests)?;
+    say(&format!(
+        "all tests passed after {:.0} s",
+        start.elapsed().as_secs_f64()
+    ));
+    Ok(())
+}

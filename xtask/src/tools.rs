@@ -1,0 +1,396 @@
+//! What building and testing need beyond rustup, how to see whether it is here, and how to get it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::shell::{Result, output, root, run, say};
+
+const TRUNK: &str = "0.21.14";
+const BINARYEN: &str = "132";
+const WASM: &str = "wasm32-unknown-unknown";
+
+/// One thing that has to be on the machine.
+pub(crate) struct Need {
+    name: &'static str,
+    /// What is found: a version or a path.
+    found: fn() -> Option<String>,
+    /// The command that gets it, as a person would type it.
+    mend: fn() -> String,
+    install: fn() -> Result<()>,
+}
+
+/// What the page needs to be built.
+pub(crate) fn page_needs() -> [Need; 4] {
+    [
+        Need {
+            name: "standard library for WebAssembly",
+            found: || wasm_toolchain().map(|t| t.name().to_owned()),
+            mend: || format!("rustup target add {WASM}"),
+            install: install_wasm,
+        },
+        Need {
+            name: "wasm-bindgen",
+            found: || {
+                let found = version_of("wasm-bindgen")?;
+                found
+                    .ends_with(&format!(" {}", bindgen_version().ok()?))
+                    .then_some(found)
+            },
+            mend: || {
+                let version = bindgen_version().unwrap_or_else(|_| "VERSION".into());
+                format!(
+                    "cargo install wasm-bindgen-cli --version {version} --root {}",
+                    tools().display()
+                )
+            },
+            install: || cargo_install("wasm-bindgen-cli", &bindgen_version()?),
+        },
+        Need {
+            name: "Trunk",
+            found: || version_of("trunk").filter(|v| v.contains(TRUNK)),
+            mend: || {
+                format!(
+                    "cargo install trunk --version {TRUNK} --root {}",
+                    tools().display()
+                )
+            },
+            install: || cargo_install("trunk", TRUNK),
+        },
+        Need {
+            name: "wasm-opt",
+            // Debian's is older than the instructions that today's compilers emit.
+            found: || version_of("wasm-opt").filter(|v| major(v).is_some_and(|m| m >= 116)),
+            mend: || format!("npm install --prefix {} binaryen@{BINARYEN}", tools().display()),
+            install: install_wasm_opt,
+        },
+    ]
+}
+
+/// What the browser and shader tests need on top.
+pub(crate) fn browser_test_needs() -> [Need; 3] {
+    [
+        Need {
+            name: "Chromium",
+            found: || {
+                chromium()
+                    .ok()
+                    .and_then(|c| output(Command::new(c).arg("--version")))
+            },
+            mend: || apt_line("chromium"),
+            install: || apt(&["chromium"]),
+        },
+        Need {
+            name: "ChromeDriver",
+            found: || output(Command::new("chromedriver").arg("--version")),
+            mend: || apt_line("chromium-driver"),
+            install: || apt(&["chromium-driver"]),
+        },
+        Need {
+            name: "a Vulkan device",
+            found: vulkan,
+            mend: || apt_line("mesa-vulkan-drivers libvulkan1"),
+            install: || apt(&["mesa-vulkan-drivers", "libvulkan1"]),
+        },
+    ]
+}
+
+/// Installs `need` unless it is here.
+pub(crate) fn ensure(need: &Need) -> Result<()> {
+    if (need.found)().is_some() {
+        return Ok(());
+    }
+    say(&format!("{} is missing", need.name));
+    (need.install)()?;
+    match (need.found)() {
+        Some(found) => {
+            say(&format!("{}: {found}", need.name));
+            Ok(())
+        }
+        None => Err(format!(
+            "{} is still missing; by hand: {}",
+            need.name,
+            (need.mend)()
+        )),
+    }
+}
+
+/// Lists every need; fails when one is missing.
+pub(crate) fn doctor() -> Result<()> {
+    let mut missing = 0;
+    let version = output(Command::new("rustc").arg("--version"));
+    println!(
+        "here     Rust: {}",
+        version.unwrap_or_else(|| "rustc does not answer".into())
+    );
+    for need in page_needs().iter().chain(&browser_test_needs()) {
+        if let Some(found) = (need.found)() {
+            println!("here     {}: {found}", need.name);
+        } else {
+            println!("missing  {}: {}", need.name, (need.mend)());
+            missing += 1;
+        }
+    }
+    if missing == 0 {
+        Ok(())
+    } else {
+        Err(format!("{missing} missing; `cargo xtask test` installs them"))
+    }
+}
+
+/// Where our own copies of tools live, for every checkout of this user.
+pub(crate) fn tools() -> PathBuf {
+    let home = || env::var_os("HOME").map(|h| Path::new(&h).join(".cache"));
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    cache
+        .unwrap_or_else(|| root().join("target"))
+        .join("asasr")
+        .join("tools")
+}
+
+/// The search path with our tools in front.
+pub(crate) fn search_path() -> std::ffi::OsString {
+    let mut paths = vec![tools().join("bin"), tools().join("node_modules").join(".bin")];
+    paths.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    env::join_paths(paths).unwrap_or_default()
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    env::split_paths(&search_path())
+        .map(|p| p.join(program))
+        .find(|p| p.is_file())
+}
+
+fn version_of(program: &str) -> Option<String> {
+    output(
+        Command::new(find(program)?)
+            .arg("--version")
+            .env("PATH", search_path()),
+    )
+}
+
+/// The first whole number in a line.
+fn major(text: &str) -> Option<u32> {
+    text.split(|c: char| !c.is_ascii_digit())
+        .find(|p| !p.is_empty())?
+        .parse()
+        .ok()
+}
+
+/// The version that the lock file fixes; the command-line tool must be exactly that.
+fn bindgen_version() -> Result<String> {
+    let path = root().join("Cargo.lock");
+    let lock = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut lines = lock
+        .lines()
+        .skip_while(|l| *l != "name = \"wasm-bindgen\"")
+        .skip(1);
+    let version = lines
+        .next()
+        .and_then(|l| l.strip_prefix("version = \"")?.strip_suffix('"'));
+    version
+        .map(str::to_owned)
+        .ok_or_else(|| "Cargo.lock names no wasm-bindgen".into())
+}
+
+fn cargo_install(package: &str, version: &str) -> Result<()> {
+    let install = |locked: bool| {
+        let mut command = Command::new("cargo");
+        command
+            .args(["install", package, "--version", version, "--root"])
+            .arg(tools());
+        // A build folder that stays lets an interrupted installation go on.
+        command
+            .env("CARGO_TARGET_DIR", tools().join("build"))
+            .current_dir(env::temp_dir());
+        if locked {
+            command.arg("--locked");
+        }
+        run(package, &mut command)
+    };
+    // A yanked or not yet mirrored dependency in the tool's own lock file must not stop us.
+    install(true).or_else(|_| install(false))?;
+    let _ = std::fs::remove_dir_all(tools().join("build"));
+    Ok(())
+}
+
+fn install_wasm_opt() -> Result<()> {
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-fund", "--no-audit", "--prefix"])
+        .arg(tools())
+        .arg(format!("binaryen@{BINARYEN}"));
+    let why = match run("wasm-opt", &mut npm) {
+        Ok(()) => return Ok(()),
+        Err(why) => why,
+    };
+    say(&format!("{why}; building it instead"));
+    cargo_install("wasm-opt", "0.116.1")
+}
+
+/// A compiler with a standard library for WebAssembly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WasmToolchain {
+    /// The one in use, with rustup's target.
+    Rustup,
+    /// Debian's, which builds the standard library from its packaged source.
+    Debian,
+}
+
+impl WasmToolchain {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rustup => "rustup's target",
+            Self::Debian => "Debian's packaged source",
+        }
+    }
+
+    /// Environment for commands that build WebAssembly.
+    pub(crate) fn environment(self) -> Vec<(&'static str, std::ffi::OsString)> {
+        match self {
+            Self::Rustup => vec![("PATH", search_path())],
+            Self::Debian => {
+                let mut paths = vec![PathBuf::from("/usr/bin")];
+                paths.extend(env::split_paths(&search_path()));
+                vec![
+                    ("PATH", env::join_paths(paths).unwrap_or_default()),
+                    // `build-std` is not stable; the packaged compiler is the one its source belongs to.
+                    ("RUSTC_BOOTSTRAP", "1".into()),
+                    ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort".into()),
+                    (
+                        "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",
+                        linker().unwrap_or_default().into(),
+                    ),
+                    // Another compiler must not mix with the products of this one.
+                    ("CARGO_TARGET_DIR", crate::shell::target().join("debian").into()),
+                    ("CARGO", "/usr/bin/cargo".into()),
+                    ("RUSTC", "/usr/bin/rustc".into()),
+                ]
+            }
+        }
+    }
+}
+
+/// The toolchain that is ready, rustup's first. `ASASR_WASM=debian` passes over rustup's.
+pub(crate) fn wasm_toolchain() -> Option<WasmToolchain> {
+    let forced = env::var_os("ASASR_WASM").is_some_and(|v| v == "debian");
+    let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", WASM]));
+    if !forced && libraries.is_some_and(|l| Path::new(&l).is_dir()) {
+        return Some(WasmToolchain::Rustup);
+    }
+    let root = output(Command::new("/usr/bin/rustc").args(["--print", "sysroot"]))?;
+    let source = Path::new(&root).join("lib/rustlib/src/rust/library/std/Cargo.toml");
+    (source.is_file() && Path::new("/usr/bin/cargo").is_file() && linker().is_some())
+        .then_some(WasmToolchain::Debian)
+}
+
+/// rustup ships a linker for WebAssembly; Debian's are named by version.
+fn linker() -> Option<PathBuf> {
+    let rustup = output(Command::new("rustc").args(["--print", "sysroot"]))
+        .map(|root| Path::new(&root).join("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld"))
+        .filter(|p| p.is_file());
+    let debian = || {
+        let versions = std::fs::read_dir("/usr/bin").ok()?;
+        versions.flatten().map(|e| e.path()).find(|p| {
+            p.file_name()
+                .is_some_and(|n| n.to_string_lossy().starts_with("wasm-ld"))
+        })
+    };
+    rustup.or_else(debian)
+}
+
+fn install_wasm() -> Result<()> {
+    let forced = env::var_os("ASASR_WASM").is_some_and(|v| v == "debian");
+    let mut rustup = Command::new("rustup");
+    rustup.args(["target", "add", WASM]);
+    if !forced && run("WebAssembly target", &mut rustup).is_ok() {
+        return Ok(());
+    }
+    say("rustup has no such target here; taking the distribution's source instead");
+    apt(&["rustc-web", "cargo-web", "rust-web-src"])
+}
+
+/// A Chromium or Chrome.
+pub(crate) fn chromium() -> Result<PathBuf> {
+    [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+    ]
+    .iter()
+    .find_map(|n| find(n))
+    .ok_or_else(|| format!("no Chromium here: {}", apt_line("chromium")))
+}
+
+fn vulkan() -> Option<String> {
+    let folders = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
+    let drivers: Vec<String> = folders
+        .iter()
+        .filter_map(|f| std::fs::read_dir(f).ok())
+        .flat_map(|entries| {
+            entries
+                .flatten()
+                .map(|e| e.file_name().to_string_lossy().into_owned())
+        })
+        .filter(|n| n.ends_with(".json"))
+        .collect();
+    let loader = output(Command::new("sh").args(["-c", "ldconfig -p || /sbin/ldconfig -p"]))
+        .is_some_and(|l| l.contains("libvulkan.so.1"));
+    // macOS and Windows bring their own graphics interface.
+    if cfg!(not(target_os = "linux")) {
+        return Some("the system's".into());
+    }
+    (loader && !drivers.is_empty()).then(|| drivers.join(", "))
+}
+
+fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).is_some_and(|id| id == "0")
+}
+
+fn apt_line(packages: &str) -> String {
+    let sudo = if is_root() { "" } else { "sudo " };
+    format!("{sudo}apt-get install -y --no-install-recommends {packages}")
+}
+
+fn apt(packages: &[&str]) -> Result<()> {
+    if find("apt-get").is_none() {
+        return Err(format!(
+            "install {} with this system's package manager",
+            packages.join(", ")
+        ));
+    }
+    let command = |args: &[&str]| {
+        let mut command = if is_root() {
+            Command::new("apt-get")
+        } else {
+            Command::new("sudo")
+        };
+        if !is_root() {
+            command.arg("apt-get");
+        }
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(args);
+        command
+    };
+    run("package lists", &mut command(&["update", "-q"]))?;
+    run(
+        "packages",
+        command(&["install", "-y", "-q", "--no-install-recommends"]).args(packages),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_version_lines() {
+        assert_eq!(major("wasm-opt version 132 (version_132)"), Some(132));
+        assert_eq!(major("nothing"), None);
+    }
+
+    #[test]
+    fn the_lock_file_names_wasm_bindgen() {
+        let version = bindgen_version().expect("a locked version");
+        assert_eq!(version.split('.').count(), 3, "{version}");
+    }
+}
