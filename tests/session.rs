@@ -13,12 +13,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Software rendering of a network takes its time on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 fn required(name: &str) -> PathBuf {
-    env::var_os(name)
-        .map(PathBuf::from)
-        .unwrap_or_else(|| panic!("{name} is not set: run `cargo xtask test`"))
+    env::var_os(name).map_or_else(
+        || panic!("{name} is not set: run `cargo xtask test`"),
+        PathBuf::from,
+    )
 }
 
 /// A child process that ends with the test.

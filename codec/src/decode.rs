@@ -24,13 +24,12 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
             .map_err(|e| Error::Damaged(e.to_string()))
     };
     let format = reader()?.format().ok_or(Error::NotAnImage)?;
-    let (width, height) = match png_size(bytes, format) {
-        Some(size) => size,
-        None => {
-            let mut probe = reader()?;
-            probe.no_limits();
-            probe.into_dimensions().map_err(damaged)?
-        }
+    let (width, height) = if let Some(size) = png_size(bytes, format) {
+        size
+    } else {
+        let mut probe = reader()?;
+        probe.no_limits();
+        probe.into_dimensions().map_err(damaged)?
     };
     if u64::from(width) * u64::from(height) > max_pixels {
         return Err(Error::TooLarge {

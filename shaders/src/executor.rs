@@ -4,8 +4,8 @@ use asasr_core::{
 };
 use wgpu::{
     BindGroupDescriptor, BindGroupEntry, Buffer, BufferDescriptor, BufferUsages, CommandEncoder,
-    ComputePassDescriptor, ComputePipeline, ComputePipelineDescriptor, MapMode, PipelineCompilationOptions,
-    PollType, ShaderModule, ShaderModuleDescriptor, ShaderSource,
+    CommandEncoderDescriptor, ComputePassDescriptor, ComputePipeline, ComputePipelineDescriptor, MapMode,
+    PipelineCompilationOptions, PollType, ShaderModule, ShaderModuleDescriptor, ShaderSource,
 };
 
 use crate::gpu::Gpu;
@@ -258,7 +258,10 @@ impl Executor for GpuExecutor {
         self.gpu
             .queue
             .write_buffer(&buffers.image, 0, bytemuck::cast_slice(&pack::image(tile)));
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let mut encoder = self
+            .gpu
+            .device
+            .create_command_encoder(&CommandEncoderDescriptor::default());
         self.encode(&mut encoder, buffers, width, height);
         let bytes = (width * height * 3 * scale * scale * 4) as u64;
         encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.readback, 0, bytes);

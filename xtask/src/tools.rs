@@ -327,12 +327,9 @@ fn vulkan() -> Option<String> {
     let drivers: Vec<String> = folders
         .iter()
         .filter_map(|f| std::fs::read_dir(f).ok())
-        .flat_map(|entries| {
-            entries
-                .flatten()
-                .map(|e| e.file_name().to_string_lossy().into_owned())
-        })
-        .filter(|n| n.ends_with(".json"))
+        .flat_map(|entries| entries.flatten().map(|e| e.path()))
+        .filter(|p| p.extension().is_some_and(|e| e == "json"))
+        .filter_map(|p| Some(p.file_stem()?.to_string_lossy().into_owned()))
         .collect();
     let loader = output(Command::new("sh").args(["-c", "ldconfig -p || /sbin/ldconfig -p"]))
         .is_some_and(|l| l.contains("libvulkan.so.1"));

@@ -284,6 +284,7 @@ impl Architecture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString as _;
 
     #[test]
     fn the_restorer_is_a_valid_network() {
@@ -309,7 +310,7 @@ mod tests {
             panic!("a convolution")
         };
         *inputs = 9;
-        let message = alloc::string::ToString::to_string(&net.validate().expect_err("invalid"));
+        let message = net.validate().expect_err("invalid").to_string();
         assert!(message.contains("blocks.0.conv1"), "{message}");
 
         let mut forward = Architecture::restorer(4, 8, 1);

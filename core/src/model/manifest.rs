@@ -133,8 +133,9 @@ impl Manifest {
 mod tests {
     use super::*;
     use crate::model::{Dtype, Tensor};
+    use alloc::vec::Vec;
 
-    fn model() -> (Manifest, alloc::vec::Vec<u8>) {
+    fn model() -> (Manifest, Vec<u8>) {
         let architecture = Architecture::restorer(4, 4, 1);
         let mut weights = Weights::default();
         for p in architecture.parameters() {

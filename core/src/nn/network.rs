@@ -158,9 +158,10 @@ pub fn init_weights(architecture: &Architecture, seed: u64) -> Weights {
     let mut weights = Weights::default();
     for parameter in architecture.parameters() {
         let n = parameter.len();
-        let values = if parameter.name.ends_with(".slope") {
+        let kind = parameter.name.rsplit('.').next();
+        let values = if kind == Some("slope") {
             alloc::vec![0.25; n]
-        } else if parameter.name.ends_with(".weight") && Some(&parameter.name) != last.as_ref() {
+        } else if kind == Some("weight") && Some(&parameter.name) != last.as_ref() {
             let fan_in: usize = parameter.shape[1..].iter().product();
             let std = libm::sqrt(2.0 / fan_in as f64);
             (0..n).map(|_| (std * normal(&mut state)) as f32).collect()
@@ -178,7 +179,7 @@ pub fn init_weights(architecture: &Architecture, seed: u64) -> Weights {
     weights
 }
 
-/// SplitMix64 (Steele et al. 2014).
+/// `SplitMix64` (Steele et al. 2014).
 fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *state;

@@ -58,18 +58,16 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
         args.steps
     );
 
-    let mut network = Network::new(&architecture, &fresh, &device)?;
+    let network = Network::new(&architecture, &fresh, &device)?;
     let adam = AdamConfig::new().with_epsilon(1e-8).build();
-    let mut log = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(args.out.join("metrics.jsonl"))
-        .map_err(|e| Error::at(&args.out, e))?;
-    let bar = ProgressBar::new(args.steps).with_position(state.step);
-    if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len}, {per_sec}, {eta} left, {msg}") {
-        bar.set_style(style);
-    }
-    let mut window = Window::new();
+    let mut run = Run {
+        args,
+        network,
+        pairs,
+        images: dataset.len(),
+        bar: bar(args.steps, state.step),
+        window: Window::new(),
+    };
     let end = args.stop_after.unwrap_or(args.steps).min(args.steps);
     while state.step < end {
         let batch = dataset.batch(
@@ -79,7 +77,7 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
             args.patch.into(),
             &device,
         );
-        let loss = step(&mut network, &mut state, &adam, batch, args)?;
+        let loss = step(&mut run.network, &mut state, &adam, batch, args)?;
         if !loss.is_finite() {
             return Err(Error::new(format!(
                 "the loss of step {} is {loss}; the last good state is in {}: resume it with a smaller --learning-rate",
@@ -87,59 +85,92 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
                 checkpoint.display()
             )));
         }
-        window.add(loss);
-        bar.inc(1);
-        bar.set_message(format!("loss {:.5}", window.mean()));
+        run.window.add(loss);
+        run.bar.inc(1);
+        run.bar.set_message(format!("loss {:.5}", run.window.mean()));
         let stop = interrupt::requested();
         if state.step.is_multiple_of(args.val_every) || state.step == end || stop {
-            let measured = validate(&mut network, &state, &pairs)?;
-            let line = serde_json::json!({
-                "step": state.step, "loss": window.mean(), "images_per_s": window.rate() * f64::from(args.batch),
-                "psnr_y": measured.psnr_y, "psnr_y_bicubic": measured.psnr_y_bicubic,
-            });
-            writeln!(log, "{line}").map_err(|e| Error::at(&args.out, e))?;
-            let text = format!(
-                "step {}: loss {:.5}, validation PSNR-Y {:.3} dB ({:+.3} over bicubic), {:.2} steps/s",
-                state.step,
-                window.mean(),
-                measured.psnr_y,
-                measured.psnr_y - measured.psnr_y_bicubic,
-                window.rate()
-            );
-            if bar.is_hidden() {
-                eprintln!("{text}");
-            } else {
-                bar.println(text);
-            }
-            if measured.psnr_y > state.best {
-                state.best = measured.psnr_y;
-                export(
-                    &args.out.join("best"),
-                    &network,
-                    args,
-                    &state,
-                    dataset.len(),
-                    measured,
-                )?;
-            }
+            run.report(&mut state)?;
             state.save(&checkpoint)?;
-            window = Window::new();
         }
         if stop {
-            bar.abandon();
+            run.bar.abandon();
             return Err(Error::new(format!(
                 "stopped at step {}: go on with --resume",
                 state.step
             )));
         }
     }
-    bar.finish();
+    run.bar.finish();
     println!(
         "best model: {} ({:.3} dB)",
         args.out.join("best").display(),
         state.best
     );
     Ok(())
+}
+
+fn bar(steps: u64, done: u64) -> ProgressBar {
+    let bar = ProgressBar::new(steps).with_position(done);
+    if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len}, {per_sec}, {eta} left, {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// What a run looks at and shows between its steps.
+struct Run<'a> {
+    args: &'a Restorer,
+    network: Network,
+    pairs: Vec<Pair>,
+    images: usize,
+    bar: ProgressBar,
+    window: Window,
+}
+
+impl Run<'_> {
+    /// Scores the averaged weights, says and logs it, and exports them when they are the best so far.
+    fn report(&mut self, state: &mut State) -> Result<()> {
+        self.network.parameters_mut().clone_from(&state.average);
+        let measured = eval::measure(
+            &mut BurnExecutor::new(self.network.clone()),
+            &self.pairs,
+            |_, _, _| {},
+        )?;
+        let (loss, rate) = (self.window.mean(), self.window.rate());
+        let line = serde_json::json!({
+            "step": state.step, "loss": loss, "images_per_s": rate * f64::from(self.args.batch),
+            "psnr_y": measured.psnr_y, "psnr_y_bicubic": measured.psnr_y_bicubic,
+        });
+        let path = self.args.out.join("metrics.jsonl");
+        let log = fs::OpenOptions::new().create(true).append(true).open(&path);
+        log.and_then(|mut f| writeln!(f, "{line}"))
+            .map_err(|e| Error::at(&path, e))?;
+        let text = format!(
+            "step {}: loss {loss:.5}, validation PSNR-Y {:.3} dB ({:+.3} over bicubic), {rate:.2} steps/s",
+            state.step,
+            measured.psnr_y,
+            measured.psnr_y - measured.psnr_y_bicubic,
+        );
+        if self.bar.is_hidden() {
+            eprintln!("{text}");
+        } else {
+            self.bar.println(text);
+        }
+        if measured.psnr_y > state.best {
+            state.best = measured.psnr_y;
+            export(
+                &self.args.out.join("best"),
+                &self.network,
+                self.args,
+                state.step,
+                self.images,
+                measured,
+            )?;
+        }
+        self.window = Window::new();
+        Ok(())
+    }
 }
 
 /// Training and validation files.
@@ -221,24 +252,12 @@ fn learning_rate(args: &Restorer, step: u64) -> f64 {
     args.learning_rate * warm * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
 }
 
-/// Scores the average of the weights and leaves it in `network`.
-fn validate(network: &mut Network, state: &State, pairs: &[Pair]) -> Result<Measured> {
-    // Early on the average still remembers the untrained weights.
-    let weights = if state.step < 2000 {
-        &state.parameters
-    } else {
-        &state.average
-    };
-    network.parameters_mut().clone_from(weights);
-    eval::measure(&mut BurnExecutor::new(network.clone()), pairs, |_, _, _| {})
-}
-
 /// Writes the weights in half precision and their manifest.
 fn export(
     folder: &Path,
     network: &Network,
     args: &Restorer,
-    state: &State,
+    steps: u64,
     images: usize,
     measured: Measured,
 ) -> Result<()> {
@@ -257,7 +276,7 @@ fn export(
         architecture,
         training: Training {
             command: command_line(args),
-            steps: state.step,
+            steps,
             images,
         },
         measured: Some(measured),
