@@ -9,7 +9,8 @@ use crate::shell::{Result, cargo, root, run, say, target};
 use crate::tools;
 
 /// What the page is made of.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
+    ".cargo",
     "Cargo.lock",
     "Cargo.toml",
     "Trunk.toml",
