@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use asasr_codec::decode;
 use asasr_tests::{Browser, Server, drawn, enlarged_natively};
@@ -48,10 +49,14 @@ async fn end_to_end(device: &str, shown: &str) {
     );
     assert!(worst <= 2.0 / 255.0 + 1e-6, "differs by {:.2}/255", worst * 255.0);
 
-    // Nothing left this origin, the worker's requests included: its log is the page's own.
+    // Nothing left this origin, and nothing can: the policy that holds page and worker refuses it.
     let script = "return performance.getEntriesByType('resource').map((e) => e.name)
                   .filter((n) => !n.startsWith(location.origin) && !n.startsWith('blob:' + location.origin));";
     assert_eq!(browser.run(script, vec![]).await, Value::Array(vec![]));
+    let script = "const refused = new Promise((r) => addEventListener('securitypolicyviolation', (e) => r(e.effectiveDirective)));
+                  fetch('http://127.0.0.2:9/').catch(() => {});
+                  return refused;";
+    assert_eq!(browser.run(script, vec![]).await, "connect-src");
     browser.close().await;
 }
 
@@ -180,5 +185,28 @@ async fn damaged_models_are_refused() {
         let message = browser.run(script, vec![(*name).into()]).await;
         assert!(message.as_str().unwrap().contains(expected), "{name}: {message}");
     }
+    browser.close().await;
+}
+
+/// Cancel answers at once, whatever it interrupts, and the next image comes out right.
+#[tokio::test]
+async fn cancelled_work_leaves_a_working_page() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    let large = drawn(600, 400);
+    for pause in [0, 30, 400] {
+        browser.drop_file("large.png", &large).await;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        browser
+            .run("document.getElementById('cancel').click();", vec![])
+            .await;
+        browser.wait_for("document.getElementById('work').hidden").await;
+        assert_eq!(browser.text("error").await, "", "after {pause} ms");
+    }
+    browser.drop_file("dot.png", &drawn(1, 1)).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("4 × 4"));
     browser.close().await;
 }

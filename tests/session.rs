@@ -111,6 +111,7 @@ impl Browser {
         });
         let downloads = tempfile::tempdir().unwrap();
         let capabilities = json!({
+            "timeouts": { "script": PATIENCE.as_millis() as u64 },
             "goog:chromeOptions": {
                 "binary": required("ASASR_CHROMIUM"),
                 "args": [

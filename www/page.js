@@ -22,7 +22,11 @@ function begin() {
 function report() {
   upscaler.ready.then(
     (where) => { $('device').textContent = `Runs on: ${where}`; document.body.dataset.ready = 'yes'; },
-    (error) => { $('device').textContent = 'Not ready.'; fail('', error.message); },
+    (error) => {
+      if (error.name === 'AbortError') return; // the next worker reports for itself
+      $('device').textContent = 'Not ready.';
+      fail('', error.message);
+    },
   );
 }
 
@@ -59,6 +63,7 @@ async function run(file) {
     $('result').hidden = false;
   } catch (error) {
     if (error.name !== 'AbortError') fail(file.name, error.message);
+    report();
   } finally {
     $('work').hidden = true;
     busy = false;
@@ -69,7 +74,7 @@ $('file').addEventListener('change', ({ target }) => {
   if (target.files[0]) run(target.files[0]);
   target.value = ''; // the same file may be chosen again
 });
-$('cancel').addEventListener('click', () => { upscaler.cancel(); report(); });
+$('cancel').addEventListener('click', () => upscaler.cancel());
 
 addEventListener('dragover', (event) => { event.preventDefault(); $('drop').classList.add('over'); });
 addEventListener('dragleave', (event) => { if (!event.relatedTarget) $('drop').classList.remove('over'); });

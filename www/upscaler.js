@@ -1,10 +1,14 @@
 // The upscaler as a page sees it: one worker, one call.
 
+/** An error after which the worker cannot go on; a fresh one takes its place. */
+const fatal = (message) => Object.assign(new Error(message), { fatal: true });
+
 /** Runs the network in a worker. `device` is 'auto', 'webgpu' or 'cpu'. */
 export class Upscaler {
   #worker;
   #options;
-  #pending = null;
+  #requests = new Map(); // id → { resolve, reject, onProgress }
+  #lastId = 0;
   #ready;
 
   constructor(options = {}) {
@@ -16,40 +20,61 @@ export class Upscaler {
   get ready() { return this.#ready; }
 
   #start() {
-    this.#worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
+    const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
+    this.#worker = worker;
+    worker.onmessage = ({ data: { id, kind, ...data } }) => {
+      const request = this.#requests.get(id);
+      if (kind === 'progress') {
+        request?.onProgress?.(data.done, data.total);
+        return;
+      }
+      this.#requests.delete(id);
+      if (kind === 'done') request?.resolve(data.value);
+      else request?.reject(new Error(data.message));
+      if (data.fatal && worker === this.#worker) this.#restart(fatal(data.message));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      const trap = /unreachable|RuntimeError|memory/.test(event.message ?? '');
+      const message = trap
+        ? 'the image needs more memory than the browser gives: try a smaller one'
+        : 'the worker could not run: reload the page';
+      if (worker === this.#worker) this.#restart(fatal(message));
+    };
     const model = new URL(this.#options.model, document.baseURI).href;
     this.#ready = this.#ask({ kind: 'open', device: this.#options.device, model });
     this.#ready.catch(() => {}); // reported by whoever awaits it
   }
 
+  /** Ends the worker and every request; begins anew unless the worker could not even open its model. */
+  #restart(reason) {
+    this.#worker.terminate();
+    const open = [...this.#requests.values()];
+    const opened = !open.some((request) => request.opening);
+    this.#requests.clear();
+    for (const request of open) request.reject(reason);
+    if (opened || !reason.fatal) this.#start();
+  }
+
   #ask(message, onProgress, transfer = []) {
+    const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      this.#pending = { reject };
-      this.#worker.onmessage = ({ data }) => {
-        if (data.kind === 'progress') onProgress?.(data.done, data.total);
-        else if (data.kind === 'done') resolve(data.value);
-        else reject(new Error(data.message));
-      };
-      this.#worker.onerror = (event) => {
-        event.preventDefault();
-        reject(new Error(`the worker could not run (${event.message ?? 'it did not load'}): reload the page`));
-      };
-      this.#worker.postMessage(message, transfer);
+      this.#requests.set(id, { resolve, reject, onProgress, opening: message.kind === 'open' });
+      this.#worker.postMessage({ id, ...message }, transfer);
     });
   }
 
   /** Enlarges a file `scale` times; resolves to { blob, width, height, notes }. */
   async upscale(file, { scale = 4, onProgress } = {}) {
+    const worker = this.#worker;
     await this.#ready;
     const bytes = new Uint8Array(await file.arrayBuffer());
-    const { png, ...rest } = await this.#ask({ kind: 'upscale', bytes, scale }, onProgress, [bytes.buffer]);
-    return { blob: new Blob([png], { type: 'image/png' }), ...rest };
+    if (worker !== this.#worker) throw new DOMException('cancelled', 'AbortError');
+    return this.#ask({ kind: 'upscale', bytes, scale }, onProgress, [bytes.buffer]);
   }
 
   /** Stops what is running and gets ready for the next image. */
   cancel() {
-    this.#worker.terminate();
-    this.#pending?.reject(new DOMException('cancelled', 'AbortError'));
-    this.#start();
+    this.#restart(new DOMException('cancelled', 'AbortError'));
   }
 }

@@ -56,22 +56,25 @@ async function open({ device: wanted, model }) {
   return `${device === 'webgpu' ? 'WebGPU' : 'CPU'} (${upscaler.device}) – ${why}`;
 }
 
-async function upscale({ bytes, scale }) {
-  const result = await upscaler.upscale(bytes, scale, (done, total) => postMessage({ kind: 'progress', done, total }));
-  const { width, height, notes } = result;
-  const png = result.take_png();
+async function upscale({ id, bytes, scale }) {
+  const progress = (done, total) => postMessage({ id, kind: 'progress', done, total });
+  const result = await upscaler.upscale(bytes, scale, progress);
+  const { width, height, notes, png } = result;
   result.free();
-  return { png, width, height, notes };
+  return { blob: new Blob(png, { type: 'image/png' }), width, height, notes };
 }
 
 self.onmessage = async ({ data }) => {
+  const { id } = data;
   try {
-    const value = await (data.kind === 'open' ? open(data) : upscale(data));
-    postMessage({ kind: 'done', value }, value.png ? [value.png.buffer] : []);
+    postMessage({ id, kind: 'done', value: await (data.kind === 'open' ? open(data) : upscale(data)) });
   } catch (error) {
-    const fault = error instanceof WebAssembly.RuntimeError;
-    const message = fault ? 'the image needs more memory than the browser gives: try a smaller one' : String(error?.message ?? error);
-    postMessage({ kind: 'error', message });
-    if (fault) self.close();
+    // A trap leaves the module in pieces, a lost device never comes back: the page starts another worker.
+    const trap = error instanceof WebAssembly.RuntimeError;
+    const lost = /^the compute device failed/.test(error?.message ?? '');
+    const message = trap
+      ? 'the image needs more memory than the browser gives: try a smaller one'
+      : `${error?.message ?? error}${lost ? ' (the device is being opened again)' : ''}`;
+    postMessage({ id, kind: 'error', message, fatal: data.kind === 'upscale' && (trap || lost) });
   }
 };

@@ -27,9 +27,46 @@ impl Write for SharedBytes {
     }
 }
 
+/// Keeps the first fault of a writer. The PNG encoder writes its last bytes while it is dropped and cannot tell.
+struct Checked<W: Write> {
+    out: W,
+    fault: Rc<RefCell<Option<String>>>,
+}
+
+impl<W: Write> Checked<W> {
+    fn noted<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        if let Err(e) = &done
+            && e.kind() != io::ErrorKind::Interrupted
+        {
+            self.fault.borrow_mut().get_or_insert_with(|| e.to_string());
+        }
+        done
+    }
+}
+
+impl<W: Write> Write for Checked<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let done = self.out.write(bytes);
+        self.noted(done)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let done = self.out.flush();
+        self.noted(done)
+    }
+}
+
+impl<W: Write> Drop for Checked<W> {
+    fn drop(&mut self) {
+        // The fault is noted, which is all that can be done here.
+        let _ = self.flush();
+    }
+}
+
 /// Writes a PNG row by row.
 pub struct PngRows<W: Write + 'static> {
-    stream: StreamWriter<'static, W>,
+    stream: StreamWriter<'static, Checked<W>>,
+    fault: Rc<RefCell<Option<String>>>,
     layout: Layout,
     bits: u8,
     next: usize,
@@ -54,7 +91,15 @@ impl<W: Write + 'static> PngRows<W> {
         let side = |n: usize| {
             u32::try_from(n).map_err(|_| Error::Encode(format!("a side of {n} pixels is too long")))
         };
-        let mut encoder = Encoder::new(out, side(width)?, side(height)?);
+        let fault = Rc::default();
+        let mut encoder = Encoder::new(
+            Checked {
+                out,
+                fault: Rc::clone(&fault),
+            },
+            side(width)?,
+            side(height)?,
+        );
         encoder.set_color(match layout {
             Layout::Grey => ColorType::Grayscale,
             Layout::GreyAlpha => ColorType::GrayscaleAlpha,
@@ -73,6 +118,7 @@ impl<W: Write + 'static> PngRows<W> {
             .map_err(|e| Error::Encode(e.to_string()))?;
         Ok(Self {
             stream,
+            fault,
             layout,
             bits,
             next: 0,
@@ -126,7 +172,8 @@ impl<W: Write + 'static> PngRows<W> {
     /// # Errors
     /// [`Error::Encode`] when rows are missing or the output fails.
     pub fn finish(self) -> Result<(), Error> {
-        self.stream.finish().map_err(|e| Error::Encode(e.to_string()))
+        self.stream.finish().map_err(|e| Error::Encode(e.to_string()))?;
+        self.fault.take().map_or(Ok(()), |why| Err(Error::Encode(why)))
     }
 }
 
@@ -161,6 +208,49 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A disk that is full after so many bytes.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n = bytes.len().min(self.0);
+            self.0 -= n;
+            if n == 0 {
+                Err(io::Error::from(io::ErrorKind::StorageFull))
+            } else {
+                Ok(n)
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Wherever the disk fills up, even at the very last byte and behind a buffer, the file does not count as written.
+    #[test]
+    fn a_full_disk_is_never_a_finished_file() {
+        let write = |room: usize| -> Result<(), Error> {
+            let out = io::BufWriter::new(Full(room));
+            let mut rows = PngRows::new(out, 16, 16, Layout::Rgb, 8)?;
+            rows.write(0, &Planes::zeros(3, 16, 16))?;
+            rows.finish()
+        };
+        let needed = (0..10_000).find(|room| write(*room).is_ok()).unwrap();
+        assert!(needed > 60, "{needed}");
+        for room in 0..needed {
+            assert!(
+                matches!(write(room), Err(Error::Encode(_))),
+                "{room} of {needed} bytes"
+            );
+        }
+        let bytes = SharedBytes::default();
+        let mut rows = PngRows::new(bytes.clone(), 16, 16, Layout::Rgb, 8).unwrap();
+        rows.write(0, &Planes::zeros(3, 16, 16)).unwrap();
+        rows.finish().unwrap();
+        assert_eq!(bytes.take().len(), needed);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl fmt::Display for Error {
             ),
             Self::Truncated => write!(f, "the file is cut short: its image is not complete"),
             Self::Damaged(why) => write!(f, "the image cannot be decoded ({why})"),
-            Self::Encode(why) => write!(f, "the result could not be written ({why})"),
+            Self::Encode(why) => write!(f, "the PNG is not complete: {why}"),
         }
     }
 }

@@ -74,10 +74,13 @@ fn plan_outputs(args: &Upscale) -> Result<Vec<(PathBuf, PathBuf)>> {
             );
             return Err(Error::at(input, why));
         }
-        if same_file(input, &target) {
+        if let Some(other) = args.inputs.iter().find(|i| same_file(i, &target)) {
             return Err(Error::at(
                 input,
-                "the result would replace the image itself: name another output",
+                format!(
+                    "its result would replace {}: name another output",
+                    other.display()
+                ),
             ));
         }
         jobs.push((input.clone(), target));
@@ -127,7 +130,16 @@ fn one(args: &Upscale, executor: &mut AnyExecutor, input: &Path, output: &Path) 
     );
     let done = pollster::block_on(work);
     bar.finish_and_clear();
-    done.map_err(|e| Error::at(input, e))?;
+    done.map_err(|e| {
+        Error::at(
+            if matches!(e, asasr_core::Error::Output(_)) {
+                output
+            } else {
+                input
+            },
+            e,
+        )
+    })?;
     png.finish().map_err(encode)?;
     files::persist(file, output)?;
     println!("{} ({width}x{height})", output.display());

@@ -1,7 +1,9 @@
-use asasr_codec::{PngRows, SharedBytes};
+use std::io;
+
+use asasr_codec::{Picture, PngRows};
 use asasr_core::model::Manifest;
 use asasr_core::{Error, OutputScale};
-use js_sys::Function;
+use js_sys::{Array, Function, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use crate::backend::{self, Backend};
@@ -10,6 +12,33 @@ use crate::backend::{self, Backend};
 const MAX_PIXELS: u64 = 1 << 24;
 /// Side of a tile's core in input pixels.
 const TILE: usize = 128;
+
+/// Most bytes that one row of enlarged tiles may take: WebAssembly's memory ends at 4 GB, and the row is copied once.
+const MAX_STRIP: usize = 512 << 20;
+/// The PNG leaves WebAssembly's memory in parts of about this size.
+const PART: usize = 1 << 20;
+
+/// A file that grows in JavaScript's memory.
+struct Parts {
+    parts: Array,
+    next: Vec<u8>,
+}
+
+impl io::Write for Parts {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.next.extend_from_slice(bytes);
+        if self.next.len() >= PART {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.parts.push(&Uint8Array::from(self.next.as_slice()));
+        self.next.clear();
+        Ok(())
+    }
+}
 
 /// A network ready to run.
 #[wasm_bindgen]
@@ -29,19 +58,25 @@ pub struct Upscaled {
     pub height: usize,
     /// What decoding changed, a sentence each.
     pub notes: Vec<String>,
-    png: Vec<u8>,
-}
-
-#[wasm_bindgen]
-impl Upscaled {
-    /// The PNG file; empty the second time.
-    pub fn take_png(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.png)
-    }
+    /// The PNG file: byte arrays to be put together in this order.
+    pub png: Array,
 }
 
 fn js(error: impl std::fmt::Display) -> JsError {
     JsError::new(&error.to_string())
+}
+
+/// Refuses an image so wide that one row of its tiles would not fit.
+fn check_strip(picture: &Picture, scale: OutputScale) -> Result<(), JsError> {
+    let samples = picture.width() * scale.get() * TILE.min(picture.height()) * scale.get();
+    let planes = 3 + usize::from(picture.layout().has_alpha());
+    if samples.saturating_mul(planes * size_of::<f32>()) <= MAX_STRIP {
+        return Ok(());
+    }
+    let (width, height) = (picture.width(), picture.height());
+    Err(js(format!(
+        "an image of {width}x{height} pixels is too wide for the browser's memory: cut it into parts"
+    )))
 }
 
 #[wasm_bindgen]
@@ -77,9 +112,13 @@ impl Upscaler {
         drop(file);
         let scale = OutputScale::new(scale).map_err(js)?;
         let (width, height) = (picture.width() * scale.get(), picture.height() * scale.get());
-        let bytes = SharedBytes::default();
-        let mut png =
-            PngRows::new(bytes.clone(), width, height, picture.layout(), picture.bits()).map_err(js)?;
+        check_strip(&picture, scale)?;
+        let parts = Array::new();
+        let out = Parts {
+            parts: parts.clone(),
+            next: Vec::with_capacity(PART),
+        };
+        let mut png = PngRows::new(out, width, height, picture.layout(), picture.bits()).map_err(js)?;
         asasr_core::upscale(
             &mut self.backend,
             (picture.width(), picture.height()),
@@ -101,7 +140,7 @@ impl Upscaler {
             width,
             height,
             notes,
-            png: bytes.take(),
+            png: parts,
         })
     }
 }

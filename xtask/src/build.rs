@@ -25,9 +25,9 @@ const SOURCES: [&str; 10] = [
 /// Builds the page unless it is newer than its sources; returns its folder.
 pub(crate) fn page() -> Result<PathBuf> {
     let dist = root().join("dist");
-    let built = fs::metadata(dist.join("index.html"))
-        .and_then(|m| m.modified())
-        .ok();
+    // Its time is that of the build's start: what changed meanwhile is newer.
+    let stamp = dist.join(".built");
+    let built = fs::metadata(&stamp).and_then(|m| m.modified()).ok();
     if built.is_some_and(|built| SOURCES.iter().all(|s| newest(&root().join(s)) <= built)) {
         say("the page is up to date");
         return Ok(dist);
@@ -37,13 +37,16 @@ pub(crate) fn page() -> Result<PathBuf> {
     }
     let toolchain = tools::wasm_toolchain().ok_or("no compiler for WebAssembly is ready")?;
     say("building the page; the first time takes several minutes");
+    let start = SystemTime::now();
     let mut trunk = Command::new("trunk");
     trunk
-        .args(["build", "--release", "--offline"])
-        .current_dir(root())
-        .envs(toolchain.environment());
+        .args(["build", "--release", "--locked", "--skip-version-check", "--dist"])
+        .arg(&dist);
+    trunk.current_dir(root()).envs(toolchain.environment());
     // Trunk reads any value of NO_COLOR as an argument and takes only true and false.
     run("page", trunk.env_remove("NO_COLOR"))?;
+    let mark = fs::File::create(&stamp).and_then(|f| f.set_modified(start));
+    mark.map_err(|e| format!("{}: {e}", stamp.display()))?;
     Ok(dist)
 }
 
@@ -51,7 +54,7 @@ pub(crate) fn page() -> Result<PathBuf> {
 pub(crate) fn server() -> Result<PathBuf> {
     run(
         "server",
-        &mut cargo(&["build", "--release", "--package", "asasr-server"]),
+        cargo(&["build", "--release", "--package", "asasr-server", "--target-dir"]).arg(target()),
     )?;
     Ok(target()
         .join("release")

@@ -148,9 +148,13 @@ pub(crate) fn tools() -> PathBuf {
         .join("tools")
 }
 
+fn tool_folders() -> [PathBuf; 2] {
+    [tools().join("bin"), tools().join("node_modules").join(".bin")]
+}
+
 /// The search path with our tools in front.
 pub(crate) fn search_path() -> std::ffi::OsString {
-    let mut paths = vec![tools().join("bin"), tools().join("node_modules").join(".bin")];
+    let mut paths = tool_folders().to_vec();
     paths.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     env::join_paths(paths).unwrap_or_default()
 }
@@ -208,6 +212,7 @@ fn cargo_install(package: &str, version: &str) -> Result<()> {
         }
         run(package, &mut command)
     };
+    say("compiling it takes several minutes");
     // A yanked or not yet mirrored dependency in the tool's own lock file must not stop us.
     install(true).or_else(|_| install(false))?;
     let _ = std::fs::remove_dir_all(tools().join("build"));
@@ -223,7 +228,11 @@ fn install_wasm_opt() -> Result<()> {
         Ok(()) => return Ok(()),
         Err(why) => why,
     };
-    say(&format!("{why}; building it instead"));
+    say(&format!("{why}; installing npm first"));
+    if find("npm").is_none() && apt(&["npm"]).is_ok() && run("wasm-opt", &mut npm).is_ok() {
+        return Ok(());
+    }
+    say("npm cannot be had; building wasm-opt instead, which needs a C++ compiler");
     cargo_install("wasm-opt", "0.116.1")
 }
 
@@ -249,8 +258,10 @@ impl WasmToolchain {
         match self {
             Self::Rustup => vec![("PATH", search_path())],
             Self::Debian => {
-                let mut paths = vec![PathBuf::from("/usr/bin")];
-                paths.extend(env::split_paths(&search_path()));
+                // Our tools, then the packaged compiler, then the rest; rustup's cargo must not come before it.
+                let mut paths = tool_folders().to_vec();
+                paths.push(PathBuf::from("/usr/bin"));
+                paths.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
                 vec![
                     ("PATH", env::join_paths(paths).unwrap_or_default()),
                     // `build-std` is not stable; the packaged compiler is the one its source belongs to.

@@ -45,10 +45,7 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
 
     let (train, val) = split(args)?;
     let dataset = Dataset::load(&train, SCALE, args.patch.into(), args.cache_mb)?;
-    let pairs: Vec<Pair> = val
-        .iter()
-        .map(|p| eval::clean_pair(p, SCALE))
-        .collect::<Result<_>>()?;
+    let pairs = eval::clean_pairs(&val, SCALE)?;
     eprintln!(
         "{} parameters, {} training images, {} validation images, steps {} to {}",
         architecture.parameter_count(),
@@ -90,8 +87,10 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
         run.bar.set_message(format!("loss {:.5}", run.window.mean()));
         let stop = interrupt::requested();
         if state.step.is_multiple_of(args.val_every) || state.step == end || stop {
-            run.report(&mut state)?;
+            let reported = run.report(&mut state);
+            // A validation that fails must not cost the steps before it.
             state.save(&checkpoint)?;
+            reported?;
         }
         if stop {
             run.bar.abandon();
@@ -224,6 +223,10 @@ fn step(network: &mut Network, state: &mut State, adam: &Adam, batch: Batch, arg
     let norm = norm
         .map_or(Ok(0.0), burn::tensor::Tensor::try_into_scalar::<f32>)
         .map_or(f32::NAN, f32::sqrt);
+    if !norm.is_finite() {
+        // Nothing was changed yet: the state is still the one before this step.
+        return Ok(f32::NAN);
+    }
     let shrink = if norm > MAX_GRADIENT {
         MAX_GRADIENT / norm
     } else {
@@ -295,7 +298,7 @@ fn command_line(args: &Restorer) -> String {
     let loss = if args.loss == Loss::L1 { "l1" } else { "l2" };
     format!(
         "asasr train restorer --data {}{val} --out {} --steps {} --batch {} --patch {} --learning-rate {} --loss {loss} \
-         --channels {} --blocks {} --seed {}",
+         --channels {} --blocks {} --seed {} --val-every {} --cache-mb {} --id {} --licence '{}'",
         name(&args.data),
         name(&args.out),
         args.steps,
@@ -304,7 +307,11 @@ fn command_line(args: &Restorer) -> String {
         args.learning_rate,
         args.channels,
         args.blocks,
-        args.seed
+        args.seed,
+        args.val_every,
+        args.cache_mb,
+        args.id,
+        args.licence
     )
 }
 
