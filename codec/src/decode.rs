@@ -24,6 +24,9 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
             .map_err(|e| Error::Damaged(e.to_string()))
     };
     let format = reader()?.format().ok_or(Error::NotAnImage)?;
+    if !format.reading_enabled() {
+        return Err(Error::UnsupportedFormat(format!("{format:?}").to_uppercase()));
+    }
     let (width, height) = if let Some(size) = png_size(bytes, format) {
         size
     } else {
@@ -220,6 +223,10 @@ mod tests {
     fn what_is_no_image_is_named() {
         assert_eq!(decode(b"", MAX), Err(Error::Empty));
         assert_eq!(decode(b"hello, this is text", MAX), Err(Error::NotAnImage));
+        assert_eq!(
+            decode(b"II*\0\x08\0\0\0", MAX),
+            Err(Error::UnsupportedFormat("TIFF".into()))
+        );
     }
 
     #[test]

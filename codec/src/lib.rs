@@ -23,6 +23,8 @@ pub enum Error {
     Empty,
     /// The bytes are no image format that is read here.
     NotAnImage,
+    /// The bytes are an image of a format that is not read here.
+    UnsupportedFormat(String),
     /// The header claims more pixels than the limit.
     TooLarge {
         /// Claimed width.
@@ -45,6 +47,12 @@ impl fmt::Display for Error {
         match self {
             Self::Empty => write!(f, "the file is empty"),
             Self::NotAnImage => write!(f, "this is not an image: PNG, JPEG, WebP, GIF and BMP are read"),
+            Self::UnsupportedFormat(format) => {
+                write!(
+                    f,
+                    "{format} images are not read: convert it to PNG, JPEG, WebP, GIF or BMP first"
+                )
+            }
             Self::TooLarge {
                 width,
                 height,

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -51,9 +51,10 @@ pub(crate) fn beside(path: &Path) -> Result<NamedTempFile> {
     // Temporary files are private by default; the result is an ordinary file under the user's umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder
-        .tempfile_in(folder)
-        .map_err(|e| Error::at(path, format!("cannot be written: {}", e.kind())))
+    builder.tempfile_in(folder).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => Error::at(path, "cannot be written: its folder does not exist"),
+        kind => Error::at(path, format!("cannot be written: {kind}")),
+    })
 }
 
 /// Puts a finished file in its place.
