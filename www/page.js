@@ -12,6 +12,7 @@ function fail(name, message) {
 
 function begin() {
   if (!['auto', 'webgpu', 'cpu'].includes(device)) {
+    $('device').textContent = 'Not ready.';
     fail('', `?device=${device} is unknown: use auto, webgpu or cpu`);
     return;
   }
@@ -36,7 +37,11 @@ function show(image, blob) {
 }
 
 async function run(file) {
-  if (busy || !upscaler) return;
+  if (!upscaler) return;
+  if (busy) {
+    fail(file.name, 'one photo at a time: wait for the running one or cancel it');
+    return;
+  }
   busy = true;
   for (const id of ['error', 'notes', 'result']) $(id).hidden = true;
   $('work').hidden = false;

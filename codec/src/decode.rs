@@ -27,6 +27,16 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     if !format.reading_enabled() {
         return Err(Error::UnsupportedFormat(format!("{format:?}").to_uppercase()));
     }
+    let mut notes = Vec::new();
+    if format == ImageFormat::Jpeg {
+        let markers = jpeg::markers(bytes);
+        if !markers.complete {
+            return Err(Error::Truncated);
+        }
+        if markers.components == 4 {
+            notes.push("the file is CMYK: its colours were converted to RGB without a profile");
+        }
+    }
     let (width, height) = if let Some(size) = png_size(bytes, format) {
         size
     } else {
@@ -41,18 +51,8 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
             max_pixels,
         });
     }
-    let mut notes = Vec::new();
     if is_animated(bytes, format) {
         notes.push("the file is an animation: only its first frame is used");
-    }
-    if format == ImageFormat::Jpeg {
-        let markers = jpeg::markers(bytes);
-        if !markers.complete {
-            return Err(Error::Truncated);
-        }
-        if markers.components == 4 {
-            notes.push("the file is CMYK: its colours were converted to RGB without a profile");
-        }
     }
     let mut reader = reader()?;
     // 16-bit RGBA twice over: the decoder's buffer and the rotated copy.
@@ -75,6 +75,8 @@ fn png_size(bytes: &[u8], format: ImageFormat) -> Option<(u32, u32)> {
 fn damaged(error: ImageError) -> Error {
     match error {
         ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Error::Truncated,
+        // Decoders speak of chunks and coefficients here; a user needs to know that the file is at fault.
+        ImageError::Decoding(_) => Error::Damaged("its data is damaged".into()),
         other => Error::Damaged(other.to_string()),
     }
 }

@@ -184,7 +184,10 @@ fn bytes(
         (header::CACHE_CONTROL, caching.to_owned()),
         (header::ETAG, tag.clone()),
     ];
-    if fresh.is_some_and(|v| v.split(',').any(|t| t.trim() == tag || t.trim() == "*")) {
+    if fresh.is_some_and(|v| {
+        v.split(',')
+            .any(|t| t.trim().trim_start_matches("W/") == tag || t.trim() == "*")
+    }) {
         return (StatusCode::NOT_MODIFIED, fixed).into_response();
     }
     (fixed, [(header::CONTENT_TYPE, kind)], body.to_vec()).into_response()

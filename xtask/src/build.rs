@@ -26,9 +26,11 @@ const SOURCES: [&str; 10] = [
 pub(crate) fn page() -> Result<PathBuf> {
     let dist = root().join("dist");
     // Its time is that of the build's start: what changed meanwhile is newer.
-    let stamp = dist.join(".built");
+    let stamp = root().join("dist.built");
     let built = fs::metadata(&stamp).and_then(|m| m.modified()).ok();
-    if built.is_some_and(|built| SOURCES.iter().all(|s| newest(&root().join(s)) <= built)) {
+    if dist.join("index.html").is_file()
+        && built.is_some_and(|built| SOURCES.iter().all(|s| newest(&root().join(s)) <= built))
+    {
         say("the page is up to date");
         return Ok(dist);
     }
