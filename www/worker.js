@@ -53,7 +53,9 @@ async function open({ device: wanted, model }) {
     await load('cpu', manifest, weights);
     return `CPU – ${error.message}`;
   }
-  return `${device === 'webgpu' ? 'WebGPU' : 'CPU'} (${upscaler.device}) – ${why}`;
+  const name = device === 'webgpu' ? 'WebGPU' : 'CPU';
+  // Browsers often keep the adapter's name to themselves.
+  return `${name}${upscaler.device === name ? '' : ` (${upscaler.device})`} – ${why}`;
 }
 
 async function upscale({ id, bytes, scale }) {
