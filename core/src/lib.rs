@@ -14,6 +14,7 @@ pub mod model;
 #[cfg(feature = "burn")]
 pub mod nn;
 mod planes;
+pub mod random;
 pub mod resample;
 mod tile;
 mod upscale;

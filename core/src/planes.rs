@@ -129,6 +129,19 @@ impl Planes {
         &mut self.data[start..start + self.width]
     }
 
+    /// Copies `rows` over these from row `first` on.
+    ///
+    /// # Panics
+    /// When they do not fit.
+    pub fn put_rows(&mut self, first: usize, rows: &Self) {
+        assert_eq!((self.channels, self.width), (rows.channels, rows.width));
+        for c in 0..rows.channels {
+            for y in 0..rows.height {
+                self.row_mut(c, first + y).copy_from_slice(rows.row(c, y));
+            }
+        }
+    }
+
     /// A copy of the pixels in `rect`.
     ///
     /// # Panics

@@ -19,6 +19,18 @@ pub struct Tile {
     pub core: Rect,
 }
 
+impl Tile {
+    /// Where the result counts, within the input.
+    pub fn inner(&self) -> Rect {
+        Rect {
+            x0: self.blend.x0 - self.input.x0,
+            y0: self.blend.y0 - self.input.y0,
+            x1: self.blend.x1 - self.input.x0,
+            y1: self.blend.y1 - self.input.y0,
+        }
+    }
+}
+
 /// How an image is cut, in raster order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TilePlan {
@@ -242,20 +254,10 @@ mod tests {
         let mut next = 0;
         for tile in plan.tiles() {
             let big = resample::enlarge(&image.crop(tile.input), scale);
-            let inner = Rect {
-                x0: tile.blend.x0 - tile.input.x0,
-                y0: tile.blend.y0 - tile.input.y0,
-                x1: tile.blend.x1 - tile.input.x0,
-                y1: tile.blend.y1 - tile.input.y0,
-            };
-            let result = big.crop(inner.scaled(scale));
+            let result = big.crop(tile.inner().scaled(scale));
             if let Some((first, rows)) = mosaic.add(&tile, &result).expect("sizes agree") {
                 assert_eq!(first, next);
-                for c in 0..3 {
-                    for y in 0..rows.height() {
-                        out.row_mut(c, first + y).copy_from_slice(rows.row(c, y));
-                    }
-                }
+                out.put_rows(first, &rows);
                 next = first + rows.height();
             }
         }

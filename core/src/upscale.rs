@@ -98,13 +98,7 @@ pub async fn upscale<E: Executor>(
         if let Some(extra) = extra {
             result = result.with_channels(resample::enlarge(&extra, scale));
         }
-        let inner = Rect {
-            x0: tile.blend.x0 - tile.input.x0,
-            y0: tile.blend.y0 - tile.input.y0,
-            x1: tile.blend.x1 - tile.input.x0,
-            y1: tile.blend.y1 - tile.input.y0,
-        };
-        let result = result.crop(inner.scaled(scale));
+        let result = result.crop(tile.inner().scaled(scale));
         let mosaic = mosaic.get_or_insert_with(|| Mosaic::new(&plan, result.channels(), scale));
         if let Some((first, rows)) = mosaic.add(&tile, &result)? {
             write(first, &rows)?;
@@ -155,11 +149,7 @@ mod tests {
             OutputScale::new(scale)?,
             |rect| image.crop(rect),
             |first, rows| {
-                for c in 0..4 {
-                    for y in 0..rows.height() {
-                        out.row_mut(c, first + y).copy_from_slice(rows.row(c, y));
-                    }
-                }
+                out.put_rows(first, rows);
                 Ok(())
             },
             |p| p.done < stop_after,

@@ -85,11 +85,7 @@ fn enlarge(executor: &mut impl Executor, image: &Planes) -> asasr_core::Result<P
         OutputScale::new(scale)?,
         |rect| image.crop(rect),
         |first, rows| {
-            for c in 0..3 {
-                for y in 0..rows.height() {
-                    out.row_mut(c, first + y).copy_from_slice(rows.row(c, y));
-                }
-            }
+            out.put_rows(first, rows);
             Ok(())
         },
         |_| true,

@@ -281,11 +281,14 @@ impl WasmToolchain {
     }
 }
 
+fn debian_forced() -> bool {
+    env::var_os("ASASR_WASM").is_some_and(|v| v == "debian")
+}
+
 /// The toolchain that is ready, rustup's first. `ASASR_WASM=debian` passes over rustup's.
 pub(crate) fn wasm_toolchain() -> Option<WasmToolchain> {
-    let forced = env::var_os("ASASR_WASM").is_some_and(|v| v == "debian");
     let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", WASM]));
-    if !forced && libraries.is_some_and(|l| Path::new(&l).is_dir()) {
+    if !debian_forced() && libraries.is_some_and(|l| Path::new(&l).is_dir()) {
         return Some(WasmToolchain::Rustup);
     }
     let root = output(Command::new("/usr/bin/rustc").args(["--print", "sysroot"]))?;
@@ -310,10 +313,9 @@ fn linker() -> Option<PathBuf> {
 }
 
 fn install_wasm() -> Result<()> {
-    let forced = env::var_os("ASASR_WASM").is_some_and(|v| v == "debian");
     let mut rustup = Command::new("rustup");
     rustup.args(["target", "add", WASM]);
-    if !forced && run("WebAssembly target", &mut rustup).is_ok() {
+    if !debian_forced() && run("WebAssembly target", &mut rustup).is_ok() {
         return Ok(());
     }
     say("rustup has no such target here; taking the distribution's source instead");

@@ -3,6 +3,7 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use burn::tensor::{Device, Tensor, TensorData, activation, module::conv2d, ops::ConvOptions};
 
 use crate::model::{Activation, Architecture, Layer, Skip, Weights};
+use crate::random::SplitMix64;
 use crate::{Error, Executor, Planes, Result, model, resample};
 
 /// A network of [`Architecture`] on a burn device.
@@ -150,7 +151,7 @@ fn pixel_shuffle(x: Tensor<4>, r: usize) -> Tensor<4> {
 /// Fresh weights: He-normal convolutions (He et al. 2015), zero biases and a zero last layer, so that training
 /// starts at the skip image. A pure function of `seed`.
 pub fn init_weights(architecture: &Architecture, seed: u64) -> Weights {
-    let mut state = seed;
+    let mut random = SplitMix64::new(seed);
     let last = architecture.layers.iter().rev().find_map(|l| match l {
         Layer::Conv { name, .. } => Some(format!("{name}.weight")),
         Layer::Add { .. } => None,
@@ -164,7 +165,7 @@ pub fn init_weights(architecture: &Architecture, seed: u64) -> Weights {
         } else if kind == Some("weight") && Some(&parameter.name) != last.as_ref() {
             let fan_in: usize = parameter.shape[1..].iter().product();
             let std = libm::sqrt(2.0 / fan_in as f64);
-            (0..n).map(|_| (std * normal(&mut state)) as f32).collect()
+            (0..n).map(|_| (std * random.normal()) as f32).collect()
         } else {
             alloc::vec![0.0; n]
         };
@@ -177,22 +178,6 @@ pub fn init_weights(architecture: &Architecture, seed: u64) -> Weights {
         );
     }
     weights
-}
-
-/// `SplitMix64` (Steele et al. 2014).
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// A standard normal value by Box and Muller.
-fn normal(state: &mut u64) -> f64 {
-    let unit = |s: &mut u64| ((next(s) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-    let (u, v) = (unit(state), unit(state));
-    libm::sqrt(-2.0 * libm::log(u)) * libm::cos(2.0 * core::f64::consts::PI * v)
 }
 
 /// Runs a [`Network`] tile by tile.
@@ -229,10 +214,10 @@ mod tests {
 
     /// Weights that do something in every layer, the last one included.
     fn lively(architecture: &Architecture) -> Weights {
-        let mut state = 7;
+        let mut random = SplitMix64::new(7);
         let mut weights = Weights::default();
         for p in architecture.parameters() {
-            let values = (0..p.len()).map(|_| (0.1 * normal(&mut state)) as f32).collect();
+            let values = (0..p.len()).map(|_| (0.1 * random.normal()) as f32).collect();
             weights.insert(
                 p.name,
                 model::Tensor {
@@ -245,9 +230,9 @@ mod tests {
     }
 
     fn noise(c: usize, h: usize, w: usize) -> Planes {
-        let mut state = 3;
+        let mut random = SplitMix64::new(3);
         let data = (0..c * h * w)
-            .map(|_| (next(&mut state) >> 40) as f32 / (1 << 24) as f32)
+            .map(|_| (random.next_u64() >> 40) as f32 / (1 << 24) as f32)
             .collect();
         Planes::new(c, h, w, data).expect("sizes agree")
     }
@@ -366,11 +351,7 @@ mod tests {
             OutputScale::new(4).expect("offered"),
             |rect| image.crop(rect),
             |first, rows| {
-                for c in 0..3 {
-                    for y in 0..rows.height() {
-                        tiled.row_mut(c, first + y).copy_from_slice(rows.row(c, y));
-                    }
-                }
+                tiled.put_rows(first, rows);
                 Ok(())
             },
             |_| true,

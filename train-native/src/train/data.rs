@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use asasr_core::{Planes, metrics, resample};
+use asasr_core::{Planes, metrics, random::SplitMix64, resample};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -107,7 +107,7 @@ impl Dataset {
         let crops: Vec<(Planes, Planes)> = (0..n as u64)
             .into_par_iter()
             .map(|i| {
-                let mut draw = Draw::new(seed, step, i);
+                let mut draw = SplitMix64::of([seed, step, i]);
                 self.crop(&mut draw, patch)
             })
             .collect();
@@ -122,7 +122,7 @@ impl Dataset {
     }
 
     /// A random crop in one of eight orientations, and its residual.
-    fn crop(&self, draw: &mut Draw, patch: usize) -> (Planes, Planes) {
+    fn crop(&self, draw: &mut SplitMix64, patch: usize) -> (Planes, Planes) {
         let photo = &self.photos[draw.below(self.photos.len())];
         let x = draw.below(photo.width - patch + 1);
         let y = draw.below(photo.height - patch + 1);
@@ -170,31 +170,6 @@ fn oriented(
     out
 }
 
-/// A stream of random numbers that depends on nothing but its three numbers (`SplitMix64`, Steele et al. 2014).
-struct Draw(u64);
-
-impl Draw {
-    fn new(seed: u64, step: u64, index: u64) -> Self {
-        let mut draw = Self(seed);
-        draw.0 = draw.next() ^ step;
-        draw.0 = draw.next() ^ index;
-        draw
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number in `0..n`.
-    fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,7 +213,7 @@ mod tests {
             scale: s,
         };
         for i in 0..40 {
-            let (input, mut residual) = dataset.crop(&mut Draw::new(1, 2, i), 8);
+            let (input, mut residual) = dataset.crop(&mut SplitMix64::of([1, 2, i]), 8);
             for (r, b) in residual
                 .data_mut()
                 .iter_mut()
@@ -254,16 +229,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn draws_are_uniform_and_repeat() {
-        let mut counts = [0; 7];
-        for i in 0..70_000 {
-            counts[Draw::new(5, 9, i).below(7)] += 1;
-        }
-        assert!(counts.iter().all(|c| (9_500..10_500).contains(c)), "{counts:?}");
-        assert_eq!(Draw::new(1, 2, 3).next(), Draw::new(1, 2, 3).next());
-        assert_ne!(Draw::new(1, 2, 3).next(), Draw::new(1, 3, 2).next());
     }
 }
