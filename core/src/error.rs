@@ -21,6 +21,12 @@ pub enum Error {
     },
     /// An image or tile whose size the operation does not take.
     Size(String),
+    /// Parameters that describe no spectrum, or an image whose spectrum says nothing.
+    Spectrum(String),
+    /// Times that are not a schedule.
+    Schedule(String),
+    /// Adapters that do not fit their network, or a file that is none.
+    Adapter(String),
     /// The device failed while it ran a network.
     Device(String),
     /// The consumer of the output rows failed.
@@ -44,7 +50,8 @@ impl fmt::Display for Error {
                 "the weights file {file} is not the one its manifest describes (sha256 {actual}, expected \
                  {expected}): download it again"
             ),
-            Self::Size(why) => write!(f, "{why}"),
+            Self::Size(why) | Self::Spectrum(why) | Self::Schedule(why) => write!(f, "{why}"),
+            Self::Adapter(why) => write!(f, "the LoRA adapter is not usable: {why}"),
             Self::Device(why) => write!(f, "the compute device failed: {why}"),
             Self::Output(why) => write!(f, "the result could not be written: {why}"),
             Self::Cancelled => write!(f, "cancelled"),

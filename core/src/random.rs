@@ -33,10 +33,14 @@ impl SplitMix64 {
         ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
     }
 
+    /// A uniform number in `(0, 1)`.
+    pub fn unit(&mut self) -> f64 {
+        ((self.next_u64() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
+    }
+
     /// A standard normal value by Box and Muller.
     pub fn normal(&mut self) -> f64 {
-        let mut unit = || ((self.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-        let (u, v) = (unit(), unit());
+        let (u, v) = (self.unit(), self.unit());
         libm::sqrt(-2.0 * libm::log(u)) * libm::cos(2.0 * core::f64::consts::PI * v)
     }
 }

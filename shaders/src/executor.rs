@@ -64,7 +64,7 @@ impl GpuExecutor {
     /// [`Error::Architecture`] or [`Error::Weights`] when the two do not fit; [`Error::Device`] when the device refuses.
     pub fn new(gpu: Gpu, architecture: &Architecture, weights: &Weights) -> Result<Self> {
         architecture.validate()?;
-        weights.check(architecture)?;
+        weights.check(&architecture.parameters())?;
         let module = |label: &str, source: String| {
             gpu.device.create_shader_module(ShaderModuleDescriptor {
                 label: Some(label),
@@ -113,6 +113,11 @@ impl GpuExecutor {
                         pixels: 4,
                         depth: pack::groups(*outputs).div_ceil(if *kernel == 3 { 2 } else { 1 }),
                     }
+                }
+                Layer::Film { name, .. } => {
+                    return Err(Error::Architecture(format!(
+                        "layer {name} is modulated by a time, which these kernels do not run"
+                    )));
                 }
                 Layer::Add { .. } => {
                     let depth = kernels_width(architecture, kernels.len());
@@ -295,7 +300,7 @@ impl Executor for GpuExecutor {
 fn kernels_width(architecture: &Architecture, index: usize) -> usize {
     let before = architecture.layers[..index].iter().rev().find_map(|l| match l {
         Layer::Conv { outputs, .. } => Some(*outputs),
-        Layer::Add { .. } => None,
+        Layer::Film { .. } | Layer::Add { .. } => None,
     });
     pack::groups(before.unwrap_or(3))
 }

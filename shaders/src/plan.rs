@@ -47,7 +47,7 @@ impl Plan {
         for (i, layer) in architecture.layers.iter().enumerate() {
             let other = match layer {
                 Layer::Add { with } => Some(places[*with]),
-                Layer::Conv { .. } => None,
+                Layer::Conv { .. } | Layer::Film { .. } => None,
             };
             let free = holder
                 .iter()

@@ -2,7 +2,8 @@ use alloc::{format, string::String, vec, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use super::layer::{Activation, Layer, ParameterShape, check_layers, fail, layer_parameters, layer_radius};
+use crate::Result;
 
 /// A feed-forward super-resolution network that works at low-quality resolution.
 ///
@@ -30,74 +31,16 @@ pub enum Skip {
     Bicubic,
 }
 
-/// One layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Layer {
-    /// A convolution with bias, stride 1 and zero padding, then an activation.
-    ///
-    /// Parameters `{name}.weight` of shape `[outputs, inputs, kernel, kernel]` and `{name}.bias` of `[outputs]`.
-    Conv {
-        /// Prefix of the parameter names.
-        name: String,
-        /// Input channels.
-        inputs: usize,
-        /// Output channels.
-        outputs: usize,
-        /// 1 or 3.
-        kernel: usize,
-        /// Applied to the result.
-        activation: Activation,
-    },
-    /// Adds an earlier value: `with = 0` is the network's input, `with = i` the output of the `i`-th layer,
-    /// counted from one.
-    Add {
-        /// Which value.
-        with: usize,
-    },
-}
-
-/// A point-wise non-linearity.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Activation {
-    /// `x`.
-    None,
-    /// `max(x, slope * x)`; a slope of zero is the rectifier.
-    LeakyRelu {
-        /// In `[0, 1)`.
-        slope: f32,
-    },
-    /// `x` where positive, else `slope_c * x` with the learned parameter `{name}.slope` of shape `[outputs]`.
-    Prelu,
-}
-
-/// The name and shape of one parameter tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParameterShape {
-    /// As in the weights file.
-    pub name: String,
-    /// Row-major dimensions.
-    pub shape: Vec<usize>,
-}
-
-impl ParameterShape {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Whether the tensor holds no value.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
 /// Colour channels of input and output.
-const COLOURS: usize = 3;
-/// Bounds that keep a hostile manifest from asking for absurd amounts of memory.
-const MAX_CHANNELS: usize = 1024;
-const MAX_LAYERS: usize = 1024;
+pub(super) const COLOURS: usize = 3;
+
+pub(super) fn check_scale(scale: usize) -> Result<()> {
+    if (2..=8).contains(&scale) {
+        Ok(())
+    } else {
+        fail(format!("scale {scale} is not within 2 to 8"))
+    }
+}
 
 impl Architecture {
     /// The posterior-mean restorer: a head convolution, `blocks` residual blocks (convolution, leaky rectifier,
@@ -143,119 +86,15 @@ impl Architecture {
     /// Checks that the layers fit each other.
     ///
     /// # Errors
-    /// [`Error::Architecture`], naming the layer.
+    /// [`Error::Architecture`](crate::Error::Architecture), naming the layer.
     pub fn validate(&self) -> Result<()> {
-        let fail = |why: String| Err(Error::Architecture(why));
-        if !(2..=8).contains(&self.scale) {
-            return fail(format!("scale {} is not within 2 to 8", self.scale));
-        }
-        if self.layers.is_empty() || self.layers.len() > MAX_LAYERS {
-            return fail(format!(
-                "{} layers are not within 1 to {MAX_LAYERS}",
-                self.layers.len()
-            ));
-        }
-        let mut widths = vec![COLOURS];
-        for (i, layer) in self.layers.iter().enumerate() {
-            let before = widths[i];
-            match layer {
-                Layer::Conv {
-                    name,
-                    inputs,
-                    outputs,
-                    kernel,
-                    activation,
-                } => {
-                    if *inputs != before {
-                        return fail(format!(
-                            "layer {name} reads {inputs} channels where there are {before}"
-                        ));
-                    }
-                    if *kernel != 1 && *kernel != 3 {
-                        return fail(format!(
-                            "layer {name} has a kernel of {kernel}; 1 and 3 are known"
-                        ));
-                    }
-                    if *outputs == 0 || *outputs > MAX_CHANNELS {
-                        return fail(format!(
-                            "layer {name} makes {outputs} channels, not 1 to {MAX_CHANNELS}"
-                        ));
-                    }
-                    if let Activation::LeakyRelu { slope } = activation
-                        && !(0.0..1.0).contains(slope)
-                    {
-                        return fail(format!("layer {name} has the slope {slope}, not within 0 to 1"));
-                    }
-                    if name.is_empty() || self.conv_names().filter(|n| *n == name).count() != 1 {
-                        return fail(format!("the layer name {name:?} is empty or used twice"));
-                    }
-                    widths.push(*outputs);
-                }
-                Layer::Add { with } => {
-                    if *with >= i {
-                        return fail(format!(
-                            "layer {} adds value {with}, which is not before it",
-                            i + 1
-                        ));
-                    }
-                    if widths[*with] != before {
-                        return fail(format!(
-                            "layer {} adds {} channels to {before}",
-                            i + 1,
-                            widths[*with]
-                        ));
-                    }
-                    widths.push(before);
-                }
-            }
-        }
-        let last = widths[self.layers.len()];
-        let needed = COLOURS * self.scale * self.scale;
-        if last != needed {
-            return fail(format!(
-                "the last layer makes {last} channels; scale {} needs {needed}",
-                self.scale
-            ));
-        }
-        Ok(())
-    }
-
-    fn conv_names(&self) -> impl Iterator<Item = &String> {
-        self.layers.iter().filter_map(|l| match l {
-            Layer::Conv { name, .. } => Some(name),
-            Layer::Add { .. } => None,
-        })
+        check_scale(self.scale)?;
+        check_layers(&self.layers, COLOURS, COLOURS * self.scale * self.scale, false)
     }
 
     /// Every parameter tensor, in layer order.
     pub fn parameters(&self) -> Vec<ParameterShape> {
-        let mut all = Vec::new();
-        for layer in &self.layers {
-            if let Layer::Conv {
-                name,
-                inputs,
-                outputs,
-                kernel,
-                activation,
-            } = layer
-            {
-                all.push(ParameterShape {
-                    name: format!("{name}.weight"),
-                    shape: vec![*outputs, *inputs, *kernel, *kernel],
-                });
-                all.push(ParameterShape {
-                    name: format!("{name}.bias"),
-                    shape: vec![*outputs],
-                });
-                if *activation == Activation::Prelu {
-                    all.push(ParameterShape {
-                        name: format!("{name}.slope"),
-                        shape: vec![*outputs],
-                    });
-                }
-            }
-        }
-        all
+        layer_parameters(&self.layers, 0)
     }
 
     /// Number of learned values.
@@ -266,24 +105,18 @@ impl Architecture {
     /// How far an output pixel can see, in input pixels: the halo with which a tile computes exactly what the
     /// whole image would.
     pub fn receptive_radius(&self) -> usize {
-        let mut radius = vec![0];
-        for (i, layer) in self.layers.iter().enumerate() {
-            radius.push(match layer {
-                Layer::Conv { kernel, .. } => radius[i] + kernel / 2,
-                Layer::Add { with } => radius[i].max(radius[*with]),
-            });
-        }
         let skip = match self.skip {
             Skip::None => 0,
             Skip::Bicubic => 2,
         };
-        radius[self.layers.len()].max(skip)
+        layer_radius(&self.layers).max(skip)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use alloc::string::ToString as _;
 
     #[test]

@@ -124,7 +124,7 @@ impl Manifest {
             });
         }
         let weights = Weights::from_safetensors(bytes)?;
-        weights.check(&self.architecture)?;
+        weights.check(&self.architecture.parameters())?;
         Ok(weights)
     }
 }

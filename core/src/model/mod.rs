@@ -1,12 +1,20 @@
 //! Networks as data.
 //!
-//! An [`Architecture`] lists layers; [`Weights`] holds the numbers, by name; a [`Manifest`] ties both to a file
-//! and its sha256. Every executor reads these three, so that the same file runs everywhere.
+//! An [`Architecture`] lists the layers of a restorer, a [`VelocityArchitecture`] describes a velocity field;
+//! [`Weights`] holds the numbers, by name; a [`LoraAdapter`] changes them by low-rank products; a [`Manifest`] ties
+//! description and numbers to a file and its sha256. Every executor reads these, so that the same file runs
+//! everywhere.
 
 mod architecture;
+mod layer;
+mod lora;
 mod manifest;
+mod velocity;
 mod weights;
 
-pub use architecture::{Activation, Architecture, Layer, ParameterShape, Skip};
+pub use architecture::{Architecture, Skip};
+pub use layer::{Activation, Layer, ParameterShape};
+pub use lora::{LoraAdapter, LoraConfig, LoraModule};
 pub use manifest::{MANIFEST_FORMAT, Manifest, Measured, Training, sha256_hex};
+pub use velocity::{Condition, ConvVelocity, DitVelocity, VelocityArchitecture};
 pub use weights::{Dtype, Tensor, Weights};

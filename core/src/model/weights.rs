@@ -11,7 +11,7 @@ use safetensors::{
     tensor::{Dtype as FileDtype, TensorView},
 };
 
-use super::Architecture;
+use super::ParameterShape;
 use crate::{Error, Result};
 
 /// How values are stored in a file; in memory they are always `f32`.
@@ -137,18 +137,27 @@ impl Weights {
             .ok_or_else(|| Error::Weights(format!("{name} is missing")))
     }
 
+    /// The tensor of that name, to write.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when there is none.
+    pub fn get_mut(&mut self, name: &str) -> Result<&mut Tensor> {
+        self.tensors
+            .get_mut(name)
+            .ok_or_else(|| Error::Weights(format!("{name} is missing")))
+    }
+
     /// All tensors by name.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
         self.tensors.iter()
     }
 
-    /// Checks that these are the parameters of `architecture`, no more and no fewer.
+    /// Checks that these are the parameters `expected` of an architecture, no more and no fewer.
     ///
     /// # Errors
     /// [`Error::Weights`], naming the tensor.
-    pub fn check(&self, architecture: &Architecture) -> Result<()> {
-        let expected = architecture.parameters();
-        for parameter in &expected {
+    pub fn check(&self, expected: &[ParameterShape]) -> Result<()> {
+        for parameter in expected {
             let found = &self.get(&parameter.name)?.shape;
             if *found != parameter.shape {
                 return Err(Error::Weights(format!(

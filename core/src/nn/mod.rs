@@ -1,5 +1,20 @@
 //! The networks of [`crate::model`] on burn tensors: the native and WASM CPU executor, and what is trained.
+//!
+//! A network is a function of its [`Parameters`], which are flat tensors by name. So an optimiser, an average, a
+//! checkpoint and an [`AdapterSet`] treat all networks alike, and one backbone serves as policy and as reference
+//! by being handed other parameters.
 
+mod conv_field;
+mod dit_field;
+mod layers;
+mod lora;
 mod network;
+mod parameters;
+mod velocity;
 
+pub use conv_field::ConvField;
+pub use dit_field::DitField;
+pub use lora::AdapterSet;
 pub use network::{BurnExecutor, Network, init_weights};
+pub use parameters::{Parameters, download, upload};
+pub use velocity::{ConditionedField, Conditioning, VelocityField, init_velocity, velocity_field};

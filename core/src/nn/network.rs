@@ -1,8 +1,10 @@
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::format;
 
-use burn::tensor::{Device, Tensor, TensorData, activation, module::conv2d, ops::ConvOptions};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::model::{Activation, Architecture, Layer, Skip, Weights};
+use super::layers::{pixel_shuffle, run_layers};
+use super::{Parameters, download, upload};
+use crate::model::{Architecture, Layer, Skip, Weights};
 use crate::random::SplitMix64;
 use crate::{Error, Executor, Planes, Result, model, resample};
 
@@ -12,7 +14,7 @@ use crate::{Error, Executor, Planes, Result, model, resample};
 #[derive(Debug, Clone)]
 pub struct Network {
     architecture: Architecture,
-    parameters: BTreeMap<String, Tensor<1>>,
+    parameters: Parameters,
     device: Device,
 }
 
@@ -23,19 +25,10 @@ impl Network {
     /// [`Error::Architecture`] or [`Error::Weights`] when the two do not fit.
     pub fn new(architecture: &Architecture, weights: &Weights, device: &Device) -> Result<Self> {
         architecture.validate()?;
-        weights.check(architecture)?;
-        let parameters = weights
-            .iter()
-            .map(|(name, t)| {
-                (
-                    name.clone(),
-                    Tensor::from_data(TensorData::new(t.values.clone(), [t.values.len()]), device),
-                )
-            })
-            .collect();
+        weights.check(&architecture.parameters())?;
         Ok(Self {
             architecture: architecture.clone(),
-            parameters,
+            parameters: upload(weights, device),
             device: device.clone(),
         })
     }
@@ -46,12 +39,12 @@ impl Network {
     }
 
     /// The flat parameter tensors by name.
-    pub fn parameters(&self) -> &BTreeMap<String, Tensor<1>> {
+    pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
     /// The flat parameter tensors by name, to replace.
-    pub fn parameters_mut(&mut self) -> &mut BTreeMap<String, Tensor<1>> {
+    pub fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
     }
 
@@ -60,49 +53,12 @@ impl Network {
     /// # Errors
     /// [`Error::Device`] when they cannot be read.
     pub fn weights(&self) -> Result<Weights> {
-        let mut weights = Weights::default();
-        for parameter in self.architecture.parameters() {
-            let values = read(self.parameters[&parameter.name].clone())?;
-            weights.insert(
-                parameter.name,
-                model::Tensor {
-                    shape: parameter.shape,
-                    values,
-                },
-            );
-        }
-        Ok(weights)
+        download(&self.parameters, &self.architecture.parameters())
     }
 
     /// What the layers add to the skip image: `[n, 3, h, w]` in, `[n, 3, h * scale, w * scale]` out.
     pub fn residual(&self, input: Tensor<4>) -> Tensor<4> {
-        let mut values: Vec<Tensor<4>> = Vec::with_capacity(self.architecture.layers.len() + 1);
-        let mut x = input;
-        for layer in &self.architecture.layers {
-            let next = match layer {
-                Layer::Conv {
-                    name,
-                    inputs,
-                    outputs,
-                    kernel,
-                    activation,
-                } => {
-                    let p = |suffix: &str| self.parameters[&format!("{name}.{suffix}")].clone();
-                    let weight = p("weight").reshape([*outputs, *inputs, *kernel, *kernel]);
-                    let pad = kernel / 2;
-                    let options = ConvOptions::new([1, 1], [pad, pad], [1, 1], 1);
-                    let y = conv2d(x.clone(), weight, Some(p("bias")), options);
-                    match activation {
-                        Activation::None => y,
-                        Activation::LeakyRelu { slope } => activation::leaky_relu(y, f64::from(*slope)),
-                        Activation::Prelu => activation::prelu(y, p("slope")),
-                    }
-                }
-                Layer::Add { with } => x.clone() + values[*with].clone(),
-            };
-            values.push(x);
-            x = next;
-        }
+        let x = run_layers(&self.architecture.layers, &self.parameters, input, None);
         pixel_shuffle(x, self.architecture.scale)
     }
 
@@ -132,29 +88,13 @@ impl Network {
     }
 }
 
-fn read(tensor: Tensor<1>) -> Result<Vec<f32>> {
-    tensor
-        .try_into_vec_as::<f32>()
-        .map_err(|e| Error::Device(format!("{e}")))
-}
-
-/// `[n, c * r * r, h, w]` to `[n, c, h * r, w * r]`: channel `c * r * r + i * r + j` becomes row `i`, column `j` of
-/// each block (Shi et al. 2016).
-fn pixel_shuffle(x: Tensor<4>, r: usize) -> Tensor<4> {
-    let [n, c, h, w] = x.dims();
-    let c = c / (r * r);
-    x.reshape([n, c, r, r, h, w])
-        .permute([0, 1, 4, 2, 5, 3])
-        .reshape([n, c, h * r, w * r])
-}
-
 /// Fresh weights: He-normal convolutions (He et al. 2015), zero biases and a zero last layer, so that training
 /// starts at the skip image. A pure function of `seed`.
 pub fn init_weights(architecture: &Architecture, seed: u64) -> Weights {
     let mut random = SplitMix64::new(seed);
     let last = architecture.layers.iter().rev().find_map(|l| match l {
         Layer::Conv { name, .. } => Some(format!("{name}.weight")),
-        Layer::Add { .. } => None,
+        Layer::Film { .. } | Layer::Add { .. } => None,
     });
     let mut weights = Weights::default();
     for parameter in architecture.parameters() {
@@ -210,7 +150,9 @@ impl Executor for BurnExecutor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Activation;
     use crate::{OutputScale, upscale};
+    use alloc::vec::Vec;
 
     /// Weights that do something in every layer, the last one included.
     fn lively(architecture: &Architecture) -> Weights {
@@ -244,6 +186,7 @@ mod tests {
         for layer in &a.layers {
             let x = values.last().expect("has the input").clone();
             values.push(match layer {
+                Layer::Film { .. } => panic!("a restorer has no time"),
                 Layer::Add { with } => x.iter().zip(&values[*with]).map(|(a, b)| a + b).collect(),
                 Layer::Conv {
                     name,

@@ -1,0 +1,41 @@
+use burn::tensor::Tensor;
+
+use super::layers::{pixel_shuffle, run_layers};
+use super::velocity::{network_input, time_embedding};
+use super::{Conditioning, Parameters, VelocityField};
+use crate::model::{ConvVelocity, VelocityArchitecture};
+
+/// The convolutional velocity field: layers at low-quality resolution, modulated by the time.
+#[derive(Debug)]
+pub struct ConvField {
+    whole: VelocityArchitecture,
+    own: ConvVelocity,
+}
+
+impl ConvField {
+    pub(super) fn new(own: ConvVelocity) -> Self {
+        Self {
+            whole: VelocityArchitecture::Conv(own.clone()),
+            own,
+        }
+    }
+}
+
+impl VelocityField for ConvField {
+    fn architecture(&self) -> VelocityArchitecture {
+        self.whole.clone()
+    }
+
+    fn velocity(
+        &self,
+        parameters: &Parameters,
+        x_t: Tensor<4>,
+        t: Tensor<1>,
+        condition: &Conditioning,
+    ) -> Tensor<4> {
+        let time = time_embedding(&self.whole, parameters, t);
+        let input = network_input(&self.whole, x_t, condition);
+        let output = run_layers(&self.own.layers, parameters, input, Some(&time));
+        pixel_shuffle(output, self.own.scale)
+    }
+}

@@ -1,0 +1,121 @@
+use alloc::{format, vec::Vec};
+
+use burn::tensor::{Tensor, activation, module::conv2d, ops::ConvOptions};
+
+use super::Parameters;
+use crate::model::{Activation, Layer};
+
+/// Runs a list of layers on `[n, c, h, w]`; `time` is the embedding, `[n, features]`, that modulates.
+///
+/// # Panics
+/// When a parameter is missing, or a layer is modulated and there is no time.
+pub(super) fn run_layers(
+    layers: &[Layer],
+    parameters: &Parameters,
+    input: Tensor<4>,
+    time: Option<&Tensor<2>>,
+) -> Tensor<4> {
+    let mut values: Vec<Tensor<4>> = Vec::with_capacity(layers.len());
+    let mut x = input;
+    for layer in layers {
+        let next = match layer {
+            Layer::Conv {
+                name,
+                outputs,
+                kernel,
+                activation,
+                ..
+            } => activate(
+                conv(parameters, name, *outputs, *kernel, x.clone()),
+                *activation,
+                parameters,
+                name,
+            ),
+            Layer::Film {
+                name,
+                channels,
+                activation,
+            } => {
+                let time = time.expect("a validated network is modulated only where it has a time");
+                let [gamma, beta] = modulation(parameters, name, time.clone());
+                let shape = [time.dims()[0], *channels, 1, 1];
+                let y = x.clone() * (gamma.reshape(shape) + 1.0) + beta.reshape(shape);
+                activate(y, *activation, parameters, name)
+            }
+            Layer::Add { with } => x.clone() + values[*with].clone(),
+        };
+        values.push(x);
+        x = next;
+    }
+    x
+}
+
+/// A convolution with zero padding that keeps the size.
+pub(super) fn conv(
+    parameters: &Parameters,
+    name: &str,
+    outputs: usize,
+    kernel: usize,
+    x: Tensor<4>,
+) -> Tensor<4> {
+    let [_, inputs, _, _] = x.dims();
+    let weight = parameters[&format!("{name}.weight")].clone();
+    let bias = parameters[&format!("{name}.bias")].clone();
+    let pad = kernel / 2;
+    let options = ConvOptions::new([1, 1], [pad, pad], [1, 1], 1);
+    conv2d(
+        x,
+        weight.reshape([outputs, inputs, kernel, kernel]),
+        Some(bias),
+        options,
+    )
+}
+
+/// `x W^T + b` for `x` of `[n, in]` and `W` of `[out, in]`.
+pub(super) fn linear(parameters: &Parameters, name: &str, x: Tensor<2>) -> Tensor<2> {
+    let [_, inputs] = x.dims();
+    let bias = parameters[&format!("{name}.bias")].clone();
+    let outputs = bias.dims()[0];
+    let weight = parameters[&format!("{name}.weight")]
+        .clone()
+        .reshape([outputs, inputs]);
+    x.matmul(weight.transpose()) + bias.reshape([1, outputs])
+}
+
+/// A linear map of the time embedding `[n, features]`, cut into `N` equal parts of `[n, c]`.
+pub(super) fn modulation<const N: usize>(
+    parameters: &Parameters,
+    name: &str,
+    time: Tensor<2>,
+) -> [Tensor<2>; N] {
+    let all = linear(parameters, name, time);
+    let c = all.dims()[1] / N;
+    core::array::from_fn(|i| all.clone().narrow(1, i * c, c))
+}
+
+fn activate(x: Tensor<4>, activation: Activation, parameters: &Parameters, name: &str) -> Tensor<4> {
+    match activation {
+        Activation::None => x,
+        Activation::LeakyRelu { slope } => activation::leaky_relu(x, f64::from(slope)),
+        Activation::Prelu => activation::prelu(x, parameters[&format!("{name}.slope")].clone()),
+    }
+}
+
+/// `[n, c * r * r, h, w]` to `[n, c, h * r, w * r]`: channel `c * r * r + i * r + j` becomes row `i`, column `j` of
+/// each block (Shi et al. 2016).
+pub(super) fn pixel_shuffle(x: Tensor<4>, r: usize) -> Tensor<4> {
+    let [n, c, h, w] = x.dims();
+    let c = c / (r * r);
+    x.reshape([n, c, r, r, h, w])
+        .permute([0, 1, 4, 2, 5, 3])
+        .reshape([n, c, h * r, w * r])
+}
+
+/// `[n, c, h * r, w * r]` to `[n, c * r * r, h, w]`: undoes [`pixel_shuffle`].
+pub(super) fn pixel_unshuffle(x: Tensor<4>, r: usize) -> Tensor<4> {
+    let [n, c, h, w] = x.dims();
+    let (h, w) = (h / r, w / r);
+    x.reshape([n, c, h, r, w, r])
+        .permute([0, 1, 3, 5, 2, 4])
+        .reshape([n, c * r * r, h, w])
+}

@@ -1,0 +1,178 @@
+use alloc::{boxed::Box, format, vec, vec::Vec};
+
+use burn::tensor::{Tensor, TensorData, activation::silu};
+
+use super::layers::{linear, pixel_unshuffle};
+use super::{ConvField, DitField, Parameters};
+use crate::model::{Condition, ParameterShape, VelocityArchitecture, Weights};
+use crate::random::SplitMix64;
+use crate::{Error, Result, flow, model};
+
+/// A velocity field as a function of its parameters. Training, alignment and sampling know this trait only.
+pub trait VelocityField: core::fmt::Debug + Send + Sync {
+    /// The network's description.
+    fn architecture(&self) -> VelocityArchitecture;
+
+    /// The velocity `v(x_t, t, c)`, `[n, 3, h * scale, w * scale]` as `x_t`; `t` is `[n]` in `[0, 1]`.
+    ///
+    /// # Panics
+    /// When a parameter is missing or sizes do not fit.
+    fn velocity(
+        &self,
+        parameters: &Parameters,
+        x_t: Tensor<4>,
+        t: Tensor<1>,
+        condition: &Conditioning,
+    ) -> Tensor<4>;
+}
+
+/// What a velocity is conditioned on.
+#[derive(Debug, Clone)]
+pub struct Conditioning {
+    /// The low-quality image `c`, `[n, 3, h, w]`.
+    pub low: Tensor<4>,
+    /// The restorer's posterior mean `m(c)`, `[n, 3, h * scale, w * scale]`, where the architecture asks for it.
+    pub mean: Option<Tensor<4>>,
+}
+
+/// The velocity field that `architecture` describes.
+///
+/// # Errors
+/// [`Error::Architecture`] when it describes none.
+pub fn velocity_field(architecture: &VelocityArchitecture) -> Result<Box<dyn VelocityField>> {
+    architecture.validate()?;
+    Ok(match architecture {
+        VelocityArchitecture::Conv(a) => Box::new(ConvField::new(a.clone())),
+        VelocityArchitecture::Dit(a) => Box::new(DitField::new(a.clone())),
+    })
+}
+
+/// The backbone's input, `[n, inputs, h, w]`: `x_t` unshuffled, `c`, and `m(c)` unshuffled where asked for.
+pub(super) fn network_input(
+    architecture: &VelocityArchitecture,
+    x_t: Tensor<4>,
+    given: &Conditioning,
+) -> Tensor<4> {
+    let r = architecture.scale();
+    let mut parts = vec![pixel_unshuffle(x_t, r), given.low.clone()];
+    if architecture.condition() == Condition::LowQualityAndMean {
+        let mean = given
+            .mean
+            .clone()
+            .expect("the architecture is conditioned on the posterior mean");
+        parts.push(pixel_unshuffle(mean, r));
+    }
+    Tensor::cat(parts, 1)
+}
+
+/// The time embedding, `[n, features]`: `silu(W2 silu(W1 f(t)))` of the cosines and sines of `t`.
+pub(super) fn time_embedding(
+    architecture: &VelocityArchitecture,
+    parameters: &Parameters,
+    t: Tensor<1>,
+) -> Tensor<2> {
+    let frequencies = architecture.time_frequencies();
+    let k = frequencies.len();
+    let options = (&t.device(), t.dtype());
+    let frequencies: Tensor<2> = Tensor::from_data(TensorData::new(frequencies, [1, k]), options);
+    let n = t.dims()[0];
+    let angles = t.reshape([n, 1]) * frequencies;
+    let features = Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1);
+    let hidden = silu(linear(parameters, "time.0", features));
+    silu(linear(parameters, "time.2", hidden))
+}
+
+/// Fresh weights, a pure function of `seed`: normal weights of variance `2 / fan_in` for convolutions (He et al.
+/// 2015) and `1 / fan_in` for linear layers, zero biases; zero modulation, position biases and head, so that the
+/// field is zero and the flow is the identity on its source.
+pub fn init_velocity(architecture: &VelocityArchitecture, seed: u64) -> Weights {
+    let mut random = SplitMix64::new(seed);
+    let mut weights = Weights::default();
+    let head = match architecture {
+        VelocityArchitecture::Conv(_) => "tail.weight",
+        VelocityArchitecture::Dit(_) => "head.weight",
+    };
+    for parameter in architecture.parameters() {
+        let modulates = ["film.weight", "modulation.weight"]
+            .iter()
+            .any(|m| parameter.name.ends_with(m));
+        let drawn = parameter.name.ends_with(".weight") && !modulates && parameter.name != head;
+        let values: Vec<f32> = if parameter.name.ends_with(".slope") {
+            vec![0.25; parameter.len()]
+        } else if drawn {
+            let gain = if parameter.shape.len() == 4 { 2.0 } else { 1.0 };
+            let deviation = libm::sqrt(gain / fan_in(&parameter) as f64);
+            (0..parameter.len())
+                .map(|_| (deviation * random.normal()) as f32)
+                .collect()
+        } else {
+            vec![0.0; parameter.len()]
+        };
+        let shape = parameter.shape.clone();
+        weights.insert(parameter.name, model::Tensor { shape, values });
+    }
+    weights
+}
+
+fn fan_in(parameter: &ParameterShape) -> usize {
+    parameter.shape[1..].iter().product()
+}
+
+/// A velocity field with its parameters and condition: what [`flow::integrate`] moves a tensor along.
+#[derive(Debug)]
+pub struct ConditionedField<'a> {
+    field: &'a dyn VelocityField,
+    parameters: &'a Parameters,
+    condition: Conditioning,
+}
+
+impl<'a> ConditionedField<'a> {
+    /// The field given `condition`.
+    ///
+    /// # Errors
+    /// [`Error::Size`] when the posterior mean is missing or not `scale` times the size of the low-quality image.
+    pub fn new(
+        field: &'a dyn VelocityField,
+        parameters: &'a Parameters,
+        condition: Conditioning,
+    ) -> Result<Self> {
+        let architecture = field.architecture();
+        let [n, c, h, w] = condition.low.dims();
+        let r = architecture.scale();
+        if c != 3 {
+            return Err(Error::Size(format!(
+                "a low-quality image of {c} channels; 3 are needed"
+            )));
+        }
+        let mean = condition.mean.as_ref().map(Tensor::dims);
+        if architecture.condition() == Condition::LowQualityAndMean && mean != Some([n, 3, h * r, w * r]) {
+            return Err(Error::Size(format!(
+                "the field needs a posterior mean of {:?} and was given {}",
+                [n, 3, h * r, w * r],
+                mean.map_or("none".into(), |m| format!("{m:?}"))
+            )));
+        }
+        Ok(Self {
+            field,
+            parameters,
+            condition,
+        })
+    }
+}
+
+impl flow::Field<Tensor<4>> for ConditionedField<'_> {
+    async fn velocity(&mut self, x: &Tensor<4>, t: f64) -> Result<Tensor<4>> {
+        let [n, _, height, width] = x.dims();
+        let [batch, _, h, w] = self.condition.low.dims();
+        let r = self.field.architecture().scale();
+        if (n, height, width) != (batch, h * r, w * r) {
+            return Err(Error::Size(format!(
+                "a state of {n} images, {width}x{height}, does not fit {batch} low-quality images of {w}x{h}"
+            )));
+        }
+        let t = Tensor::full([n], t, (&x.device(), x.dtype()));
+        Ok(self
+            .field
+            .velocity(self.parameters, x.clone(), t, &self.condition))
+    }
+}
