@@ -63,6 +63,30 @@ pub(crate) fn server() -> Result<PathBuf> {
         .join(format!("asasr-server{}", std::env::consts::EXE_SUFFIX)))
 }
 
+/// Builds the mathematics for a target without a standard library; returns the program.
+pub(crate) fn bare() -> Result<PathBuf> {
+    let toolchain = tools::bare_toolchain().ok_or("no compiler for a target without a standard library")?;
+    let folder = target().join("bare");
+    let mut build = Command::new("cargo");
+    build
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            "asasr-bare",
+            "--target",
+            tools::BARE,
+        ])
+        .arg("--target-dir")
+        .arg(&folder);
+    run(
+        "no_std program",
+        build.current_dir(root()).envs(toolchain.bare_environment()),
+    )?;
+    Ok(folder.join(tools::BARE).join("release").join("asasr_bare.wasm"))
+}
+
 /// The latest change of a file, or of anything in a folder.
 fn newest(path: &Path) -> SystemTime {
     let own = fs::metadata(path)

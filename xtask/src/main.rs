@@ -61,21 +61,23 @@ fn serve(args: &[String]) -> Result<()> {
 
 fn test(args: &[String]) -> Result<()> {
     let start = Instant::now();
-    for need in tools::browser_test_needs() {
+    for need in tools::test_needs() {
         tools::ensure(&need)?;
     }
     let page = build::page()?;
     let server = build::server()?;
+    let bare = build::bare()?;
     let mut tests = cargo(&[
         "test",
         "--workspace",
         "--features",
-        "asasr-core/burn,asasr/wgpu,asasr-tests/browser",
+        "asasr-core/burn,asasr/wgpu,asasr-tests/browser,asasr-tests/bare",
     ]);
     tests
         .args(args)
         .env("ASASR_PAGE", page)
         .env("ASASR_SERVER", server)
+        .env("ASASR_BARE", bare)
         .env("ASASR_CHROMIUM", tools::chromium()?);
     shell::run("tests", &mut tests)?;
     say(&format!(

@@ -1,6 +1,7 @@
 //! What building and testing need beyond rustup, how to see whether it is here, and how to get it.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +10,8 @@ use crate::shell::{Result, output, root, run, say};
 const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132";
 const WASM: &str = "wasm32-unknown-unknown";
+/// A target without a standard library.
+pub(crate) const BARE: &str = "wasm32v1-none";
 
 /// One thing that has to be on the machine.
 pub(crate) struct Need {
@@ -27,7 +30,7 @@ pub(crate) fn page_needs() -> [Need; 4] {
             name: "standard library for WebAssembly",
             found: || wasm_toolchain().map(|t| t.name().to_owned()),
             mend: || format!("rustup target add {WASM}"),
-            install: install_wasm,
+            install: || install_target(WASM),
         },
         Need {
             name: "wasm-bindgen",
@@ -67,9 +70,15 @@ pub(crate) fn page_needs() -> [Need; 4] {
     ]
 }
 
-/// What the browser and shader tests need on top.
-pub(crate) fn browser_test_needs() -> [Need; 3] {
+/// What the tests need on top.
+pub(crate) fn test_needs() -> [Need; 4] {
     [
+        Need {
+            name: "a target without a standard library",
+            found: || bare_toolchain().map(|t| t.name().to_owned()),
+            mend: || format!("rustup target add {BARE}"),
+            install: || install_target(BARE),
+        },
         Need {
             name: "Chromium",
             found: || {
@@ -123,7 +132,7 @@ pub(crate) fn doctor() -> Result<()> {
         "here     Rust: {}",
         version.unwrap_or_else(|| "rustc does not answer".into())
     );
-    for need in page_needs().iter().chain(&browser_test_needs()) {
+    for need in page_needs().iter().chain(&test_needs()) {
         if let Some(found) = (need.found)() {
             println!("here     {}: {found}", need.name);
         } else {
@@ -153,7 +162,7 @@ fn tool_folders() -> [PathBuf; 2] {
 }
 
 /// The search path with our tools in front.
-pub(crate) fn search_path() -> std::ffi::OsString {
+pub(crate) fn search_path() -> OsString {
     let mut paths = tool_folders().to_vec();
     paths.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     env::join_paths(paths).unwrap_or_default()
@@ -253,8 +262,21 @@ impl WasmToolchain {
         }
     }
 
-    /// Environment for commands that build WebAssembly.
-    pub(crate) fn environment(self) -> Vec<(&'static str, std::ffi::OsString)> {
+    /// Environment for commands that build the page.
+    pub(crate) fn environment(self) -> Vec<(&'static str, OsString)> {
+        self.environment_for("std,panic_abort", "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER")
+    }
+
+    /// Environment for commands that build for [`BARE`].
+    pub(crate) fn bare_environment(self) -> Vec<(&'static str, OsString)> {
+        self.environment_for("core,alloc", "CARGO_TARGET_WASM32V1_NONE_LINKER")
+    }
+
+    fn environment_for(
+        self,
+        libraries: &str,
+        linker_variable: &'static str,
+    ) -> Vec<(&'static str, OsString)> {
         match self {
             Self::Rustup => vec![("PATH", search_path())],
             Self::Debian => {
@@ -266,11 +288,8 @@ impl WasmToolchain {
                     ("PATH", env::join_paths(paths).unwrap_or_default()),
                     // `build-std` is not stable; the packaged compiler is the one its source belongs to.
                     ("RUSTC_BOOTSTRAP", "1".into()),
-                    ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort".into()),
-                    (
-                        "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",
-                        linker().unwrap_or_default().into(),
-                    ),
+                    ("CARGO_UNSTABLE_BUILD_STD", libraries.into()),
+                    (linker_variable, linker().unwrap_or_default().into()),
                     // Another compiler must not mix with the products of this one.
                     ("CARGO_TARGET_DIR", crate::shell::target().join("debian").into()),
                     ("CARGO", "/usr/bin/cargo".into()),
@@ -285,9 +304,18 @@ fn debian_forced() -> bool {
     env::var_os("ASASR_WASM").is_some_and(|v| v == "debian")
 }
 
-/// The toolchain that is ready, rustup's first. `ASASR_WASM=debian` passes over rustup's.
+/// The toolchain that is ready for the page, rustup's first. `ASASR_WASM=debian` passes over rustup's.
 pub(crate) fn wasm_toolchain() -> Option<WasmToolchain> {
-    let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", WASM]));
+    toolchain_for(WASM)
+}
+
+/// The toolchain that is ready for [`BARE`].
+pub(crate) fn bare_toolchain() -> Option<WasmToolchain> {
+    toolchain_for(BARE)
+}
+
+fn toolchain_for(target: &str) -> Option<WasmToolchain> {
+    let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]));
     if !debian_forced() && libraries.is_some_and(|l| Path::new(&l).is_dir()) {
         return Some(WasmToolchain::Rustup);
     }
@@ -312,10 +340,10 @@ fn linker() -> Option<PathBuf> {
     rustup.or_else(debian)
 }
 
-fn install_wasm() -> Result<()> {
+fn install_target(target: &str) -> Result<()> {
     let mut rustup = Command::new("rustup");
-    rustup.args(["target", "add", WASM]);
-    if !debian_forced() && run("WebAssembly target", &mut rustup).is_ok() {
+    rustup.args(["target", "add", target]);
+    if !debian_forced() && run("target", &mut rustup).is_ok() {
         return Ok(());
     }
     say("rustup has no such target here; taking the distribution's source instead");

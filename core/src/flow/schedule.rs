@@ -58,11 +58,14 @@ impl Schedule {
                 "the times of a schedule start with 0 and end with 1".into(),
             ));
         }
-        if let Some(pair) = times.windows(2).find(|pair| pair[0].total_cmp(&pair[1]).is_ge()) {
-            return Err(Error::Schedule(format!(
-                "the time {} of a schedule does not come after {}",
-                pair[1], pair[0]
-            )));
+        for i in 1..times.len() {
+            if times[i - 1].total_cmp(&times[i]).is_ge() {
+                return Err(Error::Schedule(format!(
+                    "the time {} of a schedule does not come after {}",
+                    times[i],
+                    times[i - 1]
+                )));
+            }
         }
         Ok(Self { times })
     }

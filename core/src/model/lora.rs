@@ -235,10 +235,14 @@ impl LoraAdapter {
         };
         for option in [
             "use_dora",
+            "use_qalora",
+            "use_bdlora",
+            "lora_bias",
             "bias",
             "rank_pattern",
             "alpha_pattern",
             "fan_in_fan_out",
+            "layer_replication",
             "modules_to_save",
         ] {
             if !off(&config[option]) {

@@ -89,15 +89,14 @@ pub fn init_velocity(architecture: &VelocityArchitecture, seed: u64) -> Weights 
     let mut random = SplitMix64::new(seed);
     let mut weights = Weights::default();
     let head = match architecture {
-        VelocityArchitecture::Conv(_) => "tail.weight",
-        VelocityArchitecture::Dit(_) => "head.weight",
+        VelocityArchitecture::Conv(_) => "tail",
+        VelocityArchitecture::Dit(_) => "head",
     };
     for parameter in architecture.parameters() {
-        let modulates = ["film.weight", "modulation.weight"]
-            .iter()
-            .any(|m| parameter.name.ends_with(m));
-        let drawn = parameter.name.ends_with(".weight") && !modulates && parameter.name != head;
-        let values: Vec<f32> = if parameter.name.ends_with(".slope") {
+        let (module, kind) = parameter.name.rsplit_once('.').unwrap_or_default();
+        let modulates = module.ends_with("film") || module.ends_with("modulation");
+        let drawn = kind == "weight" && !modulates && module != head;
+        let values: Vec<f32> = if kind == "slope" {
             vec![0.25; parameter.len()]
         } else if drawn {
             let gain = if parameter.shape.len() == 4 { 2.0 } else { 1.0 };
