@@ -7,7 +7,7 @@
 
 extern crate alloc;
 
-use alloc::{boxed::Box, string::ToString as _, vec, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
@@ -206,7 +206,7 @@ fn models() -> Result<Vec<f32>> {
     let file = weights.to_safetensors(Dtype::F32)?;
     let again = Weights::from_safetensors(&file)?;
     again.check(&field.parameters())?;
-    let hash = sha256_hex(config.to_string().as_bytes());
+    let hash = sha256_hex(config.as_bytes());
     let mut values: Vec<f32> = hash.bytes().map(f32::from).collect();
     values.extend(again.iter().flat_map(|(_, t)| t.values.iter().take(3)));
     values.push(restorer.parameter_count() as f32);
