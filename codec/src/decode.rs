@@ -226,8 +226,8 @@ mod tests {
         assert_eq!(decode(b"", MAX), Err(Error::Empty));
         assert_eq!(decode(b"hello, this is text", MAX), Err(Error::NotAnImage));
         assert_eq!(
-            decode(b"II*\0\x08\0\0\0", MAX),
-            Err(Error::UnsupportedFormat("TIFF".into()))
+            decode(b"#?RADIANCE\n", MAX),
+            Err(Error::UnsupportedFormat("HDR".into()))
         );
     }
 

@@ -21,6 +21,15 @@ fn operator(c: &mut Criterion) {
             b.iter(|| operator.covariance_sqrt(black_box(&mut plane)).expect("sizes"));
         });
     }
+    // An order that is no multiple of a half takes a power per coefficient.
+    let side = 2048;
+    let spectrum = Spectrum::sobolev(1.39).expect("in range");
+    let operator = SobolevOperator::new(side, side, spectrum, Laplacian::default()).expect("plans");
+    let mut plane = vec![0.5f32; side * side];
+    group.throughput(Throughput::Elements((side * side) as u64));
+    group.bench_function("2048x2048, s = 1.39", |b| {
+        b.iter(|| operator.covariance_sqrt(black_box(&mut plane)).expect("sizes"));
+    });
     group.finish();
 }
 

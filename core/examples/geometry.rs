@@ -98,7 +98,7 @@ fn spectra(photo: &Planes) -> Fallible<Canvas> {
         }
     }
 
-    let s = estimate_s(photo)?;
+    let s = estimate_s(photo, 100.0)?;
     let bands = 48;
     let luma: Vec<f64> = metrics::luma(photo).iter().map(|y| y / 255.0).collect();
     let coloured = |kappa: f64| -> Fallible<_> {
@@ -107,13 +107,13 @@ fn spectra(photo: &Planes) -> Fallible<Canvas> {
     };
     let curves = [
         (
-            "white noise".into(),
+            "white noise",
             GREY,
             radial_power(&white_noise(2, 0, whole(w, h)), h, w, bands)?,
         ),
-        (format!("s = {s:.2}"), ORANGE, coloured(1.0)?),
-        ("  kappa = 100".into(), GREEN, coloured(100.0)?),
-        ("photo".into(), BLUE, radial_power(&luma, h, w, bands)?),
+        ("kappa = 1", ORANGE, coloured(1.0)?),
+        ("kappa = 100", GREEN, coloured(100.0)?),
+        ("photo", BLUE, radial_power(&luma, h, w, bands)?),
     ];
     // Each curve relative to its own power at a sixteenth of a cycle per pixel: shapes are compared.
     let at = curves[0]
@@ -158,7 +158,7 @@ fn spectra(photo: &Planes) -> Fallible<Canvas> {
     }
     Ok(beside(&[
         ("weight (1+L)^1.5".into(), map),
-        ("power by cycles per pixel".into(), plot.0),
+        (format!("power by cycles/pixel, s = {s:.2}"), plot.0),
     ]))
 }
 
@@ -179,9 +179,10 @@ fn source(photo: &Planes) -> Fallible<Canvas> {
     ]))
 }
 
-/// The directions of steepest descent of `J(x) = |x - m(c)|^2 / 2`, the energy at the photo `x` of a flow that answers
-/// with the shipped restorer's estimate `m(c)`: by the L2 gradient and by its Riesz representative in `H^s`, both of
-/// one `H^s` norm.
+/// Steps of one `H^s` norm that lower `J(x) = ||x - m(c)||^2_{H^s} / 2` at the photo `x`: the `H^s` energy of a flow that
+/// answers with the shipped restorer's estimate `m(c)` of the photo from its reduction `c`. The plain gradient of `J` is
+/// `Sigma^-1 (x - m)`; its Riesz representative is `x - m` itself. The last panel is the photo after a long Riesz step:
+/// what the model is confident of, and wrong about.
 fn riesz(photo: &Planes) -> Fallible<Canvas> {
     let (w, h) = (photo.width(), photo.height());
     let shipped = asasr_weights::DEFAULT;
@@ -189,47 +190,49 @@ fn riesz(photo: &Planes) -> Fallible<Canvas> {
     let weights = manifest.open_weights(shipped.weights)?;
     let network = Network::new(&manifest.architecture, &weights, &Device::flex())?;
     let estimate = pollster::block_on(network.enlarge(&resample::shrink(photo, 4)?))?;
-    let gradient: Vec<f32> = photo
+
+    let operator = SobolevOperator::new(h, w, Spectrum::default(), Laplacian::default())?;
+    let mut gradient: Vec<f32> = photo
         .data()
         .iter()
         .zip(estimate.data())
         .map(|(x, m)| x - m)
         .collect();
-
-    let operator = SobolevOperator::new(h, w, Spectrum::default(), Laplacian::default())?;
-    // As far as white noise of two grey levels.
-    let radius = 2.0 / 255.0 * (gradient.len() as f64 * operator.mean_weight()).sqrt();
-    let mut step = gradient.clone();
-    let predicted = operator.riesz_step(&mut step, radius)?;
+    operator.precision(&mut gradient)?;
+    // As far as white noise of so many grey levels.
+    let radius = |levels: f64| levels / 255.0 * (gradient.len() as f64 * operator.mean_weight()).sqrt();
     let norm = operator.norm_squared(&gradient)?.sqrt();
-    let plain: Vec<f32> = gradient.iter().map(|g| -(radius / norm) as f32 * g).collect();
+    let plain: Vec<f32> = gradient
+        .iter()
+        .map(|g| -(radius(2.0) / norm) as f32 * g)
+        .collect();
+    let mut step = gradient.clone();
+    operator.riesz_step(&mut step, radius(2.0))?;
+    let mut long = gradient.clone();
+    operator.riesz_step(&mut long, radius(6.0))?;
     let falls = |delta: &[f32]| {
-        delta
+        let product = delta
             .iter()
             .zip(&gradient)
-            .map(|(d, g)| f64::from(*d) * f64::from(*g))
-            .sum::<f64>()
+            .map(|(d, g)| f64::from(*d) * f64::from(*g));
+        -product.sum::<f64>()
     };
     println!(
-        "steps of one H^s norm: the L2 gradient lowers J by {:.3}, the Riesz step by {:.3} (predicted {:.3})",
-        -falls(&plain),
-        -falls(&step),
-        -predicted
+        "steps of one H^s norm: the gradient lowers J by {:.1}, the Riesz step by {:.1}",
+        falls(&plain),
+        falls(&step)
     );
     let shown = |delta: &[f32]| -> Fallible<Planes> {
         let data = delta.iter().map(|d| 0.5 + 8.0 * d).collect();
         Ok(Planes::new(3, h, w, data)?)
     };
     let mut wrong = photo.clone();
-    wrong
-        .data_mut()
-        .iter_mut()
-        .zip(&step)
-        .for_each(|(x, d)| *x += 3.0 * d);
+    wrong.data_mut().iter_mut().zip(&long).for_each(|(x, d)| *x += d);
     Ok(beside(&[
-        ("L2 gradient".into(), shown(&plain)?),
-        ("Riesz direction".into(), shown(&step)?),
-        ("photo + 3 steps".into(), wrong),
+        ("photo".into(), photo.clone()),
+        ("gradient step".into(), shown(&plain)?),
+        ("Riesz step".into(), shown(&step)?),
+        ("photo + 3 Riesz steps".into(), wrong),
     ]))
 }
 

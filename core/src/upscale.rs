@@ -16,11 +16,12 @@ pub trait Executor {
     /// Input pixels around a tile that its result depends on.
     fn halo(&self) -> usize;
 
-    /// Enlarges `tile`, `[3, h, w]` in `[0, 1]`, to `[3, h * scale, w * scale]`; values are not clamped.
+    /// Enlarges `tile`, `[3, h, w]` in `[0, 1]`, to `[3, h * scale, w * scale]`; values are not clamped. `place` is where
+    /// the tile lies in the image, in input pixels: networks that draw noise draw it there.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
-    async fn run(&mut self, tile: &Planes) -> Result<Planes>;
+    async fn run(&mut self, tile: &Planes, place: Rect) -> Result<Planes>;
 }
 
 /// How far an enlargement has come.
@@ -91,7 +92,7 @@ pub async fn upscale<E: Executor>(
     let mut mosaic: Option<Mosaic> = None;
     for (i, tile) in plan.tiles().enumerate() {
         let (colour, extra) = read(tile.input).split_channels(3);
-        let mut result = executor.run(&colour).await?;
+        let mut result = executor.run(&colour, tile.input).await?;
         if scale < executor.scale() {
             result = resample::bicubic(&result, colour.width() * scale, colour.height() * scale);
         }
@@ -127,7 +128,7 @@ mod tests {
         fn halo(&self) -> usize {
             2
         }
-        async fn run(&mut self, tile: &Planes) -> Result<Planes> {
+        async fn run(&mut self, tile: &Planes, _place: Rect) -> Result<Planes> {
             Ok(resample::enlarge(tile, 4))
         }
     }

@@ -3,15 +3,18 @@
 
 use std::f32::consts::LN_2;
 
+use asasr_core::Rect;
 use asasr_core::flow;
 use asasr_core::model::{LoraAdapter, LoraConfig, Tensor as Values, VelocityArchitecture, Weights};
 use asasr_core::nn::{AdapterSet, Conditioning, Parameters, VelocityField, upload, velocity_field};
 use asasr_core::objective::{
-    Energies, PathPoint, Preference, SobolevMetric, SpectrumLikelihood, align, flow_loss, mix, project,
-    riesz_step, sobolev_cosine,
+    Energies, PathPoint, Preference, SobolevMetric, SpectrumLikelihood, align, flow_loss, mix, negative,
+    project, riesz_step, sobolev_cosine,
 };
 use asasr_core::random::SplitMix64;
-use asasr_core::spectral::{Boundary, Laplacian, RadialSpectrum, SobolevOperator, Spectrum, Stencil};
+use asasr_core::spectral::{
+    Boundary, ColouredNoise, Laplacian, RadialSpectrum, SobolevOperator, Spectrum, Stencil, radial_power,
+};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use proptest::prelude::*;
 
@@ -30,6 +33,11 @@ fn images(shape: [usize; 4], data: &[f64]) -> Tensor<4> {
 
 fn wide<const D: usize>(x: Tensor<D>) -> Vec<f64> {
     x.try_into_vec_as::<f64>().expect("reads")
+}
+
+/// One radius for every image.
+fn radii(n: usize, radius: f64) -> Tensor<1> {
+    Tensor::full([n], radius, (&Device::flex(), DType::F64))
 }
 
 fn metric(h: usize, w: usize, s: f64) -> SobolevMetric {
@@ -94,10 +102,18 @@ proptest! {
             let expected = each(&|x| plain.apply(x, exponent).expect("sizes"));
             prop_assert!(close(&wide(metric.apply(ta.clone(), exponent)), &expected, 1e-9));
         }
+        let expected = each(&|x| plain.colour(x).expect("sizes"));
+        prop_assert!(close(&wide(metric.colour(ta.clone())), &expected, 1e-9));
+        for share in [0.0, 0.4, 1.0] {
+            let mean_square = a.iter().map(|v| v * v).sum::<f64>() / a.len() as f64;
+            let energy = plain.energy(&a).expect("sizes");
+            let expected = (1.0 - share) * mean_square + share * energy;
+            prop_assert!(close(&wide(flow_loss(&metric, ta.clone(), share)), &[expected], 1e-10));
+        }
         let expected = each(&|x| plain.project(x, radius).expect("sizes"));
-        prop_assert!(close(&wide(project(&metric, ta.clone(), radius)), &expected, 1e-9));
+        prop_assert!(close(&wide(project(&metric, ta.clone(), &radii(n, radius))), &expected, 1e-9));
         let expected = each(&|x| _ = plain.riesz_step(x, 0.5).expect("sizes"));
-        prop_assert!(close(&wide(riesz_step(&metric, ta, 0.5)), &expected, 1e-9));
+        prop_assert!(close(&wide(riesz_step(&metric, ta, &radii(n, 0.5))), &expected, 1e-9));
     }
 
     #[test]
@@ -177,7 +193,16 @@ impl Model {
         }
         let adapter = LoraAdapter::new(&LoraConfig::new(2), &architecture.parameters(), 3).expect("fits");
         let mut adapters = AdapterSet::default();
-        adapters.insert("dpo", adapter, options);
+        // The frozen adapter of the first stage, which policy and reference share.
+        let mut first = LoraAdapter::new(&LoraConfig::new(3), &architecture.parameters(), 4).expect("fits");
+        for module in first.modules_mut() {
+            module
+                .b_mut()
+                .iter_mut()
+                .for_each(|v| *v = (0.1 * random.normal()) as f32);
+        }
+        adapters.insert("sr", &first, options);
+        adapters.insert("dpo", &adapter, options);
         Self {
             field: velocity_field(&architecture).expect("valid"),
             base: upload(&weights, options),
@@ -439,7 +464,7 @@ fn the_riesz_step_lowers_a_real_networks_energy_more_than_the_gradient_does() {
     let g = tracked.grad(&gradients).expect("has one");
     let before = wide(energy(x1.clone()));
     let radius = m.radius(0.003, 3);
-    let delta = riesz_step(&m, g.clone(), radius);
+    let delta = riesz_step(&m, g.clone(), &radii(2, radius));
     let after = wide(energy(x1.clone() + delta.clone()));
     // The plain gradient, scaled to the same sphere.
     let factor = m
@@ -478,7 +503,7 @@ fn the_riesz_step_lowers_a_real_networks_energy_more_than_the_gradient_does() {
 }
 
 #[test]
-fn only_the_preference_adapter_learns() {
+fn steps_on_the_preference_adapter_lower_the_loss() {
     let model = Model::new();
     let preference = Preference {
         beta: 100.0,
@@ -503,6 +528,124 @@ fn only_the_preference_adapter_learns() {
     }
     assert_eq!(losses[0], std::f64::consts::LN_2);
     assert!(losses.windows(2).all(|p| p[1] < p[0]), "{losses:?}");
+}
+
+#[test]
+fn the_reference_is_a_constant() {
+    // Where policy and reference agree, a gradient through both would cancel for everything they share.
+    let mut model = Model::new();
+    let name = "head.weight".to_owned();
+    let leaf = model.base[&name].clone().autodiff().require_grad();
+    model.base.insert(name, leaf.clone());
+    let preference = Preference {
+        beta: 100.0,
+        anchor: 0.0,
+    };
+    let gradients = model.loss(&model.adapters, &preference, 1.5).backward();
+    let gradient = wide(leaf.grad(&gradients).expect("the policy reaches it"));
+    assert!(gradient.iter().any(|g| g.abs() > 1e-3), "{gradient:?}");
+}
+
+#[test]
+fn the_adversarys_negative_stays_in_its_ball_and_aligns() {
+    let shape = [2, 3, CROP, CROP];
+    let n: usize = shape.iter().product();
+    let m = metric(CROP, CROP, 1.5);
+    let winner = images(shape, &values(n, 51)).mul_scalar(0.3);
+    let adversary = winner.clone() + images(shape, &values(n, 52)).mul_scalar(0.2);
+    // A wide ball for the first image, a narrow one for the second.
+    let far = wide(m.norm_squared(adversary.clone() - winner.clone()).sqrt());
+    let radius = Tensor::from_data(
+        TensorData::new(vec![2.0 * far[0], 0.1 * far[1]], [2]),
+        (&Device::flex(), DType::F64),
+    );
+    let loser = negative(&m, &winner, &adversary, &radius);
+    let distance = wide(m.norm_squared(loser.clone() - winner.clone()).sqrt());
+    assert!(close(&distance, &[far[0], 0.1 * far[1]], 1e-10));
+    // The pair (truth, negative) is a pair like any other: its loss starts at ln 2 and has a gradient.
+    let model = Model::new();
+    let off = model.adapters.switched("dpo", 0.0).expect("known");
+    let t = Tensor::from_data(
+        TensorData::new(vec![0.2, 0.7], [2]),
+        (&Device::flex(), DType::F64),
+    );
+    let preference = Preference {
+        beta: 1000.0,
+        anchor: 0.0,
+    };
+    let (loss, diagnostics) = align(
+        &preference,
+        &m,
+        |p| model.velocity(&model.adapters, p),
+        |p| model.velocity(&off, p),
+        (&images(shape, &values(n, 53)), &t),
+        &winner,
+        &[loser],
+    );
+    assert_eq!(wide(loss)[0], std::f64::consts::LN_2);
+    assert!(wide(diagnostics[0].loser_energy.clone())[0] > 0.0);
+}
+
+#[test]
+fn steps_of_zero_have_finite_gradients() {
+    // In f32, as training runs: an image on which adversary and winner agree must not spoil the batch.
+    let device = Device::flex();
+    let m = SobolevMetric::new(4, 4, Spectrum::default(), Laplacian::default(), &device).expect("plans");
+    let data: Vec<f32> = (0..96)
+        .map(|i| if i < 48 { 0.0 } else { 1e-25 * i as f32 })
+        .collect();
+    let delta = Tensor::<4>::from_data(TensorData::new(data, [2, 3, 4, 4]), &device)
+        .autodiff()
+        .require_grad();
+    let radius = Tensor::<1>::from_floats([0.5, 0.5], &device);
+    let other = Tensor::<4>::ones([2, 3, 4, 4], &device).autodiff();
+    let projected = project(&m, delta.clone(), &radius);
+    let cosine = sobolev_cosine(&m, delta.clone(), other);
+    let gradients = (projected.sum() + cosine.sum()).backward();
+    let gradient = delta
+        .grad(&gradients)
+        .expect("has one")
+        .try_into_vec_as::<f32>()
+        .expect("reads");
+    assert!(gradient.iter().all(|g| g.is_finite()));
+    let step = riesz_step(&m, delta.inner(), &radius);
+    let norms = m
+        .norm_squared(step)
+        .sqrt()
+        .try_into_vec_as::<f32>()
+        .expect("reads");
+    assert_eq!(norms[0], 0.0);
+    assert!((norms[1] - 0.5).abs() < 1e-4, "{norms:?}");
+}
+
+#[test]
+fn spectra_of_an_image_are_learned_without_its_brightness() {
+    let rect = Rect {
+        x0: 0,
+        y0: 0,
+        x1: 128,
+        y1: 96,
+    };
+    let truth = Spectrum::sobolev(1.5).expect("in range");
+    let noise = ColouredNoise::new(1, 96, 128, truth.clone())
+        .expect("plans")
+        .tile(1, rect)
+        .expect("inside");
+    let fitted = |brightness: f32| {
+        let plane: Vec<f32> = noise.data().iter().map(|v| brightness + v).collect();
+        let bands = radial_power(&plane, 96, 128, 48).expect("sizes");
+        RadialSpectrum::fit(9, &bands.lambda, &bands.power, &bands.count).expect("fits")
+    };
+    let (dark, bright) = (fitted(0.0), fitted(50.0));
+    for l in [0.0, 0.5, 2.0, 5.0, 8.0] {
+        assert!((dark.log_weight(l) - bright.log_weight(l)).abs() < 1e-3);
+        let expected = truth.power(l, 1.0).ln();
+        assert!(
+            (dark.log_weight(l) - expected).abs() < 0.5,
+            "{l}: {} {expected}",
+            dark.log_weight(l)
+        );
+    }
 }
 
 #[test]
@@ -533,6 +676,8 @@ fn the_learned_spectrum_reaches_the_best_monotone_one() {
             best.log_weights()
         );
     }
+    let bad = |lambda: &[f64], count: &[f64]| SpectrumLikelihood::new(8, lambda, count, options).is_err();
+    assert!(bad(&lambda, &counts[1..]) && bad(&[1.0], &[0.0]) && bad(&[f64::NAN], &[1.0]));
     // The tensor's weights are the plain ones.
     let plain: Vec<f64> = lambda.iter().map(|l| learned.log_weight(*l)).collect();
     assert!(close(&wide(likelihood.log_weights(theta)), &plain, 1e-9));

@@ -71,6 +71,33 @@ fn an_adapter_that_peft_wrote_merges_as_peft_merges_it() {
     assert_same(&merged, &weights(&folder.join("merged.safetensors")));
 }
 
+/// The adapter that `ours/` holds.
+fn ours() -> LoraAdapter {
+    let mut adapter = LoraAdapter::new(&LoraConfig::new(4), &parameters(), 1).expect("fits");
+    let mut random = SplitMix64::new(2);
+    for module in adapter.modules_mut() {
+        module
+            .b_mut()
+            .iter_mut()
+            .for_each(|v| *v = random.normal() as f32);
+    }
+    adapter
+}
+
+#[test]
+fn peft_merged_the_adapter_that_is_written_here() {
+    // `ours/` is what `to_peft` wrote once and what PEFT then merged it to: as long as the files stay the same, so does
+    // what PEFT makes of them.
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peft/ours");
+    let read = |name: &str| std::fs::read(folder.join(name)).expect("is there");
+    let (config, model) = ours().to_peft(Dtype::F32).expect("writes");
+    assert_eq!(config.as_bytes(), read("adapter_config.json"));
+    assert_eq!(model, read("adapter_model.safetensors"));
+    let mut merged = base();
+    ours().merge(&mut merged, 1.0).expect("fits");
+    assert_same(&merged, &weights(&folder.join("merged.safetensors")));
+}
+
 /// Runs `with_peft.py`; `ASASR_PYTHON` is a Python that has peft and torch.
 fn python(what: &str, folder: &Path) {
     let program = std::env::var("ASASR_PYTHON").unwrap_or_else(|_| "python3".into());
@@ -91,17 +118,12 @@ fn peft_itself_reads_what_is_written_here_and_the_other_way() {
     let file = base().to_safetensors(Dtype::F32).expect("writes");
     std::fs::write(path("base.safetensors"), file).expect("is written");
 
-    let mut ours = LoraAdapter::new(&LoraConfig::new(4), &parameters(), 1).expect("fits");
-    let mut random = SplitMix64::new(2);
-    for module in ours.modules_mut().values_mut() {
-        module.b.iter_mut().for_each(|v| *v = random.normal() as f32);
-    }
-    let (config, model) = ours.to_peft(Dtype::F32).expect("writes");
+    let (config, model) = ours().to_peft(Dtype::F32).expect("writes");
     std::fs::write(path("adapter_config.json"), config).expect("is written");
     std::fs::write(path("adapter_model.safetensors"), model).expect("is written");
     python("merge", folder.path());
     let mut merged = base();
-    ours.merge(&mut merged, 1.0).expect("fits");
+    ours().merge(&mut merged, 1.0).expect("fits");
     assert_same(&merged, &weights(&path("merged.safetensors")));
 
     python("make", folder.path());

@@ -1,5 +1,5 @@
 use asasr_core::{
-    Error, Executor, Planes, Result,
+    Error, Executor, Planes, Rect, Result,
     model::{Activation, Architecture, Layer, Skip, Weights},
 };
 use wgpu::{
@@ -250,7 +250,7 @@ impl Executor for GpuExecutor {
         self.halo
     }
 
-    async fn run(&mut self, tile: &Planes) -> Result<Planes> {
+    async fn run(&mut self, tile: &Planes, _place: Rect) -> Result<Planes> {
         let (width, height, scale) = (tile.width(), tile.height(), self.scale);
         self.reserve(width * height)?;
         let Some(buffers) = &self.buffers else {

@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use asasr_core::{
-    Executor, Planes,
+    Executor, Planes, Rect,
     model::{Activation, Architecture, Layer, Skip, Tensor, Weights},
     nn::{BurnExecutor, Network},
 };
@@ -49,8 +49,14 @@ fn worst(architecture: &Architecture, sizes: &[(usize, usize)]) -> f32 {
     let mut worst = 0.0f32;
     for (width, height) in sizes {
         let image = image(*width, *height);
-        let a = pollster::block_on(shaders.run(&image)).unwrap();
-        let b = pollster::block_on(cpu.run(&image)).unwrap();
+        let place = Rect {
+            x0: 0,
+            y0: 0,
+            x1: *width,
+            y1: *height,
+        };
+        let a = pollster::block_on(shaders.run(&image, place)).unwrap();
+        let b = pollster::block_on(cpu.run(&image, place)).unwrap();
         assert_eq!((a.width(), a.height()), (b.width(), b.height()));
         worst = a
             .data()

@@ -141,7 +141,7 @@ impl Executor for Bicubic {
         2
     }
 
-    async fn run(&mut self, tile: &Planes) -> Result<Planes> {
+    async fn run(&mut self, tile: &Planes, _place: Rect) -> Result<Planes> {
         Ok(resample::enlarge(tile, 4))
     }
 }
@@ -172,7 +172,7 @@ fn measures() -> Result<Vec<f32>> {
     let mut values = vec![
         metrics::psnr_y(&blurred, &image, 2)? as f32,
         lsd.total as f32,
-        estimate_s(&image)? as f32,
+        estimate_s(&image, 1.0)? as f32,
     ];
     values.extend(lsd.bands.iter().map(|v| *v as f32));
     let bands = radial_power(image.plane(1), h, w, 5)?;
@@ -198,8 +198,8 @@ fn models() -> Result<Vec<f32>> {
         );
     }
     let mut adapter = LoraAdapter::new(&LoraConfig::new(2), &field.parameters(), 5)?;
-    for module in adapter.modules_mut().values_mut() {
-        module.b.fill(0.25);
+    for module in adapter.modules_mut() {
+        module.b_mut().fill(0.25);
     }
     let (config, bytes) = adapter.to_peft(Dtype::F16)?;
     LoraAdapter::from_peft(&config, &bytes, &field.parameters())?.merge(&mut weights, 0.5)?;

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::degrade::Protocol;
 use crate::device::DeviceChoice;
 
 /// Faithful image super-resolution.
@@ -16,8 +17,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Enlarge images
     Upscale(Upscale),
-    /// Measure a model on a folder of sharp images under the protocol `clean`
+    /// Measure a model on a folder of sharp images
     Eval(Eval),
+    /// Make low-quality images from sharp ones, as training and evaluation do
+    Degrade(Degrade),
     /// Train a network
     #[command(subcommand)]
     Train(Train),
@@ -27,6 +30,20 @@ pub(crate) enum Command {
 pub(crate) enum Train {
     /// The posterior-mean restorer: the sharpest image that invents nothing
     Restorer(Restorer),
+    /// The flow: detail on top of the restorer, one likely image at a time
+    Flow(Flow),
+}
+
+/// How much work an image is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Mode {
+    /// The restorer's answer: the mean of all likely images
+    #[default]
+    Instant,
+    /// The flow in four steps
+    Fast,
+    /// The flow in 28 steps
+    Quality,
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +63,12 @@ pub(crate) struct Upscale {
     /// A folder with manifest.json and the weights it names, instead of the built-in model
     #[arg(long, value_name = "DIR")]
     pub(crate) weights: Option<PathBuf>,
+    /// The restorer alone, or the flow in few or in many steps, where the model has one
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mode: Mode,
+    /// Seed of the flow's noise
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
     /// Largest image taken, in megapixels
     #[arg(long, default_value_t = 100)]
     pub(crate) max_megapixels: u32,
@@ -59,12 +82,43 @@ pub(crate) struct Eval {
     /// Folder of sharp images, searched recursively
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// How the inputs are made of them, with seed 0
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) protocol: Protocol,
+    /// The restorer alone, or the flow in few or in many steps, where the model has one
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mode: Mode,
+    /// Seed of the flow's noise
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
     /// A folder with manifest.json and the weights it names, instead of the built-in model
     #[arg(long, value_name = "DIR")]
     pub(crate) weights: Option<PathBuf>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Degrade {
+    /// Folder of sharp images, searched recursively
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Where pairs go: OUT/hq and OUT/lq, as PNG
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// How the low-quality image is made
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) protocol: Protocol,
+    /// Seed; a pair depends on it, the file's name and STEP only
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Another draw of every image
+    #[arg(long, default_value_t = 0)]
+    pub(crate) step: u64,
+    /// Also draw a sheet: a row of crops of each of the first images, truth first, then eight draws
+    #[arg(long, value_name = "PNG")]
+    pub(crate) sheet: Option<PathBuf>,
 }
 
 /// The measure that training makes small.
@@ -76,8 +130,9 @@ pub(crate) enum Loss {
     L2,
 }
 
+/// What every stage of training takes.
 #[derive(Debug, Args)]
-pub(crate) struct Restorer {
+pub(crate) struct Common {
     /// Folder of training images, searched recursively
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
@@ -105,15 +160,9 @@ pub(crate) struct Restorer {
     /// Peak learning rate; warm-up over 200 steps, then a cosine down to nothing
     #[arg(long, default_value_t = 5e-4)]
     pub(crate) learning_rate: f64,
-    /// What is minimised
-    #[arg(long, value_enum, default_value = "l1")]
-    pub(crate) loss: Loss,
-    /// Feature channels
-    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(4..=256))]
-    pub(crate) channels: u16,
-    /// Residual blocks
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) blocks: u16,
+    /// How low-quality crops are made
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) protocol: Protocol,
     /// Seed of weights, crops and order
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -132,4 +181,84 @@ pub(crate) struct Restorer {
     /// SPDX licence of the trained weights in their manifest
     #[arg(long, default_value = "MIT OR Apache-2.0")]
     pub(crate) licence: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restorer {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// What is minimised
+    #[arg(long, value_enum, default_value = "l1")]
+    pub(crate) loss: Loss,
+    /// Feature channels
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(4..=256))]
+    pub(crate) channels: u16,
+    /// Residual blocks
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) blocks: u16,
+}
+
+/// The network that learns the velocity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backbone {
+    /// Convolutions modulated by the time
+    Conv,
+    /// A transformer with attention in windows
+    Dit,
+}
+
+/// How training draws its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Times {
+    /// Each on its own
+    Uniform,
+    /// One in each of as many equal intervals as there are crops
+    Stratified,
+    /// More in the middle
+    LogitNormal,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Flow {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// A folder with the restorer the flow starts from, instead of the built-in model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) restorer: Option<PathBuf>,
+    /// The network that learns the velocity
+    #[arg(long, value_enum, default_value = "conv")]
+    pub(crate) backbone: Backbone,
+    /// Feature channels; a multiple of 32 for dit
+    #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u16).range(4..=512))]
+    pub(crate) channels: u16,
+    /// Residual or transformer blocks
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) blocks: u16,
+    /// Deviation of the source's noise around the posterior mean
+    #[arg(long, default_value_t = 0.1, value_parser = sigma)]
+    pub(crate) sigma: f32,
+    /// Sobolev order of noise and loss, 0 to 3
+    #[arg(long, default_value_t = 1.5)]
+    pub(crate) s: f64,
+    /// Share of the Sobolev term in the loss, 0 (plain L2) to 1
+    #[arg(long, default_value_t = 0.5, value_parser = share)]
+    pub(crate) mix: f64,
+    /// How times are drawn
+    #[arg(long, value_enum, default_value = "stratified")]
+    pub(crate) times: Times,
+}
+
+fn within(text: &str, low: f64, high: f64) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(v) if (low..=high).contains(&v) => Ok(v),
+        _ => Err(format!("not a number from {low} to {high}")),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    within(text, 0.0, 1.0)
+}
+
+fn sigma(text: &str) -> Result<f32, String> {
+    within(text, 0.001, 10.0).map(|v| v as f32)
 }

@@ -1,12 +1,15 @@
 use asasr_core::{
-    Executor, Planes,
+    Executor, Planes, Rect,
+    flow::{Schedule, Solver},
     model::{Architecture, Weights},
-    nn::{BurnExecutor, Network},
+    nn::{BurnExecutor, FlowExecutor, Network},
 };
 use burn::tensor::Device;
 use clap::ValueEnum;
 
+use crate::cli::Mode;
 use crate::error::{Error, Result};
+use crate::model::Model;
 
 /// Where networks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -52,9 +55,95 @@ fn cuda() -> Result<Device> {
     ))
 }
 
+/// Makes executors of a model: one for all images in the mode `instant`; a new one for each image where a flow draws the
+/// image's own noise.
+pub(crate) struct ExecutorMaker {
+    model: Model,
+    mode: Mode,
+    seed: u64,
+    device: Option<Device>,
+    executor: Option<AnyExecutor>,
+    name: String,
+}
+
+impl ExecutorMaker {
+    pub(crate) fn new(model: Model, choice: DeviceChoice, mode: Mode, seed: u64) -> Result<Self> {
+        if mode == Mode::Instant {
+            let (executor, name) = AnyExecutor::new(choice, &model.manifest.architecture, &model.restorer)?;
+            return Ok(Self {
+                model,
+                mode,
+                seed,
+                device: None,
+                executor: Some(executor),
+                name,
+            });
+        }
+        if model.flow.is_none() {
+            return Err(Error::new(format!(
+                "the model {} has no flow: choose --mode instant, or --weights with a model that has one",
+                model.manifest.id
+            )));
+        }
+        let (device, name) = match choice {
+            DeviceChoice::Cpu => (Device::flex(), "CPU"),
+            DeviceChoice::Cuda => (cuda()?, "CUDA"),
+            DeviceChoice::Auto => cuda().map_or_else(|_| (Device::flex(), "CPU"), |d| (d, "CUDA")),
+            DeviceChoice::Wgpu => {
+                return Err(Error::new(
+                    "flows run on the CPU or through CUDA: choose --device cpu or cuda",
+                ));
+            }
+        };
+        Ok(Self {
+            model,
+            mode,
+            seed,
+            device: Some(device),
+            executor: None,
+            name: name.to_owned(),
+        })
+    }
+
+    /// The model and where it runs.
+    pub(crate) fn describe(&self) -> String {
+        format!("{} on {}", self.model.manifest.id, self.name)
+    }
+
+    /// The executor for an image of that many input pixels.
+    pub(crate) fn for_image(&mut self, width: usize, height: usize) -> Result<&mut AnyExecutor> {
+        let schedule = match self.mode {
+            Mode::Instant => None,
+            Mode::Fast => Some(Schedule::four()),
+            Mode::Quality => Some(Schedule::default()),
+        };
+        if let (Some(device), Some(schedule), Some(part), Some(weights)) = (
+            &self.device,
+            schedule,
+            &self.model.manifest.flow,
+            &self.model.flow,
+        ) {
+            let restorer = Network::new(&self.model.manifest.architecture, &self.model.restorer, device)?;
+            self.executor = Some(AnyExecutor::Flow(Box::new(FlowExecutor::new(
+                restorer,
+                part,
+                weights,
+                (width, height),
+                self.seed,
+                (schedule, Solver::Euler),
+                device,
+            )?)));
+        }
+        self.executor
+            .as_mut()
+            .ok_or_else(|| Error::new("the model has no executor"))
+    }
+}
+
 /// A network on the device of the user's choice.
 pub(crate) enum AnyExecutor {
     Burn(BurnExecutor),
+    Flow(Box<FlowExecutor>),
     #[cfg(feature = "wgpu")]
     Wgpu(Box<asasr_shaders::GpuExecutor>),
 }
@@ -100,6 +189,7 @@ impl Executor for AnyExecutor {
     fn scale(&self) -> usize {
         match self {
             Self::Burn(e) => e.scale(),
+            Self::Flow(e) => e.scale(),
             #[cfg(feature = "wgpu")]
             Self::Wgpu(e) => e.scale(),
         }
@@ -108,16 +198,18 @@ impl Executor for AnyExecutor {
     fn halo(&self) -> usize {
         match self {
             Self::Burn(e) => e.halo(),
+            Self::Flow(e) => e.halo(),
             #[cfg(feature = "wgpu")]
             Self::Wgpu(e) => e.halo(),
         }
     }
 
-    async fn run(&mut self, tile: &Planes) -> asasr_core::Result<Planes> {
+    async fn run(&mut self, tile: &Planes, place: Rect) -> asasr_core::Result<Planes> {
         match self {
-            Self::Burn(e) => e.run(tile).await,
+            Self::Burn(e) => e.run(tile, place).await,
+            Self::Flow(e) => e.run(tile, place).await,
             #[cfg(feature = "wgpu")]
-            Self::Wgpu(e) => e.run(tile).await,
+            Self::Wgpu(e) => e.run(tile, place).await,
         }
     }
 }

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use asasr_core::{Executor, OutputScale, Planes, metrics, model::Measured, resample};
 
+use rayon::prelude::*;
+
 use crate::cli::Eval;
-use crate::device::AnyExecutor;
+use crate::degrade::{Protocol, degrade, stream};
+use crate::device::ExecutorMaker;
 use crate::error::{Error, Result};
 use crate::{files, model};
 
-/// A validation image under the protocol `clean`: cropped truth and its 8-bit antialiased bicubic reduction.
+/// A validation image: cropped truth and the 8-bit input made of it.
 pub(crate) struct Pair {
     pub(crate) path: PathBuf,
     pub(crate) hq: Planes,
@@ -27,10 +30,11 @@ const BEST: f64 = 100.0;
 const TILE: usize = 256;
 
 /// Reads the images that can be used; the others are named and left out.
-pub(crate) fn clean_pairs(paths: &[PathBuf], scale: usize) -> Result<Vec<Pair>> {
+pub(crate) fn pairs(paths: &[PathBuf], scale: usize, protocol: Protocol) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
-    for path in paths {
-        match clean_pair(path, scale) {
+    let read: Vec<_> = paths.par_iter().map(|path| pair(path, scale, protocol)).collect();
+    for read in read {
+        match read {
             Ok(pair) => pairs.push(pair),
             Err(why) => eprintln!("left out: {why}"),
         }
@@ -42,8 +46,8 @@ pub(crate) fn clean_pairs(paths: &[PathBuf], scale: usize) -> Result<Vec<Pair>> 
     }
 }
 
-/// Reads one image and degrades it; an alpha channel is left out.
-pub(crate) fn clean_pair(path: &Path, scale: usize) -> Result<Pair> {
+/// Reads one image, cropped to multiples of `scale`; an alpha channel is left out.
+pub(crate) fn truth(path: &Path, scale: usize) -> Result<Planes> {
     let bytes = std::fs::read(path).map_err(|e| Error::at(path, e))?;
     let picture = asasr_codec::decode(&bytes, MAX_PIXELS).map_err(|e| Error::at(path, e))?;
     if picture.width() < MIN_SIDE || picture.height() < MIN_SIDE {
@@ -53,14 +57,18 @@ pub(crate) fn clean_pair(path: &Path, scale: usize) -> Result<Pair> {
         ));
     }
     let (hq, _) = picture.all_planes().split_channels(3);
-    let mut lq = resample::shrink(&hq, scale).map_err(|e| Error::at(path, e))?;
-    metrics::quantise(&mut lq);
-    let hq = hq.crop(asasr_core::Rect {
+    Ok(hq.crop(asasr_core::Rect {
         x0: 0,
         y0: 0,
-        x1: lq.width() * scale,
-        y1: lq.height() * scale,
-    });
+        x1: hq.width() / scale * scale,
+        y1: hq.height() / scale * scale,
+    }))
+}
+
+/// Reads one image and degrades it under `protocol` with seed 0.
+pub(crate) fn pair(path: &Path, scale: usize, protocol: Protocol) -> Result<Pair> {
+    let hq = truth(path, scale)?;
+    let lq = degrade(&hq, scale, protocol, &mut stream(0, path, 0)).map_err(|e| Error::at(path, e))?;
     Ok(Pair {
         path: path.to_path_buf(),
         hq,
@@ -75,7 +83,7 @@ fn score(mut image: Planes, truth: &Planes, scale: usize) -> asasr_core::Result<
 }
 
 /// The whole image, enlarged tile by tile.
-fn enlarge(executor: &mut impl Executor, image: &Planes) -> asasr_core::Result<Planes> {
+pub(crate) fn enlarge(executor: &mut impl Executor, image: &Planes) -> asasr_core::Result<Planes> {
     let scale = executor.scale();
     let mut out = Planes::zeros(3, image.height() * scale, image.width() * scale);
     pollster::block_on(asasr_core::upscale(
@@ -93,16 +101,17 @@ fn enlarge(executor: &mut impl Executor, image: &Planes) -> asasr_core::Result<P
     Ok(out)
 }
 
-/// Mean PSNR-Y of `executor` and of bicubic over `pairs`; `each` sees every image's two scores.
+/// Mean PSNR-Y of what `enlarge` makes and of bicubic enlargement over `pairs`; `each` sees every image's two scores.
 pub(crate) fn measure(
-    executor: &mut impl Executor,
     pairs: &[Pair],
+    protocol: Protocol,
+    mut enlarge: impl FnMut(&Planes) -> Result<Planes>,
     mut each: impl FnMut(&Pair, f64, f64),
 ) -> Result<Measured> {
-    let scale = executor.scale();
     let (mut ours, mut bicubic) = (0.0, 0.0);
     for pair in pairs {
-        let output = enlarge(executor, &pair.lq)?;
+        let scale = pair.hq.width() / pair.lq.width();
+        let output = enlarge(&pair.lq)?;
         let at = |e: asasr_core::Error| Error::at(&pair.path, e);
         let a = score(output, &pair.hq, scale).map_err(at)?;
         let b = score(resample::enlarge(&pair.lq, scale), &pair.hq, scale).map_err(at)?;
@@ -112,7 +121,7 @@ pub(crate) fn measure(
     }
     let n = pairs.len() as f64;
     Ok(Measured {
-        protocol: "clean".into(),
+        protocol: protocol.name().into(),
         images: pairs.len(),
         psnr_y: ours / n,
         psnr_y_bicubic: bicubic / n,
@@ -121,15 +130,18 @@ pub(crate) fn measure(
 
 /// Runs the command.
 pub(crate) fn run(args: &Eval) -> Result<()> {
-    let (manifest, weights) = model::open(args.weights.as_deref())?;
-    let (mut executor, device) = AnyExecutor::new(args.device, &manifest.architecture, &weights)?;
-    let pairs = clean_pairs(&files::images_below(&args.data)?, manifest.architecture.scale)?;
-    eprintln!("{} on {device}, protocol clean, PSNR-Y in dB", manifest.id);
+    let model = model::open(args.weights.as_deref())?;
+    let scale = model.manifest.architecture.scale;
+    let mut maker = ExecutorMaker::new(model, args.device, args.mode, args.seed)?;
+    let protocol = args.protocol;
+    let pairs = pairs(&files::images_below(&args.data)?, scale, protocol)?;
+    eprintln!("{}, protocol {}, PSNR-Y in dB", maker.describe(), protocol.name());
     println!("{:40} {:>10} {:>10} {:>8}", "image", "bicubic", "model", "gain");
     let line = |name: &str, ours: f64, bicubic: f64| {
         println!("{name:40} {bicubic:>10.3} {ours:>10.3} {:>+8.3}", ours - bicubic);
     };
-    let mean = measure(&mut executor, &pairs, |pair, ours, bicubic| {
+    let run = |image: &Planes| Ok(enlarge(maker.for_image(image.width(), image.height())?, image)?);
+    let mean = measure(&pairs, protocol, run, |pair, ours, bicubic| {
         line(
             &pair.path.file_name().unwrap_or_default().to_string_lossy(),
             ours,

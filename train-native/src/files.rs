@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use crate::error::{Error, Result};
 
 /// Endings of the image files that are read.
-const IMAGES: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "bmp"];
+const IMAGES: [&str; 8] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "bmp"];
 
 /// The image files below `folder`, by name, in sorted order.
 pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>> {

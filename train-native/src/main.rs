@@ -1,12 +1,14 @@
 //! `asasr`: train, evaluate and use faithful super-resolution networks.
 
 mod cli;
+mod degrade;
 mod device;
 mod error;
 mod eval;
 mod files;
 mod interrupt;
 mod model;
+mod pairs;
 mod train;
 mod upscale;
 
@@ -18,7 +20,9 @@ fn main() -> ExitCode {
     let done = match cli::Cli::parse().command {
         cli::Command::Upscale(args) => upscale::run(&args),
         cli::Command::Eval(args) => eval::run(&args),
+        cli::Command::Degrade(args) => pairs::run(&args),
         cli::Command::Train(cli::Train::Restorer(args)) => train::restorer(&args),
+        cli::Command::Train(cli::Train::Flow(args)) => train::flow(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

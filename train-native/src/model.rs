@@ -6,19 +6,47 @@ use asasr_core::model::{Manifest, Weights};
 
 use crate::error::{Error, Result};
 
+/// A model as its folder holds it.
+pub(crate) struct Model {
+    pub(crate) manifest: Manifest,
+    pub(crate) restorer: Weights,
+    /// Where the manifest has a flow.
+    pub(crate) flow: Option<Weights>,
+}
+
 /// The model in `folder`, or the built-in one.
-pub(crate) fn open(folder: Option<&Path>) -> Result<(Manifest, Weights)> {
+pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
     let Some(folder) = folder else {
         let shipped = asasr_weights::DEFAULT;
         let manifest = Manifest::from_json(shipped.manifest)?;
-        let weights = manifest.open_weights(shipped.weights)?;
-        return Ok((manifest, weights));
+        let restorer = manifest.open_weights(shipped.weights)?;
+        return Ok(Model {
+            manifest,
+            restorer,
+            flow: None,
+        });
     };
     let path = folder.join("manifest.json");
     let json = fs::read(&path).map_err(|e| Error::at(&path, e))?;
     let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&path, e))?;
-    let path = folder.join(&manifest.file);
-    let bytes = fs::read(&path).map_err(|e| Error::at(&path, e))?;
-    let weights = manifest.open_weights(&bytes).map_err(|e| Error::at(&path, e))?;
-    Ok((manifest, weights))
+    let read = |file: &str| {
+        let path = folder.join(file);
+        fs::read(&path)
+            .map(|bytes| (bytes, path.clone()))
+            .map_err(|e| Error::at(&path, e))
+    };
+    let (bytes, path) = read(&manifest.file)?;
+    let restorer = manifest.open_weights(&bytes).map_err(|e| Error::at(&path, e))?;
+    let flow = match &manifest.flow {
+        Some(part) => {
+            let (bytes, path) = read(&part.file)?;
+            Some(part.open_weights(&bytes).map_err(|e| Error::at(&path, e))?)
+        }
+        None => None,
+    };
+    Ok(Model {
+        manifest,
+        restorer,
+        flow,
+    })
 }

@@ -12,7 +12,7 @@ use asasr_core::OutputScale;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::Upscale;
-use crate::device::AnyExecutor;
+use crate::device::ExecutorMaker;
 use crate::error::{Error, Result};
 use crate::{files, interrupt, model};
 
@@ -20,12 +20,12 @@ use crate::{files, interrupt, model};
 pub(crate) fn run(args: &Upscale) -> Result<()> {
     interrupt::listen();
     let jobs = plan_outputs(args)?;
-    let (manifest, weights) = model::open(args.weights.as_deref())?;
-    let (mut executor, device) = AnyExecutor::new(args.device, &manifest.architecture, &weights)?;
-    eprintln!("{} on {device}", manifest.id);
+    let model = model::open(args.weights.as_deref())?;
+    let mut maker = ExecutorMaker::new(model, args.device, args.mode, args.seed)?;
+    eprintln!("{}", maker.describe());
     let mut failed = 0;
     for (input, output) in &jobs {
-        if let Err(error) = one(args, &mut executor, input, output) {
+        if let Err(error) = one(args, &mut maker, input, output) {
             eprintln!("error: {error}");
             failed += 1;
         }
@@ -92,7 +92,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-fn one(args: &Upscale, executor: &mut AnyExecutor, input: &Path, output: &Path) -> Result<()> {
+fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Path, output: &Path) -> Result<()> {
     let bytes = fs::read(input).map_err(|e| Error::at(input, e))?;
     let max_pixels = u64::from(args.max_megapixels) * 1_000_000;
     let picture = asasr_codec::decode(&bytes, max_pixels).map_err(|e| Error::at(input, e))?;
@@ -101,6 +101,7 @@ fn one(args: &Upscale, executor: &mut AnyExecutor, input: &Path, output: &Path) 
         eprintln!("note: {}: {note}", input.display());
     }
     let scale = OutputScale::new(usize::from(args.scale))?;
+    let executor = maker.for_image(picture.width(), picture.height())?;
     let (width, height) = (picture.width() * scale.get(), picture.height() * scale.get());
     let file = files::beside(output)?;
     let writer = BufWriter::new(file.as_file().try_clone().map_err(|e| Error::at(output, e))?);

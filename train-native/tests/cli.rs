@@ -304,3 +304,111 @@ fn training_resumes_to_the_same_weights() {
         text(&other)
     );
 }
+
+/// Runs with the words of a line as arguments; paths in it have no spaces.
+fn line(folder: &Path, words: &str) -> Output {
+    let words: Vec<String> = words
+        .split_whitespace()
+        .map(|w| w.replace('@', folder.to_str().unwrap()))
+        .collect();
+    asasr(&words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn degraded_pairs_are_whole_and_the_same_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    fs::create_dir_all(path("data/deep")).unwrap();
+    photo(151, 133).save(path("data/one.png")).unwrap();
+    photo(64, 40).save(path("data/deep/two.tiff")).unwrap();
+    fs::write(path("data/broken.jpg"), b"no").unwrap();
+    for protocol in ["clean", "real-mild", "real-full"] {
+        let command = |out: &str, rest: &str| {
+            let words = format!("degrade --data @/data --out @/{out} --protocol {protocol} {rest}");
+            let run = line(folder.path(), &words);
+            assert!(run.status.success(), "{}", text(&run));
+            assert!(text(&run).contains("broken.jpg"));
+            let lq = |n: &str| fs::read(path(&format!("{out}/lq/{n}.png"))).unwrap();
+            (lq("one"), lq("two"))
+        };
+        let (one, two) = command("a", "--sheet @/sheet.png");
+        assert_eq!(command("b", ""), (one.clone(), two));
+        let image = image::load_from_memory(&one).unwrap();
+        assert_eq!((image.width(), image.height()), (37, 33));
+        assert_eq!(image::open(path("a/hq/one.png")).unwrap().width(), 148);
+        // A row of nine crops of the one image that is large enough.
+        assert_eq!(image::open(path("sheet.png")).unwrap().width(), 9 * 132 + 4);
+        if protocol != "clean" {
+            assert_ne!(command("c", "--seed 1").0, one);
+            assert_ne!(command("c", "--step 1").0, one);
+        }
+    }
+    fs::create_dir(path("data/again")).unwrap();
+    photo(64, 40).save(path("data/again/one.png")).unwrap();
+    let twice = line(folder.path(), "degrade --data @/data --out @/d");
+    assert!(text(&twice).contains("one.png"), "{}", text(&twice));
+    assert!(!path("d").exists());
+}
+
+/// A flow is trained on the built-in restorer, resumes bit for bit, and its model enlarges in every mode.
+#[test]
+fn a_flow_trains_resumes_and_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    fs::create_dir_all(path("data")).unwrap();
+    fs::create_dir_all(path("val")).unwrap();
+    photo(120, 90).save(path("data/one.png")).unwrap();
+    photo(64, 48).save(path("val/v.png")).unwrap();
+    for (backbone, channels) in [("conv", 8), ("dit", 32)] {
+        let train = |out: &str, rest: &str| {
+            let words = format!(
+                "train flow --data @/data --val @/val --out @/{backbone}-{out} --steps 4 --val-every 2 --batch 2 \
+                 --patch 8 --protocol real-mild --backbone {backbone} --channels {channels} --blocks 1 {rest}"
+            );
+            let run = line(folder.path(), &words);
+            assert!(run.status.success(), "{}", text(&run));
+        };
+        train("whole", "");
+        train("parts", "--stop-after 2");
+        train("parts", "--resume");
+        let read = |n: &str| fs::read(path(&format!("{backbone}-{n}/checkpoint.safetensors"))).unwrap();
+        assert_eq!(read("whole"), read("parts"));
+        let log = fs::read_to_string(path(&format!("{backbone}-whole/metrics.jsonl"))).unwrap();
+        assert!(
+            log.lines().count() == 2 && log.contains("\"lsd_restorer\""),
+            "{log}"
+        );
+
+        let upscale = |out: &str, rest: &str| {
+            let words = format!("upscale @/val/v.png -o @/{out} --device cpu --tile 16 {rest}");
+            let run = line(folder.path(), &words);
+            assert!(run.status.success(), "{}", text(&run));
+            image::open(path(out)).unwrap().to_rgb8()
+        };
+        let model = format!("--weights @/{backbone}-whole/best");
+        let instant = upscale("i.png", &model);
+        assert_eq!(instant, upscale("b.png", ""));
+        let fast = upscale("f.png", &format!("{model} --mode fast"));
+        assert_eq!(fast.dimensions(), (256, 192));
+        assert_eq!(fast, upscale("g.png", &format!("{model} --mode fast")));
+        assert_ne!(fast, upscale("h.png", &format!("{model} --mode fast --seed 1")));
+        assert_ne!(fast, instant);
+    }
+    let eval = line(
+        folder.path(),
+        "eval --data @/val --weights @/conv-whole/best --mode fast --protocol real-mild --device cpu",
+    );
+    assert!(eval.status.success(), "{}", text(&eval));
+    let none = line(folder.path(), "upscale @/val/v.png -o @/n.png --mode quality");
+    assert!(
+        !none.status.success() && text(&none).contains("has no flow"),
+        "{}",
+        text(&none)
+    );
+    let wrong = line(folder.path(), "train flow --data @/data --out @/w --s 7");
+    assert!(
+        !wrong.status.success() && text(&wrong).contains("s = 7"),
+        "{}",
+        text(&wrong)
+    );
+}

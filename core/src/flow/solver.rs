@@ -9,7 +9,10 @@ pub trait State: Clone {
     #[must_use]
     fn scaled(&self, factor: f64) -> Self;
 
-    /// `self + other * factor`; both have the same shape.
+    /// `self + other * factor`.
+    ///
+    /// # Panics
+    /// When the shapes differ.
     #[must_use]
     fn plus(&self, other: &Self, factor: f64) -> Self;
 }
@@ -20,6 +23,7 @@ impl State for Vec<f64> {
     }
 
     fn plus(&self, other: &Self, factor: f64) -> Self {
+        assert_eq!(self.len(), other.len(), "states of one length");
         self.iter().zip(other).map(|(a, b)| a + b * factor).collect()
     }
 }
@@ -32,6 +36,8 @@ impl State for Planes {
     }
 
     fn plus(&self, other: &Self, factor: f64) -> Self {
+        let size = |p: &Self| [p.channels(), p.height(), p.width()];
+        assert_eq!(size(self), size(other), "states of one size");
         let mut out = self.clone();
         for (a, b) in out.data_mut().iter_mut().zip(other.data()) {
             *a += b * factor as f32;
@@ -72,16 +78,6 @@ pub enum Solver {
     Euler,
     /// The mean of the velocities at both ends of an Euler step: order 2, two evaluations a step.
     Heun,
-}
-
-impl Solver {
-    /// Evaluations of the field in one step.
-    pub fn evaluations(self) -> usize {
-        match self {
-            Self::Euler => 1,
-            Self::Heun => 2,
-        }
-    }
 }
 
 /// A step just taken.

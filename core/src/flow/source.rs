@@ -1,10 +1,13 @@
 use alloc::format;
 
+use serde::{Deserialize, Serialize};
+
 use crate::spectral::ColouredNoise;
 use crate::{Error, Planes, Rect, Result};
 
 /// Where the flow starts: `x0 = m + sigma * n` with `n` coloured noise of variance 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
     /// `m = 0`: pure noise; the paper's setting with `sigma = 1` (arXiv 2605.23264).
     Noise {
@@ -39,6 +42,7 @@ impl Source {
     /// # Errors
     /// [`Error::Size`] when `mean` is not the size of `rect` or `rect` is outside the noise's image.
     pub fn sample(&self, mean: &Planes, noise: &ColouredNoise, rect: Rect) -> Result<Planes> {
+        let mut x0 = noise.tile(mean.channels(), rect)?;
         if (mean.width(), mean.height()) != (rect.width(), rect.height()) {
             return Err(Error::Size(format!(
                 "a posterior mean of {}x{} pixels does not fill a tile of {}x{}",
@@ -48,7 +52,6 @@ impl Source {
                 rect.height()
             )));
         }
-        let mut x0 = noise.tile(mean.channels(), rect)?;
         let sigma = self.sigma();
         for (x, m) in x0.data_mut().iter_mut().zip(mean.data()) {
             *x *= sigma;

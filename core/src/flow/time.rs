@@ -13,7 +13,7 @@ pub enum TimeSampling {
     LogitNormal {
         /// Of the logit; zero is the middle.
         mean: f64,
-        /// Of the logit; 1 is common.
+        /// Of the logit, zero or more; 1 is common.
         deviation: f64,
     },
 }

@@ -22,6 +22,30 @@ use crate::{Error, Result};
 /// What PEFT puts before a module's name.
 const PEFT_PREFIX: &str = "base_model.model.";
 const MAX_RANK: usize = 1024;
+/// PEFT's options that are read here, that say nothing about the stored factors, or that other options switch on. Any
+/// other must be off.
+const KNOWN: [&str; 20] = [
+    "auto_mapping",
+    "base_model_name_or_path",
+    "exclude_modules",
+    "inference_mode",
+    "init_lora_weights",
+    "layers_pattern",
+    "layers_to_transform",
+    "lora_alpha",
+    "lora_dropout",
+    "megatron_core",
+    "peft_type",
+    "peft_version",
+    "qalora_group_size",
+    "r",
+    "revision",
+    "runtime_config",
+    "target_modules",
+    "task_type",
+    "trainable_token_indices",
+    "use_rslora",
+];
 
 /// The size of an adapter and where it sits.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +60,7 @@ pub struct LoraConfig {
 }
 
 impl LoraConfig {
-    /// Rank and alpha both `rank`, on every layer.
+    /// Rank and alpha both `rank`, on every layer; the paper's preference adapter has rank 16 (arXiv 2605.23264).
     pub fn new(rank: usize) -> Self {
         Self {
             rank,
@@ -55,12 +79,9 @@ impl LoraConfig {
 /// The two factors of one adapted weight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoraModule {
-    /// Shape of the weight, `[out, in]` or `[out, in, k, k]`.
-    pub shape: Vec<usize>,
-    /// `[r, in * k * k]`.
-    pub a: Vec<f32>,
-    /// `[out, r]`.
-    pub b: Vec<f32>,
+    shape: Vec<usize>,
+    a: Vec<f32>,
+    b: Vec<f32>,
 }
 
 /// One adapter: factors for some of a network's weights.
@@ -135,9 +156,19 @@ impl LoraAdapter {
         &self.modules
     }
 
-    /// The factors by module name, to write.
-    pub fn modules_mut(&mut self) -> &mut BTreeMap<String, LoraModule> {
-        &mut self.modules
+    /// Every adapted weight's factors, to write.
+    pub fn modules_mut(&mut self) -> impl Iterator<Item = &mut LoraModule> {
+        self.modules.values_mut()
+    }
+
+    /// Of factors of that rank.
+    #[cfg(feature = "burn")]
+    pub(crate) fn from_parts(rank: usize, scaling: f64, modules: BTreeMap<String, LoraModule>) -> Self {
+        Self {
+            rank,
+            scaling,
+            modules,
+        }
     }
 
     /// Number of learned values.
@@ -233,24 +264,15 @@ impl LoraAdapter {
             Value::Array(a) => a.is_empty(),
             _ => false,
         };
-        for option in [
-            "use_dora",
-            "use_qalora",
-            "use_bdlora",
-            "lora_bias",
-            "bias",
-            "rank_pattern",
-            "alpha_pattern",
-            "fan_in_fan_out",
-            "layer_replication",
-            "modules_to_save",
-        ] {
-            if !off(&config[option]) {
-                return fail(format!(
-                    "its option {option} = {} is not supported",
-                    config[option]
-                ));
-            }
+        let mut options = config.as_object().into_iter().flatten();
+        if let Some((option, value)) = options.find(|(o, v)| !KNOWN.contains(&o.as_str()) && !off(v)) {
+            return fail(format!("its option {option} = {value} is not supported"));
+        }
+        // What starts from other weights than the base's adapts a base that is not this one.
+        let init = &config["init_lora_weights"];
+        let plain = ["gaussian", "eva", "orthogonal"].iter().any(|name| init == name);
+        if !(init.is_null() || init.is_boolean() || plain) {
+            return fail(format!("its option init_lora_weights = {init} is not supported"));
         }
         let rank = config["r"].as_u64().unwrap_or(0) as usize;
         let alpha = config["lora_alpha"].as_f64().unwrap_or(0.0);
@@ -312,6 +334,37 @@ impl LoraAdapter {
 }
 
 impl LoraModule {
+    /// Of factors that fit the shape.
+    #[cfg(feature = "burn")]
+    pub(crate) fn new(shape: Vec<usize>, a: Vec<f32>, b: Vec<f32>) -> Self {
+        Self { shape, a, b }
+    }
+
+    /// Shape of the weight, `[out, in]` or `[out, in, k, k]`.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// `[r, in * k * k]`.
+    pub fn a(&self) -> &[f32] {
+        &self.a
+    }
+
+    /// `[out, r]`.
+    pub fn b(&self) -> &[f32] {
+        &self.b
+    }
+
+    /// `[r, in * k * k]`, to write.
+    pub fn a_mut(&mut self) -> &mut [f32] {
+        &mut self.a
+    }
+
+    /// `[out, r]`, to write.
+    pub fn b_mut(&mut self) -> &mut [f32] {
+        &mut self.b
+    }
+
     /// `B A` row by row, of the weight's layout.
     fn product(&self, rank: usize) -> Vec<f64> {
         let columns = self.a.len() / rank;
@@ -379,7 +432,7 @@ mod tests {
         };
         let mut adapter = LoraAdapter::new(&config, &parameters(), 3).expect("fits");
         let mut random = SplitMix64::new(4);
-        for module in adapter.modules_mut().values_mut() {
+        for module in adapter.modules_mut() {
             module.b.iter_mut().for_each(|v| *v = random.normal() as f32);
         }
         adapter
@@ -489,6 +542,9 @@ mod tests {
             )
             .contains("use_dora")
         );
+        let init = |kind: &str| config.replace("\"init_lora_weights\": true", kind);
+        assert!(read(&init("\"init_lora_weights\": \"pissa\""), &bytes).contains("pissa"));
+        assert!(read(&init("\"an_option_of_tomorrow\": 3"), &bytes).contains("tomorrow"));
         assert!(read(&config.replace("\"r\": 4", "\"r\": 8"), &bytes).contains("rank 8"));
         assert!(read(&config.replace("\"r\": 4", "\"r\": 0"), &bytes).contains("rank 0"));
         assert!(read(&config, &bytes[..bytes.len() - 9]).contains("safetensors"));

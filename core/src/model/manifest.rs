@@ -7,7 +7,9 @@ use core::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Architecture, Weights};
+use super::{Architecture, ParameterShape, VelocityArchitecture, Weights};
+use crate::flow::Source;
+use crate::spectral::Spectrum;
 use crate::{Error, Result};
 
 /// The version of the manifest's own layout.
@@ -36,6 +38,30 @@ pub struct Manifest {
     pub training: Training,
     /// What was measured on images it was not trained on.
     pub measured: Option<Measured>,
+    /// The flow that starts from the network's estimate, where the model has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowPart>,
+}
+
+/// The flow of a model: its velocity field and where that starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FlowPart {
+    /// The weights file, in the manifest's folder.
+    pub file: String,
+    /// Its size.
+    pub bytes: usize,
+    /// Its sha256, lower-case hexadecimal.
+    pub sha256: String,
+    /// Number of learned values.
+    pub parameters: usize,
+    /// The velocity field.
+    pub architecture: VelocityArchitecture,
+    /// The source sample.
+    pub source: Source,
+    /// Sobolev order of the source's noise.
+    pub s: f64,
+    /// How it was trained.
+    pub training: Training,
 }
 
 /// How the weights were made.
@@ -83,20 +109,28 @@ impl Manifest {
                 manifest.format
             )));
         }
-        if manifest.file.is_empty() || manifest.file.contains(['/', '\\']) || manifest.file.starts_with('.') {
-            return Err(Error::Manifest(format!(
-                "{:?} is not a plain file name",
-                manifest.file
-            )));
+        plain(&manifest.file)?;
+        if let Some(flow) = &manifest.flow {
+            plain(&flow.file)?;
+            if flow.file == manifest.file {
+                return Err(Error::Manifest(format!(
+                    "network and flow share the file {:?}",
+                    flow.file
+                )));
+            }
+            flow.architecture.validate()?;
+            Spectrum::sobolev(flow.s)?;
+            if flow.architecture.scale() != manifest.architecture.scale {
+                return Err(Error::Manifest(format!(
+                    "its flow enlarges {} times, its network {} times",
+                    flow.architecture.scale(),
+                    manifest.architecture.scale
+                )));
+            }
+            count(flow.parameters, flow.architecture.parameter_count())?;
         }
         manifest.architecture.validate()?;
-        if manifest.architecture.parameter_count() != manifest.parameters {
-            return Err(Error::Manifest(format!(
-                "it speaks of {} parameters, its architecture has {}",
-                manifest.parameters,
-                manifest.architecture.parameter_count()
-            )));
-        }
+        count(manifest.parameters, manifest.architecture.parameter_count())?;
         Ok(manifest)
     }
 
@@ -115,18 +149,48 @@ impl Manifest {
     /// # Errors
     /// [`Error::Hash`] for other bytes, [`Error::Weights`] for a file that is damaged or does not fit.
     pub fn open_weights(&self, bytes: &[u8]) -> Result<Weights> {
-        let actual = sha256_hex(bytes);
-        if actual != self.sha256 {
-            return Err(Error::Hash {
-                file: self.file.clone(),
-                expected: self.sha256.clone(),
-                actual,
-            });
-        }
-        let weights = Weights::from_safetensors(bytes)?;
-        weights.check(&self.architecture.parameters())?;
-        Ok(weights)
+        open(bytes, &self.file, &self.sha256, &self.architecture.parameters())
     }
+}
+
+impl FlowPart {
+    /// Reads the flow's weights file after checking that it is the one described.
+    ///
+    /// # Errors
+    /// As [`Manifest::open_weights`].
+    pub fn open_weights(&self, bytes: &[u8]) -> Result<Weights> {
+        open(bytes, &self.file, &self.sha256, &self.architecture.parameters())
+    }
+}
+
+fn open(bytes: &[u8], file: &str, sha256: &str, parameters: &[ParameterShape]) -> Result<Weights> {
+    let actual = sha256_hex(bytes);
+    if actual != sha256 {
+        return Err(Error::Hash {
+            file: file.to_string(),
+            expected: sha256.to_string(),
+            actual,
+        });
+    }
+    let weights = Weights::from_safetensors(bytes)?;
+    weights.check(parameters)?;
+    Ok(weights)
+}
+
+fn plain(file: &str) -> Result<()> {
+    if file.is_empty() || file.contains(['/', '\\']) || file.starts_with('.') {
+        return Err(Error::Manifest(format!("{file:?} is not a plain file name")));
+    }
+    Ok(())
+}
+
+fn count(stated: usize, actual: usize) -> Result<()> {
+    if stated == actual {
+        return Ok(());
+    }
+    Err(Error::Manifest(format!(
+        "it speaks of {stated} parameters, its architecture has {actual}"
+    )))
 }
 
 #[cfg(test)]
@@ -164,6 +228,7 @@ mod tests {
                 images: 0,
             },
             measured: None,
+            flow: None,
         };
         (manifest, bytes)
     }

@@ -125,8 +125,8 @@ impl VelocityArchitecture {
         })
     }
 
-    /// A transformer of `blocks` blocks with tokens of `channels` values, heads of 32 and windows of 8 by 8,
-    /// conditioned on the low-quality image and the posterior mean.
+    /// A transformer of `blocks` blocks with tokens of `channels` values, a multiple of 32, heads of 32 and windows of 8
+    /// by 8, conditioned on the low-quality image and the posterior mean.
     ///
     /// `dit(4, 128, 8)` has 2.6 million parameters.
     pub fn dit(scale: usize, channels: usize, blocks: usize) -> Self {
@@ -188,7 +188,13 @@ impl VelocityArchitecture {
             ));
         }
         match self {
-            Self::Conv(a) => check_layers(&a.layers, self.inputs(), self.outputs(), true),
+            Self::Conv(a) => {
+                let mut names = a.layers.iter().filter_map(Layer::name);
+                if let Some(name) = names.find(|n| ["time.0", "time.2"].contains(&n.as_str())) {
+                    return fail(format!("the layer name {name} is that of the time embedding"));
+                }
+                check_layers(&a.layers, self.inputs(), self.outputs(), true)
+            }
             Self::Dit(a) => {
                 if a.channels == 0 || a.channels > MAX_CHANNELS {
                     return fail(format!(
@@ -356,6 +362,17 @@ mod tests {
             .expect_err("invalid")
             .to_string();
         assert!(message.contains("head reads 99"), "{message}");
+        let VelocityArchitecture::Conv(mut a) = VelocityArchitecture::conv(4, 8, 1) else {
+            panic!("convolutions")
+        };
+        if let Layer::Conv { name, .. } = &mut a.layers[1] {
+            *name = "time.0".into();
+        }
+        let message = VelocityArchitecture::Conv(a)
+            .validate()
+            .expect_err("invalid")
+            .to_string();
+        assert!(message.contains("time.0"), "{message}");
         // A restorer has no time.
         let restorer = super::super::Architecture {
             scale: 4,

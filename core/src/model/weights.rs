@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 
-use half::f16;
+use half::{bf16, f16};
 use safetensors::{
     SafeTensors,
     tensor::{Dtype as FileDtype, TensorView},
@@ -39,7 +39,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads a safetensors file of f16 or f32 tensors.
+    /// Reads a safetensors file of f16, bf16 or f32 tensors.
     ///
     /// # Errors
     /// [`Error::Weights`] when the file is cut short or damaged, holds another type, or a value is not finite.
@@ -67,9 +67,16 @@ impl Weights {
                     .iter()
                     .map(|b: &[u8; 2]| f16::from_le_bytes(*b).to_f32())
                     .collect(),
+                FileDtype::BF16 => view
+                    .data()
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|b: &[u8; 2]| bf16::from_le_bytes(*b).to_f32())
+                    .collect(),
                 other => {
                     return Err(Error::Weights(format!(
-                        "{name} has the type {other:?}; F16 and F32 are read"
+                        "{name} has the type {other:?}; F16, BF16 and F32 are read"
                     )));
                 }
             };

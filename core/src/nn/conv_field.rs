@@ -7,7 +7,7 @@ use crate::model::{ConvVelocity, VelocityArchitecture};
 
 /// The convolutional velocity field: layers at low-quality resolution, modulated by the time.
 #[derive(Debug)]
-pub struct ConvField {
+pub(super) struct ConvField {
     whole: VelocityArchitecture,
     own: ConvVelocity,
 }

@@ -13,7 +13,7 @@ const NEVER: f32 = -1e4;
 
 /// The transformer velocity field. Tokens are `[n, h, w, c]`, one per low-quality pixel.
 #[derive(Debug)]
-pub struct DitField {
+pub(super) struct DitField {
     whole: VelocityArchitecture,
     own: DitVelocity,
 }

@@ -2,18 +2,20 @@ use alloc::{
     collections::BTreeMap,
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
 
 use super::Parameters;
-use crate::model::LoraAdapter;
+use crate::model::{LoraAdapter, LoraModule};
 use crate::{Error, Result};
 
 /// Named adapters on one backbone, each on, off or scaled.
 ///
-/// The network never knows of them: [`Self::apply`] makes the parameters it runs with. The backbone's own
-/// parameters exist once; what differs between policy and reference is a few low-rank products.
+/// The network never knows of them: [`Self::apply`] makes the parameters it runs with, so policy and reference are one
+/// backbone under different adapters and no second set of weights is trained or stored. While a step runs, each
+/// adapted weight exists once more per way it is used; next to a batch's activations that is little.
 #[derive(Debug, Clone, Default)]
 pub struct AdapterSet {
     adapters: BTreeMap<String, Entry>,
@@ -21,27 +23,36 @@ pub struct AdapterSet {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    adapter: LoraAdapter,
+    rank: usize,
+    scaling: f64,
+    /// Shapes of the adapted weights by module.
+    shapes: BTreeMap<String, Vec<usize>>,
     strength: f64,
     factors: Parameters,
 }
 
 impl AdapterSet {
     /// Adds or replaces the adapter `name`, at full strength.
-    pub fn insert(&mut self, name: &str, adapter: LoraAdapter, options: impl Into<TensorCreationOptions>) {
+    pub fn insert(&mut self, name: &str, adapter: &LoraAdapter, options: impl Into<TensorCreationOptions>) {
         let options = options.into();
         let mut factors = Parameters::new();
         for (module, m) in adapter.modules() {
-            for (factor, values) in [("lora_A", &m.a), ("lora_B", &m.b)] {
-                let data = TensorData::new(values.clone(), [values.len()]);
+            for (factor, values) in [("lora_A", m.a()), ("lora_B", m.b())] {
+                let data = TensorData::new(values.to_vec(), [values.len()]);
                 factors.insert(
                     format!("{module}.{factor}"),
                     Tensor::from_data(data, options.clone()),
                 );
             }
         }
+        let shapes = adapter
+            .modules()
+            .iter()
+            .map(|(n, m)| (n.clone(), m.shape().to_vec()));
         let entry = Entry {
-            adapter,
+            rank: adapter.rank(),
+            scaling: adapter.scaling(),
+            shapes: shapes.collect(),
             strength: 1.0,
             factors,
         };
@@ -81,16 +92,18 @@ impl AdapterSet {
     /// As [`Self::set_strength`]; [`Error::Device`] when it cannot be read.
     pub fn download(&self, name: &str) -> Result<LoraAdapter> {
         let entry = self.adapters.get(name).ok_or_else(|| missing(name))?;
-        let mut adapter = entry.adapter.clone();
-        for (module, m) in adapter.modules_mut() {
-            for (factor, values) in [("lora_A", &mut m.a), ("lora_B", &mut m.b)] {
-                *values = entry.factors[&format!("{module}.{factor}")]
-                    .clone()
+        let mut modules = BTreeMap::new();
+        for (module, shape) in &entry.shapes {
+            let read = |factor: &str| {
+                let values = entry.factors[&format!("{module}.{factor}")].clone();
+                values
                     .try_into_vec_as::<f32>()
-                    .map_err(|e| Error::Device(format!("{e}")))?;
-            }
+                    .map_err(|e| Error::Device(format!("{e}")))
+            };
+            let factors = LoraModule::new(shape.clone(), read("lora_A")?, read("lora_B")?);
+            modules.insert(module.clone(), factors);
         }
-        Ok(adapter)
+        Ok(LoraAdapter::from_parts(entry.rank, entry.scaling, modules))
     }
 
     /// `base` with every adapter's `strength * alpha / r * B A` added; parameters no adapter touches are shared.
@@ -100,10 +113,10 @@ impl AdapterSet {
     pub fn apply(&self, base: &Parameters) -> Result<Parameters> {
         let mut parameters = base.clone();
         for (adapter, entry) in self.adapters.iter().filter(|(_, e)| e.strength != 0.0) {
-            let rank = entry.adapter.rank();
-            for (module, m) in entry.adapter.modules() {
+            let rank = entry.rank;
+            for (module, shape) in &entry.shapes {
                 let name = format!("{module}.weight");
-                let size: usize = m.shape.iter().product();
+                let size: usize = shape.iter().product();
                 let weight = parameters
                     .get(&name)
                     .filter(|w| w.dims() == [size])
@@ -112,10 +125,10 @@ impl AdapterSet {
                     })?
                     .clone();
                 let factor = |f: &str| entry.factors[&format!("{module}.{f}")].clone();
-                let a = factor("lora_A").reshape([rank, size / m.shape[0]]);
-                let b = factor("lora_B").reshape([m.shape[0], rank]);
+                let a = factor("lora_A").reshape([rank, size / shape[0]]);
+                let b = factor("lora_B").reshape([shape[0], rank]);
                 let delta = b.matmul(a).reshape([size]);
-                let amount = entry.strength * entry.adapter.scaling();
+                let amount = entry.strength * entry.scaling;
                 parameters.insert(name, weight + delta.mul_scalar(amount));
             }
         }

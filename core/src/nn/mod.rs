@@ -6,14 +6,14 @@
 
 mod conv_field;
 mod dit_field;
+mod flow_executor;
 mod layers;
 mod lora;
 mod network;
 mod parameters;
 mod velocity;
 
-pub use conv_field::ConvField;
-pub use dit_field::DitField;
+pub use flow_executor::FlowExecutor;
 pub use lora::AdapterSet;
 pub use network::{BurnExecutor, Network, init_weights};
 pub use parameters::{Parameters, download, upload};

@@ -6,7 +6,7 @@ use super::layers::{pixel_shuffle, run_layers};
 use super::{Parameters, download, upload};
 use crate::model::{Architecture, Layer, Skip, Weights};
 use crate::random::SplitMix64;
-use crate::{Error, Executor, Planes, Result, model, resample};
+use crate::{Error, Executor, Planes, Rect, Result, model, resample};
 
 /// A network of [`Architecture`] on a burn device.
 ///
@@ -142,7 +142,7 @@ impl Executor for BurnExecutor {
         self.network.architecture.receptive_radius()
     }
 
-    async fn run(&mut self, tile: &Planes) -> Result<Planes> {
+    async fn run(&mut self, tile: &Planes, _place: Rect) -> Result<Planes> {
         self.network.enlarge(tile).await
     }
 }

@@ -1,10 +1,12 @@
-use alloc::{boxed::Box, format, vec, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use burn::tensor::{Tensor, TensorData, activation::silu};
 
+use super::Parameters;
+use super::conv_field::ConvField;
+use super::dit_field::DitField;
 use super::layers::{linear, pixel_unshuffle};
-use super::{ConvField, DitField, Parameters};
-use crate::model::{Condition, ParameterShape, VelocityArchitecture, Weights};
+use crate::model::{Condition, Layer, ParameterShape, VelocityArchitecture, Weights};
 use crate::random::SplitMix64;
 use crate::{Error, Result, flow, model};
 
@@ -88,14 +90,10 @@ pub(super) fn time_embedding(
 pub fn init_velocity(architecture: &VelocityArchitecture, seed: u64) -> Weights {
     let mut random = SplitMix64::new(seed);
     let mut weights = Weights::default();
-    let head = match architecture {
-        VelocityArchitecture::Conv(_) => "tail",
-        VelocityArchitecture::Dit(_) => "head",
-    };
+    let (head, modulations) = zero_modules(architecture);
     for parameter in architecture.parameters() {
         let (module, kind) = parameter.name.rsplit_once('.').unwrap_or_default();
-        let modulates = module.ends_with("film") || module.ends_with("modulation");
-        let drawn = kind == "weight" && !modulates && module != head;
+        let drawn = kind == "weight" && module != head && !modulations.iter().any(|m| m == module);
         let values: Vec<f32> = if kind == "slope" {
             vec![0.25; parameter.len()]
         } else if drawn {
@@ -111,6 +109,26 @@ pub fn init_velocity(architecture: &VelocityArchitecture, seed: u64) -> Weights 
         weights.insert(parameter.name, model::Tensor { shape, values });
     }
     weights
+}
+
+/// The modules that start at zero: the last one and those that modulate.
+fn zero_modules(architecture: &VelocityArchitecture) -> (String, Vec<String>) {
+    match architecture {
+        VelocityArchitecture::Conv(a) => {
+            let named = |conv: bool| {
+                let hit = move |l: &&Layer| matches!(l, Layer::Conv { .. }) == conv;
+                a.layers.iter().filter(hit).filter_map(|l| l.name().cloned())
+            };
+            (
+                named(true).next_back().unwrap_or_default(),
+                named(false).collect(),
+            )
+        }
+        VelocityArchitecture::Dit(a) => {
+            let blocks = (0..a.blocks).map(|b| format!("blocks.{b}.modulation"));
+            ("head".into(), blocks.chain(["head_modulation".into()]).collect())
+        }
+    }
 }
 
 fn fan_in(parameter: &ParameterShape) -> usize {

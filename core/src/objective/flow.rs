@@ -42,7 +42,7 @@ pub(super) fn per_image(t: &Tensor<1>) -> Tensor<4> {
 }
 
 /// The flow-matching loss of a residual `gamma = v - u`: `(1 - mix) * mean(gamma^2) + mix * energy_{H^s}(gamma)`,
-/// averaged over images; `mix` in `[0, 1]`, both terms 1 for white residuals of variance 1.
+/// averaged over images (arXiv 2605.23264); `mix` in `[0, 1]`, both terms 1 for white residuals of variance 1.
 pub fn flow_loss(metric: &SobolevMetric, gamma: Tensor<4>, mix: f64) -> Tensor<1> {
     let plain = gamma.clone().square().mean();
     if mix == 0.0 {

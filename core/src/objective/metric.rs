@@ -19,6 +19,7 @@ pub struct SobolevMetric {
     /// `log w`, `[1, 1, width, height]`.
     log_weights: Tensor<4>,
     mean_weight: f64,
+    mean_variance: f64,
 }
 
 impl SobolevMetric {
@@ -51,6 +52,7 @@ impl SobolevMetric {
             horizontal: matrix(width),
             log_weights: Tensor::from_data(TensorData::new(logs, [1, 1, width, height]), options.clone()),
             mean_weight: operator.mean_weight(),
+            mean_variance: operator.mean_variance(),
         })
     }
 
@@ -99,13 +101,20 @@ impl SobolevMetric {
         times(rows.swap_dims(2, 3), self.horizontal.clone())
     }
 
+    /// Turns white noise of variance 1 into coloured noise of variance 1, as
+    /// [`SobolevOperator::colour`] does.
+    pub fn colour(&self, white: Tensor<4>) -> Tensor<4> {
+        self.apply(white, -0.5)
+            .mul_scalar(1.0 / libm::sqrt(self.mean_variance))
+    }
+
     /// The radius, in `H^s` norm, of the ball whose white members have the deviation `deviation` per value.
     pub fn radius(&self, deviation: f64, channels: usize) -> f64 {
         deviation * libm::sqrt((channels * self.height * self.width) as f64 * self.mean_weight)
     }
 
     /// `T(x)`, transposed: `[n, c, width, height]`.
-    pub fn coefficients(&self, x: Tensor<4>) -> Tensor<4> {
+    fn coefficients(&self, x: Tensor<4>) -> Tensor<4> {
         let columns = times(x, self.horizontal.clone().transpose());
         times(columns.swap_dims(2, 3), self.vertical.clone().transpose())
     }

@@ -5,7 +5,8 @@
 //! 2. [`flow_loss`] fits a velocity field, in a mix of L2 and `H^s`.
 //! 3. [`Preference`] is S-DPO: a policy learns to prefer a winner to a loser, both measured in `H^s` against a frozen
 //!    reference. With the adversary's losers it is AS-DPO ([`align`]).
-//! 4. [`riesz_step`], [`project`] and [`mix`] make those losers: wrong answers inside a Sobolev ball around the truth.
+//! 4. [`negative`], from a learned adversary, and [`riesz_step`], in closed form, make those losers: wrong answers inside a
+//!    Sobolev ball around the truth.
 //!
 //! [`Diagnostics`] and [`sobolev_cosine`] say whether it works. [`SpectrumLikelihood`] learns the weight itself.
 //!
@@ -17,7 +18,7 @@ mod metric;
 mod preference;
 mod spectrum;
 
-pub use adversary::{mix, project, riesz_step, sobolev_cosine};
+pub use adversary::{mix, negative, project, riesz_step, sobolev_cosine};
 pub use flow::{PathPoint, flow_loss};
 pub use metric::SobolevMetric;
 pub use preference::{Diagnostics, Energies, Preference, align};

@@ -31,7 +31,7 @@ impl Energies {
 pub struct Preference {
     /// Inverse temperature on mean-normalised energies; 500 to 5000.
     pub beta: f64,
-    /// Weight of the winner's own energy, `eta`: without it both energies may rise as long as their gap widens.
+    /// Weight of the winner's own energy, `eta`, zero or more: without it both energies may rise as long as their gap widens.
     pub anchor: f64,
 }
 
@@ -77,11 +77,12 @@ impl Diagnostics {
     }
 }
 
-/// One step of AS-DPO: the mean S-DPO loss of the pairs of `winner` with each of `losers`, which share the source
+/// One step of AS-DPO (arXiv 2605.23264): the mean S-DPO loss of the pairs of `winner` with each of `losers`, which share the source
 /// sample `x0` and the times `t`, so that only the images differ.
 ///
 /// `policy` and `reference` are velocities as functions of a point; the reference is the same backbone with the
-/// preference adapter off. The method's losers are the enlarged low-quality image and the adversary's image.
+/// preference adapter off. The method's losers are the enlarged low-quality image and the
+/// adversary's [`negative`](super::negative).
 ///
 /// # Panics
 /// When there is no loser.

@@ -2,8 +2,8 @@ use alloc::{vec, vec::Vec};
 
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData, activation::softplus};
 
-use crate::Result;
-use crate::spectral::RadialSpectrum;
+use crate::spectral::{RadialSpectrum, check_bands};
+use crate::{Error, Result};
 
 /// The likelihood of image spectra under a learned [`RadialSpectrum`], with gradients for its parameters.
 ///
@@ -21,7 +21,8 @@ impl SpectrumLikelihood {
     /// For bands of mean eigenvalue `lambda` that stand for `count` coefficients each.
     ///
     /// # Errors
-    /// [`Error::Spectrum`](crate::Error::Spectrum) when there is no interval.
+    /// [`Error::Spectrum`](crate::Error::Spectrum) when there is no interval, the lists differ in length, or a value is
+    /// negative or not finite, or all counts are zero.
     pub fn new(
         intervals: usize,
         lambda: &[f64],
@@ -29,6 +30,13 @@ impl SpectrumLikelihood {
         options: impl Into<TensorCreationOptions>,
     ) -> Result<Self> {
         let options = options.into();
+        check_bands(lambda, count, count)?;
+        let total: f64 = count.iter().sum();
+        if total == 0.0 {
+            return Err(Error::Spectrum(
+                "bands without a coefficient have no likelihood".into(),
+            ));
+        }
         let knots = RadialSpectrum::from_parameters(&vec![0.0; intervals])?;
         let mut passed = Vec::with_capacity(lambda.len() * intervals);
         for l in lambda {
@@ -39,7 +47,6 @@ impl SpectrumLikelihood {
                 core::cmp::Ordering::Greater => 0.0,
             }));
         }
-        let total: f64 = count.iter().sum();
         let share: Vec<f64> = count.iter().map(|n| n / total).collect();
         Ok(Self {
             passed: Tensor::from_data(
@@ -58,7 +65,7 @@ impl SpectrumLikelihood {
     }
 
     /// The negative Whittle log-likelihood per coefficient, `[1]`: the mean of `w P / scale - log w + log scale` for
-    /// the mean powers `P` of the bands, `[bands]`, at the scale that is best for this `w`, the mean of `w P`.
+    /// the mean powers `P` of the bands, `[bands]` and not all zero, at the scale that is best for this `w`, the mean of `w P`.
     pub fn loss(&self, theta: Tensor<1>, power: Tensor<1>) -> Tensor<1> {
         let [bands, _] = self.passed.dims();
         let logs = self.log_weights(theta);

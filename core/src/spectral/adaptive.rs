@@ -1,12 +1,18 @@
 //! The Sobolev order that an image's own spectrum suggests.
 //!
-//! Photographs have power spectra near `f^-alpha`. Noise of covariance `Sigma_s` has `(1 + lambda)^-s`, which is
-//! `f^(-2 s)` where `lambda` is large; so `s = alpha / 2` colours the noise like the image. The exponent is scale
-//! free, and is therefore read off the low-quality image.
+//! Noise of covariance `Sigma_s` has the power `(1 + kappa lambda)^-s`. The order whose power falls like the image's is the
+//! slope of a line through log power against `log(1 + kappa lambda)`. Photographs fall as a power law `f^(-2 s)` down to
+//! their lowest frequencies, so they are matched with a large `kappa`, 100 say (the estimate is then up to a fifth
+//! above `s`); with `kappa = 1`, which is flat below a
+//! twentieth of a cycle per pixel, the estimate for a photograph is steeper and often ends at the upper bound.
+//!
+//! A pixel of the low-quality image is `r` pixels of the high-quality one: the estimate with `kappa` on the one is the
+//! order for `r^2 kappa` on the other.
 
 use alloc::{format, vec::Vec};
 
 use super::distance::{dct_power, radial_frequency};
+use super::{Laplacian, Spectrum};
 use crate::{Error, Planes, Rect, Result};
 
 /// Frequencies of the fit in cycles per pixel: above the few coefficients that hold the composition, below the
@@ -17,18 +23,21 @@ const HIGHEST: f64 = 0.35;
 const BANDS_PER_OCTAVE: f64 = 3.0;
 /// The smallest side a spectral slope can be read from.
 const SMALLEST: usize = 16;
-/// Mean power of a coefficient below which a band is rounding noise: a twelfth of an 8-bit step, squared.
+/// Mean power of a coefficient below which a band is rounding noise: a twelfth of the square of an 8-bit step.
 const ROUNDING: f64 = 1.0 / (255.0 * 255.0 * 12.0);
 
-/// The order `s` in `[0, 3]` that matches the spectral slope of `image`, `[channels, height, width]` in `[0, 1]`.
+/// The order `s` in `[0, 3]` of the weight `(1 + kappa lambda)^s` whose inverse falls like the power spectrum of `image`,
+/// `[channels, height, width]` in `[0, 1]`.
 ///
-/// A least-squares line through log power against log squared frequency, power summed over channels and averaged
-/// in thirds of octaves from 3 cycles per side to 0.35 cycles per pixel; `s` is minus its slope.
+/// A least-squares line through log power against `log(1 + kappa lambda)`, power summed over channels and averaged in
+/// thirds of octaves up to 0.35 cycles per pixel, from 3 cycles per side or from where `kappa lambda` is a half; `s` is
+/// minus its slope.
 ///
 /// # Errors
 /// [`Error::Size`] when a side is below 16 pixels; [`Error::Spectrum`] when the image has no texture above 8-bit
-/// rounding to read a slope from.
-pub fn estimate_s(image: &Planes) -> Result<f64> {
+/// rounding to read a slope from, or `kappa` is out of range.
+pub fn estimate_s(image: &Planes, kappa: f64) -> Result<f64> {
+    Spectrum::Sobolev { s: 0.0, kappa }.validate()?;
     let (h, w) = (image.height(), image.width());
     if h.min(w) < SMALLEST {
         return Err(Error::Size(format!(
@@ -42,16 +51,20 @@ pub fn estimate_s(image: &Planes) -> Result<f64> {
             *sum += p;
         }
     }
-    let lowest = LOWEST_CYCLES / h.min(w) as f64;
+    // Where kappa lambda is a half: below, the weight is flat and tells no order.
+    let bend = core::f64::consts::FRAC_1_SQRT_2 / (2.0 * core::f64::consts::PI * libm::sqrt(kappa));
+    let lowest = (LOWEST_CYCLES / h.min(w) as f64).max(bend.min(HIGHEST / 3.0));
     let bands = libm::ceil(BANDS_PER_OCTAVE * libm::log2(HIGHEST / lowest)) as usize;
     let mut sums = alloc::vec![(0.0, 0.0, 0.0); bands];
+    let laplacian = Laplacian::default();
+    let (vertical, horizontal) = (laplacian.eigenvalues(h), laplacian.eigenvalues(w));
     for k in 0..h {
         for l in 0..w {
             let f = radial_frequency(k, h, l, w);
             if f >= lowest && f < HIGHEST {
                 let band = &mut sums[(BANDS_PER_OCTAVE * libm::log2(f / lowest)) as usize];
                 band.0 += power[k * w + l];
-                band.1 += 2.0 * libm::log(f);
+                band.1 += libm::log1p(kappa * (vertical[k] + horizontal[l]));
                 band.2 += 1.0;
             }
         }
@@ -123,13 +136,13 @@ impl RegionMap {
 ///
 /// # Errors
 /// Those of [`estimate_s`] for the whole image; [`Error::Size`] when `region` is below 16.
-pub fn estimate_s_by_region(image: &Planes, region: usize) -> Result<RegionMap> {
+pub fn estimate_s_by_region(image: &Planes, kappa: f64, region: usize) -> Result<RegionMap> {
     if region < SMALLEST {
         return Err(Error::Size(format!(
             "regions of {region} pixels are too small to read a spectral slope from: {SMALLEST} or more are needed"
         )));
     }
-    let whole = estimate_s(image)?;
+    let whole = estimate_s(image, kappa)?;
     let (h, w) = (image.height(), image.width());
     let (rows, columns) = (h.div_ceil(region), w.div_ceil(region));
     let window = |i: usize, n: usize| {
@@ -142,7 +155,7 @@ pub fn estimate_s_by_region(image: &Planes, region: usize) -> Result<RegionMap> 
     for r in 0..rows {
         for c in 0..columns {
             let ((y0, y1), (x0, x1)) = (window(r, h), window(c, w));
-            values.push(match estimate_s(&image.crop(Rect { x0, y0, x1, y1 })) {
+            values.push(match estimate_s(&image.crop(Rect { x0, y0, x1, y1 }), kappa) {
                 Ok(s) => s,
                 Err(Error::Spectrum(_)) => whole,
                 Err(other) => return Err(other),
@@ -160,7 +173,7 @@ pub fn estimate_s_by_region(image: &Planes, region: usize) -> Result<RegionMap> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spectral::{Boundary, Laplacian, Stencil, Transform2, white_noise};
+    use crate::spectral::{Boundary, ColouredNoise, Laplacian, Stencil, Transform2, white_noise};
 
     /// An image whose power falls as the squared frequency to the power `-s`.
     fn power_law(h: usize, w: usize, s: f64, seed: u64) -> Planes {
@@ -192,10 +205,29 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_a_power_law_is_found() {
+    fn the_order_of_coloured_noise_is_found() {
+        let (h, w) = (192, 256);
+        for kappa in [1.0, 10.0, 100.0] {
+            for s in [0.0, 0.5, 1.0, 1.5, 2.0] {
+                let noise = ColouredNoise::new(3, h, w, Spectrum::Sobolev { s, kappa }).expect("plans");
+                let whole = Rect {
+                    x0: 0,
+                    y0: 0,
+                    x1: w,
+                    y1: h,
+                };
+                let got = estimate_s(&noise.tile(3, whole).expect("inside"), kappa).expect("has texture");
+                assert!((got - s).abs() < 0.1, "kappa {kappa}, s {s}: {got}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_power_law_has_half_its_exponent_and_up_to_a_fifth_more() {
+        // `1 + kappa lambda` rises more slowly than `lambda` where it is small.
         for s in [0.0, 0.5, 1.0, 1.5, 2.0] {
-            let got = estimate_s(&power_law(128, 192, s, 1)).expect("has texture");
-            assert!((got - s).abs() < 0.12, "{s}: {got}");
+            let got = estimate_s(&power_law(512, 512, s, 1), 100.0).expect("has texture");
+            assert!((s - 0.1..1.2 * s + 0.1).contains(&got), "{s}: {got}");
         }
     }
 
@@ -208,7 +240,7 @@ mod tests {
         for y in 0..h {
             image.row_mut(0, y)[w / 2..].copy_from_slice(&smooth.row(0, y)[w / 2..]);
         }
-        let map = estimate_s_by_region(&image, 32).expect("has texture");
+        let map = estimate_s_by_region(&image, 100.0, 32).expect("has texture");
         assert_eq!((map.rows(), map.columns()), (4, 8));
         let mean = |columns: core::ops::Range<usize>| {
             let n = (columns.len() * 4) as f64;
@@ -235,18 +267,18 @@ mod tests {
     #[test]
     fn flat_and_small_images_are_refused_by_name() {
         let flat = Planes::zeros(3, 64, 64);
-        assert!(matches!(estimate_s(&flat), Err(Error::Spectrum(_))));
+        assert!(matches!(estimate_s(&flat, 1.0), Err(Error::Spectrum(_))));
         assert!(matches!(
-            estimate_s(&Planes::zeros(3, 15, 64)),
+            estimate_s(&Planes::zeros(3, 15, 64), 1.0),
             Err(Error::Size(_))
         ));
-        assert!(matches!(estimate_s_by_region(&flat, 8), Err(Error::Size(_))));
+        assert!(matches!(estimate_s_by_region(&flat, 1.0, 8), Err(Error::Size(_))));
         // A flat region within a textured image takes the image's value.
         let mut half = power_law(64, 256, 1.0, 5);
         for y in 0..64 {
             half.row_mut(0, y)[128..].fill(0.5);
         }
-        let map = estimate_s_by_region(&half, 32).expect("has texture");
-        assert_eq!(map.values()[7], estimate_s(&half).expect("has texture"));
+        let map = estimate_s_by_region(&half, 1.0, 32).expect("has texture");
+        assert_eq!(map.values()[7], estimate_s(&half, 1.0).expect("has texture"));
     }
 }

@@ -7,7 +7,8 @@ use crate::{Error, Result};
 const CORNER: f64 = core::f64::consts::FRAC_1_SQRT_2;
 
 /// The power of a plane by radial frequency. Band `i` of `n` holds the coefficients whose frequency
-/// `sqrt((k / 2H)^2 + (l / 2W)^2)` lies in `[i, i + 1) * sqrt(1/2) / n` cycles per pixel.
+/// `sqrt((k / 2H)^2 + (l / 2W)^2)` lies in `[i, i + 1) * sqrt(1/2) / n` cycles per pixel; the constant, an image's
+/// brightness, is in no band.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RadialBands {
     /// Mean frequency of each band's coefficients in cycles per pixel; the band's centre where it is empty.
@@ -41,7 +42,9 @@ pub fn radial_power<S: Sample>(
     let mut frequency = vec![0.0; bands];
     for k in 0..height {
         for l in 0..width {
-            let band = sums.add(k, l, power[k * width + l]);
+            let Some(band) = sums.add(k, l, power[k * width + l]) else {
+                continue;
+            };
             lambda[band] += vertical[k] + horizontal[l];
             frequency[band] += radial_frequency(k, height, l, width);
         }
@@ -68,7 +71,7 @@ pub fn radial_power<S: Sample>(
 /// How far apart two images' spectra are, in dB.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogSpectralDistance {
-    /// Over all coefficients.
+    /// Over all coefficients, the constant included.
     pub total: f64,
     /// Over the coefficients of each band of [`radial_power`]; zero where the band is empty.
     pub bands: Vec<f64>,
@@ -98,7 +101,7 @@ pub fn log_spectral_distance<S: Sample>(
             let i = k * width + l;
             let decibel = 10.0 * libm::log10((p[i] + floor) / (q[i] + floor));
             total += decibel * decibel;
-            sums.add(k, l, decibel * decibel);
+            let _ = sums.add(k, l, decibel * decibel);
         }
     }
     Ok(LogSpectralDistance {
@@ -147,12 +150,15 @@ impl BandSums {
         })
     }
 
-    fn add(&mut self, k: usize, l: usize, value: f64) -> usize {
+    fn add(&mut self, k: usize, l: usize, value: f64) -> Option<usize> {
+        if (k, l) == (0, 0) {
+            return None;
+        }
         let at = radial_frequency(k, self.height, l, self.width) / CORNER;
         let band = ((at * self.sum.len() as f64) as usize).min(self.sum.len() - 1);
         self.sum[band] += value;
         self.count[band] += 1.0;
-        band
+        Some(band)
     }
 
     fn means(&self) -> Vec<f64> {
@@ -180,9 +186,10 @@ mod tests {
         let x = values(h * w);
         let bands = radial_power(&x, h, w, 11).expect("sizes");
         let total: f64 = bands.power.iter().zip(&bands.count).map(|(p, n)| p * n).sum();
-        let energy: f64 = x.iter().map(|v| v * v).sum();
+        let mean = x.iter().sum::<f64>() / x.len() as f64;
+        let energy: f64 = x.iter().map(|v| (v - mean) * (v - mean)).sum();
         assert!((total / energy - 1.0).abs() < 1e-12);
-        assert_eq!(bands.count.iter().sum::<f64>() as usize, h * w);
+        assert_eq!(bands.count.iter().sum::<f64>() as usize, h * w - 1);
 
         // One cosine of a quarter cycle per pixel, which is DCT index 16 of 32.
         let wave: Vec<f64> = (0..32 * 32)

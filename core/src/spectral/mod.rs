@@ -1,4 +1,4 @@
-//! Sobolev geometry of images (`METHOD` of ASASR, arXiv 2605.23264, section on Sobolev Spectral Rectification).
+//! Sobolev geometry of images: Sobolev Spectral Rectification (arXiv 2605.23264).
 //!
 //! An image plane is expanded in the eigenvectors of a discrete Laplacian, by default the one with reflecting
 //! (Neumann) boundaries, whose eigenvectors are the cosines of the DCT-II. A [`Spectrum`] gives each eigenvalue
@@ -26,10 +26,14 @@ mod transform;
 
 pub use adaptive::{RegionMap, estimate_s, estimate_s_by_region};
 pub use distance::{LogSpectralDistance, RadialBands, log_spectral_distance, radial_power};
-pub use noise::{ColouredNoise, philox4x32, white_noise};
+pub use noise::{ColouredNoise, RegionalNoise, white_noise};
 pub use operator::SobolevOperator;
+#[cfg(feature = "burn")]
+pub(crate) use spectrum::check_bands;
 pub use spectrum::{Boundary, Laplacian, RadialSpectrum, Spectrum, Stencil};
-pub use transform::{Transform2, basis};
+pub use transform::Transform2;
+#[cfg(any(test, feature = "burn"))]
+pub(crate) use transform::basis;
 
 /// A number an image plane is stored in; arithmetic is always in `f64`.
 pub trait Sample: Copy + sealed::Sealed {

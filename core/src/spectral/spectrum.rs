@@ -37,7 +37,7 @@ pub struct Laplacian {
 impl Laplacian {
     /// The eigenvalue of one axis for frequency index `k` of `n`; a plane's eigenvalue is the sum over its axes.
     ///
-    /// `theta = pi k / n` for Neumann, `2 pi min(k, n - k) / n` for periodic and `pi (k + 1) / n` for Dirichlet
+    /// `k` is below `n`; `theta = pi k / n` for Neumann, `2 pi min(k, n - k) / n` for periodic and `pi (k + 1) / n` for Dirichlet
     /// boundaries.
     pub fn eigenvalue(&self, k: usize, n: usize) -> f64 {
         let theta = match self.boundary {
@@ -65,11 +65,12 @@ impl Laplacian {
 /// the noise.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spectrum {
-    /// `w = (1 + kappa * lambda)^s`.
+    /// `w = (1 + kappa * lambda)^s` (arXiv 2605.23264; there over integer frequencies of a periodic transform, so that
+    /// it grows with resolution).
     Sobolev {
         /// Order, in `[-2, 3]`; zero is plain L2 and white noise.
         s: f64,
-        /// Squared length scale in pixels squared, positive.
+        /// Squared length scale in pixels squared, in `[1e-6, 100]`: noise is white beyond about its root.
         kappa: f64,
     },
     /// Learned from images.
@@ -103,8 +104,8 @@ impl Spectrum {
             Self::Sobolev { s, .. } if !(-2.0..=3.0).contains(s) => {
                 Err(Error::Spectrum(format!("s = {s} is not within -2 to 3")))
             }
-            Self::Sobolev { kappa, .. } if !(1e-6..=1e4).contains(kappa) => Err(Error::Spectrum(format!(
-                "kappa = {kappa} is not within 1e-6 to 1e4"
+            Self::Sobolev { kappa, .. } if !(1e-6..=100.0).contains(kappa) => Err(Error::Spectrum(format!(
+                "kappa = {kappa} is not within 1e-6 to 100"
             ))),
             _ => Ok(()),
         }
@@ -118,19 +119,50 @@ impl Spectrum {
         }
     }
 
-    /// The distance in pixels beyond which one white value changes the coloured noise by less than about `1e-8`
-    /// of its deviation.
+    /// The distance in pixels beyond which one white value hardly changes the coloured noise.
     ///
     /// The kernel of `(1 + kappa * lambda)^(-s/2)` falls by `e^-mu` per pixel along an axis, where `mu` is the
-    /// pole `1 + kappa * (2 - 2 cosh mu) = 0`.
+    /// pole `1 + kappa * (2 - 2 cosh mu) = 0`; what is left out is about `1e-8`. The kernel of a learned spectrum falls as
+    /// slowly as its kinks make it: its reach is where one thousandth of the kernel along an axis is left, at most
+    /// [`LONGEST_REACH`].
     pub(super) fn reach(&self) -> usize {
         match self {
             Self::Sobolev { kappa, .. } => {
                 let mu = 2.0 * libm::asinh(0.5 / libm::sqrt(*kappa));
                 libm::ceil(20.0 / mu) as usize + 2
             }
-            Self::Radial(_) => 64,
+            Self::Radial(_) => self.measured_reach(),
         }
+    }
+}
+
+/// The widest halo of a learned spectrum's noise, in pixels.
+const LONGEST_REACH: usize = 224;
+
+impl Spectrum {
+    fn measured_reach(&self) -> usize {
+        const N: usize = 4 * LONGEST_REACH;
+        // The response to an impulse at the edge: twice one half of the kernel of a single row.
+        let laplacian = Laplacian::default();
+        let Ok(line) = super::Transform2::new(Boundary::Neumann, 1, N) else {
+            return LONGEST_REACH;
+        };
+        let mut kernel = vec![0.0f64; N];
+        kernel[0] = 1.0;
+        line.forward(&mut kernel);
+        for (k, v) in kernel.iter_mut().enumerate() {
+            *v *= self.power(laplacian.eigenvalue(k, N), -0.5);
+        }
+        line.inverse(&mut kernel);
+        let all: f64 = kernel.iter().map(|v| v.abs()).sum();
+        let mut left = all;
+        for (i, v) in kernel.iter().enumerate().take(LONGEST_REACH) {
+            left -= v.abs();
+            if left < 1e-3 * all {
+                return (i + 1).max(32);
+            }
+        }
+        LONGEST_REACH
     }
 }
 
@@ -153,6 +185,8 @@ fn power(base: f64, exponent: f64) -> f64 {
     if n < 0 { 1.0 / result } else { result }
 }
 
+/// Largest log weight: its exponential is a finite f32.
+const HIGHEST_LOG: f64 = 60.0;
 /// `log(1 + lambda)` of the checkerboard.
 const LN_9: f64 = 2.197_224_577_336_219_6;
 
@@ -170,7 +204,8 @@ impl RadialSpectrum {
     /// From `log w` at equally spaced knots.
     ///
     /// # Errors
-    /// [`Error::Spectrum`] when there are fewer than two knots, the first is not zero or one is below the last.
+    /// [`Error::Spectrum`] when there are fewer than two knots, the first is not zero, one is below the one before it or
+    /// above 60 (beyond which single precision would overflow).
     pub fn new(log_weights: Vec<f64>) -> Result<Self> {
         if log_weights.len() < 2 {
             return Err(Error::Spectrum(
@@ -189,13 +224,19 @@ impl RadialSpectrum {
                 log_weights[i - 1]
             )));
         }
+        if log_weights[log_weights.len() - 1] > HIGHEST_LOG {
+            return Err(Error::Spectrum(format!(
+                "the last log weight of a radial spectrum, {}, is above {HIGHEST_LOG}",
+                log_weights[log_weights.len() - 1]
+            )));
+        }
         Ok(Self { log_weights })
     }
 
     /// From unconstrained parameters `theta`, one per interval: `log w` grows by `softplus(theta_i)`.
     ///
     /// # Errors
-    /// [`Error::Spectrum`] when there is none or one is not finite.
+    /// [`Error::Spectrum`] when there is none, one is not finite or the weight would exceed `e^60`.
     pub fn from_parameters(theta: &[f64]) -> Result<Self> {
         let mut log_weights = vec![0.0];
         let mut sum = 0.0;
@@ -210,24 +251,15 @@ impl RadialSpectrum {
     /// `power`: `power[i]` belongs to `lambda[i]` and stands for `count[i]` coefficients.
     ///
     /// The variance at each knot is the mean power nearest to it; the variances are then made non-increasing by
-    /// pooling adjacent violators, which is the constrained maximum of the Whittle likelihood.
+    /// pooling adjacent violators (Ayer et al. 1955), which is the constrained maximum of the Whittle likelihood.
     ///
     /// # Errors
-    /// [`Error::Spectrum`] when the lists differ in length, a power is negative, or all are zero.
+    /// [`Error::Spectrum`] when the lists differ in length, a value is negative or not finite, or all powers are zero.
     pub fn fit(knots: usize, lambda: &[f64], power: &[f64], count: &[f64]) -> Result<Self> {
-        if lambda.len() != power.len() || lambda.len() != count.len() || knots < 2 {
-            return Err(Error::Spectrum(format!(
-                "{} eigenvalues, {} powers and {} counts for {knots} knots do not describe a spectrum",
-                lambda.len(),
-                power.len(),
-                count.len()
-            )));
+        if knots < 2 {
+            return Err(Error::Spectrum(format!("{knots} knots do not make a spectrum")));
         }
-        if power.iter().chain(count).any(|v| !v.is_finite() || *v < 0.0) {
-            return Err(Error::Spectrum(
-                "powers and counts are finite and not negative".into(),
-            ));
-        }
+        check_bands(lambda, power, count)?;
         let mut sums = vec![(0.0, 0.0); knots];
         for ((l, p), c) in lambda.iter().zip(power).zip(count) {
             let i = libm::round(rho(*l) * (knots - 1) as f64) as usize;
@@ -247,7 +279,8 @@ impl RadialSpectrum {
                 blocks.push((sa + sb, na + nb, ka + kb));
             }
         }
-        let floor = 1e-12 * blocks.iter().map(|b| b.0 / b.1.max(1.0)).fold(0.0, f64::max);
+        let mean = |b: &(f64, f64, usize)| if b.1 > 0.0 { b.0 / b.1 } else { 0.0 };
+        let floor = 1e-12 * blocks.iter().map(mean).fold(0.0, f64::max);
         if floor == 0.0 {
             return Err(Error::Spectrum(
                 "a spectrum without any power has no shape".into(),
@@ -255,7 +288,7 @@ impl RadialSpectrum {
         }
         let variances = blocks
             .iter()
-            .flat_map(|(sum, n, k)| core::iter::repeat_n((sum / n.max(1.0)).max(floor), *k));
+            .flat_map(|b| core::iter::repeat_n(mean(b).max(floor), b.2));
         let logs: Vec<f64> = variances.map(libm::log).collect();
         Self::new(logs.iter().map(|l| (logs[0] - l).max(0.0)).collect())
     }
@@ -278,6 +311,29 @@ impl RadialSpectrum {
         let i = (x as usize).min(last - 1);
         (i, x - i as f64)
     }
+}
+
+/// Refuses lists that are no spectrum.
+pub(crate) fn check_bands(lambda: &[f64], power: &[f64], count: &[f64]) -> Result<()> {
+    if lambda.len() != power.len() || lambda.len() != count.len() {
+        return Err(Error::Spectrum(format!(
+            "{} eigenvalues, {} powers and {} counts are not one spectrum",
+            lambda.len(),
+            power.len(),
+            count.len()
+        )));
+    }
+    if lambda
+        .iter()
+        .chain(power)
+        .chain(count)
+        .any(|v| !v.is_finite() || *v < 0.0)
+    {
+        return Err(Error::Spectrum(
+            "eigenvalues, powers and counts are finite and not negative".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// Where `lambda` lies between a constant, 0, and the checkerboard, 1.
@@ -343,6 +399,9 @@ mod tests {
                 .contains("s = 3.5")
         );
         assert!(Spectrum::sobolev(f64::NAN).is_err());
+        assert!(RadialSpectrum::new(vec![0.0, 61.0]).is_err());
+        assert!(RadialSpectrum::fit(4, &[f64::NAN], &[1.0], &[1.0]).is_err());
+        assert!(RadialSpectrum::fit(4, &[1.0, 2.0], &[1.0], &[1.0]).is_err());
         let bad = Spectrum::Sobolev { s: 1.0, kappa: 0.0 };
         assert!(bad.validate().expect_err("outside").to_string().contains("kappa"));
         assert!(RadialSpectrum::new(vec![0.0, 1.0, 0.5]).is_err());
@@ -361,6 +420,9 @@ mod tests {
         for l in &lambda {
             assert!((fitted.log_weight(*l) - libm::log(truth.power(*l, 1.0))).abs() < 1e-9);
         }
+        // Counts are shares as well.
+        let shares = RadialSpectrum::fit(knots as usize, &lambda, &power, &[1.0 / 17.0; 17]).expect("fits");
+        assert!((shares.log_weight(3.0) - fitted.log_weight(3.0)).abs() < 1e-9);
         // Pooling: 4, 1, 3 becomes 4, 2, 2; an empty knot follows the one before it.
         let pooled = RadialSpectrum::fit(3, &[0.0, 2.0, 8.0], &[4.0, 1.0, 3.0], &[1.0; 3]).expect("fits");
         let expected = libm::log(2.0);
@@ -380,7 +442,7 @@ mod tests {
 
         #[test]
         fn learned_spectra_are_positive_and_increasing(
-            theta in proptest::collection::vec(-20.0f64..20.0, 1..12),
+            theta in proptest::collection::vec(-20.0f64..5.0, 1..11),
             mut at in proptest::collection::vec(0.0f64..9.0, 2..20),
         ) {
             let spectrum = Spectrum::Radial(RadialSpectrum::from_parameters(&theta).expect("finite"));

@@ -22,7 +22,7 @@ const SHORTEST_FAST: usize = 8;
 ///
 /// DCT-II `cos(pi k (i + 1/2) / n)`, Hartley `cos + sin` of `2 pi k i / n`, or DST-II
 /// `sin(pi (k + 1) (i + 1/2) / n)`, each scaled to length 1.
-pub fn basis(boundary: Boundary, n: usize) -> Vec<f64> {
+pub(crate) fn basis(boundary: Boundary, n: usize) -> Vec<f64> {
     let size = n as f64;
     // Angles are reduced as integers first: cos and sin of large arguments lose digits.
     let turn = |numerator: usize, denominator: usize| {

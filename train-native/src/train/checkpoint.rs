@@ -13,7 +13,7 @@ use crate::files;
 /// The state of a run after `step` optimiser steps.
 pub(crate) struct State {
     pub(crate) step: u64,
-    /// Best validation score so far, in dB.
+    /// Best validation score so far; higher is better.
     pub(crate) best: f64,
     pub(crate) parameters: BTreeMap<String, Tensor<1>>,
     pub(crate) average: BTreeMap<String, Tensor<1>>,
@@ -29,7 +29,7 @@ impl State {
             .collect();
         Self {
             step: 0,
-            best: 0.0,
+            best: f64::from(f32::MIN),
             average: parameters.clone(),
             parameters,
             adam: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! Training pairs: crops of photographs and of their reductions, a pure function of (seed, step).
+//! Training pairs: crops of photographs and what a degradation makes of them, a pure function of (seed, step).
 
 use std::path::Path;
 
@@ -6,13 +6,14 @@ use asasr_core::{Planes, metrics, random::SplitMix64, resample};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
+use crate::degrade::{Protocol, degrade};
 use crate::error::{Error, Result};
 use crate::eval;
 
-/// One photograph in 8 bits, `[3, h, w]`, and its reduction.
+/// One photograph in 8 bits, `[3, h * scale, w * scale]`, and, where that is the protocol, its clean reduction.
 struct Photo {
     hq: Vec<u8>,
-    lq: Vec<u8>,
+    lq: Option<Vec<u8>>,
     /// Size of the reduction.
     width: usize,
     height: usize,
@@ -22,14 +23,24 @@ struct Photo {
 pub(crate) struct Dataset {
     photos: Vec<Photo>,
     scale: usize,
+    protocol: Protocol,
 }
 
-/// Inputs and what the network should add to their bicubic enlargement.
+/// Pairs of a step, `n` of them.
 pub(crate) struct Batch {
     /// `[n, 3, patch, patch]`
-    pub(crate) input: Tensor<4>,
-    /// `[n, 3, patch * scale, patch * scale]`
-    pub(crate) residual: Tensor<4>,
+    pub(crate) low: Tensor<4>,
+    /// Its bicubic enlargement, `[n, 3, patch * scale, patch * scale]`.
+    pub(crate) skip: Tensor<4>,
+    /// The truth, of that size.
+    pub(crate) high: Tensor<4>,
+}
+
+/// A pair on the host.
+struct Sample {
+    low: Planes,
+    skip: Planes,
+    high: Planes,
 }
 
 fn bytes(planes: &Planes) -> Vec<u8> {
@@ -43,6 +54,7 @@ impl Dataset {
         scale: usize,
         patch: usize,
         cache_mb: usize,
+        protocol: Protocol,
     ) -> Result<Self> {
         let mut photos = Vec::new();
         let (mut used, mut skipped, mut beyond) = (0usize, 0usize, 0usize);
@@ -53,29 +65,12 @@ impl Dataset {
             }
             let read: Vec<Result<Photo>> = chunk
                 .par_iter()
-                .map(|path| {
-                    let path = path.as_ref();
-                    let pair = eval::clean_pair(path, scale)?;
-                    let (width, height) = (pair.lq.width(), pair.lq.height());
-                    if width < patch || height < patch {
-                        let side = patch * scale;
-                        return Err(Error::at(
-                            path,
-                            format!("smaller than a crop of {side}x{side} pixels"),
-                        ));
-                    }
-                    Ok(Photo {
-                        hq: bytes(&pair.hq),
-                        lq: bytes(&pair.lq),
-                        width,
-                        height,
-                    })
-                })
+                .map(|path| Photo::read(path.as_ref(), scale, patch, protocol))
                 .collect();
             for photo in read {
                 match photo {
                     Ok(photo) => {
-                        used += photo.hq.len() + photo.lq.len();
+                        used += photo.hq.len() + photo.lq.as_ref().map_or(0, Vec::len);
                         photos.push(photo);
                     }
                     Err(why) => {
@@ -94,7 +89,11 @@ impl Dataset {
         if photos.is_empty() {
             return Err(Error::new("no image can be used for training"));
         }
-        Ok(Self { photos, scale })
+        Ok(Self {
+            photos,
+            scale,
+            protocol,
+        })
     }
 
     /// Number of photographs.
@@ -103,44 +102,73 @@ impl Dataset {
     }
 
     /// The batch of step `step`.
-    pub(crate) fn batch(&self, seed: u64, step: u64, n: usize, patch: usize, device: &Device) -> Batch {
-        let crops: Vec<(Planes, Planes)> = (0..n as u64)
+    pub(crate) fn batch(
+        &self,
+        seed: u64,
+        step: u64,
+        n: usize,
+        patch: usize,
+        device: &Device,
+    ) -> Result<Batch> {
+        let samples: Vec<Sample> = (0..n as u64)
             .into_par_iter()
-            .map(|i| {
-                let mut draw = SplitMix64::of([seed, step, i]);
-                self.crop(&mut draw, patch)
-            })
-            .collect();
+            .map(|i| self.sample(&mut SplitMix64::of([seed, step, i]), patch))
+            .collect::<Result<_>>()?;
+        let collect = |side: usize, f: fn(&Sample) -> &Planes| {
+            let values: Vec<f32> = samples.iter().flat_map(|s| f(s).data()).copied().collect();
+            Tensor::from_data(TensorData::new(values, [n, 3, side, side]), device)
+        };
         let side = patch * self.scale;
-        let collect =
-            |f: fn(&(Planes, Planes)) -> &Planes| crops.iter().flat_map(|c| f(c).data()).copied().collect();
-        let (input, residual): (Vec<f32>, Vec<f32>) = (collect(|c| &c.0), collect(|c| &c.1));
-        Batch {
-            input: Tensor::from_data(TensorData::new(input, [n, 3, patch, patch]), device),
-            residual: Tensor::from_data(TensorData::new(residual, [n, 3, side, side]), device),
-        }
+        Ok(Batch {
+            low: collect(patch, |s| &s.low),
+            skip: collect(side, |s| &s.skip),
+            high: collect(side, |s| &s.high),
+        })
     }
 
-    /// A random crop in one of eight orientations, and its residual.
-    fn crop(&self, draw: &mut SplitMix64, patch: usize) -> (Planes, Planes) {
+    /// A random crop in one of eight orientations, and the input made of it.
+    fn sample(&self, draw: &mut SplitMix64, patch: usize) -> Result<Sample> {
         let photo = &self.photos[draw.below(self.photos.len())];
         let x = draw.below(photo.width - patch + 1);
         let y = draw.below(photo.height - patch + 1);
         let turn = draw.below(8);
         let s = self.scale;
-        let lq = oriented(&photo.lq, (photo.width, photo.height), (x, y), patch, turn);
-        let mut residual = oriented(
-            &photo.hq,
-            (photo.width * s, photo.height * s),
-            (x * s, y * s),
-            patch * s,
-            turn,
-        );
-        let skip = resample::enlarge(&lq, s);
-        for (r, b) in residual.data_mut().iter_mut().zip(skip.data()) {
-            *r -= b;
+        let whole = (photo.width * s, photo.height * s);
+        let high = oriented(&photo.hq, whole, (x * s, y * s), patch * s, turn);
+        let low = match &photo.lq {
+            // Made of the whole photo, so that a crop's border is like its inside.
+            Some(lq) => oriented(lq, (photo.width, photo.height), (x, y), patch, turn),
+            None => degrade(&high, s, self.protocol, draw)?,
+        };
+        Ok(Sample {
+            skip: resample::enlarge(&low, s),
+            low,
+            high,
+        })
+    }
+}
+
+impl Photo {
+    fn read(path: &Path, scale: usize, patch: usize, protocol: Protocol) -> Result<Self> {
+        let hq = eval::truth(path, scale)?;
+        let (width, height) = (hq.width() / scale, hq.height() / scale);
+        if width < patch || height < patch {
+            let side = patch * scale;
+            return Err(Error::at(
+                path,
+                format!("smaller than a crop of {side}x{side} pixels"),
+            ));
         }
-        (lq, residual)
+        let lq = match protocol {
+            Protocol::Clean => Some(bytes(&degrade(&hq, scale, protocol, &mut SplitMix64::new(0))?)),
+            Protocol::RealMild | Protocol::RealFull => None,
+        };
+        Ok(Self {
+            hq: bytes(&hq),
+            lq,
+            width,
+            height,
+        })
     }
 }
 
@@ -190,9 +218,9 @@ mod tests {
         assert_eq!(seen.len(), 8);
     }
 
-    /// The reduction commutes with mirroring and turning, so input and residual stay a pair.
+    /// The reduction commutes with mirroring and turning, so input and truth stay a pair.
     #[test]
-    fn input_and_residual_are_turned_alike() {
+    fn input_and_truth_are_turned_alike() {
         let (w, h, s) = (12, 10, 4);
         let hq: Vec<u8> = (0..3 * w * h * s * s).map(|i| (i * 31 % 251) as u8).collect();
         let planes = Planes::new(
@@ -206,26 +234,22 @@ mod tests {
         let dataset = Dataset {
             photos: vec![Photo {
                 hq,
-                lq,
+                lq: Some(lq),
                 width: w,
                 height: h,
             }],
             scale: s,
+            protocol: Protocol::Clean,
         };
         for i in 0..40 {
-            let (input, mut residual) = dataset.crop(&mut SplitMix64::of([1, 2, i]), 8);
-            for (r, b) in residual
-                .data_mut()
-                .iter_mut()
-                .zip(resample::enlarge(&input, s).data())
-            {
-                *r += b;
-            }
+            let sample = dataset
+                .sample(&mut SplitMix64::of([1, 2, i]), 8)
+                .expect("degrades");
             // Away from the crop's border, where the reduction sees pixels outside it.
-            let again = resample::shrink(&residual, s).expect("large enough");
+            let again = resample::shrink(&sample.high, s).expect("large enough");
             for y in 2..6 {
                 for x in 2..6 {
-                    assert!((again.row(0, y)[x] - input.row(0, y)[x]).abs() < 0.003);
+                    assert!((again.row(0, y)[x] - sample.low.row(0, y)[x]).abs() < 0.003);
                 }
             }
         }

@@ -1,0 +1,179 @@
+//! Low-quality images made from sharp ones: the published Real-ESRGAN recipe (Wang et al. 2021), a milder one, and plain
+//! antialiased bicubic reduction.
+//!
+//! A [`Recipe`] is drawn first, as data; [`apply`] then carries it out. Both are pure functions of a random stream, so
+//! every pair can be made again from (seed, image, step).
+
+mod filter;
+mod kernel;
+mod noise;
+mod recipe;
+
+use std::path::Path;
+
+use asasr_core::{Planes, metrics, random::SplitMix64, resample};
+use clap::ValueEnum;
+
+pub(crate) use recipe::Recipe;
+
+use crate::error::{Error, Result};
+use recipe::{Noise, Round};
+
+/// How truth becomes input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Protocol {
+    /// Antialiased bicubic reduction, rounded to 8 bits
+    #[default]
+    Clean,
+    /// Two mild rounds of blur, resizing, noise and JPEG
+    RealMild,
+    /// The Real-ESRGAN recipe
+    RealFull,
+}
+
+impl Protocol {
+    /// As on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::RealMild => "real-mild",
+            Self::RealFull => "real-full",
+        }
+    }
+}
+
+/// The random stream of an image: of its file's name, so that a folder's order and place do not matter.
+pub(crate) fn stream(seed: u64, path: &Path, step: u64) -> SplitMix64 {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // FNV-1a (Fowler, Noll and Vo).
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+    });
+    SplitMix64::of([seed, hash, step])
+}
+
+/// The 8-bit input for a truth whose sides are multiples of `scale`, `[3, h / scale, w / scale]`.
+pub(crate) fn degrade(
+    hq: &Planes,
+    scale: usize,
+    protocol: Protocol,
+    random: &mut SplitMix64,
+) -> Result<Planes> {
+    if let Some(recipe) = Recipe::draw(protocol, random) {
+        return apply(&recipe, hq, scale, random);
+    }
+    let mut lq = resample::shrink(hq, scale)?;
+    metrics::quantise(&mut lq);
+    Ok(lq)
+}
+
+/// Carries out a recipe; `random` supplies the noise.
+pub(crate) fn apply(recipe: &Recipe, hq: &Planes, scale: usize, random: &mut SplitMix64) -> Result<Planes> {
+    let (w, h) = (hq.width() / scale, hq.height() / scale);
+    if w == 0 || h == 0 {
+        return Err(Error::new(format!(
+            "an image of {}x{} pixels cannot be reduced {scale} times",
+            hq.width(),
+            hq.height()
+        )));
+    }
+    let sharp = filter::sharpen(hq);
+    let [first, second] = &recipe.rounds;
+    let once = round(first, &sharp, (hq.width(), hq.height()), random);
+    let once = filter::jpeg(&once, first.quality)?;
+    // The second round's sizes are relative to the target's.
+    let twice = round(second, &once, (w, h), random);
+    let to_size = |x: &Planes| {
+        let mut x = filter::resize(x, w, h, recipe.last_mode);
+        if let Some(kernel) = &recipe.last_sinc {
+            x = filter::convolve(&x, &kernel.values());
+        }
+        x
+    };
+    let mut lq = if recipe.jpeg_last {
+        filter::jpeg(&to_size(&twice), second.quality)?
+    } else {
+        to_size(&filter::jpeg(&twice, second.quality)?)
+    };
+    metrics::quantise(&mut lq);
+    Ok(lq)
+}
+
+/// Blur, resizing to a factor of `size`, noise.
+fn round(round: &Round, image: &Planes, size: (usize, usize), random: &mut SplitMix64) -> Planes {
+    let blurred = match &round.blur {
+        Some(kernel) => filter::convolve(image, &kernel.values()),
+        None => image.clone(),
+    };
+    let side = |n: usize| ((n as f64 * round.factor) as usize).max(1);
+    let mut resized = filter::resize(&blurred, side(size.0), side(size.1), round.mode);
+    match round.noise {
+        Noise::Gaussian { sigma, grey } => noise::gaussian(&mut resized, sigma, grey, random),
+        Noise::Poisson { scale, grey } => noise::poisson(&mut resized, scale, grey, random),
+    }
+    resized
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn photo(w: usize, h: usize) -> Planes {
+        let at = |i: usize| {
+            let (c, y, x) = (i / (w * h), i / w % h, i % w);
+            0.5 + 0.4 * ((x as f32 / 9.0).sin() * (y as f32 / 7.0 + c as f32).cos())
+        };
+        Planes::new(3, h, w, (0..3 * w * h).map(at).collect()).expect("sizes agree")
+    }
+
+    #[test]
+    fn a_pair_is_a_function_of_seed_name_and_step() {
+        let hq = photo(96, 64);
+        let make = |seed, name: &str, step, protocol| {
+            degrade(&hq, 4, protocol, &mut stream(seed, Path::new(name), step)).expect("degrades")
+        };
+        for protocol in [Protocol::RealMild, Protocol::RealFull] {
+            let one = make(1, "a/cat.png", 5, protocol);
+            assert_eq!((one.width(), one.height()), (24, 16));
+            assert_eq!(one, make(1, "b/cat.png", 5, protocol));
+            for (seed, name, step) in [(2, "cat.png", 5), (1, "dog.png", 5), (1, "cat.png", 6)] {
+                assert_ne!(one, make(seed, name, step, protocol));
+            }
+        }
+        let clean = make(1, "x", 0, Protocol::Clean);
+        assert_eq!(clean, make(2, "y", 3, Protocol::Clean));
+    }
+
+    #[test]
+    fn results_are_8_bit_images_that_resemble_the_truth() {
+        let hq = photo(128, 128);
+        let clean = degrade(&hq, 4, Protocol::Clean, &mut SplitMix64::new(0)).expect("degrades");
+        for (protocol, worst) in [(Protocol::RealMild, 0.08), (Protocol::RealFull, 0.2)] {
+            let mut total = 0.0;
+            for step in 0..20 {
+                let lq = degrade(&hq, 4, protocol, &mut stream(0, Path::new("x"), step)).expect("degrades");
+                for (a, b) in lq.data().iter().zip(clean.data()) {
+                    assert_eq!(*a, f32::from(metrics::to_u8(*a)) / 255.0);
+                    total += f64::from((a - b).abs());
+                }
+            }
+            let mean = total / (20 * clean.data().len()) as f64;
+            assert!(mean > 0.005 && mean < worst, "{protocol:?}: {mean}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_images_survive() {
+        for (w, h) in [(4, 4), (8, 64), (20, 12)] {
+            for step in 0..30 {
+                let lq = degrade(
+                    &photo(w, h),
+                    4,
+                    Protocol::RealFull,
+                    &mut stream(0, Path::new("x"), step),
+                );
+                assert_eq!(lq.expect("degrades").data().len(), 3 * w * h / 16);
+            }
+        }
+    }
+}

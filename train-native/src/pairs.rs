@@ -1,0 +1,152 @@
+//! `asasr degrade`: pairs on disk, and a sheet of examples to look at.
+
+use std::path::{Path, PathBuf};
+
+use asasr_codec::{Layout, PngRows};
+use asasr_core::{Planes, Rect};
+use rayon::prelude::*;
+
+use crate::cli::Degrade;
+use crate::degrade::{degrade, stream};
+use crate::error::{Error, Result};
+use crate::{eval, files, interrupt};
+
+const SCALE: usize = 4;
+/// Images on a sheet, side of a crop, and draws of each.
+const ROWS: usize = 6;
+const CROP: usize = 128;
+const DRAWS: u64 = 8;
+/// Between crops.
+const GAP: usize = 4;
+
+/// Runs the command.
+pub(crate) fn run(args: &Degrade) -> Result<()> {
+    interrupt::listen();
+    let paths = files::images_below(&args.data)?;
+    let (hq, lq) = (args.out.join("hq"), args.out.join("lq"));
+    let names = names(&paths)?;
+    files::make_folder(&hq)?;
+    files::make_folder(&lq)?;
+    if let Some(sheet) = &args.sheet {
+        draw_sheet(args, &paths, sheet)?;
+    }
+    let written: Vec<Result<bool>> = paths
+        .par_iter()
+        .zip(&names)
+        .map(|(path, name)| {
+            if interrupt::requested() {
+                return Err(Error::new("stopped; the pairs written so far are whole"));
+            }
+            let truth = match eval::truth(path, SCALE) {
+                Ok(truth) => truth,
+                Err(why) => {
+                    eprintln!("left out: {why}");
+                    return Ok(false);
+                }
+            };
+            let mut random = stream(args.seed, path, args.step);
+            let input = degrade(&truth, SCALE, args.protocol, &mut random)?;
+            save(&truth, &hq.join(name))?;
+            save(&input, &lq.join(name))?;
+            Ok(true)
+        })
+        .collect();
+    let mut count = 0;
+    for pair in written {
+        count += usize::from(pair?);
+    }
+    if count == 0 {
+        return Err(Error::at(&args.data, "no image here can be used"));
+    }
+    println!(
+        "{count} pairs of {} in {}",
+        args.protocol.name(),
+        args.out.display()
+    );
+    Ok(())
+}
+
+/// The names of the pairs, which must differ.
+fn names(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let names: Vec<PathBuf> = paths
+        .iter()
+        .map(|p| PathBuf::from(p.file_stem().unwrap_or_default()).with_extension("png"))
+        .collect();
+    let mut sorted: Vec<&PathBuf> = names.iter().collect();
+    sorted.sort();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Error::at(
+            pair[0],
+            "two images would make a pair of this name: rename one of them",
+        )),
+        None => Ok(names),
+    }
+}
+
+/// Crops of the first images in rows: the truth, then draws enlarged to its size by repeating pixels.
+fn draw_sheet(args: &Degrade, paths: &[PathBuf], sheet: &Path) -> Result<()> {
+    let mut rows = Vec::new();
+    for path in paths {
+        let Ok(truth) = eval::truth(path, SCALE) else {
+            continue;
+        };
+        if truth.width() < CROP || truth.height() < CROP {
+            continue;
+        }
+        let (x0, y0) = ((truth.width() - CROP) / 2, (truth.height() - CROP) / 2);
+        let crop = truth.crop(Rect {
+            x0,
+            y0,
+            x1: x0 + CROP,
+            y1: y0 + CROP,
+        });
+        let mut row = vec![crop.clone()];
+        for draw in 0..DRAWS {
+            let mut random = stream(args.seed, path, args.step + draw);
+            let small = degrade(&crop, SCALE, args.protocol, &mut random)?;
+            let mut shown = Planes::zeros(3, CROP, CROP);
+            for c in 0..3 {
+                for y in 0..CROP {
+                    for (x, v) in shown.row_mut(c, y).iter_mut().enumerate() {
+                        *v = small.row(c, y / SCALE)[x / SCALE];
+                    }
+                }
+            }
+            row.push(shown);
+        }
+        rows.push(row);
+        if rows.len() == ROWS {
+            break;
+        }
+    }
+    let Some(first) = rows.first() else {
+        return Err(Error::at(
+            &args.data,
+            format!("no image of {CROP}x{CROP} pixels or more to draw a sheet of"),
+        ));
+    };
+    let place = |i: usize| GAP + i * (CROP + GAP);
+    let mut canvas = Planes::zeros(3, place(rows.len()), place(first.len()));
+    canvas.data_mut().fill(1.0);
+    for (r, row) in rows.iter().enumerate() {
+        for (i, image) in row.iter().enumerate() {
+            for c in 0..3 {
+                for y in 0..CROP {
+                    canvas.row_mut(c, place(r) + y)[place(i)..place(i) + CROP]
+                        .copy_from_slice(image.row(c, y));
+                }
+            }
+        }
+    }
+    save(&canvas, sheet)
+}
+
+/// Writes an 8-bit PNG whole or not at all.
+pub(crate) fn save(image: &Planes, path: &Path) -> Result<()> {
+    let bytes = asasr_codec::SharedBytes::default();
+    let at = |e: asasr_codec::Error| Error::at(path, e);
+    let mut png = PngRows::new(bytes.clone(), image.width(), image.height(), Layout::Rgb, 8).map_err(at)?;
+    png.write(0, image).map_err(at)?;
+    png.finish().map_err(at)?;
+    files::write(path, &bytes.take())
+}
