@@ -32,6 +32,12 @@ pub(crate) enum Train {
     Restorer(Restorer),
     /// The flow: detail on top of the restorer, one likely image at a time
     Flow(Flow),
+    /// An adapter of the flow that makes realistic wrong answers
+    Adversary(Adversary),
+    /// Preference optimisation of the flow: prefer the truth to wrong answers (S-DPO, AS-DPO)
+    Align(Align),
+    /// The flow in one to four steps
+    Distill(Distill),
 }
 
 /// How much work an image is worth.
@@ -157,9 +163,10 @@ pub(crate) struct Common {
     /// Side of a crop in low-quality pixels
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(8..=512))]
     pub(crate) patch: u16,
-    /// Peak learning rate; warm-up over 200 steps, then a cosine down to nothing
-    #[arg(long, default_value_t = 5e-4)]
-    pub(crate) learning_rate: f64,
+    /// Peak learning rate; warm-up over 200 steps, then a cosine down to nothing. Without it 5e-4 for restorer and flow,
+    /// 2e-4 for the adversary, 1e-4 for distillation, 5e-5 for alignment
+    #[arg(long, value_parser = rate)]
+    pub(crate) learning_rate: Option<f64>,
     /// How low-quality crops are made
     #[arg(long, value_enum, default_value_t)]
     pub(crate) protocol: Protocol,
@@ -246,6 +253,92 @@ pub(crate) struct Flow {
     /// How times are drawn
     #[arg(long, value_enum, default_value = "stratified")]
     pub(crate) times: Times,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Adversary {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// A folder with the flow the adversary is an adapter of
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// LoRA rank; alpha is the same
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) rank: u16,
+}
+
+/// Who supplies wrong answers beside the enlarged input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Negatives {
+    /// Nobody: S-DPO
+    None,
+    /// The Riesz step on the policy's own energy: AS-DPO without an adversary network
+    Riesz,
+    /// An adversary trained with `train adversary`, named by --adapter: AS-DPO
+    Learned,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Align {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// A folder with the flow to align
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// LoRA rank; alpha is the same
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) rank: u16,
+    /// Inverse temperature of the preference, on mean-normalised energies
+    #[arg(long, default_value_t = 1000.0, value_parser = positive)]
+    pub(crate) beta: f64,
+    /// Weight of the winner's own energy
+    #[arg(long, default_value_t = 0.1, value_parser = not_negative)]
+    pub(crate) anchor: f64,
+    /// Sobolev order of the energies, 0 (Diffusion-DPO) to 3
+    #[arg(long, default_value_t = 1.5)]
+    pub(crate) s: f64,
+    /// Who supplies wrong answers beside the enlarged input
+    #[arg(long, value_enum, default_value = "riesz")]
+    pub(crate) negatives: Negatives,
+    /// The adversary's folder, for --negatives learned
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Radius of the Sobolev ball around the truth, as the deviation in grey levels of white noise as far away
+    #[arg(long, default_value_t = 4.0, value_parser = positive, conflicts_with = "lambda")]
+    pub(crate) eps: f64,
+    /// Instead of the ball: go this share of the way to the adversary's answer; the authors take 0.1
+    #[arg(long, value_parser = share)]
+    pub(crate) lambda: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Distill {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// A folder with the flow to distil
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Steps of the distilled flow
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub(crate) to: u8,
+    /// Steps of the teacher for each of them
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=28))]
+    pub(crate) teacher_steps: u8,
+    /// Share of the Sobolev term in the loss
+    #[arg(long, default_value_t = 0.5, value_parser = share)]
+    pub(crate) mix: f64,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    within(text, 1e-9, 1.0)
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    within(text, 1e-9, 1e9)
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    within(text, 0.0, 1e9)
 }
 
 fn within(text: &str, low: f64, high: f64) -> Result<f64, String> {

@@ -112,17 +112,23 @@ impl ExecutorMaker {
 
     /// The executor for an image of that many input pixels.
     pub(crate) fn for_image(&mut self, width: usize, height: usize) -> Result<&mut AnyExecutor> {
-        let schedule = match self.mode {
+        let Model {
+            manifest, flow, fast, ..
+        } = &self.model;
+        let quality = manifest.flow.as_ref().zip(flow.as_ref());
+        // A model without a distilled flow takes its flow in four steps.
+        let chosen = match self.mode {
             Mode::Instant => None,
-            Mode::Fast => Some(Schedule::four()),
-            Mode::Quality => Some(Schedule::default()),
+            Mode::Fast => {
+                let distilled = manifest.fast.as_ref().zip(fast.as_ref());
+                distilled
+                    .map(|part| (part, part.0.steps))
+                    .or(quality.map(|part| (part, 4)))
+            }
+            Mode::Quality => quality.map(|part| (part, part.0.steps)),
         };
-        if let (Some(device), Some(schedule), Some(part), Some(weights)) = (
-            &self.device,
-            schedule,
-            &self.model.manifest.flow,
-            &self.model.flow,
-        ) {
+        if let (Some(device), Some(((part, weights), steps))) = (&self.device, chosen) {
+            let schedule = Schedule::uniform(steps)?;
             let restorer = Network::new(&self.model.manifest.architecture, &self.model.restorer, device)?;
             self.executor = Some(AnyExecutor::Flow(Box::new(FlowExecutor::new(
                 restorer,

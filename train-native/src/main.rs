@@ -23,6 +23,9 @@ fn main() -> ExitCode {
         cli::Command::Degrade(args) => pairs::run(&args),
         cli::Command::Train(cli::Train::Restorer(args)) => train::restorer(&args),
         cli::Command::Train(cli::Train::Flow(args)) => train::flow(&args),
+        cli::Command::Train(cli::Train::Adversary(args)) => train::adversary(&args),
+        cli::Command::Train(cli::Train::Align(args)) => train::align(&args),
+        cli::Command::Train(cli::Train::Distill(args)) => train::distill(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

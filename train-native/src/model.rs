@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use asasr_core::model::{Manifest, Weights};
+use asasr_core::model::{FlowPart, Manifest, Weights};
 
 use crate::error::{Error, Result};
 
@@ -12,6 +12,8 @@ pub(crate) struct Model {
     pub(crate) restorer: Weights,
     /// Where the manifest has a flow.
     pub(crate) flow: Option<Weights>,
+    /// Where it has a fast one.
+    pub(crate) fast: Option<Weights>,
 }
 
 /// The model in `folder`, or the built-in one.
@@ -24,6 +26,7 @@ pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
             manifest,
             restorer,
             flow: None,
+            fast: None,
         });
     };
     let path = folder.join("manifest.json");
@@ -37,16 +40,16 @@ pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
     };
     let (bytes, path) = read(&manifest.file)?;
     let restorer = manifest.open_weights(&bytes).map_err(|e| Error::at(&path, e))?;
-    let flow = match &manifest.flow {
-        Some(part) => {
-            let (bytes, path) = read(&part.file)?;
-            Some(part.open_weights(&bytes).map_err(|e| Error::at(&path, e))?)
-        }
-        None => None,
+    let part = |part: &Option<FlowPart>| -> Result<Option<Weights>> {
+        let Some(part) = part else { return Ok(None) };
+        let (bytes, path) = read(&part.file)?;
+        Ok(Some(part.open_weights(&bytes).map_err(|e| Error::at(&path, e))?))
     };
+    let (flow, fast) = (part(&manifest.flow)?, part(&manifest.fast)?);
     Ok(Model {
         manifest,
         restorer,
         flow,
+        fast,
     })
 }

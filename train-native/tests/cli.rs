@@ -412,3 +412,96 @@ fn a_flow_trains_resumes_and_samples() {
         text(&wrong)
     );
 }
+
+/// Adversary, alignment against every kind of negative, distillation: each resumes bit for bit, and the models that come
+/// out enlarge images.
+#[test]
+fn a_flow_is_aligned_and_distilled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    fs::create_dir_all(path("data")).unwrap();
+    fs::create_dir_all(path("val")).unwrap();
+    photo(120, 90).save(path("data/one.png")).unwrap();
+    photo(64, 48).save(path("val/v.png")).unwrap();
+    let train = |stage: &str, out: &str, rest: &str| {
+        let words = format!(
+            "train {stage} --data @/data --val @/val --out @/{out} --steps 4 --val-every 2 --batch 2 --patch 8 {rest}"
+        );
+        line(folder.path(), &words)
+    };
+    let good = |stage: &str, out: &str, rest: &str| {
+        let run = train(stage, out, rest);
+        assert!(run.status.success(), "{}", text(&run));
+        let whole = fs::read(path(&format!("{out}/checkpoint.safetensors"))).unwrap();
+        for part in ["--stop-after 2", "--resume"] {
+            let run = train(stage, &format!("{out}-parts"), &format!("{rest} {part}"));
+            assert!(run.status.success(), "{}", text(&run));
+        }
+        let parts = fs::read(path(&format!("{out}-parts/checkpoint.safetensors"))).unwrap();
+        assert_eq!(whole, parts, "{stage} resumes");
+        fs::read_to_string(path(&format!("{out}/metrics.jsonl"))).unwrap()
+    };
+    good("flow", "flow", "--channels 8 --blocks 1");
+    good("adversary", "adversary", "--model @/flow/best --rank 2");
+    for (out, rest) in [
+        ("none", "--negatives none"),
+        ("riesz", "--negatives riesz --s 0"),
+        ("learned", "--negatives learned --adapter @/adversary/best"),
+        (
+            "mixed",
+            "--negatives learned --adapter @/adversary/best --lambda 0.1",
+        ),
+    ] {
+        let log = good("align", out, &format!("--model @/flow/best --rank 2 {rest}"));
+        assert_eq!(log.contains("riesz_cosine"), rest.contains("learned"), "{log}");
+        assert!(log.contains("accuracy") && log.contains("loser_energy"), "{log}");
+    }
+    good(
+        "distill",
+        "fast",
+        "--model @/learned/best --to 2 --teacher-steps 2",
+    );
+    let upscale = |out: &str, mode: &str| {
+        let words =
+            format!("upscale @/val/v.png -o @/{out} --device cpu --weights @/fast/best --mode {mode}");
+        let run = line(folder.path(), &words);
+        assert!(run.status.success(), "{}", text(&run));
+        fs::read(path(out)).unwrap()
+    };
+    assert_ne!(upscale("f.png", "fast"), upscale("q.png", "quality"));
+
+    for (stage, rest, why) in [
+        ("align", "--model @/flow/best --negatives learned", "--adapter"),
+        (
+            "align",
+            "--model @/flow/best --negatives none --lambda 0.1",
+            "--lambda",
+        ),
+        (
+            "align",
+            "--model @/flow/best --eps 3 --lambda 0.1",
+            "cannot be used with",
+        ),
+        ("align", "--model @/nowhere", "nowhere"),
+        (
+            "align",
+            "--model @/flow/best --negatives learned --adapter @/flow/best",
+            "adapter_config.json",
+        ),
+        ("distill", "--model @/flow/best --to 5", "5"),
+    ] {
+        let run = train(stage, "bad", rest);
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{}",
+            text(&run)
+        );
+    }
+    let restorer = line(
+        folder.path(),
+        "train restorer --data @/data --val @/val --out @/r --steps 1 --batch 1 --patch 8 --channels 4 --blocks 1",
+    );
+    assert!(restorer.status.success(), "{}", text(&restorer));
+    let run = train("align", "bad", "--model @/r/best");
+    assert!(text(&run).contains("has no flow"), "{}", text(&run));
+}

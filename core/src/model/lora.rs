@@ -156,6 +156,21 @@ impl LoraAdapter {
         &self.modules
     }
 
+    /// The factors as flat tensors `{module}.lora_A` and `{module}.lora_B`: what an optimiser learns.
+    pub fn factors(&self) -> Weights {
+        let mut all = Weights::default();
+        for (name, module) in &self.modules {
+            for (factor, values) in [("lora_A", &module.a), ("lora_B", &module.b)] {
+                let tensor = Tensor {
+                    shape: vec![values.len()],
+                    values: values.clone(),
+                };
+                all.insert(format!("{name}.{factor}"), tensor);
+            }
+        }
+        all
+    }
+
     /// Every adapted weight's factors, to write.
     pub fn modules_mut(&mut self) -> impl Iterator<Item = &mut LoraModule> {
         self.modules.values_mut()

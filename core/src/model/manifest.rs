@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Architecture, ParameterShape, VelocityArchitecture, Weights};
-use crate::flow::Source;
+use crate::flow::{Schedule, Source};
 use crate::spectral::Spectrum;
 use crate::{Error, Result};
 
@@ -41,6 +41,9 @@ pub struct Manifest {
     /// The flow that starts from the network's estimate, where the model has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<FlowPart>,
+    /// The same flow distilled to a few steps, where the model has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fast: Option<FlowPart>,
 }
 
 /// The flow of a model: its velocity field and where that starts.
@@ -60,6 +63,8 @@ pub struct FlowPart {
     pub source: Source,
     /// Sobolev order of the source's noise.
     pub s: f64,
+    /// Equal steps it is meant to be sampled in.
+    pub steps: usize,
     /// How it was trained.
     pub training: Training,
 }
@@ -110,14 +115,17 @@ impl Manifest {
             )));
         }
         plain(&manifest.file)?;
-        if let Some(flow) = &manifest.flow {
+        let mut files = alloc::vec![&manifest.file];
+        for flow in manifest.flow.iter().chain(&manifest.fast) {
             plain(&flow.file)?;
-            if flow.file == manifest.file {
+            if files.contains(&&flow.file) {
                 return Err(Error::Manifest(format!(
-                    "network and flow share the file {:?}",
+                    "two of its parts share the file {:?}",
                     flow.file
                 )));
             }
+            files.push(&flow.file);
+            Schedule::uniform(flow.steps)?;
             flow.architecture.validate()?;
             Spectrum::sobolev(flow.s)?;
             if flow.architecture.scale() != manifest.architecture.scale {
@@ -229,6 +237,7 @@ mod tests {
             },
             measured: None,
             flow: None,
+            fast: None,
         };
         (manifest, bytes)
     }

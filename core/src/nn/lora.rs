@@ -78,6 +78,25 @@ impl AdapterSet {
         Ok(other)
     }
 
+    /// The same adapters with the factors of one of them replaced, by factors of the same lengths.
+    ///
+    /// # Errors
+    /// As [`Self::set_strength`]; [`Error::Adapter`] when a factor is missing or has another length.
+    pub fn with_factors(&self, name: &str, factors: &Parameters) -> Result<Self> {
+        let mut other = self.clone();
+        let entry = other.entry_mut(name)?;
+        for (factor, old) in &mut entry.factors {
+            *old = factors
+                .get(factor)
+                .filter(|new| new.dims() == old.dims())
+                .ok_or_else(|| {
+                    Error::Adapter(format!("the factor {factor} is missing or of another length"))
+                })?
+                .clone();
+        }
+        Ok(other)
+    }
+
     /// The trainable factors of an adapter, flat, as `{module}.lora_A` and `{module}.lora_B`.
     ///
     /// # Errors

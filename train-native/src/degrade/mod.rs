@@ -4,6 +4,7 @@
 //! A [`Recipe`] is drawn first, as data; [`apply`] then carries it out. Both are pure functions of a random stream, so
 //! every pair can be made again from (seed, image, step).
 
+pub(crate) mod artefact;
 mod filter;
 mod kernel;
 mod noise;

@@ -1,11 +1,18 @@
 //! `asasr train`: each stage says what its loss is, how it is validated and what it exports; [`run`] does the rest.
 
+mod adversary;
+mod align;
 mod checkpoint;
 mod data;
+mod distill;
 mod flow;
 mod optimise;
 mod restorer;
 mod run;
+mod sampler;
 
+pub(crate) use adversary::run as adversary;
+pub(crate) use align::run as align;
+pub(crate) use distill::run as distill;
 pub(crate) use flow::run as flow;
 pub(crate) use restorer::run as restorer;

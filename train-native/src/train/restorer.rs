@@ -34,8 +34,16 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
         "--loss {loss} --channels {} --blocks {}",
         args.channels, args.blocks
     );
-    let command = command("restorer", &args.common, &own);
-    train(&args.common, &stage, &checkpoint, &fresh, &command, &device)
+    let peak = args.common.learning_rate.unwrap_or(5e-4);
+    let command = command("restorer", &args.common, peak, &own);
+    train(
+        &args.common,
+        &stage,
+        &checkpoint,
+        &fresh,
+        (&command, peak),
+        &device,
+    )
 }
 
 struct RestorerStage<'a> {
@@ -124,6 +132,7 @@ fn write_restorer(
         training,
         measured,
         flow: None,
+        fast: None,
     };
     files::write(&folder.join(file), &bytes)?;
     files::write(&folder.join("manifest.json"), manifest.to_json()?.as_bytes())?;

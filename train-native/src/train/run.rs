@@ -68,7 +68,7 @@ pub(crate) fn train(
     stage: &impl Stage,
     checkpoint: &Path,
     fresh: &Weights,
-    command: &str,
+    (command, peak): (&str, f64),
     device: &Device,
 ) -> Result<()> {
     let mut state = if common.resume {
@@ -103,7 +103,7 @@ pub(crate) fn train(
     while state.step < end {
         let step = state.step;
         let batch = dataset.batch(common.seed, step, common.batch.into(), patch, device)?;
-        let rate = optimise::learning_rate(common.learning_rate, step, common.steps);
+        let rate = optimise::learning_rate(peak, step, common.steps);
         let loss = optimise::step(&mut state, &adam, rate, |p| stage.loss(p, batch, step))?;
         if !loss.is_finite() {
             return Err(Error::new(format!(
@@ -223,7 +223,7 @@ pub(crate) fn name(path: &Path) -> String {
 }
 
 /// The command that repeats a run, with the stage's own options.
-pub(crate) fn command(stage: &str, common: &Common, own: &str) -> String {
+pub(crate) fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
     let val = common
         .val
         .as_deref()
@@ -236,7 +236,7 @@ pub(crate) fn command(stage: &str, common: &Common, own: &str) -> String {
         common.steps,
         common.batch,
         common.patch,
-        common.learning_rate,
+        peak,
         common.protocol.name(),
         common.seed,
         common.val_every,

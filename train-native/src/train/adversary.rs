@@ -1,0 +1,183 @@
+//! `asasr train adversary`: an adapter of the flow that makes realistic wrong answers (Adversarial Manifold Guidance,
+//! arXiv 2605.23264, stage 1).
+//!
+//! It learns by flow matching towards artefacts instead of truths: what upscalers get wrong, made of the restorer's own
+//! answer to the same input.
+
+use std::path::Path;
+
+use asasr_core::Planes;
+use asasr_core::flow::TimeSampling;
+use asasr_core::model::{Dtype, LoraAdapter, LoraConfig, Training};
+use asasr_core::nn::{AdapterSet, Parameters};
+use asasr_core::objective::{PathPoint, SobolevMetric, flow_loss};
+use asasr_core::random::SplitMix64;
+use asasr_core::spectral::{ColouredNoise, Spectrum};
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+
+use super::data::Batch;
+use super::optimise::scalar;
+use super::run::{Stage, Validation, command, name, prepare, train};
+use super::sampler::{Prepared, Sampler, centre, planes, whole};
+use crate::cli::Adversary;
+use crate::degrade::artefact;
+use crate::device::burn_device;
+use crate::error::{Error, Result};
+use crate::eval::Pair;
+use crate::files;
+
+/// The adapter's name among others.
+pub(super) const NAME: &str = "adversary";
+/// Share of the Sobolev term in its loss.
+const MIX: f64 = 0.5;
+
+/// Runs the command.
+pub(crate) fn run(args: &Adversary) -> Result<()> {
+    let checkpoint = prepare(&args.common)?;
+    let device = burn_device(args.common.device)?;
+    let (sampler, weights) = Sampler::open(&args.model, &device)?;
+    let shapes = sampler.architecture.parameters();
+    let adapter = LoraAdapter::new(&LoraConfig::new(args.rank.into()), &shapes, args.common.seed)?;
+    let mut adapters = AdapterSet::default();
+    adapters.insert(NAME, &adapter, &device);
+    let stage = AdversaryStage {
+        metric: sampler.metric(&args.common, sampler.s)?,
+        base: sampler.upload(&weights),
+        args,
+        sampler,
+        adapters,
+    };
+    let own = format!("--model {} --rank {}", name(&args.model), args.rank);
+    let peak = args.common.learning_rate.unwrap_or(2e-4);
+    let command = command("adversary", &args.common, peak, &own);
+    let fresh = adapter.factors();
+    train(
+        &args.common,
+        &stage,
+        &checkpoint,
+        &fresh,
+        (&command, peak),
+        &device,
+    )
+}
+
+struct AdversaryStage<'a> {
+    args: &'a Adversary,
+    sampler: Sampler,
+    base: Parameters,
+    adapters: AdapterSet,
+    metric: SobolevMetric,
+}
+
+impl AdversaryStage<'_> {
+    fn with(&self, factors: &Parameters) -> Result<AdapterSet> {
+        Ok(self.adapters.with_factors(NAME, factors)?)
+    }
+
+    /// Artefacts of the posterior means of a batch, a function of `key` and each image's index.
+    fn artefacts(&self, prepared: &Prepared, key: [u64; 2]) -> Result<Tensor<4>> {
+        let [n, c, h, w] = prepared.mean.dims();
+        let each: Vec<(Planes, Planes)> = (0..n)
+            .map(|i| {
+                let one = |t: &Tensor<4>| planes(t.clone().narrow(0, i, 1));
+                Ok((one(&prepared.mean)?, one(&prepared.skip)?))
+            })
+            .collect::<Result<_>>()?;
+        let made: Vec<Vec<f32>> = each
+            .par_iter()
+            .enumerate()
+            .map(|(i, (mean, skip))| {
+                let mut random = SplitMix64::of([key[0], key[1], i as u64]);
+                let spectrum = Spectrum::sobolev(2.0 * random.unit())?;
+                let noise = ColouredNoise::new(random.next_u64(), h, w, spectrum)?.tile(c, whole(w, h))?;
+                Ok(artefact::draw(mean, skip, &noise, &mut random).into_data())
+            })
+            .collect::<Result<_>>()?;
+        Ok(Tensor::from_data(
+            TensorData::new(made.concat(), [n, c, h, w]),
+            &self.sampler.device,
+        ))
+    }
+
+    fn loss_at(
+        &self,
+        factors: &Parameters,
+        p: &Prepared,
+        x1: &Tensor<4>,
+        t: Vec<f64>,
+        metric: &SobolevMetric,
+    ) -> Result<Tensor<1>> {
+        let point = PathPoint::new(&p.x0, x1, &self.sampler.times(t));
+        let parameters = self.with(factors)?.apply(&self.base)?;
+        let v = self.sampler.velocity(&parameters, p, &point);
+        Ok(flow_loss(metric, point.residual(v), MIX))
+    }
+}
+
+impl Stage for AdversaryStage<'_> {
+    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Tensor<1>> {
+        let seed = self.args.common.seed;
+        let n = batch.low.dims()[0];
+        let t = TimeSampling::Stratified.draw(n, &mut SplitMix64::of([seed, step, u64::MAX]));
+        let prepared = self.sampler.prepare(batch, [!seed, step])?;
+        let artefacts = self.artefacts(&prepared, [seed.rotate_left(32), step])?;
+        self.loss_at(parameters, &prepared, &artefacts, t, &self.metric)
+    }
+
+    fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
+        let mut sum = 0.0;
+        for (i, pair) in pairs.iter().enumerate() {
+            let batch = centre(pair, &self.sampler.device);
+            let metric = self.sampler.metric_of(&batch)?;
+            let prepared = self.sampler.prepare(batch, [0, i as u64])?;
+            let artefacts = self.artefacts(&prepared, [1, i as u64])?;
+            sum += f64::from(scalar(self.loss_at(
+                average,
+                &prepared,
+                &artefacts,
+                vec![0.5],
+                &metric,
+            )?)?);
+        }
+        let loss = sum / pairs.len() as f64;
+        let mut record = serde_json::Map::new();
+        record.insert("flow_loss".into(), serde_json::json!(loss));
+        Ok(Validation {
+            score: -loss,
+            text: format!("loss {loss:.5} towards artefacts"),
+            record,
+        })
+    }
+
+    /// PEFT's two files.
+    fn export(
+        &self,
+        folder: &Path,
+        average: &Parameters,
+        _training: Training,
+        _score: &Validation,
+    ) -> Result<()> {
+        write_adapter(folder, &self.with(average)?.download(NAME)?)
+    }
+}
+
+/// Writes an adapter as PEFT does.
+pub(super) fn write_adapter(folder: &Path, adapter: &LoraAdapter) -> Result<()> {
+    files::make_folder(folder)?;
+    let (config, bytes) = adapter.to_peft(Dtype::F32)?;
+    files::write(&folder.join("adapter_model.safetensors"), &bytes)?;
+    files::write(&folder.join("adapter_config.json"), config.as_bytes())
+}
+
+/// Reads an adapter of the sampler's field.
+pub(super) fn read_adapter(folder: &Path, sampler: &Sampler) -> Result<LoraAdapter> {
+    let read = |file: &str| {
+        let path = folder.join(file);
+        std::fs::read(&path).map_err(|e| Error::at(&path, e))
+    };
+    let config = String::from_utf8_lossy(&read("adapter_config.json")?).into_owned();
+    let bytes = read("adapter_model.safetensors")?;
+    LoraAdapter::from_peft(&config, &bytes, &sampler.architecture.parameters())
+        .map_err(|e| Error::at(folder, e))
+}

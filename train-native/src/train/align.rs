@@ -1,0 +1,291 @@
+//! `asasr train align`: preference optimisation of the flow, S-DPO and AS-DPO (arXiv 2605.23264).
+//!
+//! The reference is the flow itself, the policy the flow with a LoRA adapter. Two pairs a step share source and times:
+//! the truth against the enlarged input, and the truth against an adversary's answer.
+
+use std::path::Path;
+
+use asasr_core::flow::TimeSampling;
+use asasr_core::model::{LoraAdapter, LoraConfig, Training, Weights};
+use asasr_core::nn::{AdapterSet, Parameters};
+use asasr_core::objective::{
+    Diagnostics, PathPoint, Preference, SobolevMetric, align, mix, negative, riesz_step, sobolev_cosine,
+};
+use asasr_core::random::SplitMix64;
+use asasr_core::spectral::Spectrum;
+use burn::tensor::Tensor;
+
+use super::adversary::{self, read_adapter, write_adapter};
+use super::data::Batch;
+use super::optimise::scalar;
+use super::run::{Stage, Validation, command, name, prepare, train};
+use super::sampler::{Prepared, Sampler, centre};
+use crate::cli::{Align, Negatives};
+use crate::device::burn_device;
+use crate::error::{Error, Result};
+use crate::eval::Pair;
+
+/// The adapter's name among others.
+const NAME: &str = "preference";
+/// Steps of a validation sample.
+const SAMPLED: usize = 4;
+/// Share of the Sobolev term in the validation's flow loss.
+const MIX: f64 = 0.5;
+
+/// Runs the command.
+pub(crate) fn run(args: &Align) -> Result<()> {
+    if (args.negatives == Negatives::Learned) != args.adapter.is_some() {
+        return Err(Error::new(
+            "--negatives learned and --adapter go together: give both, or neither",
+        ));
+    }
+    if args.negatives == Negatives::None && args.lambda.is_some() {
+        return Err(Error::new(
+            "--lambda needs an adversary: --negatives riesz or learned",
+        ));
+    }
+    Spectrum::sobolev(args.s)?;
+    let checkpoint = prepare(&args.common)?;
+    let device = burn_device(args.common.device)?;
+    let (sampler, weights) = Sampler::open(&args.model, &device)?;
+    let shapes = sampler.architecture.parameters();
+    let adapter = LoraAdapter::new(&LoraConfig::new(args.rank.into()), &shapes, args.common.seed)?;
+    let mut adapters = AdapterSet::default();
+    adapters.insert(NAME, &adapter, &device);
+    let base = sampler.upload(&weights);
+    let adversary = match &args.adapter {
+        Some(folder) => {
+            let mut learned = AdapterSet::default();
+            learned.insert(adversary::NAME, &read_adapter(folder, &sampler)?, &device);
+            Some(learned.apply(&base)?)
+        }
+        None => None,
+    };
+    let stage = AlignStage {
+        metric: sampler.metric(&args.common, args.s)?,
+        preference: Preference {
+            beta: args.beta,
+            anchor: args.anchor,
+        },
+        args,
+        sampler,
+        weights,
+        base,
+        adversary,
+        adapters,
+    };
+    let reach = args
+        .lambda
+        .map_or(format!("--eps {}", args.eps), |l| format!("--lambda {l}"));
+    let own = format!(
+        "--model {} --rank {} --beta {} --anchor {} --s {} --negatives {}{} {reach}",
+        name(&args.model),
+        args.rank,
+        args.beta,
+        args.anchor,
+        args.s,
+        match args.negatives {
+            Negatives::None => "none",
+            Negatives::Riesz => "riesz",
+            Negatives::Learned => "learned",
+        },
+        args.adapter
+            .as_deref()
+            .map_or(String::new(), |a| format!(" --adapter {}", name(a))),
+    );
+    let peak = args.common.learning_rate.unwrap_or(5e-5);
+    let command = command("align", &args.common, peak, &own);
+    let fresh = adapter.factors();
+    train(
+        &args.common,
+        &stage,
+        &checkpoint,
+        &fresh,
+        (&command, peak),
+        &device,
+    )
+}
+
+struct AlignStage<'a> {
+    args: &'a Align,
+    sampler: Sampler,
+    weights: Weights,
+    /// The reference.
+    base: Parameters,
+    /// The learned adversary's parameters.
+    adversary: Option<Parameters>,
+    adapters: AdapterSet,
+    metric: SobolevMetric,
+    preference: Preference,
+}
+
+/// The answers a step learns to reject.
+struct Losers {
+    images: Vec<Tensor<4>>,
+    /// `H^s` cosine of the learned adversary's step to the Riesz step.
+    cosine: Option<Tensor<1>>,
+}
+
+impl AlignStage<'_> {
+    fn policy(&self, factors: &Parameters) -> Result<Parameters> {
+        Ok(self.adapters.with_factors(NAME, factors)?.apply(&self.base)?)
+    }
+
+    /// The Riesz step on the policy's energy at the truth.
+    fn riesz(
+        &self,
+        policy: &Parameters,
+        p: &Prepared,
+        t: &Tensor<1>,
+        metric: &SobolevMetric,
+        radius: &Tensor<1>,
+    ) -> Result<Tensor<4>> {
+        let truth = p.high.clone().autodiff().require_grad();
+        let point = PathPoint::new(&p.x0, &truth, t);
+        let energy = metric.energy(point.residual(self.sampler.velocity(policy, p, &point)));
+        let gradient = truth
+            .grad(&energy.sum().backward())
+            .ok_or_else(|| Error::new("the energy does not depend on the image"))?;
+        Ok(riesz_step(metric, gradient, radius))
+    }
+
+    /// `policy` is off the graph.
+    fn losers(
+        &self,
+        policy: &Parameters,
+        p: &Prepared,
+        t: &Tensor<1>,
+        metric: &SobolevMetric,
+        told: bool,
+    ) -> Result<Losers> {
+        let mut images = vec![p.skip.clone()];
+        let n = p.high.dims()[0];
+        let radius = metric.radius(self.args.eps / 255.0, 3);
+        let radius = Tensor::full([n], radius, &self.sampler.device);
+        let mut cosine = None;
+        match (self.args.negatives, &self.adversary) {
+            (Negatives::Learned, Some(adversary)) => {
+                let point = PathPoint::new(&p.x0, &p.high, t);
+                let answer = point.clean_estimate(self.sampler.velocity(adversary, p, &point));
+                if told {
+                    let step = self.riesz(policy, p, t, metric, &radius)?;
+                    cosine = Some(sobolev_cosine(metric, answer.clone() - p.high.clone(), step).mean());
+                }
+                images.push(match self.args.lambda {
+                    Some(lambda) => mix(&p.high, &answer, lambda),
+                    None => negative(metric, &p.high, &answer, &radius),
+                });
+            }
+            (Negatives::Riesz, _) => {
+                let step = self.riesz(policy, p, t, metric, &radius)?;
+                images.push(p.high.clone() + step.mul_scalar(self.args.lambda.unwrap_or(1.0)));
+            }
+            _ => {}
+        }
+        Ok(Losers { images, cosine })
+    }
+
+    fn loss_of(
+        &self,
+        (policy, quiet): (&Parameters, &Parameters),
+        p: &Prepared,
+        t: &Tensor<1>,
+        metric: &SobolevMetric,
+        told: bool,
+    ) -> Result<(Tensor<1>, Vec<Diagnostics>, Option<Tensor<1>>)> {
+        let losers = self.losers(quiet, p, t, metric, told)?;
+        let (loss, diagnostics) = align(
+            &self.preference,
+            metric,
+            |point| self.sampler.velocity(policy, p, point),
+            |point| self.sampler.velocity(&self.base, p, point),
+            (&p.x0, t),
+            &p.high,
+            &losers.images,
+        );
+        Ok((loss, diagnostics, losers.cosine))
+    }
+}
+
+impl Stage for AlignStage<'_> {
+    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Tensor<1>> {
+        let seed = self.args.common.seed;
+        let n = batch.low.dims()[0];
+        let t = TimeSampling::Stratified.draw(n, &mut SplitMix64::of([seed, step, u64::MAX]));
+        let prepared = self.sampler.prepare(batch, [!seed, step])?;
+        let off_graph: Parameters = parameters
+            .iter()
+            .map(|(n, p)| (n.clone(), p.clone().inner()))
+            .collect();
+        let quiet = self.policy(&off_graph)?;
+        let policy = self.policy(parameters)?;
+        let t = self.sampler.times(t);
+        Ok(self
+            .loss_of((&policy, &quiet), &prepared, &t, &self.metric, false)?
+            .0)
+    }
+
+    /// The preference loss decides; energies, margin, accuracy and a sample are told beside it.
+    fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
+        let policy = self.policy(average)?;
+        let mut validation = self.sampler.validate(&policy, pairs, MIX, SAMPLED)?;
+        let mut sums = [0.0; 6];
+        for (i, pair) in pairs.iter().enumerate() {
+            let batch = centre(pair, &self.sampler.device);
+            let [_, _, h, w] = batch.high.dims();
+            let metric = self.sampler.metric_of_order(h, w, self.args.s)?;
+            let prepared = self.sampler.prepare(batch, [0, i as u64])?;
+            let t = self.sampler.times(vec![0.5]);
+            let (loss, diagnostics, cosine) =
+                self.loss_of((&policy, &policy), &prepared, &t, &metric, true)?;
+            sums[0] += f64::from(scalar(loss)?);
+            let k = diagnostics.len() as f64;
+            for d in diagnostics {
+                for (sum, value) in
+                    sums[1..]
+                        .iter_mut()
+                        .zip([d.winner_energy, d.loser_energy, d.margin, d.accuracy])
+                {
+                    *sum += f64::from(scalar(value)?) / k;
+                }
+            }
+            sums[5] += cosine.map_or(Ok(0.0), scalar).map(f64::from)?;
+        }
+        let sums = sums.map(|s| s / pairs.len() as f64);
+        let names = [
+            "preference_loss",
+            "winner_energy",
+            "loser_energy",
+            "margin",
+            "accuracy",
+            "riesz_cosine",
+        ];
+        for (name, value) in names.iter().zip(sums) {
+            if *name != "riesz_cosine" || self.adversary.is_some() {
+                validation.record.insert((*name).into(), serde_json::json!(value));
+            }
+        }
+        validation.score = -sums[0];
+        validation.text = format!(
+            "preference loss {:.5}, margin {:+.4}, accuracy {:.2}; {}",
+            sums[0], sums[3], sums[4], validation.text
+        );
+        Ok(validation)
+    }
+
+    /// The model with the adapter merged, and the adapter by itself.
+    fn export(
+        &self,
+        folder: &Path,
+        average: &Parameters,
+        training: Training,
+        _score: &Validation,
+    ) -> Result<()> {
+        let adapter = self.adapters.with_factors(NAME, average)?.download(NAME)?;
+        let mut merged = self.weights.clone();
+        adapter.merge(&mut merged, 1.0)?;
+        write_adapter(&folder.join("adapter"), &adapter)?;
+        self.sampler
+            .export(folder, &self.args.common, &merged, training, None)
+    }
+}

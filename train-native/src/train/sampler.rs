@@ -1,0 +1,333 @@
+//! What every stage on top of a restorer shares: the source, the field, the validation by sampling, the export.
+
+use std::path::Path;
+
+use asasr_core::flow::{Schedule, Solver, Source, integrate};
+use asasr_core::model::{Dtype, FlowPart, Manifest, Training, VelocityArchitecture, Weights, sha256_hex};
+use asasr_core::nn::{
+    ConditionedField, Conditioning, Network, Parameters, VelocityField, upload, velocity_field,
+};
+use asasr_core::objective::{PathPoint, SobolevMetric, flow_loss};
+use asasr_core::random::SplitMix64;
+use asasr_core::spectral::{ColouredNoise, Laplacian, Spectrum, log_spectral_distance};
+use asasr_core::{Planes, Rect, metrics, resample};
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+use serde_json::{Map, json};
+
+use super::data::Batch;
+use super::optimise::scalar;
+use super::run::{SCALE, Validation};
+use crate::cli::Common;
+use crate::error::{Error, Result};
+use crate::eval::Pair;
+use crate::files;
+use crate::model::{self, Model};
+
+/// Side of the crop that validation samples, in low-quality pixels.
+const VALIDATED: usize = 40;
+/// Times at which the validation loss is taken.
+const TIMES: [f64; 3] = [0.1, 0.5, 0.9];
+
+/// A restorer and a velocity field that starts from it.
+pub(super) struct Sampler {
+    manifest: Manifest,
+    restorer: Weights,
+    network: Network,
+    pub(super) architecture: VelocityArchitecture,
+    pub(super) field: Box<dyn VelocityField>,
+    pub(super) source: Source,
+    /// Sobolev order of the source's noise.
+    pub(super) s: f64,
+    pub(super) device: Device,
+}
+
+/// A batch with everything a flow needs, off the graph.
+pub(super) struct Prepared {
+    pub(super) condition: Conditioning,
+    pub(super) x0: Tensor<4>,
+    pub(super) high: Tensor<4>,
+    /// The bicubic enlargement of the input.
+    pub(super) skip: Tensor<4>,
+    /// The posterior mean.
+    pub(super) mean: Tensor<4>,
+}
+
+impl Sampler {
+    /// A field to be trained on the restorer of `model`.
+    pub(super) fn new(
+        Model {
+            manifest, restorer, ..
+        }: Model,
+        architecture: VelocityArchitecture,
+        source: Source,
+        s: f64,
+        device: &Device,
+    ) -> Result<Self> {
+        if manifest.architecture.scale != SCALE {
+            return Err(Error::new(format!(
+                "the restorer enlarges {} times; flows are trained for {SCALE}",
+                manifest.architecture.scale
+            )));
+        }
+        Spectrum::sobolev(s)?;
+        Ok(Self {
+            network: Network::new(&manifest.architecture, &restorer, device)?,
+            manifest,
+            restorer,
+            field: velocity_field(&architecture)?,
+            architecture,
+            source,
+            s,
+            device: device.clone(),
+        })
+    }
+
+    /// The flow of the model in `folder`, and its weights.
+    pub(super) fn open(folder: &Path, device: &Device) -> Result<(Self, Weights)> {
+        let mut model = model::open(Some(folder))?;
+        let (Some(part), Some(weights)) = (model.manifest.flow.clone(), model.flow.take()) else {
+            return Err(Error::at(
+                folder,
+                "this model has no flow: train one with `asasr train flow`",
+            ));
+        };
+        Ok((
+            Self::new(model, part.architecture, part.source, part.s, device)?,
+            weights,
+        ))
+    }
+
+    /// The metric of order `s` on square training crops.
+    pub(super) fn metric(&self, common: &Common, s: f64) -> Result<SobolevMetric> {
+        let side = usize::from(common.patch) * SCALE;
+        self.metric_of_order(side, side, s)
+    }
+
+    /// The metric of the source's order for the images of a batch.
+    pub(super) fn metric_of(&self, batch: &Batch) -> Result<SobolevMetric> {
+        let [_, _, h, w] = batch.high.dims();
+        self.metric_of_order(h, w, self.s)
+    }
+
+    /// The metric of order `s` for images of a size.
+    pub(super) fn metric_of_order(&self, h: usize, w: usize, s: f64) -> Result<SobolevMetric> {
+        Ok(SobolevMetric::new(
+            h,
+            w,
+            Spectrum::sobolev(s)?,
+            Laplacian::default(),
+            &self.device,
+        )?)
+    }
+
+    /// Weights of the field on the device.
+    pub(super) fn upload(&self, weights: &Weights) -> Parameters {
+        upload(weights, &self.device)
+    }
+
+    /// The posterior mean and the source sample of a batch; the noise is a function of `key` and the image's index.
+    pub(super) fn prepare(&self, batch: Batch, key: [u64; 2]) -> Result<Prepared> {
+        let mean = self.network.residual(batch.low.clone()) + batch.skip.clone();
+        let [n, c, h, w] = mean.dims();
+        let spectrum = Spectrum::sobolev(self.s)?;
+        let noise: Vec<Planes> = (0..n as u64)
+            .into_par_iter()
+            .map(|i| {
+                let seed = SplitMix64::of([key[0], key[1], i]).next_u64();
+                ColouredNoise::new(seed, h, w, spectrum.clone())?.tile(c, whole(w, h))
+            })
+            .collect::<asasr_core::Result<_>>()?;
+        let values: Vec<f32> = noise.into_iter().flat_map(Planes::into_data).collect();
+        let noise = Tensor::from_data(TensorData::new(values, [n, c, h, w]), &self.device);
+        let around = match self.source {
+            Source::Noise { .. } => mean.zeros_like(),
+            Source::PosteriorMean { .. } => mean.clone(),
+        };
+        Ok(Prepared {
+            x0: around + noise * self.source.sigma(),
+            condition: Conditioning {
+                low: batch.low,
+                mean: Some(mean.clone()),
+            },
+            high: batch.high,
+            skip: batch.skip,
+            mean,
+        })
+    }
+
+    /// The field's velocity at a point.
+    pub(super) fn velocity(&self, parameters: &Parameters, p: &Prepared, point: &PathPoint) -> Tensor<4> {
+        let t = point.t.clone();
+        self.field
+            .velocity(parameters, point.x_t.clone(), t, &p.condition)
+    }
+
+    /// Times as a tensor.
+    pub(super) fn times(&self, t: Vec<f64>) -> Tensor<1> {
+        let n = t.len();
+        Tensor::from_data(TensorData::new(t, [n]), &self.device)
+    }
+
+    /// The loss `mix` of prepared images at times `t`.
+    pub(super) fn loss(
+        &self,
+        parameters: &Parameters,
+        p: &Prepared,
+        t: Vec<f64>,
+        metric: &SobolevMetric,
+        mix: f64,
+    ) -> Tensor<1> {
+        let point = PathPoint::new(&p.x0, &p.high, &self.times(t));
+        flow_loss(metric, point.residual(self.velocity(parameters, p, &point)), mix)
+    }
+
+    /// The flow loss at fixed times and noise, and PSNR-Y and spectral distance of a sample of `steps` steps beside the
+    /// restorer's; the score is minus the loss.
+    pub(super) fn validate(
+        &self,
+        parameters: &Parameters,
+        pairs: &[Pair],
+        mix: f64,
+        steps: usize,
+    ) -> Result<Validation> {
+        let schedule = Schedule::uniform(steps)?;
+        let mut sums = [0.0; 5];
+        for (i, pair) in pairs.iter().enumerate() {
+            let batch = centre(pair, &self.device);
+            let [_, _, h, w] = batch.high.dims();
+            let metric = self.metric_of_order(h, w, self.s)?;
+            let truth = planes(batch.high.clone())?;
+            let prepared = self.prepare(batch, [0, i as u64])?;
+            for t in TIMES {
+                let loss = self.loss(parameters, &prepared, vec![t], &metric, mix);
+                sums[0] += f64::from(scalar(loss)?) / TIMES.len() as f64;
+            }
+            let mut field = ConditionedField::new(&*self.field, parameters, prepared.condition)?;
+            let x1 = integrate(&mut field, prepared.x0, &schedule, Solver::Euler, |_| true);
+            for (at, image) in [(1, pollster::block_on(x1)?), (3, prepared.mean)] {
+                let mut image = planes(image)?;
+                metrics::quantise(&mut image);
+                sums[at] += metrics::psnr_y(&image, &truth, SCALE)?.min(100.0);
+                let lsd = log_spectral_distance(&metrics::luma(&image), &metrics::luma(&truth), h, w, 1)?;
+                sums[at + 1] += lsd.total;
+            }
+        }
+        let [loss, psnr, lsd, psnr_mean, lsd_mean] = sums.map(|s| s / pairs.len() as f64);
+        let mut record = Map::new();
+        for (name, value) in [
+            ("flow_loss", loss),
+            ("psnr_y", psnr),
+            ("lsd", lsd),
+            ("psnr_y_restorer", psnr_mean),
+            ("lsd_restorer", lsd_mean),
+        ] {
+            record.insert(name.into(), json!(value));
+        }
+        Ok(Validation {
+            score: -loss,
+            text: format!(
+                "loss {loss:.5}; in {steps} steps PSNR-Y {psnr:.2} dB and LSD {lsd:.2} dB, the restorer {psnr_mean:.2} \
+                 and {lsd_mean:.2}"
+            ),
+            record,
+        })
+    }
+
+    /// Writes a model: the restorer, and `weights` as its flow or, with their number of steps, as its fast flow beside
+    /// the flow `kept`.
+    pub(super) fn export(
+        &self,
+        folder: &Path,
+        common: &Common,
+        weights: &Weights,
+        training: Training,
+        fast: Option<(usize, &Weights)>,
+    ) -> Result<()> {
+        let restorer = self.restorer.to_safetensors(Dtype::F16)?;
+        let mut files = vec![(self.manifest.file.clone(), restorer)];
+        let mut part =
+            |file: &str, weights: &Weights, steps: usize, training: Training| -> Result<FlowPart> {
+                let bytes = weights.to_safetensors(Dtype::F16)?;
+                let part = FlowPart {
+                    file: file.into(),
+                    bytes: bytes.len(),
+                    sha256: sha256_hex(&bytes),
+                    parameters: self.architecture.parameter_count(),
+                    architecture: self.architecture.clone(),
+                    source: self.source,
+                    s: self.s,
+                    steps,
+                    training,
+                };
+                files.push((file.to_owned(), bytes));
+                Ok(part)
+            };
+        let quality = Schedule::default().steps();
+        let (flow, fast) = match fast {
+            Some((steps, teacher)) => {
+                let own = self
+                    .manifest
+                    .flow
+                    .as_ref()
+                    .map_or_else(|| training.clone(), |f| f.training.clone());
+                let flow = part("flow.safetensors", teacher, quality, own)?;
+                (flow, Some(part("fast.safetensors", weights, steps, training)?))
+            }
+            None => (part("flow.safetensors", weights, quality, training)?, None),
+        };
+        let manifest = Manifest {
+            id: common.id.clone(),
+            licence: common.licence.clone(),
+            bytes: files[0].1.len(),
+            sha256: sha256_hex(&files[0].1),
+            flow: Some(flow),
+            fast,
+            ..self.manifest.clone()
+        };
+        for (file, bytes) in &files {
+            files::write(&folder.join(file), bytes)?;
+        }
+        files::write(&folder.join("manifest.json"), manifest.to_json()?.as_bytes())
+    }
+}
+
+pub(super) fn whole(width: usize, height: usize) -> Rect {
+    Rect {
+        x0: 0,
+        y0: 0,
+        x1: width,
+        y1: height,
+    }
+}
+
+/// The middle of a validation pair as a batch of one.
+pub(super) fn centre(pair: &Pair, device: &Device) -> Batch {
+    let side = |n: usize| (n.saturating_sub(VALIDATED) / 2, n.min(VALIDATED));
+    let ((x0, w), (y0, h)) = (side(pair.lq.width()), side(pair.lq.height()));
+    let rect = Rect {
+        x0,
+        y0,
+        x1: x0 + w,
+        y1: y0 + h,
+    };
+    let low = pair.lq.crop(rect);
+    let tensor = |p: &Planes| {
+        let shape = [1, 3, p.height(), p.width()];
+        Tensor::from_data(TensorData::new(p.data().to_vec(), shape), device)
+    };
+    Batch {
+        skip: tensor(&resample::enlarge(&low, SCALE)),
+        high: tensor(&pair.hq.crop(rect.scaled(SCALE))),
+        low: tensor(&low),
+    }
+}
+
+/// The one image of a batch.
+pub(super) fn planes(x: Tensor<4>) -> Result<Planes> {
+    let [_, c, h, w] = x.dims();
+    let values = x
+        .try_into_vec_as::<f32>()
+        .map_err(|e| Error::new(format!("the device failed: {e}")))?;
+    Ok(Planes::new(c, h, w, values)?)
+}
