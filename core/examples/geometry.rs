@@ -232,7 +232,7 @@ fn riesz(photo: &Planes) -> Fallible<Canvas> {
         ("photo".into(), photo.clone()),
         ("gradient step".into(), shown(&plain)?),
         ("Riesz step".into(), shown(&step)?),
-        ("photo + 3 Riesz steps".into(), wrong),
+        ("photo + 3 x Riesz step".into(), wrong),
     ]))
 }
 

@@ -38,6 +38,28 @@ pub(crate) enum Train {
     Align(Align),
     /// The flow in one to four steps
     Distill(Distill),
+    /// Every stage in turn, as a configuration file says
+    All(All),
+}
+
+/// All stages.
+#[derive(Debug, Args)]
+pub(crate) struct All {
+    /// TOML: a section for each stage to run, its keys the options of that stage without dashes; [common] goes to all
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Folder of training images, searched recursively
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Folder of validation images; without it every 20th training image is set aside
+    #[arg(long, value_name = "DIR")]
+    pub(crate) val: Option<PathBuf>,
+    /// Where every stage gets a folder, and the finished model the folder `model`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Go on where an earlier run stopped; finished stages are passed over
+    #[arg(long)]
+    pub(crate) resume: bool,
 }
 
 /// How much work an image is worth.

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         cli::Command::Train(cli::Train::Adversary(args)) => train::adversary(&args),
         cli::Command::Train(cli::Train::Align(args)) => train::align(&args),
         cli::Command::Train(cli::Train::Distill(args)) => train::distill(&args),
+        cli::Command::Train(cli::Train::All(args)) => train::all(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -505,3 +505,88 @@ fn a_flow_is_aligned_and_distilled() {
     let run = train("align", "bad", "--model @/r/best");
     assert!(text(&run).contains("has no flow"), "{}", text(&run));
 }
+
+/// All stages from one file: a model comes out, what is finished is passed over, mistakes are named before any work.
+#[test]
+fn one_file_trains_every_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    fs::create_dir_all(path("data")).unwrap();
+    photo(120, 90).save(path("data/one.png")).unwrap();
+    photo(90, 120).save(path("data/two.png")).unwrap();
+    let sizes = "channels = 8\nblocks = 1\n";
+    let config = format!(
+        "[common]\nsteps = 2\nval-every = 2\nbatch = 2\npatch = 8\n[restorer]\n{sizes}[flow]\n{sizes}sigma = 0.05\n\
+         [adversary]\nrank = 2\n[align]\nnegatives = \"learned\"\nrank = 2\n[distill]\nto = 1\nsteps = 3\n"
+    );
+    let all = |config: &str, rest: &str| {
+        fs::write(path("config.toml"), config).unwrap();
+        line(
+            folder.path(),
+            &format!("train all --config @/config.toml --data @/data --out @/run {rest}"),
+        )
+    };
+    for (from, to, why) in [
+        ("val-every", "val-evry", "'--val-every'"),
+        ("[flow]", "[flwo]", "[flwo]"),
+        ("rank = 2\n[distill]", "rank = [2]\n[distill]", "rank"),
+        ("steps = 3", "steps = \"many\"", "many"),
+        ("[restorer]", "[restorer", "config.toml"),
+    ] {
+        let run = all(&config.replace(from, to), "");
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{why}: {}",
+            text(&run)
+        );
+        assert!(!path("run").exists(), "{why}: nothing was begun");
+    }
+    let run = all(&config, "");
+    assert!(run.status.success(), "{}", text(&run));
+    let again = all(&config, "--resume");
+    assert!(
+        again.status.success() && text(&again).matches("done before").count() == 5,
+        "{}",
+        text(&again)
+    );
+    for stage in ["restorer", "flow", "adversary", "align", "distill"] {
+        let report = fs::read_to_string(path(&format!("run/{stage}/report.html"))).unwrap();
+        assert!(
+            report.contains("<svg") && report.contains("data:image/png;base64,"),
+            "{stage}"
+        );
+        assert!(
+            !report.contains("http"),
+            "{stage}: the report needs nothing from elsewhere"
+        );
+    }
+    photo(20, 16).save(path("p.png")).unwrap();
+    for mode in ["instant", "fast", "quality"] {
+        let words =
+            format!("upscale @/p.png -o @/{mode}.png --device cpu --weights @/run/model --mode {mode}");
+        let run = line(folder.path(), &words);
+        assert!(run.status.success(), "{}", text(&run));
+        assert_eq!(image::open(path(&format!("{mode}.png"))).unwrap().width(), 80);
+    }
+}
+
+#[test]
+fn the_documented_recipes_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("empty")).unwrap();
+    for recipe in ["small", "full"] {
+        let config = format!("{}/../docs/recipes/{recipe}.toml", env!("CARGO_MANIFEST_DIR"));
+        let run = line(
+            folder.path(),
+            &format!("train all --config {config} --data @/empty --out @/run"),
+        );
+        // Every key is known; it is the empty folder, or the missing CUDA, that stops them.
+        assert!(
+            text(&run).contains("no images here")
+                || text(&run).contains("CUDA")
+                || text(&run).contains("NVIDIA"),
+            "{}",
+            text(&run)
+        );
+    }
+}

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::data::Batch;
 use super::optimise::scalar;
-use super::run::{Stage, Validation, command, name, prepare, train};
+use super::run::{COMPARED, Stage, Validation, command, name, prepare, train};
 use super::sampler::{Prepared, Sampler, centre, planes, whole};
 use crate::cli::Adversary;
 use crate::degrade::artefact;
@@ -100,6 +100,15 @@ impl AdversaryStage<'_> {
         ))
     }
 
+    /// The adversary's clean estimate halfway to the truth.
+    fn answer(&self, factors: &Parameters, p: &Prepared) -> Result<Tensor<4>> {
+        let n = p.high.dims()[0];
+        let point = PathPoint::new(&p.x0, &p.high, &self.sampler.times(vec![0.5; n]));
+        let parameters = self.with(factors)?.apply(&self.base)?;
+        let v = self.sampler.velocity(&parameters, p, &point);
+        Ok(point.clean_estimate(v))
+    }
+
     fn loss_at(
         &self,
         factors: &Parameters,
@@ -127,11 +136,20 @@ impl Stage for AdversaryStage<'_> {
 
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
         let mut sum = 0.0;
+        let mut comparisons = Vec::new();
         for (i, pair) in pairs.iter().enumerate() {
             let batch = centre(pair, &self.sampler.device);
             let metric = self.sampler.metric_of(&batch)?;
             let prepared = self.sampler.prepare(batch, [0, i as u64])?;
             let artefacts = self.artefacts(&prepared, [1, i as u64])?;
+            if i < COMPARED {
+                comparisons.push(vec![
+                    ("restorer", planes(prepared.mean.clone())?),
+                    ("artefact", planes(artefacts.clone())?),
+                    ("answer", planes(self.answer(average, &prepared)?)?),
+                    ("truth", planes(prepared.high.clone())?),
+                ]);
+            }
             sum += f64::from(scalar(self.loss_at(
                 average,
                 &prepared,
@@ -147,6 +165,7 @@ impl Stage for AdversaryStage<'_> {
             score: -loss,
             text: format!("loss {loss:.5} towards artefacts"),
             record,
+            comparisons,
         })
     }
 

@@ -2,17 +2,20 @@
 
 mod adversary;
 mod align;
+mod all;
 mod checkpoint;
 mod data;
 mod distill;
 mod flow;
 mod optimise;
+mod report;
 mod restorer;
 mod run;
 mod sampler;
 
 pub(crate) use adversary::run as adversary;
 pub(crate) use align::run as align;
+pub(crate) use all::run as all;
 pub(crate) use distill::run as distill;
 pub(crate) use flow::run as flow;
 pub(crate) use restorer::run as restorer;

@@ -7,11 +7,12 @@ use asasr_core::model::{
     Architecture, Dtype, MANIFEST_FORMAT, Manifest, Measured, Training, Weights, sha256_hex,
 };
 use asasr_core::nn::{BurnExecutor, Network, Parameters, init_weights};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use serde_json::{Value, json};
 
 use super::data::Batch;
-use super::run::{SCALE, Stage, Validation, command, prepare, train};
+use super::run::{COMPARED, SCALE, Stage, Validation, command, prepare, train};
+use super::sampler::{centre, planes};
 use crate::cli::{Loss, Restorer};
 use crate::device::burn_device;
 use crate::error::{Error, Result};
@@ -28,6 +29,7 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
     let stage = RestorerStage {
         args,
         network: Network::new(&architecture, &fresh, &device)?,
+        device: device.clone(),
     };
     let loss = if args.loss == Loss::L1 { "l1" } else { "l2" };
     let own = format!(
@@ -49,6 +51,7 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
 struct RestorerStage<'a> {
     args: &'a Restorer,
     network: Network,
+    device: Device,
 }
 
 impl RestorerStage<'_> {
@@ -81,10 +84,21 @@ impl Stage for RestorerStage<'_> {
         let Ok(Value::Object(record)) = serde_json::to_value(&measured) else {
             return Err(Error::new("a score is not finite"));
         };
+        let mut comparisons = Vec::new();
+        for pair in pairs.iter().take(COMPARED) {
+            let batch = centre(pair, &self.device);
+            let answer = self.with(average).residual(batch.low) + batch.skip.clone();
+            comparisons.push(vec![
+                ("bicubic", planes(batch.skip)?),
+                ("restorer", planes(answer)?),
+                ("truth", planes(batch.high)?),
+            ]);
+        }
         Ok(Validation {
             score: measured.psnr_y,
             text,
             record,
+            comparisons,
         })
     }
 

@@ -13,12 +13,15 @@ use serde_json::{Map, Value, json};
 use super::checkpoint::State;
 use super::data::{Batch, Dataset};
 use super::optimise;
+use super::report::{self, Comparison};
 use crate::cli::Common;
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
 use crate::{files, interrupt};
 
 pub(crate) const SCALE: usize = 4;
+/// Validation images in the report.
+pub(crate) const COMPARED: usize = 3;
 
 /// What is particular to a stage.
 pub(crate) trait Stage {
@@ -46,6 +49,8 @@ pub(crate) struct Validation {
     pub(crate) text: String,
     /// For `metrics.jsonl`.
     pub(crate) record: Map<String, Value>,
+    /// For the report.
+    pub(crate) comparisons: Vec<Comparison>,
 }
 
 /// Refuses to begin where a run is, or to go on where none is, before any work starts.
@@ -171,6 +176,7 @@ impl<S: Stage> Run<'_, S> {
         let log = fs::OpenOptions::new().create(true).append(true).open(&path);
         log.and_then(|mut f| writeln!(f, "{}", Value::Object(line)))
             .map_err(|e| Error::at(&path, e))?;
+        report::write(&self.common.out, self.command, &validation.comparisons)?;
         let text = format!(
             "step {}: loss {loss:.5}, validation {}, {rate:.2} steps/s",
             state.step, validation.text

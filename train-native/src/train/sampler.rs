@@ -17,7 +17,7 @@ use serde_json::{Map, json};
 
 use super::data::Batch;
 use super::optimise::scalar;
-use super::run::{SCALE, Validation};
+use super::run::{COMPARED, SCALE, Validation};
 use crate::cli::Common;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
@@ -193,6 +193,7 @@ impl Sampler {
     ) -> Result<Validation> {
         let schedule = Schedule::uniform(steps)?;
         let mut sums = [0.0; 5];
+        let mut comparisons = Vec::new();
         for (i, pair) in pairs.iter().enumerate() {
             let batch = centre(pair, &self.device);
             let [_, _, h, w] = batch.high.dims();
@@ -205,8 +206,16 @@ impl Sampler {
             }
             let mut field = ConditionedField::new(&*self.field, parameters, prepared.condition)?;
             let x1 = integrate(&mut field, prepared.x0, &schedule, Solver::Euler, |_| true);
-            for (at, image) in [(1, pollster::block_on(x1)?), (3, prepared.mean)] {
-                let mut image = planes(image)?;
+            let (sample, mean) = (planes(pollster::block_on(x1)?)?, planes(prepared.mean)?);
+            if i < COMPARED {
+                comparisons.push(vec![
+                    ("bicubic", planes(prepared.skip)?),
+                    ("restorer", mean.clone()),
+                    ("sample", sample.clone()),
+                    ("truth", truth.clone()),
+                ]);
+            }
+            for (at, mut image) in [(1, sample), (3, mean)] {
                 metrics::quantise(&mut image);
                 sums[at] += metrics::psnr_y(&image, &truth, SCALE)?.min(100.0);
                 let lsd = log_spectral_distance(&metrics::luma(&image), &metrics::luma(&truth), h, w, 1)?;
@@ -231,6 +240,7 @@ impl Sampler {
                  and {lsd_mean:.2}"
             ),
             record,
+            comparisons,
         })
     }
 

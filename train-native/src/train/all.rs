@@ -1,0 +1,166 @@
+//! `asasr train all`: every stage in turn, from one configuration file.
+//!
+//! A section of the file becomes the command line of its stage, so that a key is an option, checked and explained by the
+//! same parser; all sections are parsed before the first stage begins.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use clap::Parser as _;
+use toml::{Table, Value};
+
+use super::{adversary, align, distill, flow, restorer};
+use crate::cli::{All, Cli, Command, Common, Train};
+use crate::error::{Error, Result};
+use crate::files;
+
+/// The stages in their order.
+const STAGES: [&str; 5] = ["restorer", "flow", "adversary", "align", "distill"];
+/// Left in a stage's folder when it is done.
+const DONE: &str = "done";
+
+/// Runs the command.
+pub(crate) fn run(args: &All) -> Result<()> {
+    let text = fs::read_to_string(&args.config).map_err(|e| Error::at(&args.config, e))?;
+    let config: Table = text.parse().map_err(|e| Error::at(&args.config, e))?;
+    let stages = plan(args, &config).map_err(|e| Error::at(&args.config, e))?;
+    files::make_folder(&args.out)?;
+    let mut last = None;
+    for (name, stage) in stages {
+        let Some(common) = common(&stage) else { continue };
+        let mark = common.out.join(DONE);
+        if name != "adversary" {
+            // An adversary is an adapter and no model by itself.
+            last = Some(common.out.join("best"));
+        }
+        if args.resume && mark.exists() {
+            eprintln!("{name}: done before");
+            continue;
+        }
+        eprintln!("{name}: begins");
+        match &stage {
+            Train::Restorer(a) => restorer(a),
+            Train::Flow(a) => flow(a),
+            Train::Adversary(a) => adversary(a),
+            Train::Align(a) => align(a),
+            Train::Distill(a) => distill(a),
+            Train::All(_) => Err(Error::new("a stage cannot be all stages")),
+        }?;
+        files::write(&mark, b"")?;
+    }
+    if let Some(best) = last {
+        copy(&best, &args.out.join("model"))?;
+    }
+    println!("the finished model: {}", args.out.join("model").display());
+    Ok(())
+}
+
+/// The stages that the file has sections for, parsed.
+fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train)>> {
+    for key in config.keys() {
+        if key != "common" && !STAGES.contains(&key.as_str()) {
+            return Err(Error::new(format!(
+                "[{key}] is no stage; the sections are [common], [{}]",
+                STAGES.join("], [")
+            )));
+        }
+    }
+    let mut stages = Vec::new();
+    for name in STAGES {
+        let Some(section) = config.get(name) else { continue };
+        let before = |stage: &str| {
+            config
+                .contains_key(stage)
+                .then(|| args.out.join(stage).join("best"))
+        };
+        let mut words: Vec<OsString> = ["asasr", "train", name].map(OsString::from).to_vec();
+        let mut put = |key: &str, value: &Path| words.extend([OsString::from(key), value.into()]);
+        put("--data", &args.data);
+        put("--out", &args.out.join(name));
+        if let Some(val) = &args.val {
+            put("--val", val);
+        }
+        match name {
+            "flow" => before("restorer").into_iter().for_each(|r| put("--restorer", &r)),
+            "adversary" | "align" => before("flow").into_iter().for_each(|m| put("--model", &m)),
+            "distill" => before("align")
+                .or_else(|| before("flow"))
+                .into_iter()
+                .for_each(|m| put("--model", &m)),
+            _ => {}
+        }
+        let own = table(name, section)?;
+        if name == "align" && own.get("negatives").and_then(Value::as_str) == Some("learned") {
+            before("adversary").into_iter().for_each(|a| put("--adapter", &a));
+        }
+        if args.resume && args.out.join(name).join("checkpoint.safetensors").exists() {
+            words.push("--resume".into());
+        }
+        let empty = Table::new();
+        let shared = config.get("common").map_or(Ok(&empty), |c| table("common", c))?;
+        for (key, value) in shared.iter().filter(|(k, _)| !own.contains_key(*k)).chain(own) {
+            words.push(format!("--{key}").into());
+            words.push(match value {
+                Value::String(s) => s.into(),
+                Value::Integer(_) | Value::Float(_) => value.to_string().into(),
+                other => {
+                    return Err(Error::new(format!(
+                        "[{name}] {key} = {other} is neither a number nor a word"
+                    )));
+                }
+            });
+        }
+        let parsed = Cli::try_parse_from(words).map_err(|e| {
+            // The parser's own sentence and its suggestion, without the usage of a command nobody typed.
+            let text = e.to_string();
+            let kept: Vec<&str> = text
+                .lines()
+                .filter(|l| !l.starts_with("Usage") && !l.starts_with("For more") && !l.is_empty())
+                .map(|l| l.trim().trim_start_matches("error: "))
+                .collect();
+            Error::new(format!("[{name}] {}", kept.join("; ")))
+        })?;
+        let Command::Train(stage) = parsed.command else {
+            return Err(Error::new(format!("[{name}] is no stage")));
+        };
+        stages.push((name, stage));
+    }
+    if stages.is_empty() {
+        return Err(Error::new(format!(
+            "it has none of the sections [{}]",
+            STAGES.join("], [")
+        )));
+    }
+    Ok(stages)
+}
+
+fn table<'a>(name: &str, value: &'a Value) -> Result<&'a Table> {
+    value
+        .as_table()
+        .ok_or_else(|| Error::new(format!("{name} = {value} is not a section: write [{name}]")))
+}
+
+fn common(stage: &Train) -> Option<&Common> {
+    Some(match stage {
+        Train::Restorer(a) => &a.common,
+        Train::Flow(a) => &a.common,
+        Train::Adversary(a) => &a.common,
+        Train::Align(a) => &a.common,
+        Train::Distill(a) => &a.common,
+        Train::All(_) => return None,
+    })
+}
+
+/// Copies the files of a model.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    files::make_folder(to)?;
+    for entry in fs::read_dir(from).map_err(|e| Error::at(from, e))? {
+        let path = entry.map_err(|e| Error::at(from, e))?.path();
+        if path.is_file() {
+            let bytes = fs::read(&path).map_err(|e| Error::at(&path, e))?;
+            files::write(&to.join(path.file_name().unwrap_or_default()), &bytes)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! `report.html`: a run at a glance, in one file that needs nothing else and may be read while the run goes on.
+
+use std::fmt::Write as _;
+use std::{fs, path::Path};
+
+use asasr_codec::{Layout, PngRows, SharedBytes};
+use asasr_core::spectral::radial_power;
+use asasr_core::{Planes, metrics};
+use base64::Engine as _;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::files;
+
+/// One validation image, as each of several ways makes it: titles and images of one size.
+pub(crate) type Comparison = Vec<(&'static str, Planes)>;
+
+const WIDTH: f64 = 420.0;
+const HEIGHT: f64 = 180.0;
+const COLOURS: [&str; 5] = ["#8a8a94", "#1f66bf", "#e66b0d", "#26894c", "#9b3fb5"];
+const BANDS: usize = 32;
+
+/// Writes the report of the run in `folder` from its `metrics.jsonl` and the latest comparisons.
+pub(crate) fn write(folder: &Path, command: &str, comparisons: &[Comparison]) -> Result<()> {
+    let path = folder.join("metrics.jsonl");
+    let log = fs::read_to_string(&path).map_err(|e| Error::at(&path, e))?;
+    // A line that an interruption cut short is left out.
+    let lines: Vec<Value> = log.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    let mut html = String::from(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>ASASR training</title><style>\
+         body{font:15px/1.5 system-ui,sans-serif;max-width:1400px;margin:2rem auto;padding:0 1rem;color:#222}\
+         code{background:#f2f2f5;padding:.2em .4em;overflow-wrap:anywhere}figure{display:inline-block;margin:0 .6rem 1rem 0}\
+         figcaption{font-size:13px;color:#555}svg{background:#fafafc;border:1px solid #e2e2e8}\
+         img{image-rendering:pixelated;max-width:100%}</style><h1>ASASR training</h1>",
+    );
+    let last = lines.last().and_then(|l| l["step"].as_u64()).unwrap_or(0);
+    let _ = write!(
+        html,
+        "<p>Step {last}. <code>{}</code></p><h2>Curves</h2>",
+        escaped(command)
+    );
+    let keys = lines
+        .last()
+        .and_then(Value::as_object)
+        .map(|o| o.keys().collect::<Vec<_>>());
+    for key in keys.unwrap_or_default().into_iter().filter(|k| *k != "step") {
+        let points: Vec<(f64, f64)> = lines
+            .iter()
+            .filter_map(|l| Some((l["step"].as_f64()?, l[key].as_f64()?)))
+            .collect();
+        if let Some((_, now)) = points.last() {
+            let title = format!("{key}: {now:.5}");
+            html.push_str(&chart(&title, &[(key.as_str(), points)]));
+        }
+    }
+    if !comparisons.is_empty() {
+        html.push_str("<h2>Validation images</h2>");
+        for comparison in comparisons {
+            html.push_str("<p>");
+            for (title, image) in comparison {
+                let data = base64::engine::general_purpose::STANDARD.encode(png(image)?);
+                let _ = write!(
+                    html,
+                    "<figure><img alt=\"{title}\" width={} src=\"data:image/png;base64,{data}\"><figcaption>{title}\
+                     </figcaption></figure>",
+                    2 * image.width()
+                );
+            }
+            html.push_str("</p>");
+        }
+        html.push_str("<h2>Spectra</h2>");
+        html.push_str(&spectra(comparisons)?);
+    }
+    files::write(&folder.join("report.html"), html.as_bytes())
+}
+
+/// Power over frequency of each way, averaged over the comparisons, in dB.
+fn spectra(comparisons: &[Comparison]) -> Result<String> {
+    let mut curves: Vec<(&str, Vec<(f64, f64)>)> = Vec::new();
+    for (i, (title, _)) in comparisons[0].iter().enumerate() {
+        let mut power = vec![0.0; BANDS];
+        let mut frequency = vec![0.0; BANDS];
+        for image in comparisons
+            .iter()
+            .filter_map(|c| c.get(i))
+            .map(|(_, image)| image)
+        {
+            let bands = radial_power(&metrics::luma(image), image.height(), image.width(), BANDS)?;
+            for (sum, p) in power.iter_mut().zip(&bands.power) {
+                *sum += p;
+            }
+            frequency = bands.frequency;
+        }
+        let points = frequency.iter().zip(&power).filter(|(_, p)| **p > 0.0);
+        curves.push((title, points.map(|(f, p)| (*f, 10.0 * p.log10())).collect()));
+    }
+    Ok(chart("luma power in dB over cycles per pixel", &curves))
+}
+
+/// Lines in a frame, with their ranges and names.
+fn chart(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
+    let all = || curves.iter().flat_map(|(_, points)| points);
+    let range = |pick: fn(&(f64, f64)) -> f64| {
+        let (low, high) = all()
+            .map(pick)
+            .fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(v), b.max(v)));
+        if high > low {
+            (low, high)
+        } else {
+            (low - 0.5, low + 0.5)
+        }
+    };
+    let ((x0, x1), (y0, y1)) = (range(|p| p.0), range(|p| p.1));
+    let mut svg = format!(
+        "<figure><svg role=img aria-label=\"{0}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width={WIDTH} height={HEIGHT}>",
+        escaped(title)
+    );
+    for (i, (name, points)) in curves.iter().enumerate() {
+        let colour = COLOURS[(i + usize::from(curves.len() == 1)) % COLOURS.len()];
+        let mut path = String::new();
+        for (x, y) in points {
+            let (px, py) = (
+                8.0 + (x - x0) / (x1 - x0) * (WIDTH - 16.0),
+                HEIGHT - 20.0 - (y - y0) / (y1 - y0) * (HEIGHT - 40.0),
+            );
+            let _ = write!(path, "{px:.1},{py:.1} ");
+        }
+        let _ = write!(
+            svg,
+            "<polyline fill=none stroke=\"{colour}\" stroke-width=2 points=\"{path}\"/>"
+        );
+        if curves.len() > 1 {
+            let y = 30 + 16 * i;
+            let _ = write!(
+                svg,
+                "<text x={} y={y} font-size=12 fill=\"{colour}\" text-anchor=end>{name}</text>",
+                WIDTH - 8.0
+            );
+        }
+    }
+    let _ = write!(
+        svg,
+        "<text x=8 y=14 font-size=11 fill=\"#555\">{y1:.4}</text><text x=8 y={0} font-size=11 fill=\"#555\">{y0:.4}</text>\
+         <text x={1} y={0} font-size=11 fill=\"#555\" text-anchor=end>{x0:.2} to {x1:.2}</text></svg>\
+         <figcaption>{2}</figcaption></figure>",
+        HEIGHT - 4.0,
+        WIDTH - 8.0,
+        escaped(title)
+    );
+    svg
+}
+
+fn png(image: &Planes) -> Result<Vec<u8>> {
+    let bytes = SharedBytes::default();
+    let fail = |e: asasr_codec::Error| Error::new(format!("a validation image: {e}"));
+    let mut png = PngRows::new(bytes.clone(), image.width(), image.height(), Layout::Rgb, 8).map_err(fail)?;
+    png.write(0, image).map_err(fail)?;
+    png.finish().map_err(fail)?;
+    Ok(bytes.take())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('"', "&quot;")
+}
