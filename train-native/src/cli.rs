@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Make low-quality images from sharp ones, as training and evaluation do
     Degrade(Degrade),
+    /// Put photos into one file of a given size, to carry them where training runs
+    Pack(Pack),
     /// Train a network
     #[command(subcommand)]
     Train(Train),
@@ -125,6 +127,19 @@ pub(crate) struct Eval {
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pack {
+    /// Folder of images, searched recursively
+    #[arg(value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The file to write; `--data` and `--val` take it in place of a folder
+    #[arg(short, long, value_name = "FILE.tar")]
+    pub(crate) output: PathBuf,
+    /// Largest size of the file in MB; images that do not fit are cropped to the middle half of each side, then left out
+    #[arg(long, value_name = "MB", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_size: u32,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod eval;
 mod files;
 mod interrupt;
 mod model;
+mod pack;
 mod pairs;
 mod train;
 mod upscale;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         cli::Command::Upscale(args) => upscale::run(&args),
         cli::Command::Eval(args) => eval::run(&args),
         cli::Command::Degrade(args) => pairs::run(&args),
+        cli::Command::Pack(args) => pack::run(&args),
         cli::Command::Train(cli::Train::Restorer(args)) => train::restorer(&args),
         cli::Command::Train(cli::Train::Flow(args)) => train::flow(&args),
         cli::Command::Train(cli::Train::Adversary(args)) => train::adversary(&args),

@@ -590,3 +590,49 @@ fn the_documented_recipes_are_read() {
         );
     }
 }
+
+#[test]
+fn a_pack_keeps_its_size_and_trains_like_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    fs::create_dir_all(path("data/deep")).unwrap();
+    // Noise, which JPEG cannot make small.
+    let noisy = RgbImage::from_fn(800, 600, |x, y| {
+        let hash = (x * 7919 + y * 104_729).wrapping_mul(2_654_435_761);
+        Rgb([(hash >> 24) as u8, (hash >> 16) as u8, (hash >> 8) as u8])
+    });
+    for name in ["data/one.png", "data/two.png", "data/deep/one.png"] {
+        noisy.save(path(name)).unwrap();
+    }
+    let pack = |size: u32| {
+        let run = line(
+            folder.path(),
+            &format!("pack @/data -o @/p{size}.tar --max-size {size}"),
+        );
+        assert!(run.status.success(), "{}", text(&run));
+        let bytes = fs::metadata(path(&format!("p{size}.tar"))).unwrap().len();
+        assert!(bytes <= u64::from(size) * 1_000_000, "{bytes}");
+        String::from_utf8_lossy(&run.stdout).into_owned()
+    };
+    assert!(pack(10).starts_with("3 of 3"));
+    assert!(pack(1).contains("of 3"));
+    let train = |data: &str, out: &str| {
+        let words = format!(
+            "train restorer --data @/{data} --out @/{out} --steps 2 --batch 2 --patch 8 --channels 4 --blocks 1"
+        );
+        line(folder.path(), &words)
+    };
+    let run = train("p10.tar", "run");
+    assert!(run.status.success(), "{}", text(&run));
+    fs::write(
+        path("broken.tar"),
+        b"not an archive at all, but long enough to look for a header",
+    )
+    .unwrap();
+    let run = train("broken.tar", "bad");
+    assert!(
+        !run.status.success() && text(&run).contains("broken.tar"),
+        "{}",
+        text(&run)
+    );
+}

@@ -17,7 +17,7 @@ use super::report::{self, Comparison};
 use crate::cli::Common;
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
-use crate::{files, interrupt};
+use crate::{files, interrupt, pack};
 
 pub(crate) const SCALE: usize = 4;
 /// Validation images in the report.
@@ -111,9 +111,17 @@ pub(crate) fn train(
         let rate = optimise::learning_rate(peak, step, common.steps);
         let loss = optimise::step(&mut state, &adam, rate, |p| stage.loss(p, batch, step))?;
         if !loss.is_finite() {
+            let seeds = common.out.join("failed-batch.json");
+            let batch = json!({
+                "seed": common.seed, "step": step, "batch": common.batch, "patch": common.patch,
+                "protocol": common.protocol.name(),
+            });
+            files::write(&seeds, batch.to_string().as_bytes())?;
             return Err(Error::new(format!(
-                "the loss of step {step} is {loss}; the last good state is in {}: resume it with a smaller --learning-rate",
-                checkpoint.display()
+                "the loss of step {step} is {loss}; the last good state is in {}: resume it with a smaller \
+                 --learning-rate; what makes the batch again is in {}",
+                checkpoint.display(),
+                seeds.display()
             )));
         }
         run.window.add(loss);
@@ -205,9 +213,10 @@ impl<S: Stage> Run<'_, S> {
 
 /// Training and validation files.
 fn split(common: &Common) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let all = files::images_below(&common.data)?;
+    let below = |data: &Path| files::images_below(&pack::unpacked(data, &common.out)?);
+    let all = below(&common.data)?;
     if let Some(val) = &common.val {
-        return Ok((all, files::images_below(val)?));
+        return Ok((all, below(val)?));
     }
     if all.len() < 2 {
         return Err(Error::at(
