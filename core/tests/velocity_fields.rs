@@ -6,7 +6,7 @@ use std::f64::consts::FRAC_1_SQRT_2;
 
 use asasr_core::flow::{Field as _, Schedule, Solver, integrate};
 use asasr_core::model::{
-    Activation, Condition, DitVelocity, Layer, LoraAdapter, LoraConfig, Tensor as Values,
+    Activation, Condition, DitVelocity, GaussianSkip, Layer, LoraAdapter, LoraConfig, Tensor as Values,
     VelocityArchitecture, Weights,
 };
 use asasr_core::nn::{
@@ -269,7 +269,7 @@ fn named(weights: &Weights) -> Named {
     weights.iter().map(|(n, t)| (n.clone(), wide(t))).collect()
 }
 
-fn architectures() -> [VelocityArchitecture; 3] {
+fn architectures() -> [VelocityArchitecture; 5] {
     let VelocityArchitecture::Dit(mut dit) = VelocityArchitecture::dit(2, 12, 3) else {
         panic!("a transformer")
     };
@@ -280,8 +280,14 @@ fn architectures() -> [VelocityArchitecture; 3] {
     conv.time_features = 8;
     let mut plain = dit.clone();
     plain.condition = Condition::LowQuality;
+    let skip = GaussianSkip {
+        sigma: 0.2,
+        rho: 0.05,
+    };
     [
-        VelocityArchitecture::Conv(conv),
+        VelocityArchitecture::Conv(conv.clone()),
+        VelocityArchitecture::Conv(conv).with_skip(skip),
+        VelocityArchitecture::Dit(dit.clone()).with_skip(skip),
         VelocityArchitecture::Dit(dit),
         VelocityArchitecture::Dit(plain),
     ]
@@ -323,7 +329,11 @@ fn fields_are_what_their_descriptions_say() {
                 VelocityArchitecture::Conv(own) => conv_by_definition(&a, &own.layers, &p, stacked, t),
                 VelocityArchitecture::Dit(own) => dit_by_definition(own, &p, &stacked, t),
             };
-            let expected = unshuffle_inverse(&out, r);
+            let mut expected = unshuffle_inverse(&out, r);
+            if let Some(skip) = a.skip() {
+                let moved = x_t.v.iter().zip(&mean.v).map(|(x, m)| skip.gain(t) * (x - m));
+                expected.iter_mut().zip(moved).for_each(|(e, m)| *e += m);
+            }
             for (a, b) in got.iter().zip(&expected) {
                 assert!((f64::from(*a) - b).abs() < 2e-4, "{a} {b}");
             }
@@ -428,6 +438,34 @@ fn a_fresh_field_is_the_identity_on_its_source() {
             Err(Error::Size(_))
         ));
     }
+}
+
+#[test]
+fn a_fresh_field_with_a_skip_carries_one_gaussian_to_the_other() {
+    let skip = GaussianSkip {
+        sigma: 0.2,
+        rho: 0.05,
+    };
+    let a = VelocityArchitecture::conv(2, 4, 1).with_skip(skip);
+    let (field, parameters) = (
+        velocity_field(&a).expect("valid"),
+        upload(&init_velocity(&a, 1), &Device::flex()),
+    );
+    let (mean, noise) = (
+        Image::random(3, 8, 8, 1).tensor(),
+        Image::random(3, 8, 8, 2).tensor(),
+    );
+    let condition = Conditioning {
+        low: Image::random(3, 4, 4, 3).tensor(),
+        mean: Some(mean.clone()),
+    };
+    let mut sampled = ConditionedField::new(&*field, &parameters, condition).expect("fits");
+    let x0 = mean.clone() + noise.clone() * 0.2;
+    let schedule = Schedule::uniform(400).expect("in range");
+    let x1 =
+        pollster::block_on(integrate(&mut sampled, x0, &schedule, Solver::Heun, |_| true)).expect("runs");
+    let worst = (x1 - (mean + noise * 0.05)).abs().max().into_scalar::<f32>();
+    assert!(worst < 1e-3, "{worst}");
 }
 
 #[test]

@@ -21,11 +21,48 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Make low-quality images from sharp ones, as training and evaluation do
     Degrade(Degrade),
+    /// Measure what this machine does
+    #[command(subcommand)]
+    Bench(Bench),
     /// Put photos into one file of a given size, to carry them where training runs
     Pack(Pack),
     /// Train a network
     #[command(subcommand)]
     Train(Train),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// A training step of a flow: speed, where the time goes, memory
+    Train(BenchTrain),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchTrain {
+    /// The network
+    #[arg(long, value_enum, default_value = "conv")]
+    pub(crate) backbone: Backbone,
+    /// Feature channels; a multiple of 32 for dit
+    #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u16).range(4..=512))]
+    pub(crate) channels: u16,
+    /// Residual or transformer blocks
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) blocks: u16,
+    /// Crops per step; twice as many are measured as well
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) batch: u16,
+    /// Side of a crop in low-quality pixels; twice that is measured as well
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(8..=128))]
+    pub(crate) patch: u16,
+    /// Steps measured
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) rounds: u8,
+    /// How low-quality crops are made
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) protocol: Protocol,
+    /// Where to compute
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub(crate) device: DeviceChoice,
 }
 
 #[derive(Debug, Subcommand)]
@@ -281,6 +318,9 @@ pub(crate) struct Flow {
     /// Deviation of the source's noise around the posterior mean
     #[arg(long, default_value_t = 0.1, value_parser = sigma)]
     pub(crate) sigma: f32,
+    /// Deviation of the truth around the posterior mean: what a skip past the network takes it for. 0 leaves the skip out
+    #[arg(long, default_value_t = 0.03, value_parser = rho)]
+    pub(crate) rho: f64,
     /// Sobolev order of noise and loss, 0 to 3
     #[arg(long, default_value_t = 1.5)]
     pub(crate) s: f64,
@@ -387,6 +427,16 @@ fn within(text: &str, low: f64, high: f64) -> Result<f64, String> {
 
 fn share(text: &str) -> Result<f64, String> {
     within(text, 0.0, 1.0)
+}
+
+fn rho(text: &str) -> Result<f64, String> {
+    within(text, 0.0, 1.0).and_then(|v| {
+        if v == 0.0 || v >= 0.001 {
+            Ok(v)
+        } else {
+            Err("0, or a number from 0.001 to 1".into())
+        }
+    })
 }
 
 fn sigma(text: &str) -> Result<f32, String> {

@@ -1,5 +1,6 @@
 //! `asasr`: train, evaluate and use faithful super-resolution networks.
 
+mod bench;
 mod cli;
 mod degrade;
 mod device;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         cli::Command::Upscale(args) => upscale::run(&args),
         cli::Command::Eval(args) => eval::run(&args),
         cli::Command::Degrade(args) => pairs::run(&args),
+        cli::Command::Bench(cli::Bench::Train(args)) => bench::train(&args),
         cli::Command::Pack(args) => pack::run(&args),
         cli::Command::Train(cli::Train::Restorer(args)) => train::restorer(&args),
         cli::Command::Train(cli::Train::Flow(args)) => train::flow(&args),

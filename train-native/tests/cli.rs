@@ -636,3 +636,15 @@ fn a_pack_keeps_its_size_and_trains_like_a_folder() {
         text(&run)
     );
 }
+
+#[test]
+fn the_benchmark_prints_its_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = line(
+        folder.path(),
+        "bench train --channels 8 --blocks 1 --batch 1 --patch 8 --rounds 1 --protocol real-mild",
+    );
+    assert!(run.status.success(), "{}", text(&run));
+    let out = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(out.contains("GFLOP/s") && out.lines().count() >= 5, "{out}");
+}

@@ -54,8 +54,33 @@ pub struct ConvVelocity {
     pub condition: Condition,
     /// Length of the time embedding, even.
     pub time_features: usize,
+    /// What is added to the layers' output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<GaussianSkip>,
     /// The layers in order.
     pub layers: Vec<Layer>,
+}
+
+/// The velocity a flow would have if the truth were Gaussian around the posterior mean, added to the network's output so
+/// that the network need not carry the noise through its channels: `k(t) (x_t - m(c))` with
+/// `k = (t rho^2 - (1 - t) sigma^2) / (t^2 rho^2 + (1 - t)^2 sigma^2)`, the exact field from `N(m, sigma^2)` to
+/// `N(m, rho^2)`. (The linear part of Karras et al. 2022's preconditioning, for velocities.)
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GaussianSkip {
+    /// Deviation of the source around the posterior mean, 0.001 to 10.
+    pub sigma: f64,
+    /// Deviation of the truth around the posterior mean, 0.001 to 10.
+    pub rho: f64,
+}
+
+impl GaussianSkip {
+    /// `k(t)` for `t` in `[0, 1]`: -1 at 0, 1 at 1.
+    pub fn gain(&self, t: f64) -> f64 {
+        let (truth, noise) = (self.rho * self.rho, self.sigma * self.sigma);
+        let left = 1.0 - t;
+        (t * truth - left * noise) / (t * t * truth + left * left * noise)
+    }
 }
 
 /// A small diffusion transformer (Peebles and Xie 2023): adaLN-zero modulation by the time, attention within windows
@@ -74,6 +99,9 @@ pub struct DitVelocity {
     pub condition: Condition,
     /// Length of the time embedding, even.
     pub time_features: usize,
+    /// What is added to the head's output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<GaussianSkip>,
     /// Length of a token.
     pub channels: usize,
     /// Number of transformer blocks.
@@ -121,6 +149,7 @@ impl VelocityArchitecture {
             scale,
             condition,
             time_features: 128,
+            skip: None,
             layers,
         })
     }
@@ -134,11 +163,30 @@ impl VelocityArchitecture {
             scale,
             condition: Condition::LowQualityAndMean,
             time_features: 128,
+            skip: None,
             channels,
             blocks,
             heads: (channels / 32).max(1),
             window: 8,
         })
+    }
+
+    /// The same field with a skip added to its output.
+    #[must_use]
+    pub fn with_skip(mut self, skip: GaussianSkip) -> Self {
+        match &mut self {
+            Self::Conv(a) => a.skip = Some(skip),
+            Self::Dit(a) => a.skip = Some(skip),
+        }
+        self
+    }
+
+    /// What is added to the network's output.
+    pub fn skip(&self) -> Option<GaussianSkip> {
+        match self {
+            Self::Conv(a) => a.skip,
+            Self::Dit(a) => a.skip,
+        }
     }
 
     /// Enlargement factor.
@@ -186,6 +234,17 @@ impl VelocityArchitecture {
             return fail(format!(
                 "{features} time features are not an even number within 2 to {MAX_CHANNELS}"
             ));
+        }
+        if let Some(GaussianSkip { sigma, rho }) = self.skip() {
+            let range = 0.001..=10.0;
+            if !range.contains(&sigma) || !range.contains(&rho) {
+                return fail(format!(
+                    "a skip of sigma {sigma} and rho {rho} is not within 0.001 to 10"
+                ));
+            }
+            if self.condition() != Condition::LowQualityAndMean {
+                return fail("a skip needs the posterior mean as condition".into());
+            }
         }
         match self {
             Self::Conv(a) => {
@@ -373,6 +432,13 @@ mod tests {
             .expect_err("invalid")
             .to_string();
         assert!(message.contains("time.0"), "{message}");
+        let skip = GaussianSkip { sigma: 0.0, rho: 0.1 };
+        let message = VelocityArchitecture::conv(4, 8, 1)
+            .with_skip(skip)
+            .validate()
+            .expect_err("invalid")
+            .to_string();
+        assert!(message.contains("sigma 0"), "{message}");
         // A restorer has no time.
         let restorer = super::super::Architecture {
             scale: 4,

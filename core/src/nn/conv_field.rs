@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
 use super::layers::{pixel_shuffle, run_layers};
-use super::velocity::{network_input, time_embedding};
+use super::velocity::{add_skip, network_input, time_embedding};
 use super::{Conditioning, Parameters, VelocityField};
 use crate::model::{ConvVelocity, VelocityArchitecture};
 
@@ -33,9 +33,14 @@ impl VelocityField for ConvField {
         t: Tensor<1>,
         condition: &Conditioning,
     ) -> Tensor<4> {
-        let time = time_embedding(&self.whole, parameters, t);
-        let input = network_input(&self.whole, x_t, condition);
+        let time = time_embedding(&self.whole, parameters, t.clone());
+        let input = network_input(&self.whole, x_t.clone(), condition);
         let output = run_layers(&self.own.layers, parameters, input, Some(&time));
-        pixel_shuffle(output, self.own.scale)
+        add_skip(
+            &self.whole,
+            pixel_shuffle(output, self.own.scale),
+            (x_t, &t),
+            condition,
+        )
     }
 }

@@ -3,7 +3,7 @@ use alloc::{format, vec, vec::Vec};
 use burn::tensor::{Int, Tensor, TensorData, activation, ops::PadMode};
 
 use super::layers::{conv, linear, modulation, pixel_shuffle};
-use super::velocity::{network_input, time_embedding};
+use super::velocity::{add_skip, network_input, time_embedding};
 use super::{Conditioning, Parameters, VelocityField};
 use crate::model::{DitVelocity, VelocityArchitecture};
 
@@ -114,17 +114,20 @@ impl VelocityField for DitField {
         t: Tensor<1>,
         condition: &Conditioning,
     ) -> Tensor<4> {
-        let time = time_embedding(&self.whole, parameters, t);
-        let input = network_input(&self.whole, x_t, condition);
+        let time = time_embedding(&self.whole, parameters, t.clone());
+        let input = network_input(&self.whole, x_t.clone(), condition);
         let mut x = conv(parameters, "embed", self.own.channels, 3, input).permute([0, 2, 3, 1]);
         for b in 0..self.own.blocks {
             x = self.block(b, parameters, x, &time);
         }
         let [shift, scale] = modulation(parameters, "head_modulation", time);
         let x = modulate(x, shift, scale).permute([0, 3, 1, 2]);
-        pixel_shuffle(
-            conv(parameters, "head", self.whole.outputs(), 3, x),
-            self.own.scale,
+        let output = conv(parameters, "head", self.whole.outputs(), 3, x);
+        add_skip(
+            &self.whole,
+            pixel_shuffle(output, self.own.scale),
+            (x_t, &t),
+            condition,
         )
     }
 }

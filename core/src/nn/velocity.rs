@@ -67,6 +67,24 @@ pub(super) fn network_input(
     Tensor::cat(parts, 1)
 }
 
+/// Adds the architecture's skip, where it has one, to the network's output.
+pub(super) fn add_skip(
+    architecture: &VelocityArchitecture,
+    output: Tensor<4>,
+    (x_t, t): (Tensor<4>, &Tensor<1>),
+    given: &Conditioning,
+) -> Tensor<4> {
+    let (Some(skip), Some(mean)) = (architecture.skip(), &given.mean) else {
+        return output;
+    };
+    let (truth, noise) = (skip.rho * skip.rho, skip.sigma * skip.sigma);
+    let left = t.clone().neg() + 1.0;
+    let above = t.clone().mul_scalar(truth) - left.clone().mul_scalar(noise);
+    let below = t.clone().square().mul_scalar(truth) + left.square().mul_scalar(noise);
+    let n = t.dims()[0];
+    output + (x_t - mean.clone()) * (above / below).reshape([n, 1, 1, 1])
+}
+
 /// The time embedding, `[n, features]`: `silu(W2 silu(W1 f(t)))` of the cosines and sines of `t`.
 pub(super) fn time_embedding(
     architecture: &VelocityArchitecture,

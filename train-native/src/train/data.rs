@@ -96,6 +96,19 @@ impl Dataset {
         })
     }
 
+    /// Photographs at hand, `[3, h, w]` each.
+    pub(crate) fn of(images: &[Planes], scale: usize, protocol: Protocol) -> Result<Self> {
+        let photos = images
+            .iter()
+            .map(|image| Photo::new(image, scale, protocol))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            photos,
+            scale,
+            protocol,
+        })
+    }
+
     /// Number of photographs.
     pub(crate) fn len(&self) -> usize {
         self.photos.len()
@@ -159,15 +172,19 @@ impl Photo {
                 format!("smaller than a crop of {side}x{side} pixels"),
             ));
         }
+        Self::new(&hq, scale, protocol)
+    }
+
+    fn new(hq: &Planes, scale: usize, protocol: Protocol) -> Result<Self> {
         let lq = match protocol {
-            Protocol::Clean => Some(bytes(&degrade(&hq, scale, protocol, &mut SplitMix64::new(0))?)),
+            Protocol::Clean => Some(bytes(&degrade(hq, scale, protocol, &mut SplitMix64::new(0))?)),
             Protocol::RealMild | Protocol::RealFull => None,
         };
         Ok(Self {
-            hq: bytes(&hq),
+            hq: bytes(hq),
             lq,
-            width,
-            height,
+            width: hq.width() / scale,
+            height: hq.height() / scale,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use asasr_core::flow::{Source, TimeSampling};
-use asasr_core::model::{Training, VelocityArchitecture};
+use asasr_core::model::{GaussianSkip, Training, VelocityArchitecture};
 use asasr_core::nn::{Parameters, download, init_velocity};
 use asasr_core::objective::SobolevMetric;
 use asasr_core::random::SplitMix64;
@@ -30,6 +30,12 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         Backbone::Conv => VelocityArchitecture::conv(SCALE, channels, blocks),
         Backbone::Dit => VelocityArchitecture::dit(SCALE, channels, blocks),
     };
+    let architecture = if args.rho > 0.0 {
+        let sigma = args.sigma.into();
+        architecture.with_skip(GaussianSkip { sigma, rho: args.rho })
+    } else {
+        architecture
+    };
     let source = Source::PosteriorMean { sigma: args.sigma };
     let model = model::open(args.restorer.as_deref())?;
     let sampler = Sampler::new(model, architecture.clone(), source, args.s, &device)?;
@@ -40,7 +46,7 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
     };
     let restorer = args.restorer.as_deref();
     let own = format!(
-        "{}--backbone {} --channels {} --blocks {} --sigma {} --s {} --mix {} --times {}",
+        "{}--backbone {} --channels {} --blocks {} --sigma {} --rho {} --s {} --mix {} --times {}",
         restorer.map_or(String::new(), |r| format!("--restorer {} ", name(r))),
         if args.backbone == Backbone::Conv {
             "conv"
@@ -50,6 +56,7 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         args.channels,
         args.blocks,
         args.sigma,
+        args.rho,
         args.s,
         args.mix,
         match args.times {

@@ -16,6 +16,8 @@ mod sampler;
 pub(crate) use adversary::run as adversary;
 pub(crate) use align::run as align;
 pub(crate) use all::run as all;
+pub(crate) use data::{Batch, Dataset};
 pub(crate) use distill::run as distill;
 pub(crate) use flow::run as flow;
+pub(crate) use optimise::scalar;
 pub(crate) use restorer::run as restorer;

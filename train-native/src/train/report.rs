@@ -118,16 +118,21 @@ fn chart(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
     for (i, (name, points)) in curves.iter().enumerate() {
         let colour = COLOURS[(i + usize::from(curves.len() == 1)) % COLOURS.len()];
         let mut path = String::new();
+        let mut last = (0.0, 0.0);
         for (x, y) in points {
             let (px, py) = (
                 8.0 + (x - x0) / (x1 - x0) * (WIDTH - 16.0),
                 HEIGHT - 20.0 - (y - y0) / (y1 - y0) * (HEIGHT - 40.0),
             );
             let _ = write!(path, "{px:.1},{py:.1} ");
+            last = (px, py);
         }
+        // The dot shows a curve of one point too.
         let _ = write!(
             svg,
-            "<polyline fill=none stroke=\"{colour}\" stroke-width=2 points=\"{path}\"/>"
+            "<polyline fill=none stroke=\"{colour}\" stroke-width=2 points=\"{path}\"/>\
+             <circle cx={:.1} cy={:.1} r=3 fill=\"{colour}\"/>",
+            last.0, last.1
         );
         if curves.len() > 1 {
             let y = 30 + 16 * i;
