@@ -1,5 +1,5 @@
-//! Draws the method on a photo: coloured against white noise, the weight and the spectra behind it, the source of the
-//! flow, and the Riesz direction.
+//! Draws the method on a photo of up to 4 megapixels: coloured against white noise, the weight and the spectra behind it,
+//! the photo under both, and the Riesz direction.
 //!
 //! ```sh
 //! cargo run --release -p asasr-core --features burn --example geometry -- docs/images/cat.png pictures
@@ -33,25 +33,44 @@ const GREEN: [f32; 3] = [0.15, 0.55, 0.30];
 const BLUE: [f32; 3] = [0.12, 0.40, 0.75];
 const ORANGE: [f32; 3] = [0.90, 0.42, 0.05];
 
-fn main() -> Fallible<()> {
+/// The narrowest photo: its panels are as wide as their titles.
+const LEAST: usize = 400;
+
+fn main() -> std::process::ExitCode {
+    match draw() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn draw() -> Fallible<()> {
     let mut args = std::env::args().skip(1);
-    let (Some(photo), Some(folder)) = (args.next(), args.next()) else {
+    let (Some(name), Some(folder)) = (args.next(), args.next()) else {
         return Err("usage: geometry PHOTO FOLDER".into());
     };
-    let bytes = fs::read(&photo).map_err(|e| format!("{photo}: {e}"))?;
-    let picture = decode(&bytes, 4_000_000).map_err(|e| format!("{photo}: {e}"))?;
+    let bytes = fs::read(&name).map_err(|e| format!("{name}: {e}"))?;
+    let picture = decode(&bytes, 4_000_000).map_err(|e| format!("{name}: {e}"))?;
     let photo = picture.all_planes().split_channels(3).0;
-    // The model takes a quarter of each side.
+    // The model takes a quarter of each side; the titles need some width.
     let (w, h) = (photo.width() / 4 * 4, photo.height() / 4 * 4);
-    if w < 64 || h < 64 {
-        return Err(format!("a photo of {w}x{h} pixels is too small to draw on: 64x64 is the least").into());
+    if w < LEAST || h < 64 {
+        return Err(format!(
+            "{name}: {}x{} pixels are too small to draw on: {LEAST}x64 is the least",
+            photo.width(),
+            photo.height()
+        )
+        .into());
     }
     let photo = photo.crop(whole(w, h));
 
     let folder = Path::new(&folder);
     fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let spectra = spectra(&photo).map_err(|e| format!("{name}: {e}"))?;
     save(&noise()?, &folder.join("noise.png"))?;
-    save(&spectra(&photo)?, &folder.join("spectra.png"))?;
+    save(&spectra, &folder.join("spectra.png"))?;
     save(&source(&photo)?, &folder.join("source.png"))?;
     save(&riesz(&photo)?, &folder.join("riesz.png"))?;
     Ok(())
@@ -125,7 +144,7 @@ fn spectra(photo: &Planes) -> Fallible<Canvas> {
     let mut plot = Canvas::new(side * 3 / 2, side);
     let x_of = |f: f64| ((f / 0.004).ln() / (0.75f64 / 0.004).ln() * (side * 3 / 2) as f64) as f32;
     let y_of = |decibel: f64| ((28.0 - decibel) / 60.0 * side as f64) as f32;
-    for f in [0.01, 0.1, 0.4] {
+    for f in [0.01, 0.1, 0.3] {
         plot.line((x_of(f), 0.0), (x_of(f), side as f32), 1.0, FAINT);
         plot.text(x_of(f) as usize + 3, side - GLYPH - 2, &format!("{f}"), INK);
     }
@@ -143,7 +162,7 @@ fn spectra(photo: &Planes) -> Fallible<Canvas> {
             .filter(|i| curve.power[*i] > 0.0)
             .map(|i| {
                 let decibel = 10.0 * (curve.power[i] / curve.power[at]).log10();
-                (x_of(curve.frequency[i]), y_of(decibel.clamp(-31.0, 27.0)))
+                (x_of(curve.frequency[i]), y_of(decibel))
             })
             .collect();
         for pair in points.windows(2) {
@@ -157,7 +176,7 @@ fn spectra(photo: &Planes) -> Fallible<Canvas> {
         );
     }
     Ok(beside(&[
-        ("weight (1+L)^1.5".into(), map),
+        ("log weight, s = 1.5".into(), map),
         (format!("power by cycles/pixel, s = {s:.2}"), plot.0),
     ]))
 }
@@ -209,7 +228,14 @@ fn riesz(photo: &Planes) -> Fallible<Canvas> {
     let mut step = gradient.clone();
     operator.riesz_step(&mut step, radius(2.0))?;
     let mut long = gradient.clone();
-    operator.riesz_step(&mut long, radius(6.0))?;
+    // Three times as far, or to the estimate itself where that is nearer.
+    let away: Vec<f32> = photo
+        .data()
+        .iter()
+        .zip(estimate.data())
+        .map(|(x, m)| x - m)
+        .collect();
+    operator.riesz_step(&mut long, radius(6.0).min(operator.norm_squared(&away)?.sqrt()))?;
     let falls = |delta: &[f32]| {
         let product = delta
             .iter()
@@ -218,7 +244,7 @@ fn riesz(photo: &Planes) -> Fallible<Canvas> {
         -product.sum::<f64>()
     };
     println!(
-        "steps of one H^s norm: the gradient lowers J by {:.1}, the Riesz step by {:.1}",
+        "steps of one H^s norm, to first order: the gradient lowers J by {:.1}, the Riesz step by {:.1}",
         falls(&plain),
         falls(&step)
     );
@@ -232,7 +258,7 @@ fn riesz(photo: &Planes) -> Fallible<Canvas> {
         ("photo".into(), photo.clone()),
         ("gradient step".into(), shown(&plain)?),
         ("Riesz step".into(), shown(&step)?),
-        ("photo + 3 x Riesz step".into(), wrong),
+        ("photo + long Riesz step".into(), wrong),
     ]))
 }
 

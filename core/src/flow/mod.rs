@@ -4,8 +4,8 @@
 //! `t = 1`. A network learns its velocity `u = x1 - x0`; integrating the learned field from `x0` makes an image.
 //!
 //! [`Source`] makes `x0`, the functions of this module relate the points of a path, [`TimeSampling`] draws the times to
-//! train at, [`Schedule`] holds the times to sample at, and [`integrate`] does it, for planes, tensors or plain
-//! vectors alike ([`State`]).
+//! train at, [`Schedule`] holds the times to sample at, and [`integrate`] does it, for planes, tensors or `Vec<f64>`
+//! alike ([`State`]).
 
 mod schedule;
 mod solver;

@@ -95,7 +95,25 @@ pub struct Step<'a, S> {
 
 /// Moves `x0` along `field` from `t = 0` to `t = 1`.
 ///
-/// `on_step` is called after every step and stops the work by returning `false`.
+/// `on_step` is called after every step and stops the work by returning `false`. Outside of async code any executor runs
+/// it, such as that of the crate `pollster`:
+///
+/// ```
+/// use asasr_core::flow::{Field, Schedule, Solver, integrate};
+///
+/// struct Decay;
+///
+/// impl Field<Vec<f64>> for Decay {
+///     async fn velocity(&mut self, x: &Vec<f64>, _t: f64) -> asasr_core::Result<Vec<f64>> {
+///         Ok(x.iter().map(|x| -x).collect())
+///     }
+/// }
+///
+/// let schedule = Schedule::default();
+/// let end = pollster::block_on(integrate(&mut Decay, vec![1.0], &schedule, Solver::Heun, |_| true))?;
+/// assert!((end[0] - (-1f64).exp()).abs() < 1e-3);
+/// # Ok::<(), asasr_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// Those of the field; [`Error::Cancelled`] when `on_step` said so.

@@ -9,14 +9,14 @@ use crate::{Error, Planes, Rect, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
-    /// `m = 0`: pure noise; the paper's setting with `sigma = 1` (arXiv 2605.23264).
+    /// `m = 0`: pure noise; the paper's setting with `sigma = 1` (arXiv 2605.23264; its code leaves the noise white).
     Noise {
         /// Deviation of the noise.
         sigma: f32,
     },
     /// `m` is the restorer's estimate of the posterior mean (PMRF, Ohayon et al. 2024).
     PosteriorMean {
-        /// Deviation of the noise, 0.05 to 0.3.
+        /// Deviation of the noise; 0.05 to 0.3 is usual.
         sigma: f32,
     },
 }

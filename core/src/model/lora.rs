@@ -60,7 +60,7 @@ pub struct LoraConfig {
 }
 
 impl LoraConfig {
-    /// Rank and alpha both `rank`, on every layer; the paper's preference adapter has rank 16 (arXiv 2605.23264).
+    /// Rank and alpha both `rank`, on every layer, those of the time embedding included; the paper's preference adapter has rank 16 (arXiv 2605.23264).
     pub fn new(rank: usize) -> Self {
         Self {
             rank,
@@ -93,7 +93,7 @@ pub struct LoraAdapter {
 }
 
 impl LoraAdapter {
-    /// A fresh adapter for the weights among `parameters` that `config` targets: `A` uniform in
+    /// A fresh adapter for the weights among `parameters`, the architecture's list of them, that `config` targets: `A` uniform in
     /// `+-1 / sqrt(in * k * k)` as PEFT draws it, `B` zero, so that it changes nothing yet. A pure function of
     /// `seed`.
     ///
@@ -127,7 +127,13 @@ impl LoraAdapter {
             };
             if !modules.keys().any(|m| one.adapts(m)) {
                 return Err(Error::Adapter(format!(
-                    "the target {target:?} names no linear or convolution layer of the network"
+                    "the target {target:?} names no linear or convolution layer of the network; a target is a layer's \
+                     name or the end of one, such as {:?}",
+                    parameters
+                        .iter()
+                        .filter_map(adaptable)
+                        .next_back()
+                        .unwrap_or_default()
                 )));
             }
         }

@@ -1,16 +1,17 @@
 //! Steps of bounded Sobolev norm, for the adversary (arXiv 2605.23264, Adversarial Manifold Guidance).
 
-use alloc::vec::Vec;
+use alloc::{format, vec::Vec};
 
 use super::{Sample, SobolevOperator};
-use crate::Result;
+use crate::{Error, Result};
 
 impl SobolevOperator {
     /// Projects `delta` on the ball `||delta||_{H^s} <= radius` by scaling it down where it lies outside.
     ///
     /// # Errors
-    /// As [`Self::apply`].
+    /// As [`Self::apply`]; [`Error::Spectrum`] when `radius` is negative or not a number.
     pub fn project<S: Sample>(&self, delta: &mut [S], radius: f64) -> Result<()> {
+        check(radius)?;
         let norm = libm::sqrt(self.norm_squared(delta)?);
         if norm > radius {
             scale(delta, radius / norm);
@@ -22,11 +23,13 @@ impl SobolevOperator {
     /// it most to first order: `delta = -radius Sigma_s g / sqrt(<g, Sigma_s g>)`, where `Sigma_s g` is the Riesz
     /// representative of the derivative in `H^s`.
     ///
-    /// Returns the decrease it predicts, `<g, delta> = -radius sqrt(<g, Sigma_s g>)`. A gradient of zero stays zero.
+    /// Returns the change it predicts, `<g, delta> = -radius sqrt(<g, Sigma_s g>)`, never positive. A gradient of zero
+    /// stays zero.
     ///
     /// # Errors
-    /// As [`Self::apply`].
+    /// As [`Self::apply`]; [`Error::Spectrum`] when `radius` is negative or not a number.
     pub fn riesz_step<S: Sample>(&self, gradient: &mut [S], radius: f64) -> Result<f64> {
+        check(radius)?;
         let half = {
             // <g, Sigma g> is the squared norm of Sigma^{1/2} g: a sum of squares, never negative.
             let mut root: Vec<f64> = gradient.iter().map(|v| v.to_f64()).collect();
@@ -53,6 +56,15 @@ impl SobolevOperator {
             self.inner(a, b)? / norms
         })
     }
+}
+
+fn check(radius: f64) -> Result<()> {
+    if radius >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::Spectrum(format!(
+        "a ball of radius {radius} has no points"
+    )))
 }
 
 fn scale<S: Sample>(values: &mut [S], factor: f64) {
@@ -122,6 +134,7 @@ mod tests {
         assert_eq!(o.riesz_step(&mut zero, 1.0).expect("sizes"), 0.0);
         o.project(&mut zero, 0.0).expect("sizes");
         assert_eq!(zero, [0.0; 12]);
+        assert!(o.project(&mut zero, -1.0).is_err() && o.riesz_step(&mut zero, f64::NAN).is_err());
         assert_eq!(o.cosine(&zero, &values(12, 1)).expect("sizes"), 0.0);
     }
 

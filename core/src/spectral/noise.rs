@@ -71,6 +71,17 @@ fn normals(words: [u32; 4]) -> [f32; 4] {
 /// the operator exactly; beyond, blocks agree with it to about `1e-7` for Sobolev weights. A learned spectrum has kinks
 /// and thus a slower falling kernel: blocks agree to some thousandths where it is fitted to photographs, to some
 /// hundredths where it jumps.
+///
+/// ```
+/// use asasr_core::spectral::{ColouredNoise, Spectrum};
+/// use asasr_core::Rect;
+///
+/// let noise = ColouredNoise::new(7, 300, 400, Spectrum::sobolev(1.5)?)?;
+/// let whole = noise.tile(3, Rect { x0: 0, y0: 0, x1: 400, y1: 300 })?;
+/// let part = Rect { x0: 250, y0: 100, x1: 400, y1: 290 };
+/// assert_eq!(noise.tile(3, part)?, whole.crop(part));
+/// # Ok::<(), asasr_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ColouredNoise {
     seed: u64,
@@ -110,8 +121,11 @@ impl ColouredNoise {
     /// The noise of `channels` planes on the pixels of `rect`: the same values, bit for bit, whichever tile asks.
     ///
     /// # Errors
-    /// [`Error::Size`] when `rect` is empty or reaches outside the image.
+    /// [`Error::Size`] when there are no channels, or `rect` is empty or reaches outside the image.
     pub fn tile(&self, channels: usize, rect: Rect) -> Result<Planes> {
+        if channels == 0 {
+            return Err(Error::Size("noise of no channels".into()));
+        }
         if rect.x0 >= rect.x1 || rect.y0 >= rect.y1 || rect.x1 > self.width || rect.y1 > self.height {
             return Err(Error::Size(format!(
                 "the tile from ({}, {}) to ({}, {}) is not inside an image of {}x{} pixels",

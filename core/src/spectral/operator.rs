@@ -84,8 +84,8 @@ impl SobolevOperator {
     /// Multiplies every coefficient by `w^exponent`.
     ///
     /// # Errors
-    /// [`Error::Size`] when `planes` is not one or more planes of the operator's size, as for every method that
-    /// takes them.
+    /// [`Error::Size`] when `planes` is not one or more planes of as many values as the operator has (their sides are not
+    /// known here), as for every method that takes them.
     pub fn apply<S: Sample>(&self, planes: &mut [S], exponent: f64) -> Result<()> {
         self.check(planes)?;
         for plane in planes.chunks_exact_mut(self.height() * self.width()) {

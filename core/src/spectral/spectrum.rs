@@ -85,7 +85,8 @@ impl Default for Spectrum {
 }
 
 impl Spectrum {
-    /// `(1 + lambda)^s`.
+    /// `(1 + lambda)^s`: smooth within a few pixels and white beyond. For noise with a photograph's whole spectrum
+    /// take a `kappa` of about 100, see [`estimate_s`](super::estimate_s).
     ///
     /// # Errors
     /// [`Error::Spectrum`] when `s` is outside `[-2, 3]`.
