@@ -17,21 +17,45 @@ use crate::not_found;
 pub struct Model {
     manifest: Manifest,
     json: Vec<u8>,
-    weights: Vec<u8>,
+    files: Vec<WeightsFile>,
+}
+
+/// A weights file: of the restorer, of the flow or of the fast flow.
+#[derive(Debug, Clone)]
+struct WeightsFile {
+    name: String,
+    sha256: String,
+    bytes: Vec<u8>,
 }
 
 impl Model {
-    /// Checks that `weights` are what `json` describes.
+    /// Reads the files that the manifest `json` names and checks that they are what it describes.
     ///
     /// # Errors
-    /// A sentence that names what does not fit.
-    pub fn new(json: Vec<u8>, weights: Vec<u8>) -> Result<Self, String> {
+    /// A sentence that names what does not fit, or that of `read`.
+    pub fn new(json: Vec<u8>, read: impl Fn(&str) -> Result<Vec<u8>, String>) -> Result<Self, String> {
         let manifest = Manifest::from_json(&json).map_err(|e| e.to_string())?;
-        manifest.open_weights(&weights).map_err(|e| e.to_string())?;
+        let file = |name: &str, sha256: &str| -> Result<WeightsFile, String> {
+            Ok(WeightsFile {
+                name: name.to_owned(),
+                sha256: sha256.to_owned(),
+                bytes: read(name)?,
+            })
+        };
+        let restorer = file(&manifest.file, &manifest.sha256)?;
+        manifest
+            .open_weights(&restorer.bytes)
+            .map_err(|e| e.to_string())?;
+        let mut files = vec![restorer];
+        for part in manifest.flow.iter().chain(&manifest.fast) {
+            let flow = file(&part.file, &part.sha256)?;
+            part.open_weights(&flow.bytes).map_err(|e| e.to_string())?;
+            files.push(flow);
+        }
         Ok(Self {
             manifest,
             json,
-            weights,
+            files,
         })
     }
 }
@@ -67,7 +91,7 @@ impl Models {
     /// # Errors
     /// When a built-in model is damaged.
     pub fn embedded() -> Result<Self, String> {
-        let open = |m: &asasr_weights::Model| Model::new(m.manifest.to_vec(), m.weights.to_vec());
+        let open = |m: &asasr_weights::Model| Model::new(m.manifest.to_vec(), |_| Ok(m.weights.to_vec()));
         Ok(Self(Arc::new(
             asasr_weights::ALL.iter().map(open).collect::<Result<_, _>>()?,
         )))
@@ -88,12 +112,14 @@ impl Models {
             }
             let json = fs::read(&path).map_err(|e| at(&path, &e))?;
             let manifest = Manifest::from_json(&json).map_err(|e| at(&path, &e))?;
-            let file = folder.join(&manifest.file);
-            let weights = fs::read(&file).map_err(|e| at(&file, &e))?;
             if models.iter().any(|m| m.manifest.id == manifest.id) {
                 return Err(at(&path, &format!("the id {} is used twice", manifest.id)));
             }
-            models.push(Model::new(json, weights).map_err(|e| at(&path, &e))?);
+            let read = |file: &str| {
+                let file = folder.join(file);
+                fs::read(&file).map_err(|e| at(&file, &e))
+            };
+            models.push(Model::new(json, read).map_err(|e| at(&path, &e))?);
         }
         if models.is_empty() {
             return Err(at(folder, &"no folder with a manifest.json is in here"));
@@ -139,35 +165,25 @@ async fn file(
     let Some(model) = models.0.iter().find(|m| m.manifest.id == id) else {
         return not_found();
     };
-    let sha256 = &model.manifest.sha256;
     if file == "manifest.json" {
         // The manifest names the weights' hash, so another manifest almost always has another hash; its own is exact.
         let tag = asasr_core::model::sha256_hex(&model.json);
         return bytes(&headers, &tag, "application/json", REVALIDATE, &model.json);
     }
-    if file != model.manifest.file {
+    let Some(WeightsFile {
+        sha256, bytes: body, ..
+    }) = model.files.iter().find(|f| f.name == file)
+    else {
         return not_found();
-    }
+    };
     match known.sha256 {
         Some(known) if known != *sha256 => (
             StatusCode::NOT_FOUND,
             "the model has other weights now: read its manifest again\n",
         )
             .into_response(),
-        Some(_) => bytes(
-            &headers,
-            sha256,
-            "application/octet-stream",
-            FOREVER,
-            &model.weights,
-        ),
-        None => bytes(
-            &headers,
-            sha256,
-            "application/octet-stream",
-            REVALIDATE,
-            &model.weights,
-        ),
+        Some(_) => bytes(&headers, sha256, "application/octet-stream", FOREVER, body),
+        None => bytes(&headers, sha256, "application/octet-stream", REVALIDATE, body),
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use asasr_core::model::{Manifest, sha256_hex};
+use asasr_core::flow::Source;
+use asasr_core::model::{Dtype, FlowPart, Manifest, Tensor, VelocityArchitecture, Weights, sha256_hex};
 use asasr_server::{Models, Page, router};
 use axum::{Router, body::Body, http::Request, http::StatusCode, http::header, response::Response};
 use http_body_util::BodyExt as _;
@@ -118,4 +119,62 @@ fn a_damaged_model_stops_the_start_and_is_named() {
     let empty = tempfile::tempdir().unwrap();
     assert!(Models::from_folder(empty.path()).is_err());
     assert!(Page::new(empty.path()).unwrap_err().contains("cargo xtask serve"));
+}
+
+/// A model with a flow: every file its manifest names is served under its own hash, and none that it does not name.
+#[tokio::test]
+async fn the_files_of_a_flow_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("models/with-flow");
+    fs::create_dir_all(&model).unwrap();
+    let shipped = asasr_weights::DEFAULT;
+    let mut manifest = Manifest::from_json(shipped.manifest).unwrap();
+    let architecture = VelocityArchitecture::conv(4, 4, 1);
+    let mut weights = Weights::default();
+    for p in architecture.parameters() {
+        let values = vec![0.5; p.len()];
+        weights.insert(
+            p.name,
+            Tensor {
+                shape: p.shape,
+                values,
+            },
+        );
+    }
+    let flow = weights.to_safetensors(Dtype::F16).unwrap();
+    manifest.id = "with-flow".into();
+    manifest.flow = Some(FlowPart {
+        file: "flow.safetensors".into(),
+        bytes: flow.len(),
+        sha256: sha256_hex(&flow),
+        parameters: architecture.parameter_count(),
+        architecture,
+        source: Source::default(),
+        s: 1.5,
+        steps: 28,
+        training: manifest.training.clone(),
+    });
+    fs::write(model.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
+    fs::write(model.join(&manifest.file), shipped.weights).unwrap();
+    fs::write(model.join("secret.txt"), b"not named").unwrap();
+    // The flow is missing, then damaged, then there.
+    let open = || Models::from_folder(&folder.path().join("models"));
+    assert!(open().unwrap_err().contains("flow.safetensors"));
+    fs::write(model.join("flow.safetensors"), &flow[1..]).unwrap();
+    assert!(open().unwrap_err().contains("flow.safetensors"));
+    fs::write(model.join("flow.safetensors"), &flow).unwrap();
+
+    fs::write(folder.path().join("index.html"), "<title>page</title>").unwrap();
+    let app = router(&Page::new(folder.path()).unwrap(), open().unwrap());
+    let base = "/v1/models/with-flow";
+    let hash = sha256_hex(&flow);
+    let response = get(&app, &format!("{base}/flow.safetensors?sha256={hash}"), None).await;
+    assert_eq!(head(&response, header::ETAG), format!("\"{hash}\""));
+    assert_eq!(body(response).await, flow);
+    let response = get(&app, &format!("{base}/{}", manifest.file), None).await;
+    assert_eq!(body(response).await, shipped.weights);
+    assert_eq!(
+        get(&app, &format!("{base}/secret.txt"), None).await.status(),
+        StatusCode::NOT_FOUND
+    );
 }
