@@ -14,6 +14,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the program's whole life")]
 pub(crate) enum Command {
     /// Enlarge images
     Upscale(Upscale),
@@ -234,6 +235,9 @@ pub(crate) struct Common {
     /// Crops per step
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) batch: u16,
+    /// Batches whose gradients are averaged for a step: more crops than memory holds at once
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) accumulate: u16,
     /// Side of a crop in low-quality pixels
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(8..=512))]
     pub(crate) patch: u16,

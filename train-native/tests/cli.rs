@@ -441,7 +441,10 @@ fn a_flow_is_aligned_and_distilled() {
         assert_eq!(whole, parts, "{stage} resumes");
         fs::read_to_string(path(&format!("{out}/metrics.jsonl"))).unwrap()
     };
+    good("flow", "accumulated", "--channels 8 --blocks 1 --accumulate 3");
     good("flow", "flow", "--channels 8 --blocks 1");
+    let read = |n: &str| fs::read(path(&format!("{n}/checkpoint.safetensors"))).unwrap();
+    assert_ne!(read("accumulated"), read("flow"));
     good("adversary", "adversary", "--model @/flow/best --rank 2");
     for (out, rest) in [
         ("none", "--negatives none"),

@@ -25,7 +25,7 @@ pub(crate) const COMPARED: usize = 3;
 
 /// What is particular to a stage.
 pub(crate) trait Stage {
-    /// The loss of a batch, `[1]`, for the parameters that learn; whatever is random is a function of `step`.
+    /// The loss of a batch, `[1]`, for the parameters that learn; whatever is random is a function of the batch's number.
     fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Tensor<1>>;
 
     /// Scores averaged parameters on the validation pairs.
@@ -107,13 +107,19 @@ pub(crate) fn train(
     let end = common.stop_after.unwrap_or(common.steps).min(common.steps);
     while state.step < end {
         let step = state.step;
-        let batch = dataset.batch(common.seed, step, common.batch.into(), patch, device)?;
         let rate = optimise::learning_rate(peak, step, common.steps);
-        let loss = optimise::step(&mut state, &adam, rate, |p| stage.loss(p, batch, step))?;
+        let parts = u64::from(common.accumulate);
+        let loss = optimise::step(&mut state, &adam, rate, parts, |p, part| {
+            // Every batch has a number of its own.
+            let draw = step * parts + part;
+            let batch = dataset.batch(common.seed, draw, common.batch.into(), patch, device)?;
+            stage.loss(p, batch, draw)
+        })?;
         if !loss.is_finite() {
             let seeds = common.out.join("failed-batch.json");
             let batch = json!({
                 "seed": common.seed, "step": step, "batch": common.batch, "patch": common.patch,
+                "accumulate": common.accumulate,
                 "protocol": common.protocol.name(),
             });
             files::write(&seeds, batch.to_string().as_bytes())?;
@@ -178,7 +184,10 @@ impl<S: Stage> Run<'_, S> {
         let mut line = Map::new();
         line.insert("step".into(), json!(state.step));
         line.insert("loss".into(), json!(loss));
-        line.insert("images_per_s".into(), json!(rate * f64::from(self.common.batch)));
+        line.insert(
+            "images_per_s".into(),
+            json!(rate * f64::from(self.common.batch) * f64::from(self.common.accumulate)),
+        );
         line.extend(validation.record.clone());
         let path = self.common.out.join("metrics.jsonl");
         let log = fs::OpenOptions::new().create(true).append(true).open(&path);
@@ -244,13 +253,15 @@ pub(crate) fn command(stage: &str, common: &Common, peak: f64, own: &str) -> Str
         .as_deref()
         .map_or(String::new(), |v| format!(" --val {}", name(v)));
     format!(
-        "asasr train {stage} --data {}{val} --out {} --steps {} --batch {} --patch {} --learning-rate {} --protocol {} \
+        "asasr train {stage} --data {}{val} --out {} --steps {} --batch {} --patch {} --accumulate {} --learning-rate {} \
+         --protocol {} \
          {own} --seed {} --val-every {} --cache-mb {} --id {} --licence '{}'",
         name(&common.data),
         name(&common.out),
         common.steps,
         common.batch,
         common.patch,
+        common.accumulate,
         peak,
         common.protocol.name(),
         common.seed,
