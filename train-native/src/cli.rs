@@ -14,7 +14,10 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the program's whole life")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, for the program's whole life"
+)]
 pub(crate) enum Command {
     /// Enlarge images
     Upscale(Upscale),
