@@ -61,7 +61,8 @@ pub(crate) struct ExecutorMaker {
     model: Model,
     mode: Mode,
     seed: u64,
-    device: Option<Device>,
+    /// Where flows run, and their restorer there.
+    flow: Option<(Device, Network)>,
     executor: Option<AnyExecutor>,
     name: String,
 }
@@ -74,7 +75,7 @@ impl ExecutorMaker {
                 model,
                 mode,
                 seed,
-                device: None,
+                flow: None,
                 executor: Some(executor),
                 name,
             });
@@ -95,11 +96,12 @@ impl ExecutorMaker {
                 ));
             }
         };
+        let restorer = Network::new(&model.manifest.architecture, &model.restorer, &device)?;
         Ok(Self {
             model,
             mode,
             seed,
-            device: Some(device),
+            flow: Some((device, restorer)),
             executor: None,
             name: name.to_owned(),
         })
@@ -127,11 +129,10 @@ impl ExecutorMaker {
             }
             Mode::Quality => quality.map(|part| (part, part.0.steps)),
         };
-        if let (Some(device), Some(((part, weights), steps))) = (&self.device, chosen) {
+        if let (Some((device, restorer)), Some(((part, weights), steps))) = (&self.flow, chosen) {
             let schedule = Schedule::uniform(steps)?;
-            let restorer = Network::new(&self.model.manifest.architecture, &self.model.restorer, device)?;
             self.executor = Some(AnyExecutor::Flow(Box::new(FlowExecutor::new(
-                restorer,
+                restorer.clone(),
                 part,
                 weights,
                 (width, height),

@@ -4,6 +4,7 @@ mod bench;
 mod cli;
 mod degrade;
 mod device;
+mod encode;
 mod error;
 mod eval;
 mod files;

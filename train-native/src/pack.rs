@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use asasr_core::{Planes, Rect, metrics};
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use asasr_core::{Planes, Rect};
+use jpeg_encoder::SamplingFactor;
 use rayon::prelude::*;
 
 use crate::cli::Pack;
 use crate::error::{Error, Result};
-use crate::{eval, files, interrupt};
+use crate::{encode, eval, files, interrupt};
 
 /// High enough that reductions by four do not show it.
 const QUALITY: u8 = 95;
@@ -21,14 +21,14 @@ pub(crate) fn run(args: &Pack) -> Result<()> {
     interrupt::listen();
     let paths = files::images_below(&args.data)?;
     let limit = args.max_size as usize * 1_000_000;
-    let mut encoded = encode(&paths, 1.0)?;
+    let mut all = encoded(&paths, 1.0)?;
     let size =
         |all: &[(PathBuf, Vec<u8>)]| all.iter().map(|(_, b)| taken(b.len())).sum::<usize>() + 2 * BLOCK;
-    if size(&encoded) > limit {
-        encoded = encode(&paths, 0.5)?;
+    if size(&all) > limit {
+        all = encoded(&paths, 0.5)?;
     }
     let (mut used, mut kept) = (2 * BLOCK, Vec::new());
-    for (path, bytes) in encoded {
+    for (path, bytes) in all {
         if used + taken(bytes.len()) <= limit {
             used += taken(bytes.len());
             kept.push((path, bytes));
@@ -71,7 +71,7 @@ fn taken(bytes: usize) -> usize {
 }
 
 /// Every usable image as JPEG without halved chroma, cropped to the middle `share` of its sides.
-fn encode(paths: &[PathBuf], share: f64) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+fn encoded(paths: &[PathBuf], share: f64) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let all: Vec<Option<(PathBuf, Vec<u8>)>> = paths
         .par_iter()
         .map(|path| {
@@ -79,7 +79,11 @@ fn encode(paths: &[PathBuf], share: f64) -> Result<Vec<(PathBuf, Vec<u8>)>> {
                 return Err(Error::new("stopped"));
             }
             match eval::truth(path, 4) {
-                Ok(image) => Ok(Some((path.clone(), jpeg(&middle(&image, share), path)?))),
+                Ok(image) => {
+                    let bytes = encode::jpeg(&middle(&image, share), QUALITY, SamplingFactor::F_1_1)
+                        .map_err(|e| Error::at(path, e))?;
+                    Ok(Some((path.clone(), bytes)))
+                }
                 Err(why) => {
                     eprintln!("left out: {why}");
                     Ok(None)
@@ -97,22 +101,6 @@ fn middle(image: &Planes, share: f64) -> Planes {
     };
     let ((x0, x1), (y0, y1)) = (side(image.width()), side(image.height()));
     image.crop(Rect { x0, y0, x1, y1 })
-}
-
-fn jpeg(image: &Planes, path: &Path) -> Result<Vec<u8>> {
-    let (w, h) = (image.width(), image.height());
-    let mut pixels = Vec::with_capacity(3 * w * h);
-    for i in 0..w * h {
-        pixels.extend((0..3).map(|c| metrics::to_u8(image.plane(c)[i])));
-    }
-    let side = |n: usize| u16::try_from(n).map_err(|_| Error::at(path, "a side is above 65535 pixels"));
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, QUALITY);
-    encoder.set_sampling_factor(SamplingFactor::F_1_1);
-    encoder
-        .encode(&pixels, side(w)?, side(h)?, ColorType::Rgb)
-        .map_err(|e| Error::at(path, e))?;
-    Ok(bytes)
 }
 
 /// The folder to read for `data`: itself, or, for a pack, `beside`, into which it is unpacked.

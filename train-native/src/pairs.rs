@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use asasr_codec::{Layout, PngRows};
 use asasr_core::{Planes, Rect};
 use rayon::prelude::*;
 
 use crate::cli::Degrade;
 use crate::degrade::{degrade, stream};
 use crate::error::{Error, Result};
-use crate::{eval, files, interrupt};
+use crate::{encode, eval, files, interrupt};
 
 const SCALE: usize = 4;
 /// Images on a sheet, side of a crop, and draws of each.
@@ -143,10 +142,6 @@ fn draw_sheet(args: &Degrade, paths: &[PathBuf], sheet: &Path) -> Result<()> {
 
 /// Writes an 8-bit PNG whole or not at all.
 pub(crate) fn save(image: &Planes, path: &Path) -> Result<()> {
-    let bytes = asasr_codec::SharedBytes::default();
-    let at = |e: asasr_codec::Error| Error::at(path, e);
-    let mut png = PngRows::new(bytes.clone(), image.width(), image.height(), Layout::Rgb, 8).map_err(at)?;
-    png.write(0, image).map_err(at)?;
-    png.finish().map_err(at)?;
-    files::write(path, &bytes.take())
+    let bytes = encode::png(image).map_err(|e| Error::at(path, e))?;
+    files::write(path, &bytes)
 }

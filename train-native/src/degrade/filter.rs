@@ -1,7 +1,8 @@
-use asasr_core::{Planes, metrics};
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use asasr_core::Planes;
+use jpeg_encoder::SamplingFactor;
 
 use super::kernel::Kernel;
+use crate::encode;
 use crate::error::{Error, Result};
 
 /// How images are resized: the three that Real-ESRGAN draws from, none of them antialiased but the first.
@@ -194,20 +195,9 @@ pub(crate) fn resize(image: &Planes, width: usize, height: usize, mode: Mode) ->
 
 /// What is left after a trip through a JPEG file with halved chroma, clamped to `[0, 1]`.
 pub(crate) fn jpeg(image: &Planes, quality: u8) -> Result<Planes> {
-    let (w, h) = (image.width(), image.height());
-    let fail = |e: &dyn std::fmt::Display| Error::new(format!("{w}x{h} pixels as JPEG: {e}"));
-    let mut pixels = Vec::with_capacity(3 * w * h);
-    for i in 0..w * h {
-        pixels.extend((0..3).map(|c| metrics::to_u8(image.plane(c)[i])));
-    }
-    let side = |n: usize| u16::try_from(n).map_err(|_| fail(&"a side is above 65535"));
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, quality);
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    encoder
-        .encode(&pixels, side(w)?, side(h)?, ColorType::Rgb)
-        .map_err(|e| fail(&e))?;
-    let picture = asasr_codec::decode(&bytes, (w * h) as u64).map_err(|e| fail(&e))?;
+    let bytes = encode::jpeg(image, quality, SamplingFactor::F_2_2)?;
+    let pixels = (image.width() * image.height()) as u64;
+    let picture = asasr_codec::decode(&bytes, pixels).map_err(|e| Error::new(e.to_string()))?;
     Ok(picture.all_planes())
 }
 

@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 use std::{fs, path::Path};
 
-use asasr_codec::{Layout, PngRows, SharedBytes};
 use asasr_core::spectral::radial_power;
 use asasr_core::{Planes, metrics};
 use base64::Engine as _;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::files;
+use crate::{encode, files};
 
 /// One validation image, as each of several ways makes it: titles and images of one size.
 pub(crate) type Comparison = Vec<(&'static str, Planes)>;
@@ -58,7 +57,7 @@ pub(crate) fn write(folder: &Path, command: &str, comparisons: &[Comparison]) ->
         for comparison in comparisons {
             html.push_str("<p>");
             for (title, image) in comparison {
-                let data = base64::engine::general_purpose::STANDARD.encode(png(image)?);
+                let data = base64::engine::general_purpose::STANDARD.encode(encode::png(image)?);
                 let _ = write!(
                     html,
                     "<figure><img alt=\"{title}\" width={} src=\"data:image/png;base64,{data}\"><figcaption>{title}\
@@ -153,15 +152,6 @@ fn chart(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
         escaped(title)
     );
     svg
-}
-
-fn png(image: &Planes) -> Result<Vec<u8>> {
-    let bytes = SharedBytes::default();
-    let fail = |e: asasr_codec::Error| Error::new(format!("a validation image: {e}"));
-    let mut png = PngRows::new(bytes.clone(), image.width(), image.height(), Layout::Rgb, 8).map_err(fail)?;
-    png.write(0, image).map_err(fail)?;
-    png.finish().map_err(fail)?;
-    Ok(bytes.take())
 }
 
 fn escaped(text: &str) -> String {
