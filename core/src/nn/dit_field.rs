@@ -2,10 +2,11 @@ use alloc::{format, vec, vec::Vec};
 
 use burn::tensor::{Int, Tensor, TensorData, activation, ops::PadMode};
 
-use super::layers::{conv, linear, modulation, pixel_shuffle};
+use super::conv::convolve;
+use super::layers::{linear, modulation, pixel_shuffle};
 use super::velocity::{add_skip, network_input, time_embedding};
 use super::{Conditioning, Parameters, VelocityField};
-use crate::model::{DitVelocity, VelocityArchitecture};
+use crate::model::{Activation, DitVelocity, VelocityArchitecture};
 
 const EPSILON: f64 = 1e-6;
 /// Added to the score of a token beyond the image's edge; its exponential is zero in every type.
@@ -116,13 +117,13 @@ impl VelocityField for DitField {
     ) -> Tensor<4> {
         let time = time_embedding(&self.whole, parameters, t.clone());
         let input = network_input(&self.whole, x_t.clone(), condition);
-        let mut x = conv(parameters, "embed", self.own.channels, 3, input).permute([0, 2, 3, 1]);
+        let mut x = convolve(parameters, "embed", (self.own.channels, 3), Activation::None, input).permute([0, 2, 3, 1]);
         for b in 0..self.own.blocks {
             x = self.block(b, parameters, x, &time);
         }
         let [shift, scale] = modulation(parameters, "head_modulation", time);
         let x = modulate(x, shift, scale).permute([0, 3, 1, 2]);
-        let output = conv(parameters, "head", self.whole.outputs(), 3, x);
+        let output = convolve(parameters, "head", (self.whole.outputs(), 3), Activation::None, x);
         add_skip(
             &self.whole,
             pixel_shuffle(output, self.own.scale),

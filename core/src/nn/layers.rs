@@ -1,8 +1,9 @@
 use alloc::{format, vec::Vec};
 
-use burn::tensor::{Tensor, activation, module::conv2d, ops::ConvOptions};
+use burn::tensor::{Tensor, activation};
 
 use super::Parameters;
+use super::conv::convolve;
 use crate::model::{Activation, Layer};
 
 /// Runs a list of layers on `[n, c, h, w]`; `time` is the embedding, `[n, features]`, that modulates.
@@ -25,12 +26,7 @@ pub(super) fn run_layers(
                 kernel,
                 activation,
                 ..
-            } => activate(
-                conv(parameters, name, *outputs, *kernel, x.clone()),
-                *activation,
-                parameters,
-                name,
-            ),
+            } => convolve(parameters, name, (*outputs, *kernel), *activation, x.clone()),
             Layer::Film {
                 name,
                 channels,
@@ -48,27 +44,6 @@ pub(super) fn run_layers(
         x = next;
     }
     x
-}
-
-/// A convolution with zero padding that keeps the size.
-pub(super) fn conv(
-    parameters: &Parameters,
-    name: &str,
-    outputs: usize,
-    kernel: usize,
-    x: Tensor<4>,
-) -> Tensor<4> {
-    let [_, inputs, _, _] = x.dims();
-    let weight = parameters[&format!("{name}.weight")].clone();
-    let bias = parameters[&format!("{name}.bias")].clone();
-    let pad = kernel / 2;
-    let options = ConvOptions::new([1, 1], [pad, pad], [1, 1], 1);
-    conv2d(
-        x,
-        weight.reshape([outputs, inputs, kernel, kernel]),
-        Some(bias),
-        options,
-    )
 }
 
 /// `x W^T + b` for `x` of `[n, in]` and `W` of `[out, in]`.
@@ -93,7 +68,7 @@ pub(super) fn modulation<const N: usize>(
     core::array::from_fn(|i| all.clone().narrow(1, i * c, c))
 }
 
-fn activate(x: Tensor<4>, activation: Activation, parameters: &Parameters, name: &str) -> Tensor<4> {
+pub(super) fn activate(x: Tensor<4>, activation: Activation, parameters: &Parameters, name: &str) -> Tensor<4> {
     match activation {
         Activation::None => x,
         Activation::LeakyRelu { slope } => activation::leaky_relu(x, f64::from(slope)),

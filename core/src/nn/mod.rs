@@ -4,6 +4,7 @@
 //! checkpoint and an [`AdapterSet`] treat all networks alike, and one backbone serves as policy and as reference
 //! by being handed other parameters.
 
+mod conv;
 mod conv_field;
 mod dit_field;
 mod flow_executor;
