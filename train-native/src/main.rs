@@ -19,8 +19,23 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
-    let done = match cli::Cli::parse().command {
+    let command = cli::Cli::parse().command;
+    // On one of the pool's threads, so that the pool is not woken for every operation of a network.
+    match rayon::scope(|_| run(command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: cli::Command) -> error::Result<()> {
+    match command {
         cli::Command::Upscale(args) => upscale::run(&args),
         cli::Command::Eval(args) => eval::run(&args),
         cli::Command::Degrade(args) => pairs::run(&args),
@@ -32,12 +47,5 @@ fn main() -> ExitCode {
         cli::Command::Train(cli::Train::Align(args)) => train::align(&args),
         cli::Command::Train(cli::Train::Distill(args)) => train::distill(&args),
         cli::Command::Train(cli::Train::All(args)) => train::all(&args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
     }
 }

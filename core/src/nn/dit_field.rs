@@ -2,7 +2,7 @@ use alloc::{format, vec, vec::Vec};
 
 use burn::tensor::{Int, Tensor, TensorData, activation, ops::PadMode};
 
-use super::conv::convolve;
+use super::cpu::convolve;
 use super::layers::{linear, modulation, pixel_shuffle};
 use super::velocity::{add_skip, network_input, time_embedding};
 use super::{Conditioning, Parameters, VelocityField};
@@ -117,7 +117,14 @@ impl VelocityField for DitField {
     ) -> Tensor<4> {
         let time = time_embedding(&self.whole, parameters, t.clone());
         let input = network_input(&self.whole, x_t.clone(), condition);
-        let mut x = convolve(parameters, "embed", (self.own.channels, 3), Activation::None, input).permute([0, 2, 3, 1]);
+        let mut x = convolve(
+            parameters,
+            "embed",
+            (self.own.channels, 3),
+            Activation::None,
+            input,
+        )
+        .permute([0, 2, 3, 1]);
         for b in 0..self.own.blocks {
             x = self.block(b, parameters, x, &time);
         }

@@ -3,7 +3,7 @@ use alloc::{format, vec::Vec};
 use burn::tensor::{Tensor, activation};
 
 use super::Parameters;
-use super::conv::convolve;
+use super::cpu::{convolve, modulate};
 use crate::model::{Activation, Layer};
 
 /// Runs a list of layers on `[n, c, h, w]`; `time` is the embedding, `[n, features]`, that modulates.
@@ -27,16 +27,10 @@ pub(super) fn run_layers(
                 activation,
                 ..
             } => convolve(parameters, name, (*outputs, *kernel), *activation, x.clone()),
-            Layer::Film {
-                name,
-                channels,
-                activation,
-            } => {
+            Layer::Film { name, activation, .. } => {
                 let time = time.expect("a validated network is modulated only where it has a time");
-                let [gamma, beta] = modulation(parameters, name, time.clone());
-                let shape = [time.dims()[0], *channels, 1, 1];
-                let y = x.clone() * (gamma.reshape(shape) + 1.0) + beta.reshape(shape);
-                activate(y, *activation, parameters, name)
+                let factors = modulation(parameters, name, time.clone());
+                modulate(parameters, name, factors, *activation, x.clone())
             }
             Layer::Add { with } => x.clone() + values[*with].clone(),
         };
@@ -68,7 +62,12 @@ pub(super) fn modulation<const N: usize>(
     core::array::from_fn(|i| all.clone().narrow(1, i * c, c))
 }
 
-pub(super) fn activate(x: Tensor<4>, activation: Activation, parameters: &Parameters, name: &str) -> Tensor<4> {
+pub(super) fn activate(
+    x: Tensor<4>,
+    activation: Activation,
+    parameters: &Parameters,
+    name: &str,
+) -> Tensor<4> {
     match activation {
         Activation::None => x,
         Activation::LeakyRelu { slope } => activation::leaky_relu(x, f64::from(slope)),

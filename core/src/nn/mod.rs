@@ -4,8 +4,8 @@
 //! checkpoint and an [`AdapterSet`] treat all networks alike, and one backbone serves as policy and as reference
 //! by being handed other parameters.
 
-mod conv;
 mod conv_field;
+mod cpu;
 mod dit_field;
 mod flow_executor;
 mod layers;

@@ -1,0 +1,155 @@
+//! What a convolution reads: rows of an image combined by a [`Transform`], with zeros between them.
+//!
+//! A plane holds one part of the transform of one channel, for one image or several, a line for every `m` rows:
+//!
+//! ```text
+//! r zeros | line 0, r zeros | line 1, r zeros | … | TAIL
+//! ```
+//!
+//! Lines lie `pitch = width + r` apart: the zeros after a line are those before the next. The result at line `l`, column
+//! `x` sits at `q = l * pitch + x`, and its tap `kx` at `q + kx`. So a run of consecutive `q` is a run of consecutive
+//! taps, across the ends of lines too; what falls on the zeros between lines is thrown away.
+
+use alloc::{vec, vec::Vec};
+use core::ops::Range;
+
+use super::transform::MOST;
+
+/// Values after a plane that whole vectors may read: the longest vector, and the kernel's side.
+const TAIL: usize = 32;
+
+/// Planes as they lie in a tensor: values, or gradients that have yet to pass an activation.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Values<'a> {
+    Plain(&'a [f32]),
+    /// Gradients of a result that a leaky activation gave, with that result.
+    Activated {
+        gradient: &'a [f32],
+        result: &'a [f32],
+        slope: f32,
+    },
+}
+
+impl Values<'_> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Plain(values) | Self::Activated { gradient: values, .. } => values.len(),
+        }
+    }
+
+    /// Copies the values from `start` on.
+    #[inline(always)]
+    fn read(&self, start: usize, out: &mut [f32]) {
+        let range = start..start + out.len();
+        match self {
+            Self::Plain(values) => out.copy_from_slice(&values[range]),
+            Self::Activated {
+                gradient,
+                result,
+                slope,
+            } => {
+                let pairs = gradient[range.clone()].iter().zip(&result[range]);
+                for (out, (g, y)) in out.iter_mut().zip(pairs) {
+                    *out = through(*g, *y, *slope);
+                }
+            }
+        }
+    }
+}
+
+/// The gradient before a leaky activation, from that after it and its result, which has the sign of what went in.
+#[inline(always)]
+pub(super) fn through(gradient: f32, result: f32, slope: f32) -> f32 {
+    // With slope 0 all that is left of what was below zero is zero.
+    if result > 0.0 || (result == 0.0 && slope > 0.0) {
+        gradient
+    } else {
+        gradient * slope
+    }
+}
+
+/// How rows become lines: part `p` of a line is `sum_j factors[p][j]` times row `j` of those read for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Combination<'a> {
+    pub(super) factors: &'a [[f32; MOST]],
+    /// Rows from one line to the next.
+    pub(super) advance: usize,
+    /// Rows read for a line, and how many of them lie before its own.
+    pub(super) read: usize,
+    pub(super) before: usize,
+}
+
+/// The layout of a plane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lines {
+    pub(super) width: usize,
+    pub(super) count: usize,
+    pub(super) radius: usize,
+}
+
+impl Lines {
+    /// Distance between lines.
+    pub(super) fn pitch(&self) -> usize {
+        self.width + self.radius
+    }
+
+    /// Results from the first to the last, those between lines included.
+    pub(super) fn span(&self) -> usize {
+        self.count * self.pitch()
+    }
+
+    /// Length of a plane.
+    pub(super) fn plane(&self) -> usize {
+        self.radius + self.span() + TAIL
+    }
+
+    /// Writes `count` lines, from line `line` on, into the zeros of a plane per part: lines of rows from `first` on of plane
+    /// number `plane`, `height` rows high, beyond which all is zero.
+    #[inline(always)]
+    pub(super) fn fill(
+        &self,
+        how: Combination,
+        (from, plane, height): (Values, usize, usize),
+        first: usize,
+        (line, count): (usize, usize),
+        out: &mut [f32],
+    ) {
+        // Each of the rows read for a line, for all lines, as far apart as the lines: then whole planes are added up.
+        let span = count * self.pitch();
+        let mut rows: Vec<f32> = vec![0.0; how.read * span];
+        for (j, rows) in rows.chunks_exact_mut(span).enumerate() {
+            for (l, row) in rows.chunks_exact_mut(self.pitch()).enumerate() {
+                let y = (first + l * how.advance + j).checked_sub(how.before);
+                if let Some(y) = y.filter(|y| *y < height) {
+                    from.read((plane * height + y) * self.width, &mut row[..self.width]);
+                }
+            }
+        }
+        let start = self.radius + line * self.pitch();
+        for (factors, plane) in how.factors.iter().zip(out.chunks_exact_mut(self.plane())) {
+            let to = &mut plane[start..start + span];
+            for (factor, rows) in factors.iter().zip(rows.chunks_exact(span)) {
+                if *factor != 0.0 {
+                    to.iter_mut().zip(rows).for_each(|(to, v)| *to += factor * v);
+                }
+            }
+        }
+    }
+
+    /// The parts of `q..q + n` that are results: their places, line and first column.
+    pub(super) fn runs(
+        &self,
+        q: usize,
+        n: usize,
+    ) -> impl Iterator<Item = (Range<usize>, usize, usize)> + use<> {
+        let Self { width, count, .. } = *self;
+        let pitch = self.pitch();
+        (q / pitch..count)
+            .map(move |line| (line, line * pitch))
+            .take_while(move |(_, start)| *start < q + n)
+            .filter_map(move |(line, start)| {
+                let (from, to) = (start.max(q), (start + width).min(q + n));
+                (from < to).then(|| (from - q..to - q, line, from - start))
+            })
+    }
+}
