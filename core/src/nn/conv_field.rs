@@ -1,5 +1,6 @@
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
+use super::parameters::dtype_of;
 use super::layers::{pixel_shuffle, run_layers};
 use super::velocity::{add_skip, network_input, time_embedding};
 use super::{Conditioning, Parameters, VelocityField};
@@ -35,10 +36,16 @@ impl VelocityField for ConvField {
     ) -> Tensor<4> {
         let time = time_embedding(&self.whole, parameters, t.clone());
         let input = network_input(&self.whole, x_t.clone(), condition);
-        let output = run_layers(&self.own.layers, parameters, input, Some(&time));
+        let dtype = dtype_of(parameters, "head.weight");
+        let output = run_layers(
+            &self.own.layers,
+            parameters,
+            input.cast(dtype),
+            Some(&time.cast(dtype)),
+        );
         add_skip(
             &self.whole,
-            pixel_shuffle(output, self.own.scale),
+            pixel_shuffle(output.cast(FloatDType::from(x_t.dtype())), self.own.scale),
             (x_t, &t),
             condition,
         )

@@ -1,8 +1,9 @@
 use alloc::{format, vec, vec::Vec};
 
-use burn::tensor::{Int, Tensor, TensorData, activation, ops::PadMode};
+use burn::tensor::{FloatDType, Int, Tensor, TensorData, activation, ops::PadMode};
 
 use super::cpu::convolve;
+use super::parameters::dtype_of;
 use super::layers::{linear, modulation, pixel_shuffle};
 use super::velocity::{add_skip, network_input, time_embedding};
 use super::{Conditioning, Parameters, VelocityField};
@@ -115,8 +116,9 @@ impl VelocityField for DitField {
         t: Tensor<1>,
         condition: &Conditioning,
     ) -> Tensor<4> {
-        let time = time_embedding(&self.whole, parameters, t.clone());
-        let input = network_input(&self.whole, x_t.clone(), condition);
+        let dtype = dtype_of(parameters, "embed.weight");
+        let time = time_embedding(&self.whole, parameters, t.clone()).cast(dtype);
+        let input = network_input(&self.whole, x_t.clone(), condition).cast(dtype);
         let mut x = convolve(
             parameters,
             "embed",
@@ -133,7 +135,7 @@ impl VelocityField for DitField {
         let output = convolve(parameters, "head", (self.whole.outputs(), 3), Activation::None, x);
         add_skip(
             &self.whole,
-            pixel_shuffle(output, self.own.scale),
+            pixel_shuffle(output.cast(FloatDType::from(x_t.dtype())), self.own.scale),
             (x_t, &t),
             condition,
         )

@@ -12,10 +12,12 @@ mod layers;
 mod lora;
 mod network;
 mod parameters;
+mod perceptual;
 mod velocity;
 
 pub use flow_executor::FlowExecutor;
 pub use lora::AdapterSet;
 pub use network::{BurnExecutor, Network, init_weights};
-pub use parameters::{Parameters, download, upload};
+pub use parameters::{Parameters, cast, download, upload};
+pub use perceptual::PerceptualDistance;
 pub use velocity::{ConditionedField, Conditioning, VelocityField, init_velocity, velocity_field};

@@ -1,6 +1,6 @@
 use alloc::{collections::BTreeMap, format, string::String};
 
-use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorCreationOptions, TensorData};
 
 use crate::model::{self, ParameterShape, Weights};
 use crate::{Error, Result};
@@ -38,4 +38,22 @@ pub fn download(parameters: &Parameters, shapes: &[ParameterShape]) -> Result<We
         weights.insert(parameter.name.clone(), model::Tensor { shape, values });
     }
     Ok(weights)
+}
+
+/// The parameters in another type, for mixed precision; gradients reach the originals. A network computes in the type of
+/// its weights and answers in that of its input. The time embedding keeps its type: its angles need all their digits.
+pub fn cast(parameters: &Parameters, dtype: FloatDType) -> Parameters {
+    parameters
+        .iter()
+        .map(|(name, p)| {
+            let p = p.clone();
+            let kept = name.starts_with("time.");
+            (name.clone(), if kept { p } else { p.cast(dtype) })
+        })
+        .collect()
+}
+
+/// The type of a weight, which its network computes in.
+pub(super) fn dtype_of(parameters: &Parameters, name: &str) -> FloatDType {
+    parameters[name].dtype().into()
 }
