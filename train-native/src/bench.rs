@@ -14,6 +14,7 @@ use burn::tensor::{Device, Tensor};
 use crate::cli::{Backbone, BenchTrain};
 use crate::device::burn_device;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::train::{Batch, Dataset, scalar};
 
 const SCALE: usize = 4;
@@ -91,7 +92,7 @@ pub(crate) fn train(args: &BenchTrain) -> Result<()> {
             1e6 * seconds / pixels as f64
         );
     }
-    if let Some(peak) = peak_memory() {
+    if let Some(peak) = memory::peak() {
         println!("peak memory of the process: {peak} MB");
     }
     Ok(())
@@ -187,12 +188,4 @@ fn drawn() -> Planes {
         *v = random.unit() as f32;
     }
     image
-}
-
-/// The most memory the process had, in MB, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes / 1024)
 }

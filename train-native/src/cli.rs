@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::degrade::Protocol;
-use crate::device::DeviceChoice;
+use crate::device::{DeviceChoice, Precision};
 
 /// Faithful image super-resolution.
 #[derive(Debug, Parser)]
@@ -81,6 +81,8 @@ pub(crate) enum Train {
     Align(Align),
     /// The flow in one to four steps
     Distill(Distill),
+    /// A model's folder, put together of what the stages made
+    Export(Export),
     /// Every stage in turn, as a configuration file says
     All(All),
 }
@@ -226,9 +228,15 @@ pub(crate) struct Common {
     /// Where checkpoints, metrics and the best model go
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Go on from the checkpoint in OUT
+    /// Go on from the newest checkpoint in OUT
     #[arg(long)]
     pub(crate) resume: bool,
+    /// With --resume: go on from this checkpoint of OUT/checkpoints instead
+    #[arg(long, value_name = "FILE", requires = "resume")]
+    pub(crate) from: Option<PathBuf>,
+    /// Checkpoints kept in OUT/checkpoints beside the newest: so many of the last, and the one that validated best
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    pub(crate) keep: u16,
     /// Optimiser steps in all
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..16_000_000))]
     pub(crate) steps: u64,
@@ -263,6 +271,12 @@ pub(crate) struct Common {
     /// Where to compute
     #[arg(long, value_enum, default_value = "cpu")]
     pub(crate) device: DeviceChoice,
+    /// GPUs that share the work: each takes --batch crops a step. On the CPU so many workers take turns
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) devices: u8,
+    /// What networks compute in while they learn; parameters and losses are always 32 bits wide
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) precision: Precision,
     /// The model's name in its manifest
     #[arg(long, default_value = "asasr-x4-custom")]
     pub(crate) id: String,
@@ -271,10 +285,23 @@ pub(crate) struct Common {
     pub(crate) licence: String,
 }
 
+/// A perceptual term of a loss.
+#[derive(Debug, Args)]
+pub(crate) struct Perceptual {
+    /// Weights of the shift-tolerant LPIPS on VGG-16, .pth or .safetensors: adds its distance to the loss
+    #[arg(long, value_name = "FILE")]
+    pub(crate) perceptual: Option<PathBuf>,
+    /// Weight of the perceptual distance in the loss
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.05, value_parser = positive, requires = "perceptual")]
+    pub(crate) perceptual_weight: f64,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Restorer {
     #[command(flatten)]
     pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) perceptual: Perceptual,
     /// What is minimised
     #[arg(long, value_enum, default_value = "l1")]
     pub(crate) loss: Loss,
@@ -310,6 +337,8 @@ pub(crate) enum Times {
 pub(crate) struct Flow {
     #[command(flatten)]
     pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) perceptual: Perceptual,
     /// A folder with the restorer the flow starts from, instead of the built-in model
     #[arg(long, value_name = "DIR")]
     pub(crate) restorer: Option<PathBuf>,
@@ -343,6 +372,10 @@ pub(crate) struct Flow {
 pub(crate) struct Adversary {
     #[command(flatten)]
     pub(crate) common: Common,
+    /// Results of real upscalers to learn from: a folder as `asasr degrade` writes it, with a folder of results beside `lq`
+    /// for each upscaler, named as the inputs. Half of each batch is then taken from there
+    #[arg(long, value_name = "PAIRS")]
+    pub(crate) artefacts: Option<PathBuf>,
     /// A folder with the flow the adversary is an adapter of
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
@@ -399,6 +432,8 @@ pub(crate) struct Align {
 pub(crate) struct Distill {
     #[command(flatten)]
     pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) perceptual: Perceptual,
     /// A folder with the flow to distil
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
@@ -411,6 +446,51 @@ pub(crate) struct Distill {
     /// Share of the Sobolev term in the loss
     #[arg(long, default_value_t = 0.5, value_parser = share)]
     pub(crate) mix: f64,
+}
+
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Stored {
+    /// Half precision
+    #[default]
+    F16,
+    /// Single precision
+    F32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// A folder with the restorer, and with the flow unless --flow names another
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// A folder with the flow for the mode quality
+    #[arg(long, value_name = "DIR")]
+    pub(crate) flow: Option<PathBuf>,
+    /// An adapter to merge into the flow, as `train align` leaves it in best/adapter, or from PEFT
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// How much of the adapter: 0 is the flow alone, 1 as it was trained
+    #[arg(long, default_value_t = 1.0, value_parser = strength, requires = "adapter")]
+    pub(crate) strength: f64,
+    /// A folder with a distilled flow for the mode fast
+    #[arg(long, value_name = "DIR")]
+    pub(crate) fast: Option<PathBuf>,
+    /// Where the model goes
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// How weights are stored
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dtype: Stored,
+    /// The model's name in its manifest, instead of the old one
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// SPDX licence of the weights in the manifest, instead of the old one
+    #[arg(long)]
+    pub(crate) licence: Option<String>,
+}
+
+fn strength(text: &str) -> Result<f64, String> {
+    within(text, -2.0, 2.0)
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -9,6 +9,7 @@ mod error;
 mod eval;
 mod files;
 mod interrupt;
+mod memory;
 mod model;
 mod pack;
 mod pairs;
@@ -46,6 +47,7 @@ fn run(command: cli::Command) -> error::Result<()> {
         cli::Command::Train(cli::Train::Adversary(args)) => train::adversary(&args),
         cli::Command::Train(cli::Train::Align(args)) => train::align(&args),
         cli::Command::Train(cli::Train::Distill(args)) => train::distill(&args),
+        cli::Command::Train(cli::Train::Export(args)) => train::export(&args),
         cli::Command::Train(cli::Train::All(args)) => train::all(&args),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
-use asasr_core::model::{FlowPart, Manifest, Weights};
+use asasr_core::model::{Dtype, FlowPart, Manifest, Weights, sha256_hex};
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// A model as its folder holds it.
 pub(crate) struct Model {
@@ -14,6 +15,26 @@ pub(crate) struct Model {
     pub(crate) flow: Option<Weights>,
     /// Where it has a fast one.
     pub(crate) fast: Option<Weights>,
+}
+
+impl Model {
+    /// Writes the model into `folder`, the manifest last; sizes and hashes in the manifest become those of the files.
+    pub(crate) fn write(mut self, folder: &Path, dtype: Dtype) -> Result<()> {
+        files::make_folder(folder)?;
+        let store = |file: &str, weights: &Weights| -> Result<(usize, String)> {
+            let bytes = weights.to_safetensors(dtype)?;
+            files::write(&folder.join(file), &bytes)?;
+            Ok((bytes.len(), sha256_hex(&bytes)))
+        };
+        let manifest = &mut self.manifest;
+        (manifest.bytes, manifest.sha256) = store(&manifest.file, &self.restorer)?;
+        for (part, weights) in [(&mut manifest.flow, &self.flow), (&mut manifest.fast, &self.fast)] {
+            if let (Some(part), Some(weights)) = (part, weights) {
+                (part.bytes, part.sha256) = store(&part.file, weights)?;
+            }
+        }
+        files::write(&folder.join("manifest.json"), manifest.to_json()?.as_bytes())
+    }
 }
 
 /// The model in `folder`, or the built-in one.

@@ -651,3 +651,304 @@ fn the_benchmark_prints_its_table() {
     let out = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(out.contains("GFLOP/s") && out.lines().count() >= 5, "{out}");
 }
+
+/// Workers that share a step, low precision, checkpoints by count and by score, and going on from an older one.
+#[test]
+fn work_is_shared_and_checkpoints_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    fs::create_dir_all(path("data")).unwrap();
+    fs::create_dir_all(path("val")).unwrap();
+    photo(120, 90).save(path("data/one.png")).unwrap();
+    photo(64, 48).save(path("val/v.png")).unwrap();
+    let train = |out: &str, rest: &str| {
+        let words = format!(
+            "train flow --data @/data --val @/val --out @/{out} --steps 6 --val-every 1 --batch 2 --patch 8 --channels 8 \
+             --blocks 1 {rest}"
+        );
+        line(folder.path(), &words)
+    };
+    let good = |out: &str, rest: &str| {
+        let run = train(out, rest);
+        assert!(run.status.success(), "{}", text(&run));
+        fs::read(path(&format!("{out}/checkpoint.safetensors"))).unwrap()
+    };
+    let log = |out: &str| fs::read_to_string(path(&format!("{out}/metrics.jsonl"))).unwrap();
+
+    // Two workers with a batch each are one with two batches.
+    let alone = good("alone", "--accumulate 2 --keep 3");
+    assert_eq!(alone, good("shared", "--devices 2"));
+    assert!(log("alone").contains("loss_sobolev") && log("alone").contains("memory_mb"));
+    let last = |n: u64| format!("step-{n:08}.safetensors");
+    assert_eq!(
+        names(&path("alone/checkpoints")),
+        ["best.safetensors".to_owned(), last(4), last(5), last(6)]
+    );
+    assert_eq!(names(&path("shared/checkpoints")).len(), 3);
+    let again = good(
+        "alone",
+        &format!("--accumulate 2 --resume --from @/alone/checkpoints/{}", last(4)),
+    );
+    assert_eq!(alone, again, "an older checkpoint leads to the same end");
+
+    let final_loss = |out: &str| -> f64 {
+        let log = log(out);
+        let line: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        line["loss"].as_f64().unwrap()
+    };
+    let full = final_loss("shared");
+    for precision in ["bf16", "f16"] {
+        good(precision, &format!("--devices 2 --precision {precision}"));
+        let low = final_loss(precision);
+        assert!(
+            low != full && (low - full).abs() < 0.02 * full,
+            "{precision}: {low} {full}"
+        );
+        let export = fs::read_to_string(path(&format!("{precision}/best/manifest.json"))).unwrap();
+        assert!(export.contains(&format!("--devices 2 --precision {precision}")));
+    }
+    for (rest, why) in [
+        ("--from @/alone/checkpoints/best.safetensors", "--resume"),
+        ("--perceptual @/nowhere.pth", "nowhere.pth"),
+        ("--perceptual @/data/one.png", "one.png"),
+        ("--perceptual-weight 1", "--perceptual"),
+        ("--device wgpu", "train-wgpu"),
+    ] {
+        let run = train("bad", rest);
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{rest}: {}",
+            text(&run)
+        );
+        assert!(!text(&run).contains("panicked"), "{}", text(&run));
+    }
+}
+
+/// Every file is written whole beside the old one: when the disk is full, the old checkpoint is as it was.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_old_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    fs::create_dir_all(path("data")).unwrap();
+    photo(120, 90).save(path("data/one.png")).unwrap();
+    photo(90, 120).save(path("data/two.png")).unwrap();
+    let words = "train restorer --data @/data --out @/run --steps 4 --val-every 2 --batch 2 --patch 8";
+    let run = line(folder.path(), &format!("{words} --stop-after 2"));
+    assert!(run.status.success(), "{}", text(&run));
+    let checkpoint = || fs::read(path("run/checkpoint.safetensors")).unwrap();
+    let before = checkpoint();
+    // A limit on the size of files stands in for the full disk; the restorer's checkpoint is several megabytes.
+    let program = env!("CARGO_BIN_EXE_asasr");
+    let words = words.replace('@', folder.path().to_str().unwrap());
+    let run = Command::new("sh")
+        .args([
+            "-c",
+            &format!("trap '' XFSZ; ulimit -f 1000; exec {program} {words} --resume"),
+        ])
+        .output()
+        .unwrap();
+    assert!(!run.status.success());
+    assert!(
+        text(&run).contains("checkpoint.safetensors") && text(&run).contains("cannot be written"),
+        "{}",
+        text(&run)
+    );
+    assert!(before == checkpoint(), "the old checkpoint is as it was");
+    let run = line(
+        folder.path(),
+        &format!("{} --resume", words.replace(folder.path().to_str().unwrap(), "@")),
+    );
+    assert!(run.status.success(), "{}", text(&run));
+    assert!(before != checkpoint());
+    let left = names(&path("run"));
+    assert!(!left.iter().any(|n| n.starts_with(".asasr")), "{left:?}");
+}
+
+/// An adversary learns from what real upscalers made, and what does not fit is named.
+#[test]
+fn an_adversary_learns_from_results_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    fs::create_dir_all(path("data")).unwrap();
+    photo(120, 90).save(path("data/one.png")).unwrap();
+    photo(90, 120).save(path("data/two.png")).unwrap();
+    let sizes = "--steps 2 --val-every 2 --batch 2 --patch 8";
+    for words in [
+        format!("train flow --data @/data --out @/flow --channels 8 --blocks 1 {sizes}"),
+        "degrade --data @/data --out @/pairs".to_owned(),
+        "upscale @/pairs/lq/one.png @/pairs/lq/two.png -o @/made --device cpu".to_owned(),
+    ] {
+        let run = line(folder.path(), &words);
+        assert!(run.status.success(), "{words}: {}", text(&run));
+    }
+    let train = |out: &str, rest: &str| {
+        let words = format!(
+            "train adversary --data @/data --out @/{out} --model @/flow/best --rank 2 {sizes} --artefacts @/pairs {rest}"
+        );
+        line(folder.path(), &words)
+    };
+    let run = train("none", "");
+    assert!(
+        !run.status.success() && text(&run).contains("hq and lq"),
+        "{}",
+        text(&run)
+    );
+    fs::create_dir_all(path("pairs/sharp")).unwrap();
+    fs::copy(path("made/one-x4.png"), path("pairs/sharp/one.png")).unwrap();
+    fs::copy(path("pairs/lq/two.png"), path("pairs/sharp/two.png")).unwrap();
+    let run = train("adversary", "");
+    assert!(run.status.success(), "{}", text(&run));
+    assert!(
+        text(&run).contains("1 results of 1 upscalers") && text(&run).contains("not 4 times the size"),
+        "{}",
+        text(&run)
+    );
+    let words = format!("train adversary --data @/data --out @/plain --model @/flow/best --rank 2 {sizes}");
+    assert!(line(folder.path(), &words).status.success());
+    let read = |n: &str| fs::read(path(&format!("{n}/checkpoint.safetensors"))).unwrap();
+    assert_ne!(read("adversary"), read("plain"));
+}
+
+/// What the stages made becomes one model, with as much of the adapter as asked for.
+#[test]
+fn stages_are_exported_as_one_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    fs::create_dir_all(path("data")).unwrap();
+    photo(120, 90).save(path("data/one.png")).unwrap();
+    photo(90, 120).save(path("data/two.png")).unwrap();
+    photo(20, 16).save(path("p.png")).unwrap();
+    let good = |words: &str| {
+        let run = line(folder.path(), words);
+        assert!(run.status.success(), "{words}: {}", text(&run));
+        run
+    };
+    let sizes = "--data @/data --steps 3 --val-every 3 --batch 2 --patch 8";
+    good(&format!(
+        "train flow {sizes} --out @/flow --channels 8 --blocks 1 --learning-rate 0.01"
+    ));
+    good(&format!(
+        "train align {sizes} --out @/align --model @/flow/best --rank 2 --learning-rate 0.1"
+    ));
+    good(&format!(
+        "train distill {sizes} --out @/fast --model @/flow/best --to 1 --teacher-steps 2"
+    ));
+    let export = |out: &str, rest: &str| {
+        good(&format!(
+            "train export --model @/flow/best -o @/{out} --id mine --licence CC0-1.0 {rest}"
+        ));
+        let words = format!("upscale @/p.png -o @/{out}.png --device cpu --weights @/{out} --mode quality");
+        good(&words);
+        fs::read(path(&format!("{out}.png"))).unwrap()
+    };
+    let whole = export("whole", "--adapter @/align/best/adapter --fast @/fast/best");
+    let manifest = fs::read_to_string(path("whole/manifest.json")).unwrap();
+    assert!(
+        manifest.contains("\"mine\"")
+            && manifest.contains("CC0-1.0")
+            && manifest.contains("fast.safetensors")
+    );
+    good("upscale @/p.png -o @/f.png --device cpu --weights @/whole --mode fast");
+    let without = export(
+        "without",
+        "--adapter @/align/best/adapter --strength 0 --dtype f32",
+    );
+    let plain = export("plain", "");
+    assert_eq!(without, plain, "an adapter of strength 0 changes nothing");
+    assert_ne!(whole, plain);
+    let bytes = |n: &str| {
+        fs::metadata(path(&format!("{n}/flow.safetensors")))
+            .unwrap()
+            .len()
+    };
+    assert!(bytes("without") > 3 * bytes("plain") / 2);
+
+    good(&format!(
+        "train restorer {sizes} --out @/other --channels 8 --blocks 1"
+    ));
+    good(&format!(
+        "train flow {sizes} --out @/stranger --restorer @/other/best --channels 8 --blocks 1"
+    ));
+    for (rest, why) in [
+        ("--flow @/stranger/best", "another restorer"),
+        ("--fast @/flow/best", "no distilled flow"),
+        ("--strength 0.5", "--adapter"),
+        ("--adapter @/flow/best", "adapter_config.json"),
+    ] {
+        let run = line(
+            folder.path(),
+            &format!("train export --model @/flow/best -o @/bad {rest}"),
+        );
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{rest}: {}",
+            text(&run)
+        );
+        assert!(!path("bad").exists());
+    }
+}
+
+/// The perceptual term is part of the loss, with weights from a safetensors file.
+#[test]
+fn a_perceptual_term_joins_the_loss() {
+    use asasr_core::model::{Dtype, Tensor, Weights};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    fs::create_dir_all(path("data")).unwrap();
+    photo(120, 90).save(path("data/one.png")).unwrap();
+    photo(90, 120).save(path("data/two.png")).unwrap();
+    let mut weights = Weights::default();
+    let mut put = |name: String, shape: Vec<usize>| {
+        let n: usize = shape.iter().product();
+        let values = (0..n)
+            .map(|i| 0.05 + 0.1 * ((i * 37 % 19) as f32 / 19.0))
+            .collect();
+        weights.insert(name, Tensor { shape, values });
+    };
+    put("scaling_layer.shift".into(), vec![1, 3, 1, 1]);
+    put("scaling_layer.scale".into(), vec![1, 3, 1, 1]);
+    let mut inputs = 3;
+    for (slice, numbers) in [
+        vec![0, 2],
+        vec![6, 8],
+        vec![12, 14, 16],
+        vec![20, 22, 24],
+        vec![28, 30, 32],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for number in numbers {
+            put(
+                format!("net.slice{}.{number}.weight", slice + 1),
+                vec![4, inputs, 3, 3],
+            );
+            put(format!("net.slice{}.{number}.bias", slice + 1), vec![4]);
+            inputs = 4;
+        }
+        put(format!("lin{slice}.model.1.weight"), vec![1, 4, 1, 1]);
+    }
+    fs::write(
+        path("vgg.safetensors"),
+        weights.to_safetensors(Dtype::F32).unwrap(),
+    )
+    .unwrap();
+    let sizes = "--data @/data --steps 2 --val-every 2 --batch 2 --patch 8 --channels 8 --blocks 1";
+    for (stage, rest) in [("restorer", ""), ("flow", ""), ("distill", "--model @/flow/best")] {
+        let sizes = if stage == "distill" {
+            sizes.replace("--channels 8 --blocks 1", "")
+        } else {
+            sizes.into()
+        };
+        let words = format!(
+            "train {stage} {sizes} --out @/{stage} --perceptual @/vgg.safetensors --perceptual-weight 0.5 {rest}"
+        );
+        let run = line(folder.path(), &words);
+        assert!(run.status.success(), "{}", text(&run));
+        let log = fs::read_to_string(path(&format!("{stage}/metrics.jsonl"))).unwrap();
+        let line: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        assert!(line["loss_perceptual"].as_f64().unwrap() > 0.0, "{stage}: {log}");
+    }
+}

@@ -1,7 +1,7 @@
 use burn::tensor::{FloatDType, Tensor};
 
-use super::parameters::dtype_of;
 use super::layers::{pixel_shuffle, run_layers};
+use super::parameters::dtype_of;
 use super::velocity::{add_skip, network_input, time_embedding};
 use super::{Conditioning, Parameters, VelocityField};
 use crate::model::{ConvVelocity, VelocityArchitecture};

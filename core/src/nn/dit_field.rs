@@ -3,8 +3,8 @@ use alloc::{format, vec, vec::Vec};
 use burn::tensor::{FloatDType, Int, Tensor, TensorData, activation, ops::PadMode};
 
 use super::cpu::convolve;
-use super::parameters::dtype_of;
 use super::layers::{linear, modulation, pixel_shuffle};
+use super::parameters::dtype_of;
 use super::velocity::{add_skip, network_input, time_embedding};
 use super::{Conditioning, Parameters, VelocityField};
 use crate::model::{Activation, DitVelocity, VelocityArchitecture};

@@ -3,7 +3,6 @@ use alloc::format;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use super::layers::{pixel_shuffle, run_layers};
-use super::parameters::dtype_of;
 use super::{Parameters, download, upload};
 use crate::model::{Architecture, Layer, Skip, Weights};
 use crate::random::SplitMix64;
@@ -58,12 +57,18 @@ impl Network {
     }
 
     /// What the layers add to the skip image: `[n, 3, h, w]` in, `[n, 3, h * scale, w * scale]` out.
+    ///
+    /// # Panics
+    /// When a parameter is missing.
     pub fn residual(&self, input: Tensor<4>) -> Tensor<4> {
         let own = FloatDType::from(input.dtype());
-        let named = self.architecture.layers.iter().find_map(Layer::name);
-        let first = named.expect("a validated network has a convolution");
-        let dtype = dtype_of(&self.parameters, &format!("{first}.weight"));
-        let x = run_layers(&self.architecture.layers, &self.parameters, input.cast(dtype), None);
+        let dtype = self.parameters.values().next().map_or(own, |p| p.dtype().into());
+        let x = run_layers(
+            &self.architecture.layers,
+            &self.parameters,
+            input.cast(dtype),
+            None,
+        );
         pixel_shuffle(x.cast(own), self.architecture.scale)
     }
 

@@ -12,13 +12,7 @@ use crate::model::{Activation, Weights};
 use crate::{Error, Result};
 
 /// The convolutions of VGG-16 in its five slices, numbered as in the published file, where pooling takes numbers too.
-const SLICES: [&[usize]; 5] = [
-    &[0, 2],
-    &[6, 8],
-    &[12, 14, 16],
-    &[20, 22, 24],
-    &[28, 30, 32],
-];
+const SLICES: [&[usize]; 5] = [&[0, 2], &[6, 8], &[12, 14, 16], &[20, 22, 24], &[28, 30, 32]];
 /// Added under the root of a feature vector's square norm: its gradient is finite where all features are zero.
 const TINY: f64 = 1e-20;
 /// Smallest side: four halvings, each of which pads by reflection.
@@ -153,7 +147,9 @@ mod tests {
         let mut weights = Weights::default();
         let mut put = |name: String, shape: Vec<usize>, scale: f64, offset: f64| {
             let n = shape.iter().product();
-            let values = (0..n).map(|_| (offset + scale * random.normal()) as f32).collect();
+            let values = (0..n)
+                .map(|_| (offset + scale * random.normal()) as f32)
+                .collect();
             weights.insert(name, model::Tensor { shape, values });
         };
         put("scaling_layer.shift".into(), vec![1, 3, 1, 1], 0.0, -0.1);
@@ -195,7 +191,9 @@ mod tests {
         let first = |x: Tensor<4>| x.narrow(0, 0, 1);
         let alone = values(distance.distance(first(a), first(b)).expect("fits"));
         assert!((alone[0] - ab[0]).abs() < 1e-6);
-        let small = distance.distance(image(1, 1, 16), image(2, 1, 16)).expect_err("too small");
+        let small = distance
+            .distance(image(1, 1, 16), image(2, 1, 16))
+            .expect_err("too small");
         assert!(small.to_string().contains("32 pixels"));
     }
 
@@ -227,7 +225,15 @@ mod tests {
             let at = |dy: usize, dx: usize| plane[(y + dy) * w + x + dx];
             at(0, 0).max(at(0, 1)).max(at(1, 0)).max(at(1, 1))
         };
-        let reflected = |i: isize, n: isize| (if i < 0 { -i } else if i >= n { 2 * n - 2 - i } else { i }) as usize;
+        let reflected = |i: isize, n: isize| {
+            (if i < 0 {
+                -i
+            } else if i >= n {
+                2 * n - 2 - i
+            } else {
+                i
+            }) as usize
+        };
         for (i, got) in got.iter().enumerate() {
             let (row, column) = ((i / (w / 2 + 1)) as isize, (i % (w / 2 + 1)) as isize);
             let mut sum = 0.0;
@@ -249,7 +255,9 @@ mod tests {
         let distance = PerceptualDistance::new(&small(), &Device::flex()).expect("fits");
         let (a, b) = (image(3, 1, 32), image(4, 1, 32));
         let tracked = a.clone().autodiff().require_grad();
-        let d = distance.distance(tracked.clone(), b.clone().autodiff()).expect("fits");
+        let d = distance
+            .distance(tracked.clone(), b.clone().autodiff())
+            .expect("fits");
         let gradient: Vec<f32> = tracked
             .grad(&d.backward())
             .expect("reaches")
@@ -263,7 +271,10 @@ mod tests {
             values(distance.distance(x, b.clone()).expect("fits"))[0]
         };
         let finite = (at(2e-4) - at(-2e-4)) / 4e-4;
-        assert!((along - finite).abs() < 0.05 * finite.abs().max(1e-3), "{along} {finite}");
+        assert!(
+            (along - finite).abs() < 0.05 * finite.abs().max(1e-3),
+            "{along} {finite}"
+        );
 
         let flat = Tensor::<4>::zeros([1, 3, 32, 32], &Device::flex());
         let tracked = flat.clone().autodiff().require_grad();

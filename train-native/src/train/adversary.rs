@@ -2,27 +2,27 @@
 //! arXiv 2605.23264, stage 1).
 //!
 //! It learns by flow matching towards artefacts instead of truths: what upscalers get wrong, made of the restorer's own
-//! answer to the same input.
+//! answer to the same input, and results of real upscalers where the user has some.
 
 use std::path::Path;
 
 use asasr_core::Planes;
 use asasr_core::flow::TimeSampling;
-use asasr_core::model::{Dtype, LoraAdapter, LoraConfig, Training};
+use asasr_core::model::{Dtype, LoraAdapter, LoraConfig, ParameterShape, Training, Weights};
 use asasr_core::nn::{AdapterSet, Parameters};
-use asasr_core::objective::{PathPoint, SobolevMetric, flow_loss};
+use asasr_core::objective::{PathPoint, SobolevMetric};
 use asasr_core::random::SplitMix64;
 use asasr_core::spectral::{ColouredNoise, Spectrum};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::data::Batch;
-use super::optimise::scalar;
-use super::run::{COMPARED, Stage, Validation, command, name, prepare, train};
-use super::sampler::{Prepared, Sampler, centre, planes, whole};
+use super::optimise::{Terms, scalar};
+use super::results::Results;
+use super::run::{COMPARED, Stage, Validation, name, train};
+use super::sampler::{Prepared, Sampler, centre, loss_terms, planes, whole};
 use crate::cli::Adversary;
 use crate::degrade::artefact;
-use crate::device::burn_device;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
 use crate::files;
@@ -34,32 +34,46 @@ const MIX: f64 = 0.5;
 
 /// Runs the command.
 pub(crate) fn run(args: &Adversary) -> Result<()> {
-    let checkpoint = prepare(&args.common)?;
-    let device = burn_device(args.common.device)?;
-    let (sampler, weights) = Sampler::open(&args.model, &device)?;
-    let shapes = sampler.architecture.parameters();
-    let adapter = LoraAdapter::new(&LoraConfig::new(args.rank.into()), &shapes, args.common.seed)?;
-    let mut adapters = AdapterSet::default();
-    adapters.insert(NAME, &adapter, &device);
-    let stage = AdversaryStage {
-        metric: sampler.metric(&args.common, sampler.s)?,
-        base: sampler.upload(&weights),
-        args,
-        sampler,
-        adapters,
+    let results = match &args.artefacts {
+        Some(folder) => Some(Results::load(folder, &args.common)?),
+        None => None,
     };
-    let own = format!("--model {} --rank {}", name(&args.model), args.rank);
-    let peak = args.common.learning_rate.unwrap_or(2e-4);
-    let command = command("adversary", &args.common, peak, &own);
-    let fresh = adapter.factors();
-    train(
-        &args.common,
-        &stage,
-        &checkpoint,
-        &fresh,
-        (&command, peak),
-        &device,
-    )
+    let own = format!(
+        "--model {} --rank {}{}",
+        name(&args.model),
+        args.rank,
+        args.artefacts
+            .as_deref()
+            .map_or(String::new(), |a| format!(" --artefacts {}", name(a)))
+    );
+    let open = |device: &Device| {
+        let (sampler, weights) = Sampler::open(&args.model, &args.common, device)?;
+        let (adapter, adapters) = fresh_adapter(NAME, args.rank, args.common.seed, &sampler)?;
+        Ok(AdversaryStage {
+            metric: sampler.metric(&args.common, sampler.s)?,
+            base: sampler.upload(&weights),
+            results: results.as_ref(),
+            fresh: adapter.factors(),
+            args,
+            sampler,
+            adapters,
+        })
+    };
+    train(&args.common, ("adversary", &own, 2e-4), open)
+}
+
+/// A new adapter of the sampler's field, and the set that holds it alone.
+pub(super) fn fresh_adapter(
+    name: &str,
+    rank: u16,
+    seed: u64,
+    sampler: &Sampler,
+) -> Result<(LoraAdapter, AdapterSet)> {
+    let shapes = sampler.architecture.parameters();
+    let adapter = LoraAdapter::new(&LoraConfig::new(rank.into()), &shapes, seed)?;
+    let mut adapters = AdapterSet::default();
+    adapters.insert(name, &adapter, &sampler.device);
+    Ok((adapter, adapters))
 }
 
 struct AdversaryStage<'a> {
@@ -68,6 +82,9 @@ struct AdversaryStage<'a> {
     base: Parameters,
     adapters: AdapterSet,
     metric: SobolevMetric,
+    /// Results of real upscalers.
+    results: Option<&'a Results>,
+    fresh: Weights,
 }
 
 impl AdversaryStage<'_> {
@@ -116,21 +133,41 @@ impl AdversaryStage<'_> {
         x1: &Tensor<4>,
         t: Vec<f64>,
         metric: &SobolevMetric,
-    ) -> Result<Tensor<1>> {
+    ) -> Result<Terms> {
         let point = PathPoint::new(&p.x0, x1, &self.sampler.times(t));
         let parameters = self.with(factors)?.apply(&self.base)?;
         let v = self.sampler.velocity(&parameters, p, &point);
-        Ok(flow_loss(metric, point.residual(v), MIX))
+        Ok(loss_terms(metric, &point.residual(v), MIX))
     }
 }
 
 impl Stage for AdversaryStage<'_> {
-    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Tensor<1>> {
+    fn fresh(&self) -> Weights {
+        self.fresh.clone()
+    }
+
+    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Terms> {
         let seed = self.args.common.seed;
         let n = batch.low.dims()[0];
         let t = TimeSampling::Stratified.draw(n, &mut SplitMix64::of([seed, step, u64::MAX]));
+        // Every other batch is of real results, where there are some.
+        let (batch, given) = match self.results {
+            Some(results) if step % 2 == 1 => {
+                let (batch, made) = results.batch(
+                    [seed.rotate_left(16), step],
+                    n,
+                    self.args.common.patch.into(),
+                    &self.sampler.device,
+                );
+                (batch, Some(made))
+            }
+            _ => (batch, None),
+        };
         let prepared = self.sampler.prepare(batch, [!seed, step])?;
-        let artefacts = self.artefacts(&prepared, [seed.rotate_left(32), step])?;
+        let artefacts = match given {
+            Some(made) => made,
+            None => self.artefacts(&prepared, [seed.rotate_left(32), step])?,
+        };
         self.loss_at(parameters, &prepared, &artefacts, t, &self.metric)
     }
 
@@ -150,13 +187,9 @@ impl Stage for AdversaryStage<'_> {
                     ("truth", planes(prepared.high.clone())?),
                 ]);
             }
-            sum += f64::from(scalar(self.loss_at(
-                average,
-                &prepared,
-                &artefacts,
-                vec![0.5],
-                &metric,
-            )?)?);
+            for (_, term) in self.loss_at(average, &prepared, &artefacts, vec![0.5], &metric)? {
+                sum += f64::from(scalar(term)?);
+            }
         }
         let loss = sum / pairs.len() as f64;
         let mut record = serde_json::Map::new();
@@ -189,14 +222,13 @@ pub(super) fn write_adapter(folder: &Path, adapter: &LoraAdapter) -> Result<()> 
     files::write(&folder.join("adapter_config.json"), config.as_bytes())
 }
 
-/// Reads an adapter of the sampler's field.
-pub(super) fn read_adapter(folder: &Path, sampler: &Sampler) -> Result<LoraAdapter> {
+/// Reads an adapter of a network with parameters of these shapes.
+pub(super) fn read_adapter(folder: &Path, shapes: &[ParameterShape]) -> Result<LoraAdapter> {
     let read = |file: &str| {
         let path = folder.join(file);
         std::fs::read(&path).map_err(|e| Error::at(&path, e))
     };
     let config = String::from_utf8_lossy(&read("adapter_config.json")?).into_owned();
     let bytes = read("adapter_model.safetensors")?;
-    LoraAdapter::from_peft(&config, &bytes, &sampler.architecture.parameters())
-        .map_err(|e| Error::at(folder, e))
+    LoraAdapter::from_peft(&config, &bytes, shapes).map_err(|e| Error::at(folder, e))
 }

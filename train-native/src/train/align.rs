@@ -6,22 +6,21 @@
 use std::path::Path;
 
 use asasr_core::flow::TimeSampling;
-use asasr_core::model::{LoraAdapter, LoraConfig, Training, Weights};
+use asasr_core::model::{Training, Weights};
 use asasr_core::nn::{AdapterSet, Parameters};
 use asasr_core::objective::{
     Diagnostics, PathPoint, Preference, SobolevMetric, align, mix, negative, riesz_step, sobolev_cosine,
 };
 use asasr_core::random::SplitMix64;
 use asasr_core::spectral::Spectrum;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
-use super::adversary::{self, read_adapter, write_adapter};
+use super::adversary::{self, fresh_adapter, read_adapter, write_adapter};
 use super::data::Batch;
-use super::optimise::scalar;
-use super::run::{Stage, Validation, command, name, prepare, train};
+use super::optimise::{Terms, scalar};
+use super::run::{Stage, Validation, name, train};
 use super::sampler::{Prepared, Sampler, centre};
 use crate::cli::{Align, Negatives};
-use crate::device::burn_device;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
 
@@ -45,35 +44,6 @@ pub(crate) fn run(args: &Align) -> Result<()> {
         ));
     }
     Spectrum::sobolev(args.s)?;
-    let checkpoint = prepare(&args.common)?;
-    let device = burn_device(args.common.device)?;
-    let (sampler, weights) = Sampler::open(&args.model, &device)?;
-    let shapes = sampler.architecture.parameters();
-    let adapter = LoraAdapter::new(&LoraConfig::new(args.rank.into()), &shapes, args.common.seed)?;
-    let mut adapters = AdapterSet::default();
-    adapters.insert(NAME, &adapter, &device);
-    let base = sampler.upload(&weights);
-    let adversary = match &args.adapter {
-        Some(folder) => {
-            let mut learned = AdapterSet::default();
-            learned.insert(adversary::NAME, &read_adapter(folder, &sampler)?, &device);
-            Some(learned.apply(&base)?)
-        }
-        None => None,
-    };
-    let stage = AlignStage {
-        metric: sampler.metric(&args.common, args.s)?,
-        preference: Preference {
-            beta: args.beta,
-            anchor: args.anchor,
-        },
-        args,
-        sampler,
-        weights,
-        base,
-        adversary,
-        adapters,
-    };
     let reach = args
         .lambda
         .map_or(format!("--eps {}", args.eps), |l| format!("--lambda {l}"));
@@ -93,17 +63,35 @@ pub(crate) fn run(args: &Align) -> Result<()> {
             .as_deref()
             .map_or(String::new(), |a| format!(" --adapter {}", name(a))),
     );
-    let peak = args.common.learning_rate.unwrap_or(5e-5);
-    let command = command("align", &args.common, peak, &own);
-    let fresh = adapter.factors();
-    train(
-        &args.common,
-        &stage,
-        &checkpoint,
-        &fresh,
-        (&command, peak),
-        &device,
-    )
+    let open = |device: &Device| {
+        let (sampler, weights) = Sampler::open(&args.model, &args.common, device)?;
+        let (adapter, adapters) = fresh_adapter(NAME, args.rank, args.common.seed, &sampler)?;
+        let base = sampler.upload(&weights);
+        let adversary = match &args.adapter {
+            Some(folder) => {
+                let shapes = sampler.architecture.parameters();
+                let mut learned = AdapterSet::default();
+                learned.insert(adversary::NAME, &read_adapter(folder, &shapes)?, device);
+                Some(learned.apply(&base)?)
+            }
+            None => None,
+        };
+        Ok(AlignStage {
+            metric: sampler.metric(&args.common, args.s)?,
+            preference: Preference {
+                beta: args.beta,
+                anchor: args.anchor,
+            },
+            fresh: adapter.factors(),
+            args,
+            sampler,
+            weights,
+            base,
+            adversary,
+            adapters,
+        })
+    };
+    train(&args.common, ("align", &own, 5e-5), open)
 }
 
 struct AlignStage<'a> {
@@ -117,6 +105,7 @@ struct AlignStage<'a> {
     adapters: AdapterSet,
     metric: SobolevMetric,
     preference: Preference,
+    fresh: Weights,
 }
 
 /// The answers a step learns to reject.
@@ -208,7 +197,11 @@ impl AlignStage<'_> {
 }
 
 impl Stage for AlignStage<'_> {
-    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Tensor<1>> {
+    fn fresh(&self) -> Weights {
+        self.fresh.clone()
+    }
+
+    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Terms> {
         let seed = self.args.common.seed;
         let n = batch.low.dims()[0];
         let t = TimeSampling::Stratified.draw(n, &mut SplitMix64::of([seed, step, u64::MAX]));
@@ -220,9 +213,8 @@ impl Stage for AlignStage<'_> {
         let quiet = self.policy(&off_graph)?;
         let policy = self.policy(parameters)?;
         let t = self.sampler.times(t);
-        Ok(self
-            .loss_of((&policy, &quiet), &prepared, &t, &self.metric, false)?
-            .0)
+        let (loss, _, _) = self.loss_of((&policy, &quiet), &prepared, &t, &self.metric, false)?;
+        Ok(vec![("preference", loss)])
     }
 
     /// The preference loss decides; energies, margin, accuracy and a sample are told beside it.
@@ -286,6 +278,6 @@ impl Stage for AlignStage<'_> {
         adapter.merge(&mut merged, 1.0)?;
         write_adapter(&folder.join("adapter"), &adapter)?;
         self.sampler
-            .export(folder, &self.args.common, &merged, training, None)
+            .export(folder, &self.args.common, merged, training, None)
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &All) -> Result<()> {
             Train::Adversary(a) => adversary(a),
             Train::Align(a) => align(a),
             Train::Distill(a) => distill(a),
-            Train::All(_) => Err(Error::new("a stage cannot be all stages")),
+            Train::Export(_) | Train::All(_) => Err(Error::new("no stage of training")),
         }?;
         files::write(&mark, b"")?;
     }
@@ -148,7 +148,7 @@ fn common(stage: &Train) -> Option<&Common> {
         Train::Adversary(a) => &a.common,
         Train::Align(a) => &a.common,
         Train::Distill(a) => &a.common,
-        Train::All(_) => return None,
+        Train::Export(_) | Train::All(_) => return None,
     })
 }
 

@@ -1,7 +1,10 @@
 //! Everything a run needs to go on: parameters, their average, the optimiser's moments and the step, in one
 //! safetensors file.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use asasr_core::model::{Dtype, Tensor as Stored, Weights};
 use burn::optim::{AdamState, AdaptiveMomentumState};
@@ -97,6 +100,45 @@ impl State {
         }
         Ok(state)
     }
+}
+
+/// Keeps the newest checkpoint in the folder `checkpoints` beside it under its step's number, so that the last `count`
+/// stay, and as `best` when it is.
+pub(crate) fn keep(newest: &Path, step: u64, count: u16, best: bool) -> Result<()> {
+    let folder = newest.with_file_name("checkpoints");
+    if count > 0 || best {
+        files::make_folder(&folder)?;
+    }
+    if best {
+        link(newest, &folder.join("best.safetensors"))?;
+    }
+    if count > 0 {
+        link(newest, &folder.join(format!("step-{step:08}.safetensors")))?;
+    }
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return Ok(());
+    };
+    let numbered = |p: &PathBuf| {
+        p.file_name()
+            .is_some_and(|n| n.to_string_lossy().starts_with("step-"))
+    };
+    let mut kept: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(numbered).collect();
+    kept.sort();
+    for old in kept.iter().rev().skip(count.into()) {
+        fs::remove_file(old).map_err(|e| Error::at(old, e))?;
+    }
+    Ok(())
+}
+
+/// Another name for a file, or a copy where the disk has no such thing.
+fn link(from: &Path, to: &Path) -> Result<()> {
+    match fs::remove_file(to) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::at(to, e)),
+        _ => {}
+    }
+    fs::hard_link(from, to)
+        .or_else(|_| fs::copy(from, to).map(drop))
+        .map_err(|e| Error::at(to, e))
 }
 
 fn upload(values: Vec<f32>, device: &Device) -> Tensor<1> {

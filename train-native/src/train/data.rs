@@ -43,7 +43,8 @@ struct Sample {
     high: Planes,
 }
 
-fn bytes(planes: &Planes) -> Vec<u8> {
+/// Values in 8 bits.
+pub(super) fn bytes(planes: &Planes) -> Vec<u8> {
     planes.data().iter().map(|v| metrics::to_u8(*v)).collect()
 }
 
@@ -127,15 +128,10 @@ impl Dataset {
             .into_par_iter()
             .map(|i| self.sample(&mut SplitMix64::of([seed, step, i]), patch))
             .collect::<Result<_>>()?;
-        let collect = |side: usize, f: fn(&Sample) -> &Planes| {
-            let values: Vec<f32> = samples.iter().flat_map(|s| f(s).data()).copied().collect();
-            Tensor::from_data(TensorData::new(values, [n, 3, side, side]), device)
-        };
-        let side = patch * self.scale;
         Ok(Batch {
-            low: collect(patch, |s| &s.low),
-            skip: collect(side, |s| &s.skip),
-            high: collect(side, |s| &s.high),
+            low: stacked(samples.iter().map(|s| &s.low), device),
+            skip: stacked(samples.iter().map(|s| &s.skip), device),
+            high: stacked(samples.iter().map(|s| &s.high), device),
         })
     }
 
@@ -189,8 +185,19 @@ impl Photo {
     }
 }
 
+/// Images of one size as a batch.
+pub(super) fn stacked<'a>(images: impl IntoIterator<Item = &'a Planes>, device: &Device) -> Tensor<4> {
+    let (mut values, mut size, mut n) = (Vec::new(), (0, 0), 0);
+    for image in images {
+        values.extend_from_slice(image.data());
+        size = (image.height(), image.width());
+        n += 1;
+    }
+    Tensor::from_data(TensorData::new(values, [n, 3, size.0, size.1]), device)
+}
+
 /// The square of `side` pixels at `(x0, y0)`: bit 0 of `turn` mirrors columns, bit 1 rows, bit 2 transposes.
-fn oriented(
+pub(super) fn oriented(
     data: &[u8],
     (w, h): (usize, usize),
     (x0, y0): (usize, usize),

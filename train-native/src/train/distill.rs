@@ -7,48 +7,41 @@ use std::path::Path;
 
 use asasr_core::model::{Training, Weights};
 use asasr_core::nn::{Parameters, download};
-use asasr_core::objective::{PathPoint, SobolevMetric, flow_loss};
+use asasr_core::objective::{PathPoint, SobolevMetric};
 use asasr_core::random::SplitMix64;
-use burn::tensor::Tensor;
+use burn::tensor::Device;
 
 use super::data::Batch;
-use super::optimise::scalar;
-use super::run::{Stage, Validation, command, name, prepare, train};
-use super::sampler::{Prepared, Sampler, centre};
+use super::optimise::{Terms, scalar};
+use super::perceptual::{self, PerceptualTerm};
+use super::run::{Stage, Validation, name, train};
+use super::sampler::{Prepared, Sampler, centre, loss_terms};
 use crate::cli::Distill;
-use crate::device::burn_device;
 use crate::error::Result;
 use crate::eval::Pair;
 
 /// Runs the command.
 pub(crate) fn run(args: &Distill) -> Result<()> {
-    let checkpoint = prepare(&args.common)?;
-    let device = burn_device(args.common.device)?;
-    let (sampler, weights) = Sampler::open(&args.model, &device)?;
-    let stage = DistillStage {
-        metric: sampler.metric(&args.common, sampler.s)?,
-        teacher: sampler.upload(&weights),
-        weights: weights.clone(),
-        args,
-        sampler,
-    };
     let own = format!(
-        "--model {} --to {} --teacher-steps {} --mix {}",
+        "--model {} --to {} --teacher-steps {} --mix {}{}",
         name(&args.model),
         args.to,
         args.teacher_steps,
-        args.mix
+        args.mix,
+        perceptual::words(&args.perceptual)
     );
-    let peak = args.common.learning_rate.unwrap_or(1e-4);
-    let command = command("distill", &args.common, peak, &own);
-    train(
-        &args.common,
-        &stage,
-        &checkpoint,
-        &weights,
-        (&command, peak),
-        &device,
-    )
+    let open = |device: &Device| {
+        let (sampler, weights) = Sampler::open(&args.model, &args.common, device)?;
+        Ok(DistillStage {
+            metric: sampler.metric(&args.common, sampler.s)?,
+            teacher: sampler.upload(&weights),
+            perceptual: perceptual::open(&args.perceptual, device)?,
+            weights,
+            args,
+            sampler,
+        })
+    };
+    train(&args.common, ("distill", &own, 1e-4), open)
 }
 
 struct DistillStage<'a> {
@@ -57,6 +50,7 @@ struct DistillStage<'a> {
     weights: Weights,
     teacher: Parameters,
     metric: SobolevMetric,
+    perceptual: Option<PerceptualTerm>,
 }
 
 impl DistillStage<'_> {
@@ -67,7 +61,7 @@ impl DistillStage<'_> {
         p: &Prepared,
         steps: &[usize],
         metric: &SobolevMetric,
-    ) -> Tensor<1> {
+    ) -> Result<Terms> {
         let (k, m) = (f64::from(self.args.to), usize::from(self.args.teacher_steps));
         let at = |offset: f64| {
             self.sampler
@@ -82,19 +76,27 @@ impl DistillStage<'_> {
         }
         let target = (point.x_t - start.x_t.clone()).mul_scalar(k);
         let v = self.sampler.velocity(student, p, &start);
-        flow_loss(metric, v - target, self.args.mix)
+        let mut terms = loss_terms(metric, &(v.clone() - target), self.args.mix);
+        if let Some(term) = &self.perceptual {
+            terms.push(term.of(start.clean_estimate(v), p.high.clone())?);
+        }
+        Ok(terms)
     }
 }
 
 impl Stage for DistillStage<'_> {
-    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Tensor<1>> {
+    fn fresh(&self) -> Weights {
+        self.weights.clone()
+    }
+
+    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Terms> {
         let seed = self.args.common.seed;
         let mut random = SplitMix64::of([seed, step, u64::MAX]);
         let steps: Vec<usize> = (0..batch.low.dims()[0])
             .map(|_| random.below(self.args.to.into()))
             .collect();
         let prepared = self.sampler.prepare(batch, [!seed, step])?;
-        Ok(self.loss_from(parameters, &prepared, &steps, &self.metric))
+        self.loss_from(parameters, &prepared, &steps, &self.metric)
     }
 
     /// The distance to the teacher decides; a sample is told beside it.
@@ -107,8 +109,9 @@ impl Stage for DistillStage<'_> {
             let metric = self.sampler.metric_of(&batch)?;
             let prepared = self.sampler.prepare(batch, [0, i as u64])?;
             for step in 0..to {
-                let loss = self.loss_from(average, &prepared, &[step], &metric);
-                sum += f64::from(scalar(loss)?) / to as f64;
+                for (_, term) in self.loss_from(average, &prepared, &[step], &metric)? {
+                    sum += f64::from(scalar(term)?) / to as f64;
+                }
             }
         }
         let loss = sum / pairs.len() as f64;
@@ -130,6 +133,6 @@ impl Stage for DistillStage<'_> {
         let student = download(average, &self.sampler.architecture.parameters())?;
         let fast = Some((usize::from(self.args.to), &self.weights));
         self.sampler
-            .export(folder, &self.args.common, &student, training, fast)
+            .export(folder, &self.args.common, student, training, fast)
     }
 }

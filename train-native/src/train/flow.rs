@@ -3,17 +3,18 @@
 use std::path::Path;
 
 use asasr_core::flow::{Source, TimeSampling};
-use asasr_core::model::{GaussianSkip, Training, VelocityArchitecture};
+use asasr_core::model::{GaussianSkip, Training, VelocityArchitecture, Weights};
 use asasr_core::nn::{Parameters, download, init_velocity};
-use asasr_core::objective::SobolevMetric;
+use asasr_core::objective::{PathPoint, SobolevMetric};
 use asasr_core::random::SplitMix64;
-use burn::tensor::Tensor;
+use burn::tensor::Device;
 
 use super::data::Batch;
-use super::run::{SCALE, Stage, Validation, command, name, prepare, train};
-use super::sampler::Sampler;
+use super::optimise::Terms;
+use super::perceptual::{self, PerceptualTerm};
+use super::run::{SCALE, Stage, Validation, name, train};
+use super::sampler::{Sampler, loss_terms};
 use crate::cli::{Backbone, Flow, Times};
-use crate::device::burn_device;
 use crate::error::Result;
 use crate::eval::Pair;
 use crate::model;
@@ -23,8 +24,6 @@ const SAMPLED: usize = 4;
 
 /// Runs the command.
 pub(crate) fn run(args: &Flow) -> Result<()> {
-    let checkpoint = prepare(&args.common)?;
-    let device = burn_device(args.common.device)?;
     let (channels, blocks) = (args.channels.into(), args.blocks.into());
     let architecture = match args.backbone {
         Backbone::Conv => VelocityArchitecture::conv(SCALE, channels, blocks),
@@ -37,16 +36,9 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         architecture
     };
     let source = Source::PosteriorMean { sigma: args.sigma };
-    let model = model::open(args.restorer.as_deref())?;
-    let sampler = Sampler::new(model, architecture.clone(), source, args.s, &device)?;
-    let stage = FlowStage {
-        metric: sampler.metric(&args.common, args.s)?,
-        args,
-        sampler,
-    };
     let restorer = args.restorer.as_deref();
     let own = format!(
-        "{}--backbone {} --channels {} --blocks {} --sigma {} --rho {} --s {} --mix {} --times {}",
+        "{}--backbone {} --channels {} --blocks {} --sigma {} --rho {} --s {} --mix {} --times {}{}",
         restorer.map_or(String::new(), |r| format!("--restorer {} ", name(r))),
         if args.backbone == Backbone::Conv {
             "conv"
@@ -64,28 +56,34 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
             Times::Stratified => "stratified",
             Times::LogitNormal => "logit-normal",
         },
+        perceptual::words(&args.perceptual)
     );
-    let fresh = init_velocity(&architecture, args.common.seed);
-    let peak = args.common.learning_rate.unwrap_or(5e-4);
-    let command = command("flow", &args.common, peak, &own);
-    train(
-        &args.common,
-        &stage,
-        &checkpoint,
-        &fresh,
-        (&command, peak),
-        &device,
-    )
+    let open = |device: &Device| {
+        let model = model::open(restorer)?;
+        let sampler = Sampler::new(model, architecture.clone(), source, args.s, &args.common, device)?;
+        Ok(FlowStage {
+            metric: sampler.metric(&args.common, args.s)?,
+            perceptual: perceptual::open(&args.perceptual, device)?,
+            args,
+            sampler,
+        })
+    };
+    train(&args.common, ("flow", &own, 5e-4), open)
 }
 
 struct FlowStage<'a> {
     args: &'a Flow,
     sampler: Sampler,
     metric: SobolevMetric,
+    perceptual: Option<PerceptualTerm>,
 }
 
 impl Stage for FlowStage<'_> {
-    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Tensor<1>> {
+    fn fresh(&self) -> Weights {
+        init_velocity(&self.sampler.architecture, self.args.common.seed)
+    }
+
+    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Terms> {
         let sampling = match self.args.times {
             Times::Uniform => TimeSampling::Uniform,
             Times::Stratified => TimeSampling::Stratified,
@@ -99,9 +97,13 @@ impl Stage for FlowStage<'_> {
         let t = sampling.draw(n, &mut SplitMix64::of([seed, step, u64::MAX]));
         // The noise's key is apart from the crops'.
         let prepared = self.sampler.prepare(batch, [!seed, step])?;
-        Ok(self
-            .sampler
-            .loss(parameters, &prepared, t, &self.metric, self.args.mix))
+        let point = PathPoint::new(&prepared.x0, &prepared.high, &self.sampler.times(t));
+        let v = self.sampler.velocity(parameters, &prepared, &point);
+        let mut terms = loss_terms(&self.metric, &point.residual(v.clone()), self.args.mix);
+        if let Some(term) = &self.perceptual {
+            terms.push(term.of(point.clean_estimate(v), prepared.high.clone())?);
+        }
+        Ok(terms)
     }
 
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
@@ -117,6 +119,6 @@ impl Stage for FlowStage<'_> {
     ) -> Result<()> {
         let weights = download(average, &self.sampler.architecture.parameters())?;
         self.sampler
-            .export(folder, &self.args.common, &weights, training, None)
+            .export(folder, &self.args.common, weights, training, None)
     }
 }

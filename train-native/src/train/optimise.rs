@@ -1,10 +1,13 @@
-//! One step of Adam.
+//! One step of Adam, its gradient taken on one device or on several.
+
+use std::ops::Range;
 
 use asasr_core::nn::Parameters;
 use burn::optim::{Adam, Optimizer as _};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::checkpoint::State;
+use crate::device::Precision;
 use crate::error::{Error, Result};
 
 const WARM_UP: f64 = 200.0;
@@ -13,52 +16,89 @@ const AVERAGE_DECAY: f32 = 0.999;
 /// Largest Euclidean norm of the whole gradient: rare bad batches must not throw the run.
 const MAX_GRADIENT: f32 = 1.0;
 
-/// Moves the parameters against the gradient of `loss`, averaged over `parts` batches, and the average after them;
-/// returns the mean loss. `loss` is given the number of the part.
+/// A loss in named parts, each `[1]`; their sum is what is minimised.
+pub(crate) type Terms = Vec<(&'static str, Tensor<1>)>;
+/// The values of [`Terms`].
+pub(crate) type Values = Vec<(&'static str, f32)>;
+
+/// Where and how gradients are computed.
+pub(crate) struct Workers<'a> {
+    /// The parameters live on the first.
+    pub(crate) devices: &'a [Device],
+    pub(crate) precision: Precision,
+    /// Batches of a step on each device, one after the other.
+    pub(crate) accumulate: u64,
+}
+
+impl Workers<'_> {
+    /// Batches of a step.
+    pub(crate) fn parts(&self) -> u64 {
+        self.accumulate * self.devices.len() as u64
+    }
+}
+
+/// Moves the parameters against the gradient of the loss, averaged over the batches of all workers, and the average after
+/// them; returns the mean of the terms. `loss` is given the number of the device and of the batch.
 ///
 /// A loss or gradient that is not finite changes nothing and is returned as NaN.
 pub(crate) fn step(
     state: &mut State,
     adam: &Adam,
     rate: f64,
-    parts: u64,
-    loss: impl Fn(&Parameters, u64) -> Result<Tensor<1>>,
-) -> Result<f32> {
-    let mut value = 0.0;
-    let mut sums = Parameters::new();
-    for part in 0..parts {
-        let tracked: Parameters = state
-            .parameters
-            .iter()
-            .map(|(n, t)| (n.clone(), t.clone().autodiff().require_grad()))
-            .collect();
-        let loss = loss(&tracked, part)?;
-        let mut gradients = loss.backward();
-        value += scalar(loss.inner())? / parts as f32;
-        for (name, t) in tracked {
-            let gradient = t
-                .grad_remove(&mut gradients)
-                .ok_or_else(|| Error::new("a parameter does not reach the loss"))?;
-            let sum = match sums.remove(&name) {
-                Some(sum) => sum + gradient,
-                None => gradient,
-            };
-            sums.insert(name, sum);
+    workers: &Workers,
+    loss: impl Fn(&Parameters, usize, u64) -> Result<Terms> + Sync,
+) -> Result<Values> {
+    let scale = workers.precision.loss_scale();
+    let share = |worker: usize| {
+        let device = &workers.devices[worker];
+        let first = worker as u64 * workers.accumulate;
+        let own: Parameters = if worker == 0 {
+            state.parameters.clone()
+        } else {
+            let to = |(n, p): (&String, &Tensor<1>)| (n.clone(), p.clone().to_device(device));
+            state.parameters.iter().map(to).collect()
+        };
+        let (values, sums) = gradient(&own, scale, first..first + workers.accumulate, |p, part| {
+            loss(p, worker, part)
+        })?;
+        Ok::<_, Error>((values, exchanged(sums, workers.devices)))
+    };
+    let shares: Vec<Result<(Values, Parameters)>> = if workers.devices.len() == 1 {
+        vec![share(0)]
+    } else {
+        let share = &share;
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..workers.devices.len())
+                .map(|worker| scope.spawn(move || share(worker)))
+                .collect();
+            let lost = |_| Err(Error::new("a worker failed: see the message above"));
+            all.into_iter().map(|t| t.join().unwrap_or_else(lost)).collect()
+        })
+    };
+    let mut shares = shares.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
+    let (mut values, mut sums) = shares.next().ok_or_else(|| Error::new("no device to train on"))?;
+    for (more, gradients) in shares {
+        for ((_, sum), (_, value)) in values.iter_mut().zip(more) {
+            *sum += value;
         }
+        add(&mut sums, gradients, &workers.devices[0]);
     }
-    let gradients: Vec<(String, Tensor<1>)> = if parts == 1 {
+    let parts = workers.parts() as f32;
+    values.iter_mut().for_each(|(_, v)| *v /= parts);
+    let factor = 1.0 / (parts * scale);
+    let gradients: Vec<(String, Tensor<1>)> = if factor == 1.0 {
         sums.into_iter().collect()
     } else {
-        sums.into_iter().map(|(n, g)| (n, g / parts as f32)).collect()
+        sums.into_iter().map(|(n, g)| (n, g * factor)).collect()
     };
     let norm = gradients
         .iter()
         .map(|(_, g)| g.clone().square().sum())
         .reduce(|a, b| a + b);
     let norm = norm.map_or(Ok(0.0), scalar)?.sqrt();
-    if !norm.is_finite() || !value.is_finite() {
+    if !norm.is_finite() || values.iter().any(|(_, v)| !v.is_finite()) {
         // Nothing was changed yet: the state is still the one before this step.
-        return Ok(f32::NAN);
+        return Ok(vec![("loss", f32::NAN)]);
     }
     let shrink = if norm > MAX_GRADIENT {
         MAX_GRADIENT / norm
@@ -78,7 +118,84 @@ pub(crate) fn step(
         }
     }
     state.step += 1;
-    Ok(value)
+    Ok(values)
+}
+
+/// The sums of the terms and of their gradients over some batches.
+fn gradient(
+    parameters: &Parameters,
+    scale: f32,
+    parts: Range<u64>,
+    loss: impl Fn(&Parameters, u64) -> Result<Terms>,
+) -> Result<(Values, Parameters)> {
+    let mut values = Values::new();
+    let mut sums = Parameters::new();
+    for part in parts {
+        let tracked: Parameters = parameters
+            .iter()
+            .map(|(n, t)| (n.clone(), t.clone().autodiff().require_grad()))
+            .collect();
+        let terms = loss(&tracked, part)?;
+        let total = terms.iter().map(|(_, t)| t.clone()).reduce(|a, b| a + b);
+        let total = total.ok_or_else(|| Error::new("a loss without terms"))?;
+        let total = if scale == 1.0 { total } else { total * scale };
+        let mut gradients = total.backward();
+        for (i, (name, term)) in terms.into_iter().enumerate() {
+            let value = scalar(term.inner())?;
+            match values.get_mut(i) {
+                Some((_, sum)) => *sum += value,
+                None => values.push((name, value)),
+            }
+        }
+        let mut own = Parameters::new();
+        for (name, t) in tracked {
+            let gradient = t
+                .grad_remove(&mut gradients)
+                .ok_or_else(|| Error::new("a parameter does not reach the loss"))?;
+            own.insert(name, gradient);
+        }
+        if sums.is_empty() {
+            sums = own;
+        } else {
+            let device = sums.values().next().map(Tensor::device);
+            add(&mut sums, own, &device.unwrap_or_default());
+        }
+    }
+    Ok((values, sums))
+}
+
+/// Adds gradients to others of the same names on `device`; what has been added up elsewhere is empty.
+fn add(sums: &mut Parameters, more: Parameters, device: &Device) {
+    for (name, gradient) in more {
+        if let Some(sum) = sums.remove(&name) {
+            sums.insert(name, sum + gradient.to_device(device));
+        }
+    }
+}
+
+/// On several NVIDIA GPUs the sum of all workers' gradients, by burn's collective operation, for the first of them; else
+/// the worker's own, to be added up.
+#[cfg(feature = "cuda")]
+fn exchanged(gradients: Parameters, devices: &[Device]) -> Parameters {
+    use burn::tensor::distributed::{ReduceOperation, all_reduce};
+
+    // Workers on one processor are one device.
+    if devices.len() < 2 || devices[0] == devices[1] {
+        return gradients;
+    }
+    let own = gradients.values().next().map(Tensor::device);
+    let first = own.is_some_and(|d| d == devices[0]);
+    // Every worker takes part, in the same order.
+    let sums: Parameters = gradients
+        .into_iter()
+        .map(|(n, g)| (n, all_reduce(g, ReduceOperation::Sum, devices.to_vec()).resolve()))
+        .collect();
+    if first { sums } else { Parameters::new() }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn exchanged(gradients: Parameters, _: &[Device]) -> Parameters {
+    gradients
 }
 
 /// Reads a number from the device.
@@ -114,17 +231,28 @@ mod tests {
             },
         );
         let adam = AdamConfig::new().build();
-        let run = |parts: u64, target: fn(u64) -> f32| {
+        let devices = vec![device.clone(); 2];
+        let run = |(workers, accumulate): (usize, u64), target: fn(u64) -> f32| {
             let mut state = State::fresh(&weights, &device);
             let mut values = Vec::new();
             for _ in 0..5 {
-                let towards = |p: &Parameters, part: u64| Ok((p["x"].clone() - target(part)).square().sum());
-                let value = step(&mut state, &adam, 0.01, parts, towards).expect("steps");
-                values.push((value, scalar(state.parameters["x"].clone()).expect("reads")));
+                let towards = |p: &Parameters, _: usize, part: u64| {
+                    Ok(vec![("loss", (p["x"].clone() - target(part)).square().sum())])
+                };
+                let workers = Workers {
+                    devices: &devices[..workers],
+                    precision: Precision::F32,
+                    accumulate,
+                };
+                let value = step(&mut state, &adam, 0.01, &workers, towards).expect("steps");
+                values.push((value[0].1, scalar(state.parameters["x"].clone()).expect("reads")));
             }
             values
         };
-        let (two, one) = (run(2, |part| 1.0 + 2.0 * part as f32), run(1, |_| 2.0));
+        let (apart, one) = (|part| 1.0 + 2.0 * part as f32, run((1, 1), |_| 2.0));
+        let two = run((1, 2), apart);
+        // Two devices with a batch each are two batches of one device.
+        assert_eq!(two, run((2, 1), apart));
         for ((loss, x), (single_loss, single_x)) in two.iter().zip(&one) {
             assert!((x - single_x).abs() < 1e-6, "{x} {single_x}");
             // The mean of the two squares is one above the square of the mean.

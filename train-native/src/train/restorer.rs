@@ -3,54 +3,50 @@
 use std::path::Path;
 
 use asasr_core::Planes;
-use asasr_core::model::{
-    Architecture, Dtype, MANIFEST_FORMAT, Manifest, Measured, Training, Weights, sha256_hex,
-};
+use asasr_core::model::{Architecture, Dtype, MANIFEST_FORMAT, Manifest, Measured, Training, Weights};
 use asasr_core::nn::{BurnExecutor, Network, Parameters, init_weights};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use serde_json::{Value, json};
 
 use super::data::Batch;
-use super::run::{COMPARED, SCALE, Stage, Validation, command, prepare, train};
+use super::optimise::Terms;
+use super::perceptual::{self, PerceptualTerm};
+use super::run::{COMPARED, SCALE, Stage, Validation, train};
 use super::sampler::{centre, planes};
 use crate::cli::{Loss, Restorer};
-use crate::device::burn_device;
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
-use crate::files;
+use crate::model::Model;
 
 /// Runs the command.
 pub(crate) fn run(args: &Restorer) -> Result<()> {
-    let checkpoint = prepare(&args.common)?;
-    let device = burn_device(args.common.device)?;
     let architecture = Architecture::restorer(SCALE, args.channels.into(), args.blocks.into());
     architecture.validate()?;
-    let fresh = init_weights(&architecture, args.common.seed);
-    let stage = RestorerStage {
-        args,
-        network: Network::new(&architecture, &fresh, &device)?,
-        device: device.clone(),
-    };
     let loss = if args.loss == Loss::L1 { "l1" } else { "l2" };
     let own = format!(
-        "--loss {loss} --channels {} --blocks {}",
-        args.channels, args.blocks
+        "--loss {loss} --channels {} --blocks {}{}",
+        args.channels,
+        args.blocks,
+        perceptual::words(&args.perceptual)
     );
-    let peak = args.common.learning_rate.unwrap_or(5e-4);
-    let command = command("restorer", &args.common, peak, &own);
-    train(
-        &args.common,
-        &stage,
-        &checkpoint,
-        &fresh,
-        (&command, peak),
-        &device,
-    )
+    let open = |device: &Device| {
+        let fresh = init_weights(&architecture, args.common.seed);
+        Ok(RestorerStage {
+            args,
+            network: Network::new(&architecture, &fresh, device)?,
+            perceptual: perceptual::open(&args.perceptual, device)?,
+            fresh,
+            device: device.clone(),
+        })
+    };
+    train(&args.common, ("restorer", &own, 5e-4), open)
 }
 
 struct RestorerStage<'a> {
     args: &'a Restorer,
     network: Network,
+    perceptual: Option<PerceptualTerm>,
+    fresh: Weights,
     device: Device,
 }
 
@@ -63,13 +59,23 @@ impl RestorerStage<'_> {
 }
 
 impl Stage for RestorerStage<'_> {
-    fn loss(&self, parameters: &Parameters, batch: Batch, _step: u64) -> Result<Tensor<1>> {
-        let target = (batch.high - batch.skip).autodiff();
-        let error = self.with(parameters).residual(batch.low.autodiff()) - target;
-        Ok(match self.args.loss {
-            Loss::L1 => error.abs().mean(),
-            Loss::L2 => error.square().mean(),
-        })
+    fn fresh(&self) -> Weights {
+        self.fresh.clone()
+    }
+
+    fn loss(&self, parameters: &Parameters, batch: Batch, _step: u64) -> Result<Terms> {
+        let network = self.with(&self.args.common.precision.of(parameters));
+        let (skip, high) = (batch.skip.autodiff(), batch.high.autodiff());
+        let residual = network.residual(batch.low.autodiff());
+        let error = residual.clone() - (high.clone() - skip.clone());
+        let mut terms = vec![match self.args.loss {
+            Loss::L1 => ("l1", error.abs().mean()),
+            Loss::L2 => ("l2", error.square().mean()),
+        }];
+        if let Some(term) = &self.perceptual {
+            terms.push(term.of(residual + skip, high)?);
+        }
+        Ok(terms)
     }
 
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
@@ -111,44 +117,28 @@ impl Stage for RestorerStage<'_> {
     ) -> Result<()> {
         let measured: Option<Measured> = serde_json::from_value(json!(score.record)).ok();
         let network = self.with(average);
-        write_restorer(
-            folder,
-            network.architecture(),
-            &network.weights()?,
-            (&self.args.common.id, &self.args.common.licence),
+        let architecture = network.architecture();
+        let manifest = Manifest {
+            format: MANIFEST_FORMAT,
+            id: self.args.common.id.clone(),
+            licence: self.args.common.licence.clone(),
+            file: "restorer.safetensors".into(),
+            bytes: 0,
+            sha256: String::new(),
+            parameters: architecture.parameter_count(),
+            architecture: architecture.clone(),
             training,
             measured,
-        )
-        .map(drop)
+            flow: None,
+            fast: None,
+        };
+        let restorer = network.weights()?;
+        let model = Model {
+            manifest,
+            restorer,
+            flow: None,
+            fast: None,
+        };
+        model.write(folder, Dtype::F16)
     }
-}
-
-/// Writes the weights in half precision and their manifest.
-fn write_restorer(
-    folder: &Path,
-    architecture: &Architecture,
-    weights: &Weights,
-    (id, licence): (&str, &str),
-    training: Training,
-    measured: Option<Measured>,
-) -> Result<Manifest> {
-    let bytes = weights.to_safetensors(Dtype::F16)?;
-    let file = "restorer.safetensors";
-    let manifest = Manifest {
-        format: MANIFEST_FORMAT,
-        id: id.to_owned(),
-        licence: licence.to_owned(),
-        file: file.into(),
-        bytes: bytes.len(),
-        sha256: sha256_hex(&bytes),
-        parameters: architecture.parameter_count(),
-        architecture: architecture.clone(),
-        training,
-        measured,
-        flow: None,
-        fast: None,
-    };
-    files::write(&folder.join(file), &bytes)?;
-    files::write(&folder.join("manifest.json"), manifest.to_json()?.as_bytes())?;
-    Ok(manifest)
 }

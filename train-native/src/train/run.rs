@@ -1,32 +1,37 @@
 //! The loop all stages share: batches, steps, validation, checkpoints, progress.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::{fs, io::Write as _, time::Instant};
+use std::{fs, io, time::Instant};
 
 use asasr_core::model::{Training, Weights};
 use asasr_core::nn::Parameters;
 use burn::optim::AdamConfig;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::checkpoint::State;
+use super::checkpoint::{self, State};
 use super::data::{Batch, Dataset};
-use super::optimise;
+use super::optimise::{self, Terms, Values, Workers};
 use super::report::{self, Comparison};
 use crate::cli::Common;
+use crate::device::{Precision, burn_devices};
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
-use crate::{files, interrupt, pack};
+use crate::{files, interrupt, memory, pack};
 
 pub(crate) const SCALE: usize = 4;
 /// Validation images in the report.
 pub(crate) const COMPARED: usize = 3;
 
-/// What is particular to a stage.
-pub(crate) trait Stage {
-    /// The loss of a batch, `[1]`, for the parameters that learn; whatever is random is a function of the batch's number.
-    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Tensor<1>>;
+/// What is particular to a stage, on one device.
+pub(crate) trait Stage: Send + Sync {
+    /// What learns, as it is at the first step.
+    fn fresh(&self) -> Weights;
+
+    /// The loss of a batch for the parameters that learn; whatever is random is a function of the batch's number.
+    fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Terms>;
 
     /// Scores averaged parameters on the validation pairs.
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation>;
@@ -53,8 +58,8 @@ pub(crate) struct Validation {
     pub(crate) comparisons: Vec<Comparison>,
 }
 
-/// Refuses to begin where a run is, or to go on where none is, before any work starts.
-pub(crate) fn prepare(common: &Common) -> Result<PathBuf> {
+/// Refuses to begin where a run is, before any work starts.
+fn prepare(common: &Common) -> Result<PathBuf> {
     interrupt::listen();
     files::make_folder(&common.out)?;
     let checkpoint = common.out.join("checkpoint.safetensors");
@@ -67,19 +72,24 @@ pub(crate) fn prepare(common: &Common) -> Result<PathBuf> {
     Ok(checkpoint)
 }
 
-/// Trains `fresh`, or what its checkpoint holds, to the end of the schedule or an interruption.
-pub(crate) fn train(
+/// Trains the stage that `open` makes on each device, or goes on from its checkpoint, to the end of the schedule or an
+/// interruption. A stage has a name, options of its own as words, and a peak learning rate unless the user gives one.
+pub(crate) fn train<S: Stage>(
     common: &Common,
-    stage: &impl Stage,
-    checkpoint: &Path,
-    fresh: &Weights,
-    (command, peak): (&str, f64),
-    device: &Device,
+    (name, own, peak): (&str, &str, f64),
+    open: impl Fn(&Device) -> Result<S>,
 ) -> Result<()> {
+    let checkpoint = prepare(common)?;
+    let devices = burn_devices(common.device, common.devices.into())?;
+    common.precision.check(&devices[0])?;
+    let stages: Vec<S> = devices.iter().map(open).collect::<Result<_>>()?;
+    let peak = common.learning_rate.unwrap_or(peak);
+    let command = command(name, common, peak, own);
+    let fresh = stages[0].fresh();
     let mut state = if common.resume {
-        State::load(checkpoint, fresh, device)?
+        State::load(common.from.as_ref().unwrap_or(&checkpoint), &fresh, &devices[0])?
     } else {
-        State::fresh(fresh, device)
+        State::fresh(&fresh, &devices[0])
     };
     let (train, val) = split(common)?;
     let patch = common.patch.into();
@@ -95,12 +105,19 @@ pub(crate) fn train(
     );
 
     let adam = AdamConfig::new().with_epsilon(1e-8).build();
+    let workers = Workers {
+        devices: &devices,
+        precision: common.precision,
+        accumulate: common.accumulate.into(),
+    };
     let mut run = Run {
         common,
-        stage,
+        stage: &stages[0],
+        checkpoint: &checkpoint,
         pairs,
         images: dataset.len(),
-        command,
+        crops: f64::from(common.batch) * workers.parts() as f64,
+        command: &command,
         bar: bar(common.steps, state.step),
         window: Window::new(),
     };
@@ -108,37 +125,25 @@ pub(crate) fn train(
     while state.step < end {
         let step = state.step;
         let rate = optimise::learning_rate(peak, step, common.steps);
-        let parts = u64::from(common.accumulate);
-        let loss = optimise::step(&mut state, &adam, rate, parts, |p, part| {
+        let loss = optimise::step(&mut state, &adam, rate, &workers, |p, worker, part| {
             // Every batch has a number of its own.
-            let draw = step * parts + part;
+            let draw = step * workers.parts() + part;
+            let device = &workers.devices[worker];
             let batch = dataset.batch(common.seed, draw, common.batch.into(), patch, device)?;
-            stage.loss(p, batch, draw)
+            stages[worker].loss(p, batch, draw)
         })?;
-        if !loss.is_finite() {
-            let seeds = common.out.join("failed-batch.json");
-            let batch = json!({
-                "seed": common.seed, "step": step, "batch": common.batch, "patch": common.patch,
-                "accumulate": common.accumulate,
-                "protocol": common.protocol.name(),
-            });
-            files::write(&seeds, batch.to_string().as_bytes())?;
-            return Err(Error::new(format!(
-                "the loss of step {step} is {loss}; the last good state is in {}: resume it with a smaller \
-                 --learning-rate; what makes the batch again is in {}",
-                checkpoint.display(),
-                seeds.display()
-            )));
+        if loss.iter().any(|(_, v)| !v.is_finite()) {
+            return Err(run.failed(step)?);
         }
-        run.window.add(loss);
+        run.window.add(&loss);
         run.bar.inc(1);
-        run.bar.set_message(format!("loss {:.5}", run.window.mean()));
+        run.bar.set_message(run.message());
         let stop = interrupt::requested();
         if state.step.is_multiple_of(common.val_every) || state.step == end || stop {
             let reported = run.report(&mut state);
             // A validation that fails must not cost the steps before it.
-            state.save(checkpoint)?;
-            reported?;
+            state.save(&checkpoint)?;
+            checkpoint::keep(&checkpoint, state.step, common.keep, reported?)?;
         }
         if stop {
             run.bar.abandon();
@@ -169,41 +174,85 @@ fn bar(steps: u64, done: u64) -> ProgressBar {
 struct Run<'a, S> {
     common: &'a Common,
     stage: &'a S,
+    checkpoint: &'a Path,
     pairs: Vec<Pair>,
     images: usize,
+    /// Crops of a step.
+    crops: f64,
     command: &'a str,
     bar: ProgressBar,
     window: Window,
 }
 
 impl<S: Stage> Run<'_, S> {
-    /// Scores the averaged parameters, says and logs it, and exports them when they are the best so far.
-    fn report(&mut self, state: &mut State) -> Result<()> {
+    /// What the progress bar says: the loss, its terms, crops per second and memory.
+    fn message(&self) -> String {
+        let mut text = format!("loss {:.5}", self.window.mean());
+        let terms = self.window.terms();
+        if terms.len() > 1 {
+            let each: Vec<String> = terms.iter().map(|(n, v)| format!("{n} {v:.5}")).collect();
+            let _ = write!(text, " ({})", each.join(", "));
+        }
+        let _ = write!(text, ", {:.1} crops/s", self.window.rate() * self.crops);
+        if let Some(megabytes) = memory::resident() {
+            let _ = write!(text, ", {megabytes} MB");
+        }
+        text
+    }
+
+    /// Notes what makes the batch again whose loss is not finite; the error that ends the run.
+    fn failed(&self, step: u64) -> Result<Error> {
+        let seeds = self.common.out.join("failed-batch.json");
+        let batch = json!({
+            "seed": self.common.seed, "step": step, "batch": self.common.batch, "patch": self.common.patch,
+            "accumulate": self.common.accumulate, "devices": self.common.devices,
+            "protocol": self.common.protocol.name(),
+        });
+        files::write(&seeds, batch.to_string().as_bytes())?;
+        Ok(Error::new(format!(
+            "the loss of step {step} is not finite; the last good state is in {}: resume it with a smaller \
+             --learning-rate; what makes the batch again is in {}",
+            self.checkpoint.display(),
+            seeds.display()
+        )))
+    }
+
+    /// Scores the averaged parameters, says and logs it, and exports them when they are the best so far; returns whether
+    /// they are.
+    fn report(&mut self, state: &mut State) -> Result<bool> {
         let validation = self.stage.validate(&state.average, &self.pairs)?;
         let (loss, rate) = (self.window.mean(), self.window.rate());
         let mut line = Map::new();
         line.insert("step".into(), json!(state.step));
         line.insert("loss".into(), json!(loss));
-        line.insert(
-            "images_per_s".into(),
-            json!(rate * f64::from(self.common.batch) * f64::from(self.common.accumulate)),
-        );
+        let terms = self.window.terms();
+        if terms.len() > 1 {
+            let named = |(n, v): &(&str, f64)| (format!("loss_{n}"), json!(v));
+            line.extend(terms.iter().map(named));
+        }
+        line.insert("images_per_s".into(), json!(rate * self.crops));
+        if let Some(megabytes) = memory::resident() {
+            line.insert("memory_mb".into(), json!(megabytes));
+        }
         line.extend(validation.record.clone());
         let path = self.common.out.join("metrics.jsonl");
         let log = fs::OpenOptions::new().create(true).append(true).open(&path);
-        log.and_then(|mut f| writeln!(f, "{}", Value::Object(line)))
+        log.and_then(|mut f| io::Write::write_all(&mut f, format!("{}\n", Value::Object(line)).as_bytes()))
             .map_err(|e| Error::at(&path, e))?;
         report::write(&self.common.out, self.command, &validation.comparisons)?;
         let text = format!(
-            "step {}: loss {loss:.5}, validation {}, {rate:.2} steps/s",
-            state.step, validation.text
+            "step {}: {}, validation {}, {rate:.2} steps/s",
+            state.step,
+            self.message(),
+            validation.text
         );
         if self.bar.is_hidden() {
             eprintln!("{text}");
         } else {
             self.bar.println(text);
         }
-        if validation.score > state.best {
+        let best = validation.score > state.best;
+        if best {
             state.best = validation.score;
             let training = Training {
                 command: self.command.to_owned(),
@@ -216,7 +265,7 @@ impl<S: Stage> Run<'_, S> {
                 .export(&folder, &state.average, training, &validation)?;
         }
         self.window = Window::new();
-        Ok(())
+        Ok(best)
     }
 }
 
@@ -247,15 +296,22 @@ pub(crate) fn name(path: &Path) -> String {
 }
 
 /// The command that repeats a run, with the stage's own options.
-pub(crate) fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
+fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
     let val = common
         .val
         .as_deref()
         .map_or(String::new(), |v| format!(" --val {}", name(v)));
+    let mut extra = String::new();
+    if common.devices != 1 {
+        let _ = write!(extra, " --devices {}", common.devices);
+    }
+    if common.precision != Precision::F32 {
+        let _ = write!(extra, " --precision {}", common.precision.name());
+    }
     format!(
         "asasr train {stage} --data {}{val} --out {} --steps {} --batch {} --patch {} --accumulate {} --learning-rate {} \
          --protocol {} \
-         {own} --seed {} --val-every {} --cache-mb {} --id {} --licence '{}'",
+         {own}{extra} --seed {} --val-every {} --cache-mb {} --id {} --licence '{}'",
         name(&common.data),
         name(&common.out),
         common.steps,
@@ -274,7 +330,7 @@ pub(crate) fn command(stage: &str, common: &Common, peak: f64, own: &str) -> Str
 
 /// Mean loss and speed since the last report.
 struct Window {
-    sum: f64,
+    sums: Vec<(&'static str, f64)>,
     steps: u32,
     since: Instant,
 }
@@ -282,19 +338,27 @@ struct Window {
 impl Window {
     fn new() -> Self {
         Self {
-            sum: 0.0,
+            sums: Vec::new(),
             steps: 0,
             since: Instant::now(),
         }
     }
 
-    fn add(&mut self, loss: f32) {
-        self.sum += f64::from(loss);
+    fn add(&mut self, values: &Values) {
+        self.sums.resize(values.len(), ("", 0.0));
+        for (sum, (name, value)) in self.sums.iter_mut().zip(values) {
+            *sum = (name, sum.1 + f64::from(*value));
+        }
         self.steps += 1;
     }
 
+    fn terms(&self) -> Vec<(&'static str, f64)> {
+        let steps = f64::from(self.steps.max(1));
+        self.sums.iter().map(|(n, s)| (*n, s / steps)).collect()
+    }
+
     fn mean(&self) -> f64 {
-        self.sum / f64::from(self.steps.max(1))
+        self.terms().iter().map(|(_, v)| v).sum()
     }
 
     fn rate(&self) -> f64 {

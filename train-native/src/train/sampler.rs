@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use asasr_core::flow::{Schedule, Solver, Source, integrate};
-use asasr_core::model::{Dtype, FlowPart, Manifest, Training, VelocityArchitecture, Weights, sha256_hex};
+use asasr_core::model::{Dtype, FlowPart, Manifest, Training, VelocityArchitecture, Weights};
 use asasr_core::nn::{
     ConditionedField, Conditioning, Network, Parameters, VelocityField, upload, velocity_field,
 };
@@ -16,12 +16,12 @@ use rayon::prelude::*;
 use serde_json::{Map, json};
 
 use super::data::Batch;
-use super::optimise::scalar;
+use super::optimise::{Terms, scalar};
 use super::run::{COMPARED, SCALE, Validation};
 use crate::cli::Common;
+use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
-use crate::files;
 use crate::model::{self, Model};
 
 /// Side of the crop that validation samples, in low-quality pixels.
@@ -39,6 +39,7 @@ pub(super) struct Sampler {
     pub(super) source: Source,
     /// Sobolev order of the source's noise.
     pub(super) s: f64,
+    precision: Precision,
     pub(super) device: Device,
 }
 
@@ -62,6 +63,7 @@ impl Sampler {
         architecture: VelocityArchitecture,
         source: Source,
         s: f64,
+        common: &Common,
         device: &Device,
     ) -> Result<Self> {
         if manifest.architecture.scale != SCALE {
@@ -79,12 +81,13 @@ impl Sampler {
             architecture,
             source,
             s,
+            precision: common.precision,
             device: device.clone(),
         })
     }
 
     /// The flow of the model in `folder`, and its weights.
-    pub(super) fn open(folder: &Path, device: &Device) -> Result<(Self, Weights)> {
+    pub(super) fn open(folder: &Path, common: &Common, device: &Device) -> Result<(Self, Weights)> {
         let mut model = model::open(Some(folder))?;
         let (Some(part), Some(weights)) = (model.manifest.flow.clone(), model.flow.take()) else {
             return Err(Error::at(
@@ -93,7 +96,7 @@ impl Sampler {
             ));
         };
         Ok((
-            Self::new(model, part.architecture, part.source, part.s, device)?,
+            Self::new(model, part.architecture, part.source, part.s, common, device)?,
             weights,
         ))
     }
@@ -160,7 +163,7 @@ impl Sampler {
     pub(super) fn velocity(&self, parameters: &Parameters, p: &Prepared, point: &PathPoint) -> Tensor<4> {
         let t = point.t.clone();
         self.field
-            .velocity(parameters, point.x_t.clone(), t, &p.condition)
+            .velocity(&self.precision.of(parameters), point.x_t.clone(), t, &p.condition)
     }
 
     /// Times as a tensor.
@@ -245,61 +248,64 @@ impl Sampler {
     }
 
     /// Writes a model: the restorer, and `weights` as its flow or, with their number of steps, as its fast flow beside
-    /// the flow `kept`.
+    /// the flow they were distilled from.
     pub(super) fn export(
         &self,
         folder: &Path,
         common: &Common,
-        weights: &Weights,
+        weights: Weights,
         training: Training,
         fast: Option<(usize, &Weights)>,
     ) -> Result<()> {
-        let restorer = self.restorer.to_safetensors(Dtype::F16)?;
-        let mut files = vec![(self.manifest.file.clone(), restorer)];
-        let mut part =
-            |file: &str, weights: &Weights, steps: usize, training: Training| -> Result<FlowPart> {
-                let bytes = weights.to_safetensors(Dtype::F16)?;
-                let part = FlowPart {
-                    file: file.into(),
-                    bytes: bytes.len(),
-                    sha256: sha256_hex(&bytes),
-                    parameters: self.architecture.parameter_count(),
-                    architecture: self.architecture.clone(),
-                    source: self.source,
-                    s: self.s,
-                    steps,
-                    training,
-                };
-                files.push((file.to_owned(), bytes));
-                Ok(part)
-            };
-        let quality = Schedule::default().steps();
-        let (flow, fast) = match fast {
-            Some((steps, teacher)) => {
-                let own = self
-                    .manifest
-                    .flow
-                    .as_ref()
-                    .map_or_else(|| training.clone(), |f| f.training.clone());
-                let flow = part("flow.safetensors", teacher, quality, own)?;
-                (flow, Some(part("fast.safetensors", weights, steps, training)?))
-            }
-            None => (part("flow.safetensors", weights, quality, training)?, None),
+        let part = |file: &str, steps: usize, training: Training| FlowPart {
+            file: file.into(),
+            bytes: 0,
+            sha256: String::new(),
+            parameters: self.architecture.parameter_count(),
+            architecture: self.architecture.clone(),
+            source: self.source,
+            s: self.s,
+            steps,
+            training,
         };
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             id: common.id.clone(),
             licence: common.licence.clone(),
-            bytes: files[0].1.len(),
-            sha256: sha256_hex(&files[0].1),
-            flow: Some(flow),
-            fast,
             ..self.manifest.clone()
         };
-        for (file, bytes) in &files {
-            files::write(&folder.join(file), bytes)?;
-        }
-        files::write(&folder.join("manifest.json"), manifest.to_json()?.as_bytes())
+        let quality = Schedule::default().steps();
+        let (flow, fast) = if let Some((steps, teacher)) = fast {
+            let own = manifest.flow.as_ref().map_or(&training, |f| &f.training).clone();
+            manifest.flow = Some(part("flow.safetensors", quality, own));
+            manifest.fast = Some(part("fast.safetensors", steps, training));
+            (teacher.clone(), Some(weights))
+        } else {
+            manifest.flow = Some(part("flow.safetensors", quality, training));
+            manifest.fast = None;
+            (weights, None)
+        };
+        let model = Model {
+            manifest,
+            restorer: self.restorer.clone(),
+            flow: Some(flow),
+            fast,
+        };
+        model.write(folder, Dtype::F16)
     }
+}
+
+/// The terms of [`flow_loss`] that `mix` leaves.
+pub(super) fn loss_terms(metric: &SobolevMetric, gamma: &Tensor<4>, mix: f64) -> Terms {
+    let mut terms = Terms::new();
+    if mix < 1.0 {
+        let plain = flow_loss(metric, gamma.clone(), 0.0);
+        terms.push(("l2", plain.mul_scalar(1.0 - mix)));
+    }
+    if mix > 0.0 {
+        let energy = metric.energy(gamma.clone()).mean();
+        terms.push(("sobolev", energy.mul_scalar(mix)));
+    }
+    terms
 }
 
 pub(super) fn whole(width: usize, height: usize) -> Rect {

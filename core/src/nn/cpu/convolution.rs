@@ -9,6 +9,11 @@
 //! turned round. The gradient of the weights is the transform's transpose: it keeps, for `CHANNELS` outputs by three taps,
 //! vectors of partial sums over the pixels of all images, which are combined and added up at the end.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into the dispatched function is compiled without its instructions"
+)]
+
 use alloc::{vec, vec::Vec};
 use core::array::from_fn;
 use core::ops::Range;
@@ -366,9 +371,9 @@ impl<const CHANNELS: usize, const K: usize> Block<'_, '_, CHANNELS, K> {
             let bias = simd.splat_f32s(*bias);
             for row in 0..t.rows {
                 let mut y = [bias; N];
-                for part in 0..t.parts {
-                    let factor = simd.splat_f32s(t.output[part][row]);
-                    for (y, sum) in y.iter_mut().zip(&sums[part][m]) {
+                for (sums, factors) in sums.iter().zip(&t.output[..t.parts]) {
+                    let factor = simd.splat_f32s(factors[row]);
+                    for (y, sum) in y.iter_mut().zip(&sums[m]) {
                         *y = simd.mul_add_e_f32s(factor, *sum, *y);
                     }
                 }

@@ -10,6 +10,11 @@
 //! `x` sits at `q = l * pitch + x`, and its tap `kx` at `q + kx`. So a run of consecutive `q` is a run of consecutive
 //! taps, across the ends of lines too; what falls on the zeros between lines is thrown away.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into the dispatched function is compiled without its instructions"
+)]
+
 use alloc::{vec, vec::Vec};
 use core::ops::Range;
 

@@ -14,17 +14,13 @@ pub(super) fn forward(x: &[f32], gamma: &[f32], beta: &[f32], slope: f32) -> Vec
     if area == 0 {
         return out;
     }
-    let planes = out.chunks_exact_mut(area).zip(x.chunks_exact(area));
-    let planes = planes.zip(gamma.iter().zip(beta)).collect();
-    for_each(
-        planes,
-        |((out, x), (gamma, beta)): ((&mut [f32], &[f32]), (&f32, &f32))| {
-            for (out, x) in out.iter_mut().zip(x) {
-                let y = (1.0 + gamma) * x + beta;
-                *out = if y < 0.0 { y * slope } else { y };
-            }
-        },
-    );
+    let planes = out.chunks_exact_mut(area).zip(x.chunks_exact(area)).enumerate();
+    for_each(planes.collect(), |(i, (out, x))| {
+        for (out, x) in out.iter_mut().zip(x) {
+            let y = (1.0 + gamma[i]) * x + beta[i];
+            *out = if y < 0.0 { y * slope } else { y };
+        }
+    });
     out
 }
 

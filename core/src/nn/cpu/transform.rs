@@ -177,8 +177,8 @@ mod tests {
                     let kernel: f32 = (0..3).map(|k| t.kernel[p][k] * g[k]).sum();
                     *part += rows * kernel;
                 }
-                for m in 0..t.rows {
-                    exact[m] += (0..3).map(|k| f64::from(d[m + k]) * f64::from(g[k])).sum::<f64>();
+                for (m, exact) in exact[..t.rows].iter_mut().enumerate() {
+                    *exact += (0..3).map(|k| f64::from(d[m + k]) * f64::from(g[k])).sum::<f64>();
                 }
             }
             for m in 0..t.rows {

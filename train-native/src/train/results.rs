@@ -1,0 +1,130 @@
+//! Results of real upscalers for the adversary: inputs, truths and what others made of them, on disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use asasr_core::{Planes, random::SplitMix64, resample};
+use burn::tensor::{Device, Tensor};
+
+use super::data::{Batch, bytes, oriented, stacked};
+use super::run::SCALE;
+use crate::cli::Common;
+use crate::error::{Error, Result};
+use crate::{eval, files};
+
+/// The folders that `asasr degrade` writes.
+const TRUTHS: &str = "hq";
+const INPUTS: &str = "lq";
+
+/// One input, its truth and a result, in 8 bits.
+struct Triple {
+    low: Vec<u8>,
+    high: Vec<u8>,
+    made: Vec<u8>,
+    /// Size of the input.
+    width: usize,
+    height: usize,
+}
+
+/// All results of a folder.
+pub(super) struct Results {
+    triples: Vec<Triple>,
+}
+
+impl Results {
+    /// Reads `hq`, `lq` and every other folder in `pairs`, as far as the cache reaches; results that do not fit their input
+    /// are named and left out.
+    pub(super) fn load(pairs: &Path, common: &Common) -> Result<Self> {
+        let entries = fs::read_dir(pairs).map_err(|e| Error::at(pairs, e))?;
+        let mut makers: Vec<PathBuf> = entries
+            .flatten()
+            .map(|e| e.path())
+            .filter(|p| p.is_dir())
+            .collect();
+        makers.retain(|p| ![TRUTHS, INPUTS].iter().any(|known| p.ends_with(known)));
+        makers.sort();
+        if makers.is_empty() || !pairs.join(INPUTS).is_dir() || !pairs.join(TRUTHS).is_dir() {
+            return Err(Error::at(
+                pairs,
+                "needs the folders hq and lq, as `asasr degrade` writes them, and one of results for each upscaler",
+            ));
+        }
+        let (mut triples, mut used) = (Vec::new(), 0);
+        for maker in &makers {
+            for path in files::images_below(maker)? {
+                if used > common.cache_mb << 20 {
+                    eprintln!("results beyond the cache of {} MB are left out", common.cache_mb);
+                    return Ok(Self { triples });
+                }
+                match triple(pairs, &path, common.patch.into()) {
+                    Ok(triple) => {
+                        used += triple.low.len() + triple.high.len() + triple.made.len();
+                        triples.push(triple);
+                    }
+                    Err(why) => eprintln!("left out: {why}"),
+                }
+            }
+        }
+        if triples.is_empty() {
+            return Err(Error::at(pairs, "no result here fits its input"));
+        }
+        eprintln!("{} results of {} upscalers", triples.len(), makers.len());
+        Ok(Self { triples })
+    }
+
+    /// `n` crops, a function of `key`, and what upscalers made of them.
+    pub(super) fn batch(&self, key: [u64; 2], n: usize, patch: usize, device: &Device) -> (Batch, Tensor<4>) {
+        let mut columns: [Vec<Planes>; 4] = Default::default();
+        for i in 0..n as u64 {
+            let mut draw = SplitMix64::of([key[0], key[1], i]);
+            let t = &self.triples[draw.below(self.triples.len())];
+            let (x, y) = (draw.below(t.width - patch + 1), draw.below(t.height - patch + 1));
+            let turn = draw.below(8);
+            let large = |from: &[u8]| {
+                let size = (t.width * SCALE, t.height * SCALE);
+                oriented(from, size, (x * SCALE, y * SCALE), patch * SCALE, turn)
+            };
+            let low = oriented(&t.low, (t.width, t.height), (x, y), patch, turn);
+            let crops = [
+                resample::enlarge(&low, SCALE),
+                large(&t.high),
+                large(&t.made),
+                low,
+            ];
+            columns
+                .iter_mut()
+                .zip(crops)
+                .for_each(|(column, crop)| column.push(crop));
+        }
+        let [skip, high, made, low] = columns.map(|c| stacked(&c, device));
+        (Batch { low, skip, high }, made)
+    }
+}
+
+fn triple(pairs: &Path, made: &Path, patch: usize) -> Result<Triple> {
+    let stem = made.file_stem().unwrap_or_default();
+    let beside = |folder: &str| pairs.join(folder).join(stem).with_extension("png");
+    let (low, high) = (eval::truth(&beside(INPUTS), 1)?, eval::truth(&beside(TRUTHS), 1)?);
+    let result = eval::truth(made, 1)?;
+    let (width, height) = (low.width(), low.height());
+    let size = (width * SCALE, height * SCALE);
+    for (image, path) in [(&high, beside(TRUTHS)), (&result, made.to_path_buf())] {
+        if (image.width(), image.height()) != size {
+            let why = format!("not {SCALE} times the size of its input, {}x{}", size.0, size.1);
+            return Err(Error::at(&path, why));
+        }
+    }
+    if width < patch || height < patch {
+        return Err(Error::at(
+            made,
+            format!("its input is smaller than a crop of {patch} pixels"),
+        ));
+    }
+    Ok(Triple {
+        low: bytes(&low),
+        high: bytes(&high),
+        made: bytes(&result),
+        width,
+        height,
+    })
+}
