@@ -188,6 +188,54 @@ async fn damaged_models_are_refused() {
     browser.close().await;
 }
 
+/// A model of one's own, as training leaves it, with a flow beside the restorer: the page takes it by its name.
+#[tokio::test]
+async fn a_trained_model_with_a_flow_is_taken() {
+    use asasr_core::flow::Source;
+    use asasr_core::model::{Dtype, FlowPart, Manifest, VelocityArchitecture, sha256_hex};
+
+    let shipped = asasr_weights::DEFAULT;
+    let mut manifest = Manifest::from_json(shipped.manifest).unwrap();
+    let architecture = VelocityArchitecture::conv(4, 8, 1);
+    let flow = asasr_core::nn::init_velocity(&architecture, 1)
+        .to_safetensors(Dtype::F16)
+        .unwrap();
+    manifest.id = "my-own".into();
+    manifest.flow = Some(FlowPart {
+        file: "flow.safetensors".into(),
+        bytes: flow.len(),
+        sha256: sha256_hex(&flow),
+        parameters: architecture.parameter_count(),
+        architecture,
+        source: Source::PosteriorMean { sigma: 0.1 },
+        s: 1.5,
+        steps: 28,
+        training: manifest.training.clone(),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("my-own");
+    fs::create_dir(&model).unwrap();
+    fs::write(model.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
+    fs::write(model.join(&manifest.file), shipped.weights).unwrap();
+    fs::write(model.join("flow.safetensors"), flow).unwrap();
+    let server = Server::with_models(folder.path());
+    let browser = Browser::start().await;
+    browser
+        .open(&format!("{}?device=cpu&model=my-own", server.url()))
+        .await;
+    browser.drop_file("dot.png", &drawn(3, 2)).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("12 × 8"));
+    for (name, expected) in [("absent", "404"), ("../x", "no model's name")] {
+        let address = format!("{}?device=cpu&model={name}", server.url());
+        browser.open(&address).await;
+        let error = browser.text("error").await;
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+    browser.close().await;
+}
+
 /// Cancel answers at once, whatever it interrupts, and the next image comes out right.
 #[tokio::test]
 async fn cancelled_work_leaves_a_working_page() {

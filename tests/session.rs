@@ -72,8 +72,23 @@ impl Server {
 
     /// Serves another folder as the page.
     pub fn with_page(page: &Path) -> Self {
+        Self::launch(page, &[])
+    }
+
+    /// Serves the models of a folder.
+    pub fn with_models(models: &Path) -> Self {
+        Self::launch(
+            &required("ASASR_PAGE"),
+            &["--weights".as_ref(), models.as_os_str()],
+        )
+    }
+
+    fn launch(page: &Path, rest: &[&std::ffi::OsStr]) -> Self {
         let mut command = Command::new(required("ASASR_SERVER"));
-        command.args(["--listen", "127.0.0.1:0", "--page"]).arg(page);
+        command
+            .args(["--listen", "127.0.0.1:0", "--page"])
+            .arg(page)
+            .args(rest);
         let (process, url, output) = start(&mut command, |line| {
             line.split_whitespace()
                 .find(|w| w.starts_with("http://"))

@@ -1,7 +1,9 @@
 import { Upscaler } from './upscaler.js';
 
 const $ = (id) => document.getElementById(id);
-const device = new URLSearchParams(location.search).get('device') ?? 'auto';
+const query = new URLSearchParams(location.search);
+const device = query.get('device') ?? 'auto';
+const model = query.get('model');
 let upscaler = null;
 let busy = false;
 
@@ -16,7 +18,12 @@ function begin() {
     fail('', `?device=${device} is unknown: use auto, webgpu or cpu`);
     return;
   }
-  upscaler = new Upscaler({ device });
+  if (model !== null && !/^[\w.-]+$/.test(model)) {
+    $('device').textContent = 'Not ready.';
+    fail('', `?model=${model} is no model's name: the server lists them under v1/models`);
+    return;
+  }
+  upscaler = new Upscaler(model === null ? { device } : { device, model: `v1/models/${model}/` });
   report();
 }
 

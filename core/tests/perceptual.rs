@@ -35,13 +35,24 @@ fn it_is_that_of_its_authors() {
     }
     let program = std::env::var("ASASR_PYTHON").unwrap_or_else(|_| "python3".into());
     let output = std::process::Command::new(program)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/perceptual/with_stlpips.py"))
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/perceptual/with_stlpips.py"
+        ))
         .arg(folder.path())
         .output()
         .expect("starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let stdout = String::from_utf8_lossy(&output.stdout);
-    let theirs: f32 = stdout.lines().last().and_then(|l| l.parse().ok()).expect("a number");
+    let theirs: f32 = stdout
+        .lines()
+        .last()
+        .and_then(|l| l.parse().ok())
+        .expect("a number");
     let bytes = std::fs::read(path("vgg.safetensors")).expect("written");
     let weights = Weights::from_safetensors(&bytes).expect("reads");
     let device = Device::flex();

@@ -216,6 +216,16 @@ pub(crate) enum Loss {
     L2,
 }
 
+/// The learning rate after its warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Schedule {
+    /// A cosine down to nothing at --steps
+    #[default]
+    Cosine,
+    /// As it is
+    Constant,
+}
+
 /// What every stage of training takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
@@ -252,10 +262,13 @@ pub(crate) struct Common {
     /// Side of a crop in low-quality pixels
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(8..=512))]
     pub(crate) patch: u16,
-    /// Peak learning rate; warm-up over 200 steps, then a cosine down to nothing. Without it 5e-4 for restorer and flow,
+    /// Peak learning rate, reached after 200 steps. Without it 5e-4 for restorer and flow,
     /// 2e-4 for the adversary, 1e-4 for distillation, 5e-5 for alignment
     #[arg(long, value_parser = rate)]
     pub(crate) learning_rate: Option<f64>,
+    /// How the learning rate goes on after its peak
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) schedule: Schedule,
     /// How low-quality crops are made
     #[arg(long, value_enum, default_value_t)]
     pub(crate) protocol: Protocol,
@@ -305,6 +318,9 @@ pub(crate) struct Restorer {
     /// What is minimised
     #[arg(long, value_enum, default_value = "l1")]
     pub(crate) loss: Loss,
+    /// Begin with the weights of the model in this folder, and its architecture, instead of fresh ones
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["channels", "blocks"])]
+    pub(crate) init: Option<PathBuf>,
     /// Feature channels
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(4..=256))]
     pub(crate) channels: u16,
@@ -342,6 +358,9 @@ pub(crate) struct Flow {
     /// A folder with the restorer the flow starts from, instead of the built-in model
     #[arg(long, value_name = "DIR")]
     pub(crate) restorer: Option<PathBuf>,
+    /// Begin with the weights of the model in this folder, and its architecture, instead of fresh ones
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["channels", "blocks", "backbone", "rho"])]
+    pub(crate) init: Option<PathBuf>,
     /// The network that learns the velocity
     #[arg(long, value_enum, default_value = "conv")]
     pub(crate) backbone: Backbone,

@@ -677,7 +677,13 @@ fn work_is_shared_and_checkpoints_are_kept() {
 
     // Two workers with a batch each are one with two batches.
     let alone = good("alone", "--accumulate 2 --keep 3");
-    assert_eq!(alone, good("shared", "--devices 2"));
+    let tensors = |bytes: &[u8]| -> Vec<_> {
+        let file = asasr_core::model::Weights::from_safetensors(bytes).unwrap();
+        file.iter().map(|(n, t)| (n.clone(), t.clone())).collect()
+    };
+    assert_eq!(tensors(&alone), tensors(&good("shared", "--devices 2")));
+    let constant = good("constant", "--devices 2 --schedule constant");
+    assert_ne!(tensors(&alone), tensors(&constant));
     assert!(log("alone").contains("loss_sobolev") && log("alone").contains("memory_mb"));
     let last = |n: u64| format!("step-{n:08}.safetensors");
     assert_eq!(
@@ -690,6 +696,28 @@ fn work_is_shared_and_checkpoints_are_kept() {
         &format!("--accumulate 2 --resume --from @/alone/checkpoints/{}", last(4)),
     );
     assert_eq!(alone, again, "an older checkpoint leads to the same end");
+
+    // A file of another version, and other options, are told.
+    let file = asasr_core::model::Weights::from_safetensors(&alone).unwrap();
+    let mut old = asasr_core::model::Weights::default();
+    file.iter().for_each(|(n, t)| old.insert(n.clone(), t.clone()));
+    fs::write(
+        path("old.safetensors"),
+        old.to_safetensors(asasr_core::model::Dtype::F32).unwrap(),
+    )
+    .unwrap();
+    let run = train("alone", "--resume --from @/old.safetensors");
+    assert!(
+        !run.status.success() && text(&run).contains("format 1"),
+        "{}",
+        text(&run)
+    );
+    let run = train("alone", "--accumulate 2 --seed 9 --resume");
+    assert!(
+        run.status.success() && text(&run).contains("--seed 9 instead of 0"),
+        "{}",
+        text(&run)
+    );
 
     let final_loss = |out: &str| -> f64 {
         let log = log(out);
@@ -713,6 +741,7 @@ fn work_is_shared_and_checkpoints_are_kept() {
         ("--perceptual @/data/one.png", "one.png"),
         ("--perceptual-weight 1", "--perceptual"),
         ("--device wgpu", "train-wgpu"),
+        ("--resume", "no checkpoint"),
     ] {
         let run = train("bad", rest);
         assert!(

@@ -36,7 +36,11 @@ pub struct Tensor {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
+    note: Option<String>,
 }
+
+/// The key of a file's note among its metadata.
+const NOTE: &str = "asasr";
 
 impl Weights {
     /// Reads a safetensors file of f16, bf16 or f32 tensors.
@@ -91,7 +95,10 @@ impl Weights {
                 },
             );
         }
-        Ok(Self { tensors })
+        let note = SafeTensors::read_metadata(bytes)
+            .ok()
+            .and_then(|(_, m)| m.metadata().as_ref()?.get(NOTE).cloned());
+        Ok(Self { tensors, note })
     }
 
     /// Writes a safetensors file.
@@ -126,7 +133,19 @@ impl Weights {
             })
             .collect();
         let fail = |e: safetensors::SafeTensorError| Error::Weights(e.to_string());
-        safetensors::serialize(views.map_err(fail)?, None).map_err(fail)
+        let note = self.note.iter().map(|n| (NOTE.to_string(), n.clone()));
+        let note = self.note.is_some().then(|| note.collect());
+        safetensors::serialize(views.map_err(fail)?, note).map_err(fail)
+    }
+
+    /// Text that the file carries beside its tensors.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// Sets the text that the file carries beside its tensors.
+    pub fn set_note(&mut self, note: String) {
+        self.note = Some(note);
     }
 
     /// Adds or replaces a tensor.
@@ -215,6 +234,10 @@ mod tests {
             let bytes = sample().to_safetensors(dtype).expect("writes");
             assert_eq!(Weights::from_safetensors(&bytes).expect("reads"), sample());
         }
+        let mut noted = sample();
+        noted.set_note("a \"note\"\n".into());
+        let bytes = noted.to_safetensors(Dtype::F32).expect("writes");
+        assert_eq!(Weights::from_safetensors(&bytes).expect("reads"), noted);
     }
 
     #[test]

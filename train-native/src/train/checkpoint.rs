@@ -1,7 +1,7 @@
 //! Everything a run needs to go on: parameters, their average, the optimiser's moments and the step, in one
 //! safetensors file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,13 @@ use std::path::{Path, PathBuf};
 use asasr_core::model::{Dtype, Tensor as Stored, Weights};
 use burn::optim::{AdamState, AdaptiveMomentumState};
 use burn::tensor::{Device, Tensor, TensorData};
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::files;
+
+/// The version of the file's layout.
+const FORMAT: u64 = 2;
 
 /// The state of a run after `step` optimiser steps.
 pub(crate) struct State {
@@ -39,9 +43,10 @@ impl State {
         }
     }
 
-    /// Writes the checkpoint; the old one stays until the new one is whole.
-    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+    /// Writes the checkpoint with the options of its run; the old one stays until the new one is whole.
+    pub(crate) fn save(&self, path: &Path, command: &str) -> Result<()> {
         let mut file = Weights::default();
+        file.set_note(json!({ "format": FORMAT, "command": command }).to_string());
         let mut put = |name: String, values: Vec<f32>| {
             let shape = vec![values.len()];
             file.insert(name, Stored { shape, values });
@@ -62,11 +67,28 @@ impl State {
         files::write(path, &file.to_safetensors(Dtype::F32)?)
     }
 
-    /// Reads a checkpoint of a network with the parameters of `like`.
-    pub(crate) fn load(path: &Path, like: &Weights, device: &Device) -> Result<Self> {
+    /// Reads a checkpoint of a network with the parameters of `like`, and says where the run's options were others.
+    pub(crate) fn load(path: &Path, like: &Weights, command: &str, device: &Device) -> Result<Self> {
         let bytes =
             fs::read(path).map_err(|e| Error::at(path, format!("no checkpoint to resume from: {e}")))?;
         let file = Weights::from_safetensors(&bytes).map_err(|e| Error::at(path, e))?;
+        let note: Value = file
+            .note()
+            .and_then(|n| serde_json::from_str(n).ok())
+            .unwrap_or_default();
+        if note["format"] != FORMAT {
+            return Err(Error::at(
+                path,
+                format!(
+                    "a checkpoint of format {}, this program reads {FORMAT}: resume it with the version that wrote it, or \
+                     begin anew with --init",
+                    note["format"].as_u64().map_or("1".into(), |f| f.to_string())
+                ),
+            ));
+        }
+        for change in changes(note["command"].as_str().unwrap_or_default(), command) {
+            eprintln!("resumed with {change}");
+        }
         let get = |name: &str, n: usize| -> Result<Vec<f32>> {
             let values = &file.get(name).map_err(|e| Error::at(path, e))?.values;
             if values.len() != n {
@@ -100,6 +122,28 @@ impl State {
         }
         Ok(state)
     }
+}
+
+/// The options of two commands that differ, each `--key new instead of old`.
+fn changes(old: &str, new: &str) -> Vec<String> {
+    let options = |command: &str| -> BTreeMap<String, String> {
+        let words = command.split(" --").skip(1);
+        words
+            .map(|w| w.split_once(' ').unwrap_or((w, "")))
+            .map(|(k, v)| (k.to_owned(), v.trim().to_owned()))
+            .collect()
+    };
+    let (old, new) = (options(old), options(new));
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let value = |of: &BTreeMap<String, String>, key: &String| of.get(key).cloned();
+    keys.into_iter()
+        .map(|key| (key, value(&old, key), value(&new, key)))
+        .filter(|(_, old, new)| old != new)
+        .map(|(key, old, new)| {
+            let [old, new] = [old, new].map(|v| v.unwrap_or("nothing".into()));
+            format!("--{key} {new} instead of {old}")
+        })
+        .collect()
 }
 
 /// Keeps the newest checkpoint in the folder `checkpoints` beside it under its step's number, so that the last `count`
@@ -151,4 +195,20 @@ fn download(tensor: &Tensor<1>) -> Result<Vec<f32>> {
         .clone()
         .try_into_vec_as::<f32>()
         .map_err(|e| Error::new(format!("the device failed: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_options_are_told() {
+        let old = "asasr train flow --data a --steps 5 --licence 'MIT OR Apache-2.0'";
+        assert!(changes(old, old).is_empty());
+        let new = "asasr train flow --data a --steps 7 --precision bf16 --licence 'MIT OR Apache-2.0'";
+        assert_eq!(
+            changes(old, new),
+            ["--precision bf16 instead of nothing", "--steps 7 instead of 5"]
+        );
+    }
 }

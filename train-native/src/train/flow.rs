@@ -15,7 +15,7 @@ use super::perceptual::{self, PerceptualTerm};
 use super::run::{SCALE, Stage, Validation, name, train};
 use super::sampler::{Sampler, loss_terms};
 use crate::cli::{Backbone, Flow, Times};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::eval::Pair;
 use crate::model;
 
@@ -24,31 +24,27 @@ const SAMPLED: usize = 4;
 
 /// Runs the command.
 pub(crate) fn run(args: &Flow) -> Result<()> {
-    let (channels, blocks) = (args.channels.into(), args.blocks.into());
-    let architecture = match args.backbone {
-        Backbone::Conv => VelocityArchitecture::conv(SCALE, channels, blocks),
-        Backbone::Dit => VelocityArchitecture::dit(SCALE, channels, blocks),
-    };
-    let architecture = if args.rho > 0.0 {
-        let sigma = args.sigma.into();
-        architecture.with_skip(GaussianSkip { sigma, rho: args.rho })
-    } else {
-        architecture
-    };
+    let (architecture, fresh) = start(args)?;
     let source = Source::PosteriorMean { sigma: args.sigma };
     let restorer = args.restorer.as_deref();
+    let network = match &args.init {
+        Some(folder) => format!("--init {}", name(folder)),
+        None => format!(
+            "--backbone {} --channels {} --blocks {} --rho {}",
+            if args.backbone == Backbone::Conv {
+                "conv"
+            } else {
+                "dit"
+            },
+            args.channels,
+            args.blocks,
+            args.rho
+        ),
+    };
     let own = format!(
-        "{}--backbone {} --channels {} --blocks {} --sigma {} --rho {} --s {} --mix {} --times {}{}",
+        "{}{network} --sigma {} --s {} --mix {} --times {}{}",
         restorer.map_or(String::new(), |r| format!("--restorer {} ", name(r))),
-        if args.backbone == Backbone::Conv {
-            "conv"
-        } else {
-            "dit"
-        },
-        args.channels,
-        args.blocks,
         args.sigma,
-        args.rho,
         args.s,
         args.mix,
         match args.times {
@@ -64,6 +60,7 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         Ok(FlowStage {
             metric: sampler.metric(&args.common, args.s)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
+            fresh: fresh.clone(),
             args,
             sampler,
         })
@@ -71,16 +68,40 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
     train(&args.common, ("flow", &own, 5e-4), open)
 }
 
+/// The network, and its weights before the first step.
+fn start(args: &Flow) -> Result<(VelocityArchitecture, Weights)> {
+    if let Some(folder) = &args.init {
+        let begun = model::open(Some(folder))?;
+        return match (begun.manifest.flow, begun.flow) {
+            (Some(part), Some(weights)) => Ok((part.architecture, weights)),
+            _ => Err(Error::at(folder, "this model has no flow to begin with")),
+        };
+    }
+    let (channels, blocks) = (args.channels.into(), args.blocks.into());
+    let mut architecture = match args.backbone {
+        Backbone::Conv => VelocityArchitecture::conv(SCALE, channels, blocks),
+        Backbone::Dit => VelocityArchitecture::dit(SCALE, channels, blocks),
+    };
+    if args.rho > 0.0 {
+        let sigma = args.sigma.into();
+        architecture = architecture.with_skip(GaussianSkip { sigma, rho: args.rho });
+    }
+    architecture.validate()?;
+    let fresh = init_velocity(&architecture, args.common.seed);
+    Ok((architecture, fresh))
+}
+
 struct FlowStage<'a> {
     args: &'a Flow,
     sampler: Sampler,
     metric: SobolevMetric,
     perceptual: Option<PerceptualTerm>,
+    fresh: Weights,
 }
 
 impl Stage for FlowStage<'_> {
     fn fresh(&self) -> Weights {
-        init_velocity(&self.sampler.architecture, self.args.common.seed)
+        self.fresh.clone()
     }
 
     fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Terms> {

@@ -7,6 +7,7 @@ use burn::optim::{Adam, Optimizer as _};
 use burn::tensor::{Device, Tensor};
 
 use super::checkpoint::State;
+use crate::cli::Schedule;
 use crate::device::Precision;
 use crate::error::{Error, Result};
 
@@ -204,11 +205,14 @@ pub(crate) fn scalar(x: Tensor<1>) -> Result<f32> {
         .map_err(|e| Error::new(format!("the device failed: {e}")))
 }
 
-/// The rate of `step` of `steps`: warm-up, then a cosine down to nothing.
-pub(crate) fn learning_rate(peak: f64, step: u64, steps: u64) -> f64 {
+/// The rate of `step` of `steps`: warm-up, then a cosine down to nothing, or the peak to the end.
+pub(crate) fn learning_rate(peak: f64, step: u64, steps: u64, schedule: Schedule) -> f64 {
     let warm = ((step + 1) as f64 / WARM_UP).min(1.0);
     let progress = step as f64 / steps as f64;
-    peak * warm * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+    match schedule {
+        Schedule::Cosine => peak * warm * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+        Schedule::Constant => peak * warm,
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +221,16 @@ mod tests {
     use asasr_core::model::{Tensor as Stored, Weights};
     use burn::optim::AdamConfig;
     use burn::tensor::Device;
+
+    #[test]
+    fn rates_warm_up_and_fall_or_stay() {
+        let at = |step, schedule| learning_rate(2.0, step, 1000, schedule);
+        for schedule in [Schedule::Cosine, Schedule::Constant] {
+            assert!(at(0, schedule) < 0.02 && at(100, schedule) < at(199, schedule));
+        }
+        assert!((at(500, Schedule::Cosine) - 1.0).abs() < 1e-9 && at(999, Schedule::Cosine) < 1e-4);
+        assert!((at(999, Schedule::Constant) - 2.0).abs() < 1e-9);
+    }
 
     #[test]
     fn the_gradient_of_parts_is_their_mean() {

@@ -11,31 +11,39 @@ use serde_json::{Value, json};
 use super::data::Batch;
 use super::optimise::Terms;
 use super::perceptual::{self, PerceptualTerm};
-use super::run::{COMPARED, SCALE, Stage, Validation, train};
+use super::run::{COMPARED, SCALE, Stage, Validation, name, train};
 use super::sampler::{centre, planes};
 use crate::cli::{Loss, Restorer};
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
-use crate::model::Model;
+use crate::model::{self, Model};
 
 /// Runs the command.
 pub(crate) fn run(args: &Restorer) -> Result<()> {
-    let architecture = Architecture::restorer(SCALE, args.channels.into(), args.blocks.into());
-    architecture.validate()?;
+    let (architecture, fresh) = match &args.init {
+        Some(folder) => {
+            let begun = model::open(Some(folder))?;
+            (begun.manifest.architecture, begun.restorer)
+        }
+        None => {
+            let architecture = Architecture::restorer(SCALE, args.channels.into(), args.blocks.into());
+            architecture.validate()?;
+            let fresh = init_weights(&architecture, args.common.seed);
+            (architecture, fresh)
+        }
+    };
+    let network = match &args.init {
+        Some(folder) => format!("--init {}", name(folder)),
+        None => format!("--channels {} --blocks {}", args.channels, args.blocks),
+    };
     let loss = if args.loss == Loss::L1 { "l1" } else { "l2" };
-    let own = format!(
-        "--loss {loss} --channels {} --blocks {}{}",
-        args.channels,
-        args.blocks,
-        perceptual::words(&args.perceptual)
-    );
+    let own = format!("--loss {loss} {network}{}", perceptual::words(&args.perceptual));
     let open = |device: &Device| {
-        let fresh = init_weights(&architecture, args.common.seed);
         Ok(RestorerStage {
             args,
             network: Network::new(&architecture, &fresh, device)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
-            fresh,
+            fresh: fresh.clone(),
             device: device.clone(),
         })
     };

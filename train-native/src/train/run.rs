@@ -15,7 +15,7 @@ use super::checkpoint::{self, State};
 use super::data::{Batch, Dataset};
 use super::optimise::{self, Terms, Values, Workers};
 use super::report::{self, Comparison};
-use crate::cli::Common;
+use crate::cli::{Common, Schedule};
 use crate::device::{Precision, burn_devices};
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
@@ -87,7 +87,8 @@ pub(crate) fn train<S: Stage>(
     let command = command(name, common, peak, own);
     let fresh = stages[0].fresh();
     let mut state = if common.resume {
-        State::load(common.from.as_ref().unwrap_or(&checkpoint), &fresh, &devices[0])?
+        let from = common.from.as_ref().unwrap_or(&checkpoint);
+        State::load(from, &fresh, &command, &devices[0])?
     } else {
         State::fresh(&fresh, &devices[0])
     };
@@ -124,7 +125,7 @@ pub(crate) fn train<S: Stage>(
     let end = common.stop_after.unwrap_or(common.steps).min(common.steps);
     while state.step < end {
         let step = state.step;
-        let rate = optimise::learning_rate(peak, step, common.steps);
+        let rate = optimise::learning_rate(peak, step, common.steps, common.schedule);
         let loss = optimise::step(&mut state, &adam, rate, &workers, |p, worker, part| {
             // Every batch has a number of its own.
             let draw = step * workers.parts() + part;
@@ -142,7 +143,7 @@ pub(crate) fn train<S: Stage>(
         if state.step.is_multiple_of(common.val_every) || state.step == end || stop {
             let reported = run.report(&mut state);
             // A validation that fails must not cost the steps before it.
-            state.save(&checkpoint)?;
+            state.save(&checkpoint, &command)?;
             checkpoint::keep(&checkpoint, state.step, common.keep, reported?)?;
         }
         if stop {
@@ -305,15 +306,17 @@ fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
     if common.devices != 1 {
         let _ = write!(extra, " --devices {}", common.devices);
     }
+    if common.schedule == Schedule::Constant {
+        extra.push_str(" --schedule constant");
+    }
     if common.precision != Precision::F32 {
         let _ = write!(extra, " --precision {}", common.precision.name());
     }
     format!(
-        "asasr train {stage} --data {}{val} --out {} --steps {} --batch {} --patch {} --accumulate {} --learning-rate {} \
+        "asasr train {stage} --data {}{val} --steps {} --batch {} --patch {} --accumulate {} --learning-rate {} \
          --protocol {} \
          {own}{extra} --seed {} --val-every {} --cache-mb {} --id {} --licence '{}'",
         name(&common.data),
-        name(&common.out),
         common.steps,
         common.batch,
         common.patch,

@@ -28,6 +28,7 @@ const TAIL: usize = 32;
 pub(super) enum Values<'a> {
     Plain(&'a [f32]),
     /// Gradients of a result that a leaky activation gave, with that result.
+    #[cfg(feature = "autodiff")]
     Activated {
         gradient: &'a [f32],
         result: &'a [f32],
@@ -38,7 +39,9 @@ pub(super) enum Values<'a> {
 impl Values<'_> {
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Plain(values) | Self::Activated { gradient: values, .. } => values.len(),
+            Self::Plain(values) => values.len(),
+            #[cfg(feature = "autodiff")]
+            Self::Activated { gradient, .. } => gradient.len(),
         }
     }
 
@@ -48,6 +51,7 @@ impl Values<'_> {
         let range = start..start + out.len();
         match self {
             Self::Plain(values) => out.copy_from_slice(&values[range]),
+            #[cfg(feature = "autodiff")]
             Self::Activated {
                 gradient,
                 result,
@@ -63,6 +67,7 @@ impl Values<'_> {
 }
 
 /// The gradient before a leaky activation, from that after it and its result, which has the sign of what went in.
+#[cfg(feature = "autodiff")]
 #[inline(always)]
 pub(super) fn through(gradient: f32, result: f32, slope: f32) -> f32 {
     // With slope 0 all that is left of what was below zero is zero.

@@ -8,11 +8,14 @@
 //! |---|---|
 //! | `transform` | Winograd's minimal filtering, which halves a convolution's products |
 //! | `lines` | the layout a convolution reads: combined rows with zeros between them |
-//! | `convolution` | forward and gradients on slices, vectorised for whatever the processor has |
+//! | `convolution` | a convolution on slices, vectorised for whatever the processor has |
+//! | `gradient` | its gradients |
 //! | `modulation` | the same for the modulation by the time |
 //! | `operations` | both as operations on burn tensors, with their backward passes |
 
 mod convolution;
+#[cfg(feature = "autodiff")]
+mod gradient;
 mod lines;
 mod modulation;
 mod operations;

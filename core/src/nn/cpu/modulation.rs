@@ -5,6 +5,7 @@
 use alloc::{vec, vec::Vec};
 
 use super::convolution::for_each;
+#[cfg(feature = "autodiff")]
 use super::lines::through;
 
 /// The modulated planes; values below zero are multiplied by `slope`.
@@ -25,6 +26,7 @@ pub(super) fn forward(x: &[f32], gamma: &[f32], beta: &[f32], slope: f32) -> Vec
 }
 
 /// The gradients with respect to `x`, `gamma` and `beta`, from that of the result `y`.
+#[cfg(feature = "autodiff")]
 pub(super) fn backward(
     (x, gamma): (&[f32], &[f32]),
     (y, slope): (&[f32], f32),
@@ -50,6 +52,7 @@ pub(super) fn backward(
 }
 
 /// The sums of `g x` and of `g`, in eight lanes each.
+#[cfg(feature = "autodiff")]
 fn sums(g: &[f32], x: &[f32]) -> (f32, f32) {
     let (mut products, mut plain) = ([0.0; 8], [0.0; 8]);
     let mut add = |lane: usize, g: f32, x: f32| {
@@ -66,7 +69,7 @@ fn sums(g: &[f32], x: &[f32]) -> (f32, f32) {
     (products.iter().sum(), plain.iter().sum())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "autodiff"))]
 mod tests {
     use super::*;
     use crate::random::SplitMix64;

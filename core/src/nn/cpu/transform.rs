@@ -28,6 +28,7 @@ pub(super) struct Transform {
     /// `A`, of a row for each part and a column for each output row.
     pub(super) output: Matrix,
     /// How many times each part of the transposed output transform goes into the sum of its rows.
+    #[cfg_attr(not(feature = "autodiff"), expect(dead_code, reason = "for gradients"))]
     pub(super) total: [f32; MOST],
 }
 
