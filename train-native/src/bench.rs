@@ -12,7 +12,7 @@ use burn::optim::{Adam, AdamConfig, AdamState, Optimizer as _};
 use burn::tensor::{Device, Tensor};
 
 use crate::cli::{Backbone, BenchTrain};
-use crate::device::burn_device;
+use crate::device::{Precision, burn_device};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::train::{Batch, Dataset, scalar};
@@ -39,6 +39,7 @@ impl Parts {
 /// Runs the command.
 pub(crate) fn train(args: &BenchTrain) -> Result<()> {
     let device = burn_device(args.device)?;
+    args.precision.check(&device)?;
     let (channels, blocks) = (args.channels.into(), args.blocks.into());
     let architecture = match args.backbone {
         Backbone::Conv => VelocityArchitecture::conv(SCALE, channels, blocks),
@@ -47,9 +48,10 @@ pub(crate) fn train(args: &BenchTrain) -> Result<()> {
     architecture.validate()?;
     let photos = Dataset::of(&[drawn()], SCALE, args.protocol)?;
     println!(
-        "{} parameters, protocol {}, medians of {} steps",
+        "{} parameters, protocol {}, {}, medians of {} steps; GFLOP/s by the definition of a convolution",
         architecture.parameter_count(),
         args.protocol.name(),
+        args.precision.name(),
         args.rounds
     );
     println!(
@@ -72,7 +74,7 @@ pub(crate) fn train(args: &BenchTrain) -> Result<()> {
             &architecture,
             &photos,
             (batch, patch),
-            args.rounds.into(),
+            (args.rounds.into(), args.precision),
             &device,
         )?;
         let seconds = parts.all().as_secs_f64();
@@ -115,7 +117,7 @@ fn steps(
     architecture: &VelocityArchitecture,
     photos: &Dataset,
     (batch, patch): (usize, usize),
-    rounds: usize,
+    (rounds, precision): (usize, Precision),
     device: &Device,
 ) -> Result<Parts> {
     let field = velocity_field(architecture)?;
@@ -142,8 +144,8 @@ fn steps(
             low,
             mean: Some(skip),
         };
-        let v = field.velocity(&tracked, point.x_t.clone(), t, &condition);
-        let loss = flow_loss(&metric, point.residual(v), 0.5);
+        let v = field.velocity(&precision.of(&tracked), point.x_t.clone(), t, &condition);
+        let loss = flow_loss(&metric, point.residual(v), 0.5) * precision.loss_scale();
         // Reading the value waits for the device.
         scalar(loss.clone().inner())?;
         parts.forward = start.elapsed();

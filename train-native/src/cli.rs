@@ -64,6 +64,9 @@ pub(crate) struct BenchTrain {
     /// How low-quality crops are made
     #[arg(long, value_enum, default_value_t)]
     pub(crate) protocol: Protocol,
+    /// What the network computes in
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) precision: Precision,
     /// Where to compute
     #[arg(long, value_enum, default_value = "cpu")]
     pub(crate) device: DeviceChoice,
@@ -241,7 +244,7 @@ pub(crate) struct Common {
     /// Go on from the newest checkpoint in OUT
     #[arg(long)]
     pub(crate) resume: bool,
-    /// With --resume: go on from this checkpoint of OUT/checkpoints instead
+    /// With --resume: go back to this checkpoint of OUT/checkpoints and forget what came after it
     #[arg(long, value_name = "FILE", requires = "resume")]
     pub(crate) from: Option<PathBuf>,
     /// Checkpoints kept in OUT/checkpoints beside the newest: so many of the last, and the one that validated best
@@ -284,7 +287,7 @@ pub(crate) struct Common {
     /// Where to compute
     #[arg(long, value_enum, default_value = "cpu")]
     pub(crate) device: DeviceChoice,
-    /// GPUs that share the work: each takes --batch crops a step. On the CPU so many workers take turns
+    /// GPUs that share the work: each takes --batch crops a step. On the CPU it takes so many turns
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) devices: u8,
     /// What networks compute in while they learn; parameters and losses are always 32 bits wide
@@ -358,8 +361,8 @@ pub(crate) struct Flow {
     /// A folder with the restorer the flow starts from, instead of the built-in model
     #[arg(long, value_name = "DIR")]
     pub(crate) restorer: Option<PathBuf>,
-    /// Begin with the weights of the model in this folder, and its architecture, instead of fresh ones
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["channels", "blocks", "backbone", "rho"])]
+    /// Begin with the flow of the model in this folder, its source and its restorer, instead of a fresh one
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["channels", "blocks", "backbone", "rho", "sigma", "s", "restorer"])]
     pub(crate) init: Option<PathBuf>,
     /// The network that learns the velocity
     #[arg(long, value_enum, default_value = "conv")]
@@ -392,7 +395,8 @@ pub(crate) struct Adversary {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Results of real upscalers to learn from: a folder as `asasr degrade` writes it, with a folder of results beside `lq`
-    /// for each upscaler, named as the inputs. Half of each batch is then taken from there
+    /// for each upscaler, named as the inputs. Every other batch is then taken from there; they have a cache of --cache-mb of
+    /// their own
     #[arg(long, value_name = "PAIRS")]
     pub(crate) artefacts: Option<PathBuf>,
     /// A folder with the flow the adversary is an adapter of

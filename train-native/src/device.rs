@@ -111,20 +111,23 @@ fn several_gpus(_: DeviceChoice, _: usize) -> Result<Vec<Device>> {
     Err(Error::new("--devices is for --device cuda or cpu"))
 }
 
-/// A burn device for training. `auto` is CUDA where this build has it and the machine a GPU.
+/// A burn device for training. `auto` is CUDA, else wgpu, where this build has it and the machine a GPU.
 pub(crate) fn burn_device(choice: DeviceChoice) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::flex()),
-        DeviceChoice::Auto => Ok(cuda().unwrap_or_else(|_| Device::flex())),
+        DeviceChoice::Auto => Ok(cuda().or_else(|_| burn_wgpu()).unwrap_or_else(|_| Device::flex())),
         DeviceChoice::Cuda => cuda(),
         DeviceChoice::Wgpu => burn_wgpu(),
     }
 }
 
 #[cfg(feature = "train-wgpu")]
-#[expect(clippy::unnecessary_wraps, reason = "its twin has nothing to give")]
 fn burn_wgpu() -> Result<Device> {
-    Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice))
+    let found = Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec();
+    found
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::new("wgpu finds no GPU on this machine: choose --device cpu"))
 }
 
 #[cfg(not(feature = "train-wgpu"))]

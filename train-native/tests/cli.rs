@@ -1,5 +1,9 @@
 //! The program as a user runs it.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a test tells one story from beginning to end"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -534,6 +538,8 @@ fn one_file_trains_every_stage() {
         ("[flow]", "[flwo]", "[flwo]"),
         ("rank = 2\n[distill]", "rank = [2]\n[distill]", "rank"),
         ("steps = 3", "steps = \"many\"", "many"),
+        ("steps = 3", "perceptual = \"nowhere.pth\"", "nowhere.pth"),
+        ("[adversary]\nrank = 2\n", "", "[adversary]"),
         ("[restorer]", "[restorer", "config.toml"),
     ] {
         let run = all(&config.replace(from, to), "");
@@ -693,9 +699,43 @@ fn work_is_shared_and_checkpoints_are_kept() {
     assert_eq!(names(&path("shared/checkpoints")).len(), 3);
     let again = good(
         "alone",
-        &format!("--accumulate 2 --resume --from @/alone/checkpoints/{}", last(4)),
+        &format!(
+            "--accumulate 2 --keep 3 --resume --from @/alone/checkpoints/{}",
+            last(4)
+        ),
     );
     assert_eq!(alone, again, "an older checkpoint leads to the same end");
+    // What came after the one gone back to is forgotten, though its numbers are higher.
+    good(
+        "alone",
+        &format!(
+            "--accumulate 2 --keep 1 --resume --stop-after 5 --from @/alone/checkpoints/{}",
+            last(4)
+        ),
+    );
+    assert_eq!(
+        names(&path("alone/checkpoints")),
+        ["best.safetensors".to_owned(), last(5)]
+    );
+    let steps: Vec<u64> = log("alone")
+        .lines()
+        .map(|l| {
+            serde_json::from_str::<serde_json::Value>(l).unwrap()["step"]
+                .as_u64()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(steps, [1, 2, 3, 4, 5]);
+    // One thread is enough for several workers.
+    let words = "train flow --data @/data --val @/val --out @/thread --steps 1 --batch 1 --patch 8 --channels 8 --blocks 1 \
+                 --devices 2"
+        .replace('@', folder.path().to_str().unwrap());
+    let run = Command::new(env!("CARGO_BIN_EXE_asasr"))
+        .args(words.split_whitespace())
+        .env("RAYON_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", text(&run));
 
     // A file of another version, and other options, are told.
     let file = asasr_core::model::Weights::from_safetensors(&alone).unwrap();
@@ -732,6 +772,14 @@ fn work_is_shared_and_checkpoints_are_kept() {
             low != full && (low - full).abs() < 0.02 * full,
             "{precision}: {low} {full}"
         );
+        let dit = line(
+            folder.path(),
+            &format!(
+                "train flow --data @/data --val @/val --out @/dit-{precision} --steps 2 --batch 1 --patch 8 --backbone dit \
+                 --channels 32 --blocks 1 --precision {precision}"
+            ),
+        );
+        assert!(dit.status.success(), "{}", text(&dit));
         let export = fs::read_to_string(path(&format!("{precision}/best/manifest.json"))).unwrap();
         assert!(export.contains(&format!("--devices 2 --precision {precision}")));
     }
@@ -899,15 +947,47 @@ fn stages_are_exported_as_one_model() {
     good(&format!(
         "train flow {sizes} --out @/stranger --restorer @/other/best --channels 8 --blocks 1"
     ));
+    // A run may begin with the weights of another, and then has its architecture and source.
+    good(&format!(
+        "train restorer {sizes} --out @/more --init @/other/best"
+    ));
+    good(&format!(
+        "train flow {sizes} --out @/flow-more --init @/stranger/best"
+    ));
+    let kept = |n: &str| fs::read(path(&format!("{n}/best/restorer.safetensors"))).unwrap();
+    assert_eq!(kept("flow-more"), kept("stranger"));
+    assert_ne!(kept("flow-more"), kept("flow"));
+    for (rest, why) in [
+        ("--init @/other/best", "has no flow"),
+        ("--init @/flow/best --sigma 0.2", "--sigma"),
+    ] {
+        let run = line(folder.path(), &format!("train flow {sizes} --out @/bad {rest}"));
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{}",
+            text(&run)
+        );
+    }
+    let merged = fs::read_to_string(path("whole/manifest.json")).unwrap();
+    assert!(
+        merged.contains("export --adapter adapter --strength 1"),
+        "{merged}"
+    );
+
     for (rest, why) in [
         ("--flow @/stranger/best", "another restorer"),
         ("--fast @/flow/best", "no distilled flow"),
+        ("--model @/other/best --fast @/fast/best", "no flow beside"),
         ("--strength 0.5", "--adapter"),
         ("--adapter @/flow/best", "adapter_config.json"),
     ] {
         let run = line(
             folder.path(),
-            &format!("train export --model @/flow/best -o @/bad {rest}"),
+            &if rest.contains("--model") {
+                format!("train export -o @/bad {rest}")
+            } else {
+                format!("train export --model @/flow/best -o @/bad {rest}")
+            },
         );
         assert!(
             !run.status.success() && text(&run).contains(why),

@@ -249,7 +249,7 @@ impl VelocityArchitecture {
         match self {
             Self::Conv(a) => {
                 let mut names = a.layers.iter().filter_map(Layer::name);
-                if let Some(name) = names.find(|n| ["time.0", "time.2"].contains(&n.as_str())) {
+                if let Some(name) = names.find(|n| n.starts_with("time.")) {
                     return fail(format!("the layer name {name} is that of the time embedding"));
                 }
                 check_layers(&a.layers, self.inputs(), self.outputs(), true)

@@ -36,7 +36,8 @@ impl VelocityField for ConvField {
     ) -> Tensor<4> {
         let time = time_embedding(&self.whole, parameters, t.clone());
         let input = network_input(&self.whole, x_t.clone(), condition);
-        let dtype = dtype_of(parameters, "head.weight");
+        let own = FloatDType::from(x_t.dtype());
+        let dtype = dtype_of(parameters).unwrap_or(own);
         let output = run_layers(
             &self.own.layers,
             parameters,
@@ -45,7 +46,7 @@ impl VelocityField for ConvField {
         );
         add_skip(
             &self.whole,
-            pixel_shuffle(output.cast(FloatDType::from(x_t.dtype())), self.own.scale),
+            pixel_shuffle(output.cast(own), self.own.scale),
             (x_t, &t),
             condition,
         )

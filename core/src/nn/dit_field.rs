@@ -116,7 +116,8 @@ impl VelocityField for DitField {
         t: Tensor<1>,
         condition: &Conditioning,
     ) -> Tensor<4> {
-        let dtype = dtype_of(parameters, "embed.weight");
+        let own = FloatDType::from(x_t.dtype());
+        let dtype = dtype_of(parameters).unwrap_or(own);
         let time = time_embedding(&self.whole, parameters, t.clone()).cast(dtype);
         let input = network_input(&self.whole, x_t.clone(), condition).cast(dtype);
         let mut x = convolve(
@@ -135,7 +136,7 @@ impl VelocityField for DitField {
         let output = convolve(parameters, "head", (self.whole.outputs(), 3), Activation::None, x);
         add_skip(
             &self.whole,
-            pixel_shuffle(output.cast(FloatDType::from(x_t.dtype())), self.own.scale),
+            pixel_shuffle(output.cast(own), self.own.scale),
             (x_t, &t),
             condition,
         )

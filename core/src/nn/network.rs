@@ -3,6 +3,7 @@ use alloc::format;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use super::layers::{pixel_shuffle, run_layers};
+use super::parameters::dtype_of;
 use super::{Parameters, download, upload};
 use crate::model::{Architecture, Layer, Skip, Weights};
 use crate::random::SplitMix64;
@@ -62,7 +63,7 @@ impl Network {
     /// When a parameter is missing.
     pub fn residual(&self, input: Tensor<4>) -> Tensor<4> {
         let own = FloatDType::from(input.dtype());
-        let dtype = self.parameters.values().next().map_or(own, |p| p.dtype().into());
+        let dtype = dtype_of(&self.parameters).unwrap_or(own);
         let x = run_layers(
             &self.architecture.layers,
             &self.parameters,

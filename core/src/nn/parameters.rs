@@ -53,7 +53,8 @@ pub fn cast(parameters: &Parameters, dtype: FloatDType) -> Parameters {
         .collect()
 }
 
-/// The type of a weight, which its network computes in.
-pub(super) fn dtype_of(parameters: &Parameters, name: &str) -> FloatDType {
-    parameters[name].dtype().into()
+/// The type that a network computes in: that of its weights.
+pub(super) fn dtype_of(parameters: &Parameters) -> Option<FloatDType> {
+    let mut body = parameters.iter().filter(|(name, _)| !name.starts_with("time."));
+    body.next().map(|(_, p)| p.dtype().into())
 }

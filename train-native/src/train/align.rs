@@ -133,7 +133,8 @@ impl AlignStage<'_> {
         let point = PathPoint::new(&p.x0, &truth, t);
         let energy = metric.energy(point.residual(self.sampler.velocity(policy, p, &point)));
         let gradient = truth
-            .grad(&energy.sum().backward())
+            // The step does not depend on the scale, which keeps small gradients above nothing in half precision.
+            .grad(&(energy.sum() * self.args.common.precision.loss_scale()).backward())
             .ok_or_else(|| Error::new("the energy does not depend on the image"))?;
         Ok(riesz_step(metric, gradient, radius))
     }
@@ -213,8 +214,11 @@ impl Stage for AlignStage<'_> {
         let quiet = self.policy(&off_graph)?;
         let policy = self.policy(parameters)?;
         let t = self.sampler.times(t);
-        let (loss, _, _) = self.loss_of((&policy, &quiet), &prepared, &t, &self.metric, false)?;
-        Ok(vec![("preference", loss)])
+        let (loss, told, _) = self.loss_of((&policy, &quiet), &prepared, &t, &self.metric, false)?;
+        // The anchor's part is a constant here: all gradients flow through the other.
+        let winner = told.first().map(|d| d.winner_energy.clone().autodiff());
+        let anchor = winner.map_or(loss.clone().detach(), |w| w.mul_scalar(self.args.anchor));
+        Ok(vec![("preference", loss - anchor.clone()), ("anchor", anchor)])
     }
 
     /// The preference loss decides; energies, margin, accuracy and a sample are told beside it.

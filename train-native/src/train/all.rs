@@ -94,6 +94,19 @@ fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train)>> {
         if name == "align" && own.get("negatives").and_then(Value::as_str) == Some("learned") {
             before("adversary").into_iter().for_each(|a| put("--adapter", &a));
         }
+        // What would fail hours later fails now.
+        for key in ["perceptual", "artefacts", "init", "model", "restorer", "adapter"] {
+            let given = own.get(key).and_then(Value::as_str);
+            if let Some(missing) = given.filter(|p| !Path::new(p).exists()) {
+                return Err(Error::new(format!("[{name}] {key} = {missing:?} does not exist")));
+            }
+        }
+        let learned = own.get("negatives").and_then(Value::as_str) == Some("learned");
+        if learned && before("adversary").is_none() && !own.contains_key("adapter") {
+            return Err(Error::new(format!(
+                "[{name}] negatives = \"learned\" needs a section [adversary], or an adapter"
+            )));
+        }
         if args.resume && args.out.join(name).join("checkpoint.safetensors").exists() {
             words.push("--resume".into());
         }

@@ -86,6 +86,20 @@ impl State {
                 ),
             ));
         }
+        let stage = |command: &str| command.split_whitespace().nth(2).unwrap_or_default().to_owned();
+        let theirs = stage(note["command"].as_str().unwrap_or_default());
+        if theirs != stage(command) {
+            let why = format!("a checkpoint of the stage {theirs}, not of {}", stage(command));
+            return Err(Error::at(path, why));
+        }
+        let known = |name: &str| {
+            name.strip_prefix("parameter.")
+                .is_none_or(|n| like.get(n).is_ok())
+        };
+        if let Some((extra, _)) = file.iter().find(|(name, _)| !known(name)) {
+            let why = format!("{extra} is not in this network: resume with the options of the run");
+            return Err(Error::at(path, why));
+        }
         for change in changes(note["command"].as_str().unwrap_or_default(), command) {
             eprintln!("resumed with {change}");
         }
@@ -159,30 +173,59 @@ pub(crate) fn keep(newest: &Path, step: u64, count: u16, best: bool) -> Result<(
     if count > 0 {
         link(newest, &folder.join(format!("step-{step:08}.safetensors")))?;
     }
-    let Ok(entries) = fs::read_dir(&folder) else {
-        return Ok(());
-    };
-    let numbered = |p: &PathBuf| {
-        p.file_name()
-            .is_some_and(|n| n.to_string_lossy().starts_with("step-"))
-    };
-    let mut kept: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(numbered).collect();
-    kept.sort();
+    let kept = numbered(&folder);
     for old in kept.iter().rev().skip(count.into()) {
         fs::remove_file(old).map_err(|e| Error::at(old, e))?;
     }
     Ok(())
 }
 
-/// Another name for a file, or a copy where the disk has no such thing.
+/// Another name for a file, or a copy where the disk has no such thing; the old one stays until the new one is whole.
 fn link(from: &Path, to: &Path) -> Result<()> {
-    match fs::remove_file(to) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::at(to, e)),
+    let fresh = to.with_extension("new");
+    match fs::remove_file(&fresh) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::at(&fresh, e)),
         _ => {}
     }
-    fs::hard_link(from, to)
-        .or_else(|_| fs::copy(from, to).map(drop))
+    fs::hard_link(from, &fresh)
+        .or_else(|_| fs::copy(from, &fresh).map(drop))
+        .and_then(|()| fs::rename(&fresh, to))
         .map_err(|e| Error::at(to, e))
+}
+
+/// Goes back to `step`: forgets the checkpoints of later steps and what was measured there.
+pub(crate) fn forget_after(newest: &Path, step: u64) -> Result<()> {
+    for path in numbered(&newest.with_file_name("checkpoints")) {
+        let later = path
+            .file_stem()
+            .and_then(|n| n.to_string_lossy().strip_prefix("step-")?.parse().ok())
+            .is_some_and(|n: u64| n > step);
+        if later {
+            fs::remove_file(&path).map_err(|e| Error::at(&path, e))?;
+        }
+    }
+    let log = newest.with_file_name("metrics.jsonl");
+    let Ok(text) = fs::read_to_string(&log) else {
+        return Ok(());
+    };
+    let earlier = |line: &&str| {
+        let line: Option<Value> = serde_json::from_str(line).ok();
+        line.is_some_and(|l| l["step"].as_u64().is_some_and(|s| s <= step))
+    };
+    let kept: String = text.lines().filter(earlier).flat_map(|l| [l, "\n"]).collect();
+    files::write(&log, kept.as_bytes())
+}
+
+/// The checkpoints in a folder that bear their step's number, in order.
+fn numbered(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = |p: &PathBuf| {
+        p.file_name()
+            .is_some_and(|n| n.to_string_lossy().starts_with("step-"))
+    };
+    let mut all: Vec<PathBuf> = entries.map(|e| e.path()).filter(named).collect();
+    all.sort();
+    all
 }
 
 fn upload(values: Vec<f32>, device: &Device) -> Tensor<1> {

@@ -61,6 +61,7 @@ impl DistillStage<'_> {
         p: &Prepared,
         steps: &[usize],
         metric: &SobolevMetric,
+        perceptual: Option<&PerceptualTerm>,
     ) -> Result<Terms> {
         let (k, m) = (f64::from(self.args.to), usize::from(self.args.teacher_steps));
         let at = |offset: f64| {
@@ -77,7 +78,7 @@ impl DistillStage<'_> {
         let target = (point.x_t - start.x_t.clone()).mul_scalar(k);
         let v = self.sampler.velocity(student, p, &start);
         let mut terms = loss_terms(metric, &(v.clone() - target), self.args.mix);
-        if let Some(term) = &self.perceptual {
+        if let Some(term) = perceptual {
             terms.push(term.of(start.clean_estimate(v), p.high.clone())?);
         }
         Ok(terms)
@@ -96,7 +97,8 @@ impl Stage for DistillStage<'_> {
             .map(|_| random.below(self.args.to.into()))
             .collect();
         let prepared = self.sampler.prepare(batch, [!seed, step])?;
-        self.loss_from(parameters, &prepared, &steps, &self.metric)
+        let perceptual = self.perceptual.as_ref();
+        self.loss_from(parameters, &prepared, &steps, &self.metric, perceptual)
     }
 
     /// The distance to the teacher decides; a sample is told beside it.
@@ -109,7 +111,7 @@ impl Stage for DistillStage<'_> {
             let metric = self.sampler.metric_of(&batch)?;
             let prepared = self.sampler.prepare(batch, [0, i as u64])?;
             for step in 0..to {
-                for (_, term) in self.loss_from(average, &prepared, &[step], &metric)? {
+                for (_, term) in self.loss_from(average, &prepared, &[step], &metric, None)? {
                     sum += f64::from(scalar(term)?) / to as f64;
                 }
             }

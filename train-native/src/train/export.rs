@@ -5,6 +5,7 @@ use std::path::Path;
 use asasr_core::model::{Dtype, FlowPart, Weights};
 
 use super::adversary::read_adapter;
+use super::run::name;
 use crate::cli::{Export, Stored};
 use crate::error::{Error, Result};
 use crate::model::{self, Model};
@@ -12,6 +13,10 @@ use crate::model::{self, Model};
 /// Runs the command.
 pub(crate) fn run(args: &Export) -> Result<()> {
     let mut made = model::open(Some(&args.model))?;
+    if args.flow.is_some() || args.adapter.is_some() {
+        // It was distilled from the flow as it was.
+        (made.manifest.fast, made.fast) = (None, None);
+    }
     if let Some(folder) = &args.flow {
         let other = beside(&made, folder)?;
         (made.manifest.flow, made.flow) = named(folder, "flow", other.manifest.flow, other.flow)?;
@@ -25,8 +30,16 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         };
         let adapter = read_adapter(folder, &part.architecture.parameters())?;
         adapter.merge(weights, args.strength)?;
+        let merged = format!("; export --adapter {} --strength {}", name(folder), args.strength);
+        part.training.command.push_str(&merged);
     }
     if let Some(folder) = &args.fast {
+        if made.flow.is_none() {
+            return Err(Error::at(
+                &args.model,
+                "has no flow beside the distilled one: name one with --flow",
+            ));
+        }
         let other = beside(&made, folder)?;
         (made.manifest.fast, made.fast) = named(folder, "distilled flow", other.manifest.fast, other.fast)?;
     }
@@ -36,18 +49,18 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     if let Some(licence) = &args.licence {
         made.manifest.licence.clone_from(licence);
     }
-    let modes = ["instant"]
-        .into_iter()
-        .chain(made.fast.is_some().then_some("fast (distilled)"))
-        .chain(made.flow.is_some().then_some("fast and quality"));
-    let modes: Vec<&str> = modes.collect();
+    let modes = match (&made.flow, &made.fast) {
+        (None, _) => "instant",
+        (Some(_), None) => "instant, fast, quality",
+        (Some(_), Some(_)) => "instant, fast (distilled), quality",
+    };
     let dtype = match args.dtype {
         Stored::F16 => Dtype::F16,
         Stored::F32 => Dtype::F32,
     };
     let id = made.manifest.id.clone();
     made.write(&args.output, dtype)?;
-    println!("{id}: {} in {}", modes.join(", "), args.output.display());
+    println!("{id}: {modes} in {}", args.output.display());
     Ok(())
 }
 

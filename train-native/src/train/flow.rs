@@ -24,13 +24,13 @@ const SAMPLED: usize = 4;
 
 /// Runs the command.
 pub(crate) fn run(args: &Flow) -> Result<()> {
-    let (architecture, fresh) = start(args)?;
-    let source = Source::PosteriorMean { sigma: args.sigma };
+    let begin = start(args)?;
     let restorer = args.restorer.as_deref();
     let network = match &args.init {
         Some(folder) => format!("--init {}", name(folder)),
         None => format!(
-            "--backbone {} --channels {} --blocks {} --rho {}",
+            "{}--backbone {} --channels {} --blocks {} --rho {} --sigma {} --s {}",
+            restorer.map_or(String::new(), |r| format!("--restorer {} ", name(r))),
             if args.backbone == Backbone::Conv {
                 "conv"
             } else {
@@ -38,14 +38,13 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
             },
             args.channels,
             args.blocks,
-            args.rho
+            args.rho,
+            args.sigma,
+            args.s
         ),
     };
     let own = format!(
-        "{}{network} --sigma {} --s {} --mix {} --times {}{}",
-        restorer.map_or(String::new(), |r| format!("--restorer {} ", name(r))),
-        args.sigma,
-        args.s,
+        "{network} --mix {} --times {}{}",
         args.mix,
         match args.times {
             Times::Uniform => "uniform",
@@ -55,12 +54,13 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         perceptual::words(&args.perceptual)
     );
     let open = |device: &Device| {
-        let model = model::open(restorer)?;
-        let sampler = Sampler::new(model, architecture.clone(), source, args.s, &args.common, device)?;
+        let model = model::open(args.init.as_deref().or(restorer))?;
+        let (architecture, source, s) = (begin.architecture.clone(), begin.source, begin.s);
+        let sampler = Sampler::new(model, architecture, source, s, &args.common, device)?;
         Ok(FlowStage {
-            metric: sampler.metric(&args.common, args.s)?,
+            metric: sampler.metric(&args.common, s)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
-            fresh: fresh.clone(),
+            fresh: begin.weights.clone(),
             args,
             sampler,
         })
@@ -68,14 +68,26 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
     train(&args.common, ("flow", &own, 5e-4), open)
 }
 
-/// The network, and its weights before the first step.
-fn start(args: &Flow) -> Result<(VelocityArchitecture, Weights)> {
+/// A flow before its first step.
+struct Begin {
+    architecture: VelocityArchitecture,
+    weights: Weights,
+    source: Source,
+    s: f64,
+}
+
+fn start(args: &Flow) -> Result<Begin> {
     if let Some(folder) = &args.init {
         let begun = model::open(Some(folder))?;
-        return match (begun.manifest.flow, begun.flow) {
-            (Some(part), Some(weights)) => Ok((part.architecture, weights)),
-            _ => Err(Error::at(folder, "this model has no flow to begin with")),
+        let (Some(part), Some(weights)) = (begun.manifest.flow, begun.flow) else {
+            return Err(Error::at(folder, "this model has no flow to begin with"));
         };
+        return Ok(Begin {
+            architecture: part.architecture,
+            weights,
+            source: part.source,
+            s: part.s,
+        });
     }
     let (channels, blocks) = (args.channels.into(), args.blocks.into());
     let mut architecture = match args.backbone {
@@ -87,8 +99,12 @@ fn start(args: &Flow) -> Result<(VelocityArchitecture, Weights)> {
         architecture = architecture.with_skip(GaussianSkip { sigma, rho: args.rho });
     }
     architecture.validate()?;
-    let fresh = init_velocity(&architecture, args.common.seed);
-    Ok((architecture, fresh))
+    Ok(Begin {
+        weights: init_velocity(&architecture, args.common.seed),
+        architecture,
+        source: Source::PosteriorMean { sigma: args.sigma },
+        s: args.s,
+    })
 }
 
 struct FlowStage<'a> {

@@ -1,6 +1,9 @@
 //! One step of Adam, its gradient taken on one device or on several.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use asasr_core::nn::Parameters;
 use burn::optim::{Adam, Optimizer as _};
@@ -32,6 +35,11 @@ pub(crate) struct Workers<'a> {
 }
 
 impl Workers<'_> {
+    /// Whether they are several devices, and not one that takes turns.
+    fn apart(&self) -> bool {
+        self.devices.iter().any(|d| *d != self.devices[0])
+    }
+
     /// Batches of a step.
     pub(crate) fn parts(&self) -> u64 {
         self.accumulate * self.devices.len() as u64
@@ -41,7 +49,7 @@ impl Workers<'_> {
 /// Moves the parameters against the gradient of the loss, averaged over the batches of all workers, and the average after
 /// them; returns the mean of the terms. `loss` is given the number of the device and of the batch.
 ///
-/// A loss or gradient that is not finite changes nothing and is returned as NaN.
+/// A loss or gradient that is not finite changes nothing and is returned as NaN, by its name.
 pub(crate) fn step(
     state: &mut State,
     adam: &Adam,
@@ -50,31 +58,22 @@ pub(crate) fn step(
     loss: impl Fn(&Parameters, usize, u64) -> Result<Terms> + Sync,
 ) -> Result<Values> {
     let scale = workers.precision.loss_scale();
-    let share = |worker: usize| {
+    let own = |worker: usize| {
         let device = &workers.devices[worker];
-        let first = worker as u64 * workers.accumulate;
-        let own: Parameters = if worker == 0 {
+        let parameters: Parameters = if worker == 0 {
             state.parameters.clone()
         } else {
             let to = |(n, p): (&String, &Tensor<1>)| (n.clone(), p.clone().to_device(device));
             state.parameters.iter().map(to).collect()
         };
-        let (values, sums) = gradient(&own, scale, first..first + workers.accumulate, |p, part| {
-            loss(p, worker, part)
-        })?;
-        Ok::<_, Error>((values, exchanged(sums, workers.devices)))
+        let first = worker as u64 * workers.accumulate;
+        let batches = first..first + workers.accumulate;
+        gradient(&parameters, scale, batches, |p, part| loss(p, worker, part))
     };
-    let shares: Vec<Result<(Values, Parameters)>> = if workers.devices.len() == 1 {
-        vec![share(0)]
+    let shares: Vec<Result<(Values, Parameters)>> = if workers.apart() {
+        in_parallel(workers.devices, &own)
     } else {
-        let share = &share;
-        std::thread::scope(|scope| {
-            let all: Vec<_> = (0..workers.devices.len())
-                .map(|worker| scope.spawn(move || share(worker)))
-                .collect();
-            let lost = |_| Err(Error::new("a worker failed: see the message above"));
-            all.into_iter().map(|t| t.join().unwrap_or_else(lost)).collect()
-        })
+        (0..workers.devices.len()).map(own).collect()
     };
     let mut shares = shares.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
     let (mut values, mut sums) = shares.next().ok_or_else(|| Error::new("no device to train on"))?;
@@ -97,9 +96,12 @@ pub(crate) fn step(
         .map(|(_, g)| g.clone().square().sum())
         .reduce(|a, b| a + b);
     let norm = norm.map_or(Ok(0.0), scalar)?.sqrt();
-    if !norm.is_finite() || values.iter().any(|(_, v)| !v.is_finite()) {
-        // Nothing was changed yet: the state is still the one before this step.
+    // Nothing was changed yet: the state is still the one before this step.
+    if values.iter().any(|(_, v)| !v.is_finite()) {
         return Ok(vec![("loss", f32::NAN)]);
+    }
+    if !norm.is_finite() {
+        return Ok(vec![("gradient", f32::NAN)]);
     }
     let shrink = if norm > MAX_GRADIENT {
         MAX_GRADIENT / norm
@@ -174,28 +176,57 @@ fn add(sums: &mut Parameters, more: Parameters, device: &Device) {
     }
 }
 
-/// On several NVIDIA GPUs the sum of all workers' gradients, by burn's collective operation, for the first of them; else
-/// the worker's own, to be added up.
+/// What every device's share comes to, each on a thread of its own; gradients are then exchanged, unless one failed.
+fn in_parallel(
+    devices: &[Device],
+    own: &(impl Fn(usize) -> Result<(Values, Parameters)> + Sync),
+) -> Vec<Result<(Values, Parameters)>> {
+    let (failed, all_there) = (AtomicBool::new(false), Barrier::new(devices.len()));
+    let worker = |worker: usize| {
+        let share = catch_unwind(AssertUnwindSafe(|| own(worker)));
+        let share = share.unwrap_or_else(|_| Err(Error::new("a device failed: see the message above")));
+        failed.fetch_or(share.is_err(), Ordering::SeqCst);
+        // Nobody waits for gradients that will not come.
+        all_there.wait();
+        let (values, gradients) = share?;
+        if failed.load(Ordering::SeqCst) {
+            return Ok((values, Parameters::new()));
+        }
+        Ok((values, exchanged(worker, gradients, devices)))
+    };
+    std::thread::scope(|scope| {
+        let worker = &worker;
+        let threads: Vec<_> = (0..devices.len())
+            .map(|i| scope.spawn(move || worker(i)))
+            .collect();
+        let lost = |_| {
+            Err(Error::new(
+                "the exchange of gradients failed: see the message above",
+            ))
+        };
+        threads
+            .into_iter()
+            .map(|t| t.join().unwrap_or_else(lost))
+            .collect()
+    })
+}
+
+/// On NVIDIA GPUs the sum of all gradients, by burn's collective operation, for the first of them; elsewhere a device's own,
+/// to be added up.
 #[cfg(feature = "cuda")]
-fn exchanged(gradients: Parameters, devices: &[Device]) -> Parameters {
+fn exchanged(worker: usize, gradients: Parameters, devices: &[Device]) -> Parameters {
     use burn::tensor::distributed::{ReduceOperation, all_reduce};
 
-    // Workers on one processor are one device.
-    if devices.len() < 2 || devices[0] == devices[1] {
-        return gradients;
-    }
-    let own = gradients.values().next().map(Tensor::device);
-    let first = own.is_some_and(|d| d == devices[0]);
     // Every worker takes part, in the same order.
     let sums: Parameters = gradients
         .into_iter()
         .map(|(n, g)| (n, all_reduce(g, ReduceOperation::Sum, devices.to_vec()).resolve()))
         .collect();
-    if first { sums } else { Parameters::new() }
+    if worker == 0 { sums } else { Parameters::new() }
 }
 
 #[cfg(not(feature = "cuda"))]
-fn exchanged(gradients: Parameters, _: &[Device]) -> Parameters {
+fn exchanged(_: usize, gradients: Parameters, _: &[Device]) -> Parameters {
     gradients
 }
 

@@ -20,17 +20,20 @@ use crate::model::{self, Model};
 
 /// Runs the command.
 pub(crate) fn run(args: &Restorer) -> Result<()> {
-    let (architecture, fresh) = match &args.init {
-        Some(folder) => {
-            let begun = model::open(Some(folder))?;
-            (begun.manifest.architecture, begun.restorer)
+    let (architecture, fresh) = if let Some(folder) = &args.init {
+        let begun = model::open(Some(folder))?;
+        if begun.manifest.architecture.scale != SCALE {
+            return Err(Error::at(
+                folder,
+                format!("training is for models that enlarge {SCALE} times"),
+            ));
         }
-        None => {
-            let architecture = Architecture::restorer(SCALE, args.channels.into(), args.blocks.into());
-            architecture.validate()?;
-            let fresh = init_weights(&architecture, args.common.seed);
-            (architecture, fresh)
-        }
+        (begun.manifest.architecture, begun.restorer)
+    } else {
+        let architecture = Architecture::restorer(SCALE, args.channels.into(), args.blocks.into());
+        architecture.validate()?;
+        let fresh = init_weights(&architecture, args.common.seed);
+        (architecture, fresh)
     };
     let network = match &args.init {
         Some(folder) => format!("--init {}", name(folder)),

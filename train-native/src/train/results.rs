@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use asasr_core::{Planes, random::SplitMix64, resample};
 use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::data::{Batch, bytes, oriented, stacked};
 use super::run::SCALE;
@@ -49,14 +50,27 @@ impl Results {
                 "needs the folders hq and lq, as `asasr degrade` writes them, and one of results for each upscaler",
             ));
         }
-        let (mut triples, mut used) = (Vec::new(), 0);
-        for maker in &makers {
-            for path in files::images_below(maker)? {
-                if used > common.cache_mb << 20 {
-                    eprintln!("results beyond the cache of {} MB are left out", common.cache_mb);
-                    return Ok(Self { triples });
-                }
-                match triple(pairs, &path, common.patch.into()) {
+        let lists: Vec<Vec<PathBuf>> = makers
+            .iter()
+            .map(|m| files::images_below(m))
+            .collect::<Result<_>>()?;
+        // In turn, so that a small cache holds some of every upscaler.
+        let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
+        let turns: Vec<&PathBuf> = (0..longest)
+            .flat_map(|i| lists.iter().filter_map(move |l| l.get(i)))
+            .collect();
+        let (mut triples, mut used, mut beyond) = (Vec::new(), 0, 0);
+        for chunk in turns.chunks(16) {
+            if used > common.cache_mb << 20 {
+                beyond += chunk.len();
+                continue;
+            }
+            let read: Vec<Result<Triple>> = chunk
+                .par_iter()
+                .map(|path| triple(pairs, path, common.patch.into()))
+                .collect();
+            for read in read {
+                match read {
                     Ok(triple) => {
                         used += triple.low.len() + triple.high.len() + triple.made.len();
                         triples.push(triple);
@@ -64,6 +78,12 @@ impl Results {
                     Err(why) => eprintln!("left out: {why}"),
                 }
             }
+        }
+        if beyond > 0 {
+            eprintln!(
+                "{beyond} results did not fit into the cache of {} MB",
+                common.cache_mb
+            );
         }
         if triples.is_empty() {
             return Err(Error::at(pairs, "no result here fits its input"));

@@ -88,7 +88,11 @@ pub(crate) fn train<S: Stage>(
     let fresh = stages[0].fresh();
     let mut state = if common.resume {
         let from = common.from.as_ref().unwrap_or(&checkpoint);
-        State::load(from, &fresh, &command, &devices[0])?
+        let state = State::load(from, &fresh, &command, &devices[0])?;
+        if common.from.is_some() {
+            checkpoint::forget_after(&checkpoint, state.step)?;
+        }
+        state
     } else {
         State::fresh(&fresh, &devices[0])
     };
@@ -118,7 +122,7 @@ pub(crate) fn train<S: Stage>(
         pairs,
         images: dataset.len(),
         crops: f64::from(common.batch) * workers.parts() as f64,
-        command: &command,
+        published: format!("{command} --out {}", self::name(&common.out)),
         bar: bar(common.steps, state.step),
         window: Window::new(),
     };
@@ -133,18 +137,25 @@ pub(crate) fn train<S: Stage>(
             let batch = dataset.batch(common.seed, draw, common.batch.into(), patch, device)?;
             stages[worker].loss(p, batch, draw)
         })?;
-        if loss.iter().any(|(_, v)| !v.is_finite()) {
-            return Err(run.failed(step)?);
+        if let Some((what, _)) = loss.iter().find(|(_, v)| !v.is_finite()) {
+            state.save(&checkpoint, &command)?;
+            return Err(run.failed(what, step)?);
         }
         run.window.add(&loss);
         run.bar.inc(1);
         run.bar.set_message(run.message());
         let stop = interrupt::requested();
-        if state.step.is_multiple_of(common.val_every) || state.step == end || stop {
-            let reported = run.report(&mut state);
-            // A validation that fails must not cost the steps before it.
+        let validated = state.step.is_multiple_of(common.val_every) || state.step == end;
+        if validated || stop {
+            // First of all: neither a validation that fails nor impatience may cost the steps before it.
             state.save(&checkpoint, &command)?;
-            checkpoint::keep(&checkpoint, state.step, common.keep, reported?)?;
+        }
+        if validated && !stop {
+            let best = run.report(&mut state)?;
+            if best {
+                state.save(&checkpoint, &command)?;
+            }
+            checkpoint::keep(&checkpoint, state.step, common.keep, best)?;
         }
         if stop {
             run.bar.abandon();
@@ -180,7 +191,8 @@ struct Run<'a, S> {
     images: usize,
     /// Crops of a step.
     crops: f64,
-    command: &'a str,
+    /// The command, for those who read it.
+    published: String,
     bar: ProgressBar,
     window: Window,
 }
@@ -202,7 +214,7 @@ impl<S: Stage> Run<'_, S> {
     }
 
     /// Notes what makes the batch again whose loss is not finite; the error that ends the run.
-    fn failed(&self, step: u64) -> Result<Error> {
+    fn failed(&self, what: &str, step: u64) -> Result<Error> {
         let seeds = self.common.out.join("failed-batch.json");
         let batch = json!({
             "seed": self.common.seed, "step": step, "batch": self.common.batch, "patch": self.common.patch,
@@ -211,9 +223,14 @@ impl<S: Stage> Run<'_, S> {
         });
         files::write(&seeds, batch.to_string().as_bytes())?;
         Ok(Error::new(format!(
-            "the loss of step {step} is not finite; the last good state is in {}: resume it with a smaller \
-             --learning-rate; what makes the batch again is in {}",
+            "the {what} of step {step} is not finite; the last good state is in {}: resume it with a smaller \
+             --learning-rate{}; what makes the batch again is in {}",
             self.checkpoint.display(),
+            if self.common.precision == Precision::F16 {
+                " or with --precision bf16"
+            } else {
+                ""
+            },
             seeds.display()
         )))
     }
@@ -240,7 +257,7 @@ impl<S: Stage> Run<'_, S> {
         let log = fs::OpenOptions::new().create(true).append(true).open(&path);
         log.and_then(|mut f| io::Write::write_all(&mut f, format!("{}\n", Value::Object(line)).as_bytes()))
             .map_err(|e| Error::at(&path, e))?;
-        report::write(&self.common.out, self.command, &validation.comparisons)?;
+        report::write(&self.common.out, &self.published, &validation.comparisons)?;
         let text = format!(
             "step {}: {}, validation {}, {rate:.2} steps/s",
             state.step,
@@ -256,7 +273,7 @@ impl<S: Stage> Run<'_, S> {
         if best {
             state.best = validation.score;
             let training = Training {
-                command: self.command.to_owned(),
+                command: self.published.clone(),
                 steps: state.step,
                 images: self.images,
             };
@@ -296,7 +313,7 @@ pub(crate) fn name(path: &Path) -> String {
         .into_owned()
 }
 
-/// The command that repeats a run, with the stage's own options.
+/// The command that repeats a run, but for its `--out`.
 fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
     let val = common
         .val
