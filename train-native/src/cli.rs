@@ -46,7 +46,7 @@ pub(crate) struct BenchTrain {
     /// The network
     #[arg(long, value_enum, default_value = "conv")]
     pub(crate) backbone: Backbone,
-    /// Feature channels; a multiple of 32 for dit
+    /// Feature channels
     #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u16).range(4..=512))]
     pub(crate) channels: u16,
     /// Residual or transformer blocks
@@ -124,7 +124,7 @@ pub(crate) enum Mode {
 
 #[derive(Debug, Args)]
 pub(crate) struct Upscale {
-    /// Images to enlarge: PNG, JPEG, WebP, GIF (first frame) or BMP
+    /// Images to enlarge: PNG, JPEG, WebP, TIFF, GIF (first frame) or BMP
     #[arg(required = true, value_name = "IN")]
     pub(crate) inputs: Vec<PathBuf>,
     /// A PNG file for one image, or a folder, where IN.jpg becomes IN-x4.png
@@ -232,10 +232,10 @@ pub(crate) enum Schedule {
 /// What every stage of training takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// Folder of training images, searched recursively
+    /// Folder of training images, searched recursively, or a file that `asasr pack` wrote
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Folder of validation images; without it every 20th training image is set aside
+    /// The same for validation; without it every 20th training image is set aside
     #[arg(long, value_name = "DIR")]
     pub(crate) val: Option<PathBuf>,
     /// Where checkpoints, metrics and the best model go
@@ -254,7 +254,7 @@ pub(crate) struct Common {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..16_000_000))]
     pub(crate) steps: u64,
     /// End this run early, after so many steps in all; the schedule still spans --steps
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) stop_after: Option<u64>,
     /// Crops per step
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -294,7 +294,7 @@ pub(crate) struct Common {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) precision: Precision,
     /// The model's name in its manifest
-    #[arg(long, default_value = "asasr-x4-custom")]
+    #[arg(long, default_value = "asasr-x4-custom", value_parser = id)]
     pub(crate) id: String,
     /// SPDX licence of the trained weights in their manifest
     #[arg(long, default_value = "MIT OR Apache-2.0")]
@@ -367,7 +367,7 @@ pub(crate) struct Flow {
     /// The network that learns the velocity
     #[arg(long, value_enum, default_value = "conv")]
     pub(crate) backbone: Backbone,
-    /// Feature channels; a multiple of 32 for dit
+    /// Feature channels
     #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u16).range(4..=512))]
     pub(crate) channels: u16,
     /// Residual or transformer blocks
@@ -505,11 +505,21 @@ pub(crate) struct Export {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) dtype: Stored,
     /// The model's name in its manifest, instead of the old one
-    #[arg(long)]
+    #[arg(long, value_parser = id)]
     pub(crate) id: Option<String>,
     /// SPDX licence of the weights in the manifest, instead of the old one
     #[arg(long)]
     pub(crate) licence: Option<String>,
+}
+
+/// A model's name, which is part of addresses.
+fn id(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits) {
+        Ok(text.into())
+    } else {
+        Err("letters, digits, '.', '_' and '-' only, a letter or digit first".into())
+    }
 }
 
 fn strength(text: &str) -> Result<f64, String> {

@@ -133,7 +133,7 @@ fn burn_wgpu() -> Result<Device> {
 #[cfg(not(feature = "train-wgpu"))]
 fn burn_wgpu() -> Result<Device> {
     Err(Error::new(
-        "this build trains on the CPU or through CUDA: build with --features train-wgpu, or choose --device cpu or cuda",
+        "this build does not train through wgpu: build with --features train-wgpu, or choose --device cpu",
     ))
 }
 

@@ -1,6 +1,7 @@
 //! Reading folders, and files that appear whole or not at all.
 
 use std::{
+    collections::HashSet,
     fs,
     io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
@@ -17,7 +18,12 @@ const IMAGES: [&str; 8] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "
 pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
+    // Links may lead back to where they are.
+    let mut seen = HashSet::new();
     while let Some(dir) = open.pop() {
+        if !seen.insert(fs::canonicalize(&dir).map_err(|e| Error::at(&dir, e))?) {
+            continue;
+        }
         for entry in fs::read_dir(&dir).map_err(|e| Error::at(&dir, e))? {
             let path = entry.map_err(|e| Error::at(&dir, e))?.path();
             if path.is_dir() {

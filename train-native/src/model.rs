@@ -37,6 +37,21 @@ impl Model {
     }
 }
 
+/// Why there is no model in a folder.
+fn absent(folder: &Path, error: &std::io::Error) -> String {
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return error.to_string();
+    }
+    let best = folder.join("best");
+    if folder.join("adapter_config.json").exists() {
+        "this is an adapter, and a model is needed".into()
+    } else if best.join("manifest.json").exists() {
+        format!("no model is here; is {} meant?", best.display())
+    } else {
+        "no model is here: a folder with manifest.json is needed".into()
+    }
+}
+
 /// The model in `folder`, or the built-in one.
 pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
     let Some(folder) = folder else {
@@ -51,7 +66,7 @@ pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
         });
     };
     let path = folder.join("manifest.json");
-    let json = fs::read(&path).map_err(|e| Error::at(&path, e))?;
+    let json = fs::read(&path).map_err(|e| Error::at(folder, absent(folder, &e)))?;
     let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&path, e))?;
     let read = |file: &str| {
         let path = folder.join(file);

@@ -112,6 +112,7 @@ pub(crate) fn unpacked(data: &Path, beside: &Path) -> Result<PathBuf> {
     files::make_folder(&folder)?;
     let file = File::open(data).map_err(|e| Error::at(data, e))?;
     let fail = |e: std::io::Error| Error::at(data, format!("not a pack that `asasr pack` wrote: {e}"));
+    let mut names = Vec::new();
     for entry in tar::Archive::new(file).entries().map_err(fail)? {
         let mut entry = entry.map_err(fail)?;
         let path = entry.path().map_err(fail)?.into_owned();
@@ -123,12 +124,22 @@ pub(crate) fn unpacked(data: &Path, beside: &Path) -> Result<PathBuf> {
             ));
         };
         let to = folder.join(name);
+        names.push(name.to_owned());
         if fs::metadata(&to).is_ok_and(|m| m.len() == entry.size()) {
             continue;
         }
         let mut out = files::beside(&to)?;
         std::io::copy(&mut entry, &mut out).map_err(|e| Error::at(&to, e))?;
         files::persist(out, &to)?;
+    }
+    // Of an older pack of this name nothing stays.
+    for entry in fs::read_dir(&folder)
+        .map_err(|e| Error::at(&folder, e))?
+        .flatten()
+    {
+        if !names.contains(&entry.file_name()) {
+            fs::remove_file(entry.path()).map_err(|e| Error::at(&entry.path(), e))?;
+        }
     }
     Ok(folder)
 }

@@ -539,6 +539,22 @@ fn one_file_trains_every_stage() {
         ("rank = 2\n[distill]", "rank = [2]\n[distill]", "rank"),
         ("steps = 3", "steps = \"many\"", "many"),
         ("steps = 3", "perceptual = \"nowhere.pth\"", "nowhere.pth"),
+        (
+            "sigma = 0.05",
+            "s = 2.99\nsigma = 0.05\ndevice = \"cuda\"",
+            "[flow]",
+        ),
+        ("sigma = 0.05", "s = 9", "[flow] s = 9"),
+        (
+            "negatives = \"learned\"",
+            "negatives = \"none\"\nlambda = 0.1",
+            "[align]",
+        ),
+        (
+            "rank = 2\n[align]",
+            "rank = 2\nartefacts = \"data\"\n[align]",
+            "data",
+        ),
         ("[adversary]\nrank = 2\n", "", "[adversary]"),
         ("[restorer]", "[restorer", "config.toml"),
     ] {
@@ -557,6 +573,12 @@ fn one_file_trains_every_stage() {
         again.status.success() && text(&again).matches("done before").count() == 5,
         "{}",
         text(&again)
+    );
+    let changed = all(&config.replace("sigma = 0.05", "sigma = 0.06"), "--resume");
+    assert!(
+        !changed.status.success() && text(&changed).contains("sigma = 0.05"),
+        "{}",
+        text(&changed)
     );
     for stage in ["restorer", "flow", "adversary", "align", "distill"] {
         let report = fs::read_to_string(path(&format!("run/{stage}/report.html"))).unwrap();
@@ -977,6 +999,10 @@ fn stages_are_exported_as_one_model() {
     for (rest, why) in [
         ("--flow @/stranger/best", "another restorer"),
         ("--fast @/flow/best", "no distilled flow"),
+        ("--flow @/flow", "flow/best meant"),
+        ("--adapter @/whole", "no adapter is here"),
+        ("--id a/b", "letters"),
+        ("-o @/whole", "a model is here already"),
         ("--model @/other/best --fast @/fast/best", "no flow beside"),
         ("--strength 0.5", "--adapter"),
         ("--adapter @/flow/best", "adapter_config.json"),
@@ -985,6 +1011,8 @@ fn stages_are_exported_as_one_model() {
             folder.path(),
             &if rest.contains("--model") {
                 format!("train export -o @/bad {rest}")
+            } else if rest.contains("-o ") {
+                format!("train export --model @/flow/best {rest}")
             } else {
                 format!("train export --model @/flow/best -o @/bad {rest}")
             },

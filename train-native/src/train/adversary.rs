@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::data::Batch;
 use super::optimise::{Terms, scalar};
-use super::results::Results;
+use super::results::{self, Results};
 use super::run::{COMPARED, Stage, Validation, name, train};
 use super::sampler::{Prepared, Sampler, centre, loss_terms, planes, whole};
 use crate::cli::Adversary;
@@ -31,6 +31,11 @@ use crate::files;
 pub(super) const NAME: &str = "adversary";
 /// Share of the Sobolev term in its loss.
 const MIX: f64 = 0.5;
+
+/// Refuses before any work what cannot be.
+pub(crate) fn check(args: &Adversary) -> Result<()> {
+    args.artefacts.as_deref().map_or(Ok(()), results::check)
+}
 
 /// Runs the command.
 pub(crate) fn run(args: &Adversary) -> Result<()> {
@@ -142,6 +147,10 @@ impl AdversaryStage<'_> {
 }
 
 impl Stage for AdversaryStage<'_> {
+    fn base(&self) -> String {
+        self.sampler.base(true)
+    }
+
     fn fresh(&self) -> Weights {
         self.fresh.clone()
     }
@@ -228,6 +237,12 @@ pub(super) fn read_adapter(folder: &Path, shapes: &[ParameterShape]) -> Result<L
         let path = folder.join(file);
         std::fs::read(&path).map_err(|e| Error::at(&path, e))
     };
+    if !folder.join("adapter_config.json").exists() {
+        return Err(Error::at(
+            folder,
+            "no adapter is here: a folder with adapter_config.json is needed",
+        ));
+    }
     let config = String::from_utf8_lossy(&read("adapter_config.json")?).into_owned();
     let bytes = read("adapter_model.safetensors")?;
     LoraAdapter::from_peft(&config, &bytes, shapes).map_err(|e| Error::at(folder, e))

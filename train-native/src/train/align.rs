@@ -31,8 +31,8 @@ const SAMPLED: usize = 4;
 /// Share of the Sobolev term in the validation's flow loss.
 const MIX: f64 = 0.5;
 
-/// Runs the command.
-pub(crate) fn run(args: &Align) -> Result<()> {
+/// Refuses before any work what cannot be.
+pub(crate) fn check(args: &Align) -> Result<()> {
     if (args.negatives == Negatives::Learned) != args.adapter.is_some() {
         return Err(Error::new(
             "--negatives learned and --adapter go together: give both, or neither",
@@ -44,6 +44,12 @@ pub(crate) fn run(args: &Align) -> Result<()> {
         ));
     }
     Spectrum::sobolev(args.s)?;
+    Ok(())
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Align) -> Result<()> {
+    check(args)?;
     let reach = args
         .lambda
         .map_or(format!("--eps {}", args.eps), |l| format!("--lambda {l}"));
@@ -198,6 +204,10 @@ impl AlignStage<'_> {
 }
 
 impl Stage for AlignStage<'_> {
+    fn base(&self) -> String {
+        self.sampler.base(true)
+    }
+
     fn fresh(&self) -> Weights {
         self.fresh.clone()
     }

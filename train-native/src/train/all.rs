@@ -10,7 +10,7 @@ use std::path::Path;
 use clap::Parser as _;
 use toml::{Table, Value};
 
-use super::{adversary, align, distill, flow, restorer};
+use super::{adversary, align, distill, flow, restorer, run};
 use crate::cli::{All, Cli, Command, Common, Train};
 use crate::error::{Error, Result};
 use crate::files;
@@ -25,9 +25,12 @@ pub(crate) fn run(args: &All) -> Result<()> {
     let text = fs::read_to_string(&args.config).map_err(|e| Error::at(&args.config, e))?;
     let config: Table = text.parse().map_err(|e| Error::at(&args.config, e))?;
     let stages = plan(args, &config).map_err(|e| Error::at(&args.config, e))?;
+    for (name, stage, _) in &stages {
+        check(stage).map_err(|e| Error::at(&args.config, format!("[{name}] {e}")))?;
+    }
     files::make_folder(&args.out)?;
     let mut last = None;
-    for (name, stage) in stages {
+    for (name, stage, options) in stages {
         let Some(common) = common(&stage) else { continue };
         let mark = common.out.join(DONE);
         if name != "adversary" {
@@ -35,19 +38,30 @@ pub(crate) fn run(args: &All) -> Result<()> {
             last = Some(common.out.join("best"));
         }
         if args.resume && mark.exists() {
+            let done = fs::read_to_string(&mark).map_err(|e| Error::at(&mark, e))?;
+            if done != options {
+                return Err(Error::at(
+                    &common.out,
+                    format!(
+                        "finished with other options ({}): put the old ones back, or remove the folder to train it \
+                         again",
+                        done.replace('\n', ", ")
+                    ),
+                ));
+            }
             eprintln!("{name}: done before");
             continue;
         }
         eprintln!("{name}: begins");
         match &stage {
-            Train::Restorer(a) => restorer(a),
-            Train::Flow(a) => flow(a),
-            Train::Adversary(a) => adversary(a),
-            Train::Align(a) => align(a),
-            Train::Distill(a) => distill(a),
+            Train::Restorer(a) => restorer::run(a),
+            Train::Flow(a) => flow::run(a),
+            Train::Adversary(a) => adversary::run(a),
+            Train::Align(a) => align::run(a),
+            Train::Distill(a) => distill::run(a),
             Train::Export(_) | Train::All(_) => Err(Error::new("no stage of training")),
         }?;
-        files::write(&mark, b"")?;
+        files::write(&mark, options.as_bytes())?;
     }
     if let Some(best) = last {
         copy(&best, &args.out.join("model"))?;
@@ -56,8 +70,23 @@ pub(crate) fn run(args: &All) -> Result<()> {
     Ok(())
 }
 
-/// The stages that the file has sections for, parsed.
-fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train)>> {
+/// Refuses before any work what cannot be.
+fn check(stage: &Train) -> Result<()> {
+    if let Some(common) = common(stage) {
+        run::check(common)?;
+    }
+    match stage {
+        Train::Restorer(a) => restorer::check(a),
+        Train::Flow(a) => flow::check(a),
+        Train::Adversary(a) => adversary::check(a),
+        Train::Align(a) => align::check(a),
+        Train::Distill(a) => distill::check(a),
+        Train::Export(_) | Train::All(_) => Ok(()),
+    }
+}
+
+/// The stages that the file has sections for, parsed, with the options that the file gives them.
+fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train, String)>> {
     for key in config.keys() {
         if key != "common" && !STAGES.contains(&key.as_str()) {
             return Err(Error::new(format!(
@@ -112,7 +141,9 @@ fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train)>> {
         }
         let empty = Table::new();
         let shared = config.get("common").map_or(Ok(&empty), |c| table("common", c))?;
+        let mut options = Vec::new();
         for (key, value) in shared.iter().filter(|(k, _)| !own.contains_key(*k)).chain(own) {
+            options.push(format!("{key} = {value}"));
             words.push(format!("--{key}").into());
             words.push(match value {
                 Value::String(s) => s.into(),
@@ -137,7 +168,7 @@ fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train)>> {
         let Command::Train(stage) = parsed.command else {
             return Err(Error::new(format!("[{name}] is no stage")));
         };
-        stages.push((name, stage));
+        stages.push((name, stage, options.join("\n")));
     }
     if stages.is_empty() {
         return Err(Error::new(format!(

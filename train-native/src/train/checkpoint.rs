@@ -17,6 +17,28 @@ use crate::files;
 /// The version of the file's layout.
 const FORMAT: u64 = 2;
 
+/// What a run is of: told, or refused, when it changes on the way.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// The options.
+    pub(crate) command: String,
+    /// The model that the stage builds on, by its hashes.
+    pub(crate) base: String,
+    /// The photographs, by their names.
+    pub(crate) data: String,
+}
+
+impl Origin {
+    fn note(&self) -> Value {
+        json!({ "format": FORMAT, "command": self.command, "base": self.base, "data": self.data })
+    }
+}
+
+/// Options that make a validation score another measure.
+const MEASURES: [&str; 9] = [
+    "val", "protocol", "loss", "restorer", "init", "sigma", "s", "mix", "beta",
+];
+
 /// The state of a run after `step` optimiser steps.
 pub(crate) struct State {
     pub(crate) step: u64,
@@ -44,9 +66,9 @@ impl State {
     }
 
     /// Writes the checkpoint with the options of its run; the old one stays until the new one is whole.
-    pub(crate) fn save(&self, path: &Path, command: &str) -> Result<()> {
+    pub(crate) fn save(&self, path: &Path, origin: &Origin) -> Result<()> {
         let mut file = Weights::default();
-        file.set_note(json!({ "format": FORMAT, "command": command }).to_string());
+        file.set_note(origin.note().to_string());
         let mut put = |name: String, values: Vec<f32>| {
             let shape = vec![values.len()];
             file.insert(name, Stored { shape, values });
@@ -68,14 +90,21 @@ impl State {
     }
 
     /// Reads a checkpoint of a network with the parameters of `like`, and says where the run's options were others.
-    pub(crate) fn load(path: &Path, like: &Weights, command: &str, device: &Device) -> Result<Self> {
+    pub(crate) fn load(path: &Path, like: &Weights, origin: &Origin, device: &Device) -> Result<Self> {
+        let command = origin.command.as_str();
         let bytes =
             fs::read(path).map_err(|e| Error::at(path, format!("no checkpoint to resume from: {e}")))?;
-        let file = Weights::from_safetensors(&bytes).map_err(|e| Error::at(path, e))?;
+        let file = Weights::from_safetensors(&bytes).map_err(|e| {
+            let why = format!("{e}; --resume --from takes an older one of OUT/checkpoints");
+            Error::at(path, why)
+        })?;
         let note: Value = file
             .note()
             .and_then(|n| serde_json::from_str(n).ok())
             .unwrap_or_default();
+        if file.get("state.step").is_err() {
+            return Err(Error::at(path, "this is no checkpoint, but other weights"));
+        }
         if note["format"] != FORMAT {
             return Err(Error::at(
                 path,
@@ -100,8 +129,19 @@ impl State {
             let why = format!("{extra} is not in this network: resume with the options of the run");
             return Err(Error::at(path, why));
         }
-        for change in changes(note["command"].as_str().unwrap_or_default(), command) {
-            eprintln!("resumed with {change}");
+        if note["base"] != origin.base {
+            return Err(Error::at(
+                path,
+                "this run builds on another model than the one named: name that one, or begin anew",
+            ));
+        }
+        let mut changed = changes(note["command"].as_str().unwrap_or_default(), command);
+        let mut measured_alike = !changed
+            .iter()
+            .any(|c| MEASURES.iter().any(|m| c.starts_with(&format!("--{m} "))));
+        if note["data"] != origin.data {
+            changed.push("other photographs".into());
+            measured_alike = false;
         }
         let get = |name: &str, n: usize| -> Result<Vec<f32>> {
             let values = &file.get(name).map_err(|e| Error::at(path, e))?.values;
@@ -115,10 +155,13 @@ impl State {
             Ok(values.clone())
         };
         let step = get("state.step", 1)?[0] as u64;
+        let fresh = Self::fresh(like, device);
+        let best = f64::from(get("state.best", 1)?[0]);
         let mut state = Self {
             step,
-            best: f64::from(get("state.best", 1)?[0]),
-            ..Self::fresh(like, device)
+            // A score of another measure says nothing about the next.
+            best: if measured_alike { best } else { fresh.best },
+            ..fresh
         };
         for (name, tensor) in like.iter() {
             let take = |kind: &str| {
@@ -134,6 +177,9 @@ impl State {
                 state.adam.insert(name.clone(), AdamState::new(momentum));
             }
         }
+        changed
+            .iter()
+            .for_each(|change| eprintln!("resumed with {change}"));
         Ok(state)
     }
 }

@@ -60,7 +60,7 @@ impl Dataset {
         let mut photos = Vec::new();
         let (mut used, mut skipped, mut beyond) = (0usize, 0usize, 0usize);
         for chunk in paths.chunks(16) {
-            if used > cache_mb << 20 {
+            if beyond > 0 {
                 beyond += chunk.len();
                 continue;
             }
@@ -71,7 +71,12 @@ impl Dataset {
             for photo in read {
                 match photo {
                     Ok(photo) => {
-                        used += photo.hq.len() + photo.lq.as_ref().map_or(0, Vec::len);
+                        let size = photo.hq.len() + photo.lq.as_ref().map_or(0, Vec::len);
+                        if beyond > 0 || used + size > cache_mb << 20 {
+                            beyond += 1;
+                            continue;
+                        }
+                        used += size;
                         photos.push(photo);
                     }
                     Err(why) => {
@@ -87,8 +92,15 @@ impl Dataset {
             );
         }
         eprintln!("{} images in {} MB, {skipped} left out", photos.len(), used >> 20);
+        if photos.is_empty() && beyond > 0 {
+            return Err(Error::new(format!(
+                "not one image fits into --cache-mb {cache_mb}: raise it"
+            )));
+        }
         if photos.is_empty() {
-            return Err(Error::new("no image can be used for training"));
+            return Err(Error::new(format!(
+                "no image can be used for training: give others, or a --patch smaller than {patch}"
+            )));
         }
         Ok(Self {
             photos,

@@ -20,6 +20,11 @@ use crate::cli::Distill;
 use crate::error::Result;
 use crate::eval::Pair;
 
+/// Refuses before any work what cannot be.
+pub(crate) fn check(args: &Distill) -> Result<()> {
+    perceptual::check(&args.perceptual)
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Distill) -> Result<()> {
     let own = format!(
@@ -86,6 +91,10 @@ impl DistillStage<'_> {
 }
 
 impl Stage for DistillStage<'_> {
+    fn base(&self) -> String {
+        self.sampler.base(true)
+    }
+
     fn fresh(&self) -> Weights {
         self.weights.clone()
     }

@@ -12,6 +12,12 @@ use crate::model::{self, Model};
 
 /// Runs the command.
 pub(crate) fn run(args: &Export) -> Result<()> {
+    if args.output.join("manifest.json").exists() {
+        return Err(Error::at(
+            &args.output,
+            "a model is here already: name another folder",
+        ));
+    }
     let mut made = model::open(Some(&args.model))?;
     if args.flow.is_some() || args.adapter.is_some() {
         // It was distilled from the flow as it was.

@@ -7,6 +7,7 @@ use asasr_core::model::{GaussianSkip, Training, VelocityArchitecture, Weights};
 use asasr_core::nn::{Parameters, download, init_velocity};
 use asasr_core::objective::{PathPoint, SobolevMetric};
 use asasr_core::random::SplitMix64;
+use asasr_core::spectral::Spectrum;
 use burn::tensor::Device;
 
 use super::data::Batch;
@@ -21,6 +22,13 @@ use crate::model;
 
 /// Steps of a validation sample.
 const SAMPLED: usize = 4;
+
+/// Refuses before any work what cannot be.
+pub(crate) fn check(args: &Flow) -> Result<()> {
+    Spectrum::sobolev(args.s)?;
+    start(args)?;
+    perceptual::check(&args.perceptual)
+}
 
 /// Runs the command.
 pub(crate) fn run(args: &Flow) -> Result<()> {
@@ -116,6 +124,10 @@ struct FlowStage<'a> {
 }
 
 impl Stage for FlowStage<'_> {
+    fn base(&self) -> String {
+        self.sampler.base(false)
+    }
+
     fn fresh(&self) -> Weights {
         self.fresh.clone()
     }

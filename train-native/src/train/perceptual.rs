@@ -38,6 +38,11 @@ pub(super) fn open(args: &Perceptual, device: &Device) -> Result<Option<Perceptu
     }))
 }
 
+/// Refuses weights that do not serve.
+pub(super) fn check(args: &Perceptual) -> Result<()> {
+    open(args, &Device::flex()).map(drop)
+}
+
 /// The options as words of a command line, after a space.
 pub(super) fn words(args: &Perceptual) -> String {
     args.perceptual.as_deref().map_or(String::new(), |p| {
@@ -51,6 +56,9 @@ pub(super) fn words(args: &Perceptual) -> String {
 
 /// A file of weights as `PyTorch` or safetensors write them.
 fn read(path: &Path) -> Result<Weights> {
+    if !path.is_file() {
+        return Err(Error::at(path, "no such file"));
+    }
     let pickled = path
         .extension()
         .is_some_and(|e| ["pth", "pt"].iter().any(|p| e.eq_ignore_ascii_case(p)));

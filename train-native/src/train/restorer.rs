@@ -18,6 +18,11 @@ use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
 use crate::model::{self, Model};
 
+/// Refuses before any work what cannot be.
+pub(crate) fn check(args: &Restorer) -> Result<()> {
+    perceptual::check(&args.perceptual)
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Restorer) -> Result<()> {
     let (architecture, fresh) = if let Some(folder) = &args.init {
@@ -70,6 +75,10 @@ impl RestorerStage<'_> {
 }
 
 impl Stage for RestorerStage<'_> {
+    fn base(&self) -> String {
+        String::new()
+    }
+
     fn fresh(&self) -> Weights {
         self.fresh.clone()
     }

@@ -36,20 +36,7 @@ impl Results {
     /// Reads `hq`, `lq` and every other folder in `pairs`, as far as the cache reaches; results that do not fit their input
     /// are named and left out.
     pub(super) fn load(pairs: &Path, common: &Common) -> Result<Self> {
-        let entries = fs::read_dir(pairs).map_err(|e| Error::at(pairs, e))?;
-        let mut makers: Vec<PathBuf> = entries
-            .flatten()
-            .map(|e| e.path())
-            .filter(|p| p.is_dir())
-            .collect();
-        makers.retain(|p| ![TRUTHS, INPUTS].iter().any(|known| p.ends_with(known)));
-        makers.sort();
-        if makers.is_empty() || !pairs.join(INPUTS).is_dir() || !pairs.join(TRUTHS).is_dir() {
-            return Err(Error::at(
-                pairs,
-                "needs the folders hq and lq, as `asasr degrade` writes them, and one of results for each upscaler",
-            ));
-        }
+        let makers = makers(pairs)?;
         let lists: Vec<Vec<PathBuf>> = makers
             .iter()
             .map(|m| files::images_below(m))
@@ -61,7 +48,7 @@ impl Results {
             .collect();
         let (mut triples, mut used, mut beyond) = (Vec::new(), 0, 0);
         for chunk in turns.chunks(16) {
-            if used > common.cache_mb << 20 {
+            if beyond > 0 {
                 beyond += chunk.len();
                 continue;
             }
@@ -72,7 +59,12 @@ impl Results {
             for read in read {
                 match read {
                     Ok(triple) => {
-                        used += triple.low.len() + triple.high.len() + triple.made.len();
+                        let size = triple.low.len() + triple.high.len() + triple.made.len();
+                        if beyond > 0 || used + size > common.cache_mb << 20 {
+                            beyond += 1;
+                            continue;
+                        }
+                        used += size;
                         triples.push(triple);
                     }
                     Err(why) => eprintln!("left out: {why}"),
@@ -119,6 +111,30 @@ impl Results {
         let [skip, high, made, low] = columns.map(|c| stacked(&c, device));
         (Batch { low, skip, high }, made)
     }
+}
+
+/// Refuses a folder without the right folders in it.
+pub(super) fn check(pairs: &Path) -> Result<()> {
+    makers(pairs).map(drop)
+}
+
+/// The folders of results.
+fn makers(pairs: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(pairs).map_err(|e| Error::at(pairs, e))?;
+    let mut makers: Vec<PathBuf> = entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.is_dir())
+        .collect();
+    makers.retain(|p| ![TRUTHS, INPUTS].iter().any(|known| p.ends_with(known)));
+    makers.sort();
+    if makers.is_empty() || !pairs.join(INPUTS).is_dir() || !pairs.join(TRUTHS).is_dir() {
+        return Err(Error::at(
+            pairs,
+            "needs the folders hq and lq, as `asasr degrade` writes them, and one of results for each upscaler",
+        ));
+    }
+    Ok(makers)
 }
 
 fn triple(pairs: &Path, made: &Path, patch: usize) -> Result<Triple> {

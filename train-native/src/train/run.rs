@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io, time::Instant};
 
-use asasr_core::model::{Training, Weights};
+use asasr_core::model::{Training, Weights, sha256_hex};
 use asasr_core::nn::Parameters;
 use burn::optim::AdamConfig;
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::checkpoint::{self, State};
+use super::checkpoint::{self, Origin, State};
 use super::data::{Batch, Dataset};
 use super::optimise::{self, Terms, Values, Workers};
 use super::report::{self, Comparison};
@@ -29,6 +29,9 @@ pub(crate) const COMPARED: usize = 3;
 pub(crate) trait Stage: Send + Sync {
     /// What learns, as it is at the first step.
     fn fresh(&self) -> Weights;
+
+    /// The model that the stage builds on, by its hashes.
+    fn base(&self) -> String;
 
     /// The loss of a batch for the parameters that learn; whatever is random is a function of the batch's number.
     fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Terms>;
@@ -79,24 +82,20 @@ pub(crate) fn train<S: Stage>(
     (name, own, peak): (&str, &str, f64),
     open: impl Fn(&Device) -> Result<S>,
 ) -> Result<()> {
+    check(common)?;
     let checkpoint = prepare(common)?;
     let devices = burn_devices(common.device, common.devices.into())?;
-    common.precision.check(&devices[0])?;
     let stages: Vec<S> = devices.iter().map(open).collect::<Result<_>>()?;
     let peak = common.learning_rate.unwrap_or(peak);
     let command = command(name, common, peak, own);
     let fresh = stages[0].fresh();
-    let mut state = if common.resume {
-        let from = common.from.as_ref().unwrap_or(&checkpoint);
-        let state = State::load(from, &fresh, &command, &devices[0])?;
-        if common.from.is_some() {
-            checkpoint::forget_after(&checkpoint, state.step)?;
-        }
-        state
-    } else {
-        State::fresh(&fresh, &devices[0])
-    };
     let (train, val) = split(common)?;
+    let origin = Origin {
+        command: command.clone(),
+        base: stages[0].base(),
+        data: fingerprint(&train, &val),
+    };
+    let mut state = begin(common, &checkpoint, &fresh, &origin, &devices[0])?;
     let patch = common.patch.into();
     let dataset = Dataset::load(&train, SCALE, patch, common.cache_mb, common.protocol)?;
     let pairs = eval::pairs(&val, SCALE, common.protocol)?;
@@ -127,6 +126,12 @@ pub(crate) fn train<S: Stage>(
         window: Window::new(),
     };
     let end = common.stop_after.unwrap_or(common.steps).min(common.steps);
+    if state.step >= end {
+        return Err(Error::new(format!(
+            "the run is at step {} already: give more --steps to go on",
+            state.step
+        )));
+    }
     while state.step < end {
         let step = state.step;
         let rate = optimise::learning_rate(peak, step, common.steps, common.schedule);
@@ -138,7 +143,7 @@ pub(crate) fn train<S: Stage>(
             stages[worker].loss(p, batch, draw)
         })?;
         if let Some((what, _)) = loss.iter().find(|(_, v)| !v.is_finite()) {
-            state.save(&checkpoint, &command)?;
+            state.save(&checkpoint, &origin)?;
             return Err(run.failed(what, step)?);
         }
         run.window.add(&loss);
@@ -148,12 +153,12 @@ pub(crate) fn train<S: Stage>(
         let validated = state.step.is_multiple_of(common.val_every) || state.step == end;
         if validated || stop {
             // First of all: neither a validation that fails nor impatience may cost the steps before it.
-            state.save(&checkpoint, &command)?;
+            state.save(&checkpoint, &origin)?;
         }
         if validated && !stop {
             let best = run.report(&mut state)?;
             if best {
-                state.save(&checkpoint, &command)?;
+                state.save(&checkpoint, &origin)?;
             }
             checkpoint::keep(&checkpoint, state.step, common.keep, best)?;
         }
@@ -172,6 +177,25 @@ pub(crate) fn train<S: Stage>(
         state.best
     );
     Ok(())
+}
+
+/// The state to go on from.
+fn begin(
+    common: &Common,
+    checkpoint: &Path,
+    fresh: &Weights,
+    origin: &Origin,
+    device: &Device,
+) -> Result<State> {
+    if !common.resume {
+        return Ok(State::fresh(fresh, device));
+    }
+    let from = common.from.as_deref().unwrap_or(checkpoint);
+    let state = State::load(from, fresh, origin, device)?;
+    if common.from.is_some() {
+        checkpoint::forget_after(checkpoint, state.step)?;
+    }
+    Ok(state)
 }
 
 fn bar(steps: u64, done: u64) -> ProgressBar {
@@ -285,6 +309,24 @@ impl<S: Stage> Run<'_, S> {
         self.window = Window::new();
         Ok(best)
     }
+}
+
+/// What tells one set of photographs from another: their names.
+fn fingerprint(train: &[PathBuf], val: &[PathBuf]) -> String {
+    let names = |paths: &[PathBuf]| paths.iter().map(|p| name(p)).collect::<Vec<_>>().join("\n");
+    sha256_hex(format!("{}\n\n{}", names(train), names(val)).as_bytes())
+}
+
+/// What can be told before a stage begins, so that nothing fails after hours that could have failed at once.
+pub(crate) fn check(common: &Common) -> Result<()> {
+    let devices = burn_devices(common.device, common.devices.into())?;
+    common.precision.check(&devices[0])?;
+    for data in [Some(&common.data), common.val.as_ref()].into_iter().flatten() {
+        if !data.is_file() {
+            files::images_below(data)?;
+        }
+    }
+    Ok(())
 }
 
 /// Training and validation files.

@@ -101,6 +101,12 @@ impl Sampler {
         ))
     }
 
+    /// The hashes of the model that a stage builds on; of a model without a flow, of its restorer.
+    pub(super) fn base(&self, with_flow: bool) -> String {
+        let flow = self.manifest.flow.as_ref().filter(|_| with_flow);
+        format!("{} {}", self.manifest.sha256, flow.map_or("", |f| &f.sha256))
+    }
+
     /// The metric of order `s` on square training crops.
     pub(super) fn metric(&self, common: &Common, s: f64) -> Result<SobolevMetric> {
         let side = usize::from(common.patch) * SCALE;
