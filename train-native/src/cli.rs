@@ -265,10 +265,13 @@ pub(crate) struct Common {
     /// Side of a crop in low-quality pixels
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(8..=512))]
     pub(crate) patch: u16,
-    /// Peak learning rate, reached after 200 steps. Without it 5e-4 for restorer and flow,
+    /// Peak learning rate, reached after --warm-up steps. Without it 5e-4 for restorer and flow,
     /// 2e-4 for the adversary, 1e-4 for distillation, 5e-5 for alignment
     #[arg(long, value_parser = rate)]
     pub(crate) learning_rate: Option<f64>,
+    /// Steps over which the learning rate rises to its peak
+    #[arg(long, value_name = "STEPS", default_value_t = 200)]
+    pub(crate) warm_up: u32,
     /// How the learning rate goes on after its peak
     #[arg(long, value_enum, default_value_t)]
     pub(crate) schedule: Schedule,

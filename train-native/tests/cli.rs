@@ -710,7 +710,7 @@ fn work_is_shared_and_checkpoints_are_kept() {
         file.iter().map(|(n, t)| (n.clone(), t.clone())).collect()
     };
     assert_eq!(tensors(&alone), tensors(&good("shared", "--devices 2")));
-    let constant = good("constant", "--devices 2 --schedule constant");
+    let constant = good("constant", "--devices 2 --schedule constant --warm-up 2");
     assert_ne!(tensors(&alone), tensors(&constant));
     assert!(log("alone").contains("loss_sobolev") && log("alone").contains("memory_mb"));
     let last = |n: u64| format!("step-{n:08}.safetensors");

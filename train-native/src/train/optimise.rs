@@ -14,7 +14,6 @@ use crate::cli::Schedule;
 use crate::device::Precision;
 use crate::error::{Error, Result};
 
-const WARM_UP: f64 = 200.0;
 /// Most of the old average kept at each step: it forgets over about a thousand steps.
 const AVERAGE_DECAY: f32 = 0.999;
 /// Largest Euclidean norm of the whole gradient: rare bad batches must not throw the run.
@@ -236,9 +235,9 @@ pub(crate) fn scalar(x: Tensor<1>) -> Result<f32> {
         .map_err(|e| Error::new(format!("the device failed: {e}")))
 }
 
-/// The rate of `step` of `steps`: warm-up, then a cosine down to nothing, or the peak to the end.
-pub(crate) fn learning_rate(peak: f64, step: u64, steps: u64, schedule: Schedule) -> f64 {
-    let warm = ((step + 1) as f64 / WARM_UP).min(1.0);
+/// The rate of `step` of `steps`: a warm-up, then a cosine down to nothing, or the peak to the end.
+pub(crate) fn learning_rate(peak: f64, step: u64, steps: u64, warm_up: u32, schedule: Schedule) -> f64 {
+    let warm = ((step + 1) as f64 / f64::from(warm_up.max(1))).min(1.0);
     let progress = step as f64 / steps as f64;
     match schedule {
         Schedule::Cosine => peak * warm * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
@@ -255,12 +254,13 @@ mod tests {
 
     #[test]
     fn rates_warm_up_and_fall_or_stay() {
-        let at = |step, schedule| learning_rate(2.0, step, 1000, schedule);
+        let at = |step, schedule| learning_rate(2.0, step, 1000, 200, schedule);
         for schedule in [Schedule::Cosine, Schedule::Constant] {
             assert!(at(0, schedule) < 0.02 && at(100, schedule) < at(199, schedule));
         }
         assert!((at(500, Schedule::Cosine) - 1.0).abs() < 1e-9 && at(999, Schedule::Cosine) < 1e-4);
         assert!((at(999, Schedule::Constant) - 2.0).abs() < 1e-9);
+        assert!((learning_rate(2.0, 0, 1000, 0, Schedule::Constant) - 2.0).abs() < 1e-9);
     }
 
     #[test]

@@ -134,7 +134,7 @@ pub(crate) fn train<S: Stage>(
     }
     while state.step < end {
         let step = state.step;
-        let rate = optimise::learning_rate(peak, step, common.steps, common.schedule);
+        let rate = optimise::learning_rate(peak, step, common.steps, common.warm_up, common.schedule);
         let loss = optimise::step(&mut state, &adam, rate, &workers, |p, worker, part| {
             // Every batch has a number of its own.
             let draw = step * workers.parts() + part;
@@ -364,6 +364,9 @@ fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
     let mut extra = String::new();
     if common.devices != 1 {
         let _ = write!(extra, " --devices {}", common.devices);
+    }
+    if common.warm_up != 200 {
+        let _ = write!(extra, " --warm-up {}", common.warm_up);
     }
     if common.schedule == Schedule::Constant {
         extra.push_str(" --schedule constant");
