@@ -43,6 +43,57 @@ struct Sample {
     high: Planes,
 }
 
+/// What a cache of a given size holds of a list.
+pub(super) struct Cached<T> {
+    pub(super) kept: Vec<T>,
+    /// Bytes taken.
+    pub(super) used: usize,
+    /// Items that could not be used.
+    pub(super) skipped: usize,
+    /// Items that did not fit any more.
+    pub(super) beyond: usize,
+}
+
+/// Reads a list in parallel and in order until the cache is full. What cannot be used is named and left out.
+pub(super) fn cached<P: Sync, T: Send>(
+    list: &[P],
+    cache_mb: usize,
+    read: impl Fn(&P) -> Result<T> + Sync,
+    size: impl Fn(&T) -> usize,
+) -> Cached<T> {
+    let mut cache = Cached {
+        kept: Vec::new(),
+        used: 0,
+        skipped: 0,
+        beyond: 0,
+    };
+    for chunk in list.chunks(16) {
+        if cache.beyond > 0 {
+            cache.beyond += chunk.len();
+            continue;
+        }
+        let done: Vec<Result<T>> = chunk.par_iter().map(&read).collect();
+        for item in done {
+            match item {
+                Ok(item) => {
+                    let bytes = size(&item);
+                    if cache.beyond > 0 || cache.used + bytes > cache_mb << 20 {
+                        cache.beyond += 1;
+                        continue;
+                    }
+                    cache.used += bytes;
+                    cache.kept.push(item);
+                }
+                Err(why) => {
+                    eprintln!("left out: {why}");
+                    cache.skipped += 1;
+                }
+            }
+        }
+    }
+    cache
+}
+
 /// Values in 8 bits.
 pub(super) fn bytes(planes: &Planes) -> Vec<u8> {
     planes.data().iter().map(|v| metrics::to_u8(*v)).collect()
@@ -57,35 +108,17 @@ impl Dataset {
         cache_mb: usize,
         protocol: Protocol,
     ) -> Result<Self> {
-        let mut photos = Vec::new();
-        let (mut used, mut skipped, mut beyond) = (0usize, 0usize, 0usize);
-        for chunk in paths.chunks(16) {
-            if beyond > 0 {
-                beyond += chunk.len();
-                continue;
-            }
-            let read: Vec<Result<Photo>> = chunk
-                .par_iter()
-                .map(|path| Photo::read(path.as_ref(), scale, patch, protocol))
-                .collect();
-            for photo in read {
-                match photo {
-                    Ok(photo) => {
-                        let size = photo.hq.len() + photo.lq.as_ref().map_or(0, Vec::len);
-                        if beyond > 0 || used + size > cache_mb << 20 {
-                            beyond += 1;
-                            continue;
-                        }
-                        used += size;
-                        photos.push(photo);
-                    }
-                    Err(why) => {
-                        eprintln!("left out: {why}");
-                        skipped += 1;
-                    }
-                }
-            }
-        }
+        let Cached {
+            kept: photos,
+            used,
+            skipped,
+            beyond,
+        } = cached(
+            paths,
+            cache_mb,
+            |path| Photo::read(path.as_ref(), scale, patch, protocol),
+            |photo| photo.hq.len() + photo.lq.as_ref().map_or(0, Vec::len),
+        );
         if beyond > 0 {
             eprintln!(
                 "{beyond} images did not fit into the cache of {cache_mb} MB: raise --cache-mb to use them"

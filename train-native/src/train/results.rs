@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use asasr_core::{Planes, random::SplitMix64, resample};
 use burn::tensor::{Device, Tensor};
-use rayon::prelude::*;
 
-use super::data::{Batch, bytes, oriented, stacked};
+use super::data::{Batch, Cached, bytes, cached, oriented, stacked};
 use super::run::SCALE;
 use crate::cli::Common;
 use crate::error::{Error, Result};
@@ -46,31 +45,16 @@ impl Results {
         let turns: Vec<&PathBuf> = (0..longest)
             .flat_map(|i| lists.iter().filter_map(move |l| l.get(i)))
             .collect();
-        let (mut triples, mut used, mut beyond) = (Vec::new(), 0, 0);
-        for chunk in turns.chunks(16) {
-            if beyond > 0 {
-                beyond += chunk.len();
-                continue;
-            }
-            let read: Vec<Result<Triple>> = chunk
-                .par_iter()
-                .map(|path| triple(pairs, path, common.patch.into()))
-                .collect();
-            for read in read {
-                match read {
-                    Ok(triple) => {
-                        let size = triple.low.len() + triple.high.len() + triple.made.len();
-                        if beyond > 0 || used + size > common.cache_mb << 20 {
-                            beyond += 1;
-                            continue;
-                        }
-                        used += size;
-                        triples.push(triple);
-                    }
-                    Err(why) => eprintln!("left out: {why}"),
-                }
-            }
-        }
+        let Cached {
+            kept: triples,
+            beyond,
+            ..
+        } = cached(
+            &turns,
+            common.cache_mb,
+            |path| triple(pairs, path, common.patch.into()),
+            |t| t.low.len() + t.high.len() + t.made.len(),
+        );
         if beyond > 0 {
             eprintln!(
                 "{beyond} results did not fit into the cache of {} MB",
