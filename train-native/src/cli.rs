@@ -14,10 +14,6 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one, for the program's whole life"
-)]
 pub(crate) enum Command {
     /// Enlarge images
     Upscale(Upscale),
@@ -122,6 +118,17 @@ pub(crate) enum Mode {
     Quality,
 }
 
+impl Mode {
+    /// As users type it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Instant => "instant",
+            Self::Fast => "fast",
+            Self::Quality => "quality",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Upscale {
     /// Images to enlarge: PNG, JPEG, WebP, TIFF, GIF (first frame) or BMP
@@ -161,9 +168,16 @@ pub(crate) struct Eval {
     /// How the inputs are made of them, with seed 0
     #[arg(long, value_enum, default_value_t)]
     pub(crate) protocol: Protocol,
-    /// The restorer alone, or the flow in few or in many steps, where the model has one
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) mode: Mode,
+    /// Folder of inputs under the names of the sharp images, instead of making them; they should be of the protocol named
+    #[arg(long, value_name = "DIR")]
+    pub(crate) inputs: Option<PathBuf>,
+    /// Folder of another tool's results for these inputs, under the names of the sharp images; may be given several times.
+    /// Alone, without --mode or --weights, no model is run
+    #[arg(long, value_name = "[NAME=]DIR")]
+    pub(crate) results: Vec<String>,
+    /// The model's modes to run, separated by commas; without it all it has
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) mode: Vec<Mode>,
     /// Seed of the flow's noise
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -173,6 +187,27 @@ pub(crate) struct Eval {
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,
+    /// Weights of LPIPS or shift-tolerant LPIPS as published, .pth or .safetensors; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lpips: Vec<PathBuf>,
+    /// Weights of DISTS as published
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dists: Option<PathBuf>,
+    /// The network's weights as torchvision has them, for files of --lpips and --dists that are without them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) backbone: Vec<PathBuf>,
+    /// Have the program tesseract read text in each result, and score it by what it reads in the sharp image
+    #[arg(long)]
+    pub(crate) ocr: bool,
+    /// Write the scores of each image as CSV
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Write all scores, with the command and the machine, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a page with crops side by side, their differences from the truth, and spectra
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -229,6 +264,16 @@ pub(crate) enum Schedule {
     Constant,
 }
 
+/// How parameters follow their gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum OptimiserKind {
+    /// Adam
+    #[default]
+    Adam,
+    /// Muon for matrices and kernels, whose steps it makes orthogonal, and Adam for the rest
+    Muon,
+}
+
 /// What every stage of training takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
@@ -272,6 +317,9 @@ pub(crate) struct Common {
     /// Steps over which the learning rate rises to its peak
     #[arg(long, value_name = "STEPS", default_value_t = 200)]
     pub(crate) warm_up: u32,
+    /// How parameters follow their gradients
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) optimiser: OptimiserKind,
     /// How the learning rate goes on after its peak
     #[arg(long, value_enum, default_value_t)]
     pub(crate) schedule: Schedule,

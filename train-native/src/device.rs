@@ -212,6 +212,11 @@ impl ExecutorMaker {
         format!("{} on {}", self.model.manifest.id, self.name)
     }
 
+    /// Where it runs.
+    pub(crate) fn device(&self) -> &str {
+        &self.name
+    }
+
     /// The executor for an image of that many input pixels.
     pub(crate) fn for_image(&mut self, width: usize, height: usize) -> Result<&mut AnyExecutor> {
         let Model {

@@ -8,6 +8,7 @@ mod encode;
 mod error;
 mod eval;
 mod files;
+mod html;
 mod interrupt;
 mod memory;
 mod model;
@@ -15,6 +16,7 @@ mod pack;
 mod pairs;
 mod train;
 mod upscale;
+mod weights_file;
 
 use std::process::ExitCode;
 

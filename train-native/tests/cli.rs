@@ -238,9 +238,10 @@ fn training_resumes_to_the_same_weights() {
     fs::write(path("data/broken.jpg"), b"no").unwrap();
     fs::create_dir(path("val")).unwrap();
     photo(64, 48).save(path("val/v.png")).unwrap();
-    let train = |out: &str, steps: &str, resume: bool| {
+    let train_by = |optimiser: &str, out: &str, steps: &str, resume: bool| {
         let (data, val, out) = (path("data"), path("val"), path(out));
         let mut args = vec!["train", "restorer", "--data", &data, "--val", &val, "--out", &out];
+        args.extend(["--optimiser", optimiser]);
         args.extend([
             "--stop-after",
             steps,
@@ -259,6 +260,7 @@ fn training_resumes_to_the_same_weights() {
         }
         asasr(&args)
     };
+    let train = |out: &str, steps: &str, resume: bool| train_by("adam", out, steps, resume);
     let whole = train("whole", "10", false);
     assert!(whole.status.success(), "{}", text(&whole));
     assert!(
@@ -277,6 +279,16 @@ fn training_resumes_to_the_same_weights() {
     assert!(rest.status.success(), "{}", text(&rest));
     let read = |n: &str| fs::read(path(&format!("{n}/checkpoint.safetensors"))).unwrap();
     assert_eq!(read("whole"), read("parts"));
+    for (out, steps, resume) in [
+        ("muon", "10", false),
+        ("muon-parts", "5", false),
+        ("muon-parts", "10", true),
+    ] {
+        let run = train_by("muon", out, steps, resume);
+        assert!(run.status.success(), "{}", text(&run));
+    }
+    assert_eq!(read("muon"), read("muon-parts"));
+    assert_ne!(read("muon"), read("whole"));
 
     let run = asasr(&[
         "upscale",
@@ -617,6 +629,98 @@ fn the_documented_recipes_are_read() {
                 || text(&run).contains("CUDA")
                 || text(&run).contains("NVIDIA"),
             "{}",
+            text(&run)
+        );
+    }
+}
+
+#[test]
+fn models_and_results_are_scored_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    for sub in ["data", "exact", "small", "few"] {
+        fs::create_dir(path(sub)).unwrap();
+    }
+    for (name, w, h) in [("one", 120, 96), ("two", 97, 130)] {
+        photo(w, h).save(path(&format!("data/{name}.png"))).unwrap();
+        let truth = photo(w, h).view(0, 0, w / 4 * 4, h / 4 * 4).to_image();
+        truth.save(path(&format!("exact/{name}-x4.png"))).unwrap();
+        photo(w / 2, h / 2)
+            .save(path(&format!("small/{name}.png")))
+            .unwrap();
+    }
+    photo(120, 96).save(path("few/one.png")).unwrap();
+
+    let outputs = "--csv @/e.csv --json @/e.json --html @/e.html";
+    let run = line(
+        folder.path(),
+        &format!("eval --data @/data --results Truth=@/exact --mode instant --device cpu {outputs}"),
+    );
+    assert!(run.status.success(), "{}", text(&run));
+    let table = String::from_utf8(run.stdout).unwrap();
+    for word in [
+        "2 images", "bicubic", "Truth", "instant", "PSNR-Y", "SSIM-Y", "LSD", "consist.",
+    ] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(path("e.json")).unwrap()).unwrap();
+    assert_eq!(json["images"], serde_json::json!(["one.png", "two.png"]));
+    let mean = |method: usize, key: &str| json["methods"][method]["means"][key].as_f64().unwrap();
+    // The truth itself is met in every metric, and bicubic gains nothing over itself.
+    for (key, best) in [
+        ("psnr_y", 100.0),
+        ("ssim_y", 1.0),
+        ("lsd", 0.0),
+        ("hs_1", 0.0),
+        ("consistency", 100.0),
+    ] {
+        assert!((mean(1, key) - best).abs() < 1e-9, "{key}: {}", mean(1, key));
+    }
+    assert_eq!(mean(0, "psnr_y_gain"), 0.0);
+    assert!(mean(2, "psnr_y") > mean(0, "psnr_y") && mean(2, "mp_per_s") > 0.0);
+    assert_eq!(json["methods"][2]["model"]["mode"], "instant");
+    let of_images: f64 = (0..2)
+        .map(|i| json["methods"][2]["images"][i]["psnr_y"].as_f64().unwrap())
+        .sum();
+    assert!((of_images / 2.0 - mean(2, "psnr_y")).abs() < 1e-9);
+    assert!(
+        !json.to_string().contains(folder.path().to_str().unwrap()),
+        "no folder is published"
+    );
+    let csv = fs::read_to_string(path("e.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 2 * 3);
+    assert!(csv.starts_with("image,method,psnr_y,"));
+    let page = fs::read_to_string(path("e.html")).unwrap();
+    assert_eq!(page.matches("<h3>").count(), 2);
+    assert_eq!(page.matches("<img").count(), 2 * (2 + 3 + 3));
+
+    // Folders alone run no model; inputs may be given.
+    let pairs = line(
+        folder.path(),
+        "degrade --data @/data --out @/pairs --protocol real-mild",
+    );
+    assert!(pairs.status.success(), "{}", text(&pairs));
+    let given = "eval --data @/pairs/hq --inputs @/pairs/lq --protocol real-mild --results @/exact";
+    let run = line(folder.path(), given);
+    let table = String::from_utf8(run.stdout).unwrap();
+    assert!(table.contains("exact") && !table.contains("instant"), "{table}");
+    assert!(
+        !table.contains("consist."),
+        "not of a protocol whose reduction is unknown: {table}"
+    );
+
+    for (words, why) in [
+        ("eval --data @/data --results @/few", "no image named two"),
+        ("eval --data @/data --results @/small", "60x48 pixels"),
+        ("eval --data @/data --inputs @/exact", "120x96 pixels"),
+        ("eval --data @/data --lpips @/e.csv", "e.csv"),
+        ("eval --data @/data --json @/none/e.json", "does not exist"),
+        ("eval --data @/data --mode quality", "has no flow"),
+    ] {
+        let run = line(folder.path(), words);
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{words}: {}",
             text(&run)
         );
     }
@@ -1046,6 +1150,7 @@ fn a_perceptual_term_joins_the_loss() {
     };
     put("scaling_layer.shift".into(), vec![1, 3, 1, 1]);
     put("scaling_layer.scale".into(), vec![1, 3, 1, 1]);
+    put("net.slice2.5.filt".into(), vec![4, 1, 3, 3]);
     let mut inputs = 3;
     for (slice, numbers) in [
         vec![0, 2],

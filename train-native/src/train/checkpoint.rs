@@ -11,6 +11,7 @@ use burn::optim::{AdamState, AdaptiveMomentumState};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::{Value, json};
 
+use super::optimiser::Moments;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -46,7 +47,7 @@ pub(crate) struct State {
     pub(crate) best: f64,
     pub(crate) parameters: BTreeMap<String, Tensor<1>>,
     pub(crate) average: BTreeMap<String, Tensor<1>>,
-    pub(crate) adam: BTreeMap<String, AdamState<1>>,
+    pub(crate) moments: BTreeMap<String, Moments>,
 }
 
 impl State {
@@ -61,7 +62,7 @@ impl State {
             best: f64::from(f32::MIN),
             average: parameters.clone(),
             parameters,
-            adam: BTreeMap::new(),
+            moments: BTreeMap::new(),
         }
     }
 
@@ -82,9 +83,14 @@ impl State {
         for (name, tensor) in &self.average {
             put(format!("average.{name}"), download(tensor)?);
         }
-        for (name, state) in &self.adam {
-            put(format!("moment1.{name}"), download(&state.momentum.moment_1)?);
-            put(format!("moment2.{name}"), download(&state.momentum.moment_2)?);
+        for (name, moments) in &self.moments {
+            match moments {
+                Moments::Adam(state) => {
+                    put(format!("moment1.{name}"), download(&state.momentum.moment_1)?);
+                    put(format!("moment2.{name}"), download(&state.momentum.moment_2)?);
+                }
+                Moments::Momentum(momentum) => put(format!("momentum.{name}"), download(momentum)?),
+            }
         }
         files::write(path, &file.to_safetensors(Dtype::F32)?)
     }
@@ -172,9 +178,13 @@ impl State {
             };
             state.parameters.insert(name.clone(), take("parameter")?);
             state.average.insert(name.clone(), take("average")?);
-            if step > 0 {
+            if file.get(&format!("momentum.{name}")).is_ok() {
+                let moments = Moments::Momentum(take("momentum")?);
+                state.moments.insert(name.clone(), moments);
+            } else if step > 0 {
                 let momentum = AdaptiveMomentumState::new(step as usize, take("moment1")?, take("moment2")?);
-                state.adam.insert(name.clone(), AdamState::new(momentum));
+                let moments = Moments::Adam(AdamState::new(momentum));
+                state.moments.insert(name.clone(), moments);
             }
         }
         changed

@@ -9,6 +9,7 @@ mod distill;
 mod export;
 mod flow;
 mod optimise;
+mod optimiser;
 mod perceptual;
 mod report;
 mod restorer;

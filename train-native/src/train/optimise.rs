@@ -1,4 +1,4 @@
-//! One step of Adam, its gradient taken on one device or on several.
+//! One optimiser step, its gradient taken on one device or on several.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,10 +6,10 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use asasr_core::nn::Parameters;
-use burn::optim::{Adam, Optimizer as _};
 use burn::tensor::{Device, Tensor};
 
 use super::checkpoint::State;
+use super::optimiser::Optimiser;
 use crate::cli::Schedule;
 use crate::device::Precision;
 use crate::error::{Error, Result};
@@ -51,7 +51,7 @@ impl Workers<'_> {
 /// A loss or gradient that is not finite changes nothing and is returned as NaN, by its name.
 pub(crate) fn step(
     state: &mut State,
-    adam: &Adam,
+    optimiser: &Optimiser,
     rate: f64,
     workers: &Workers,
     loss: impl Fn(&Parameters, usize, u64) -> Result<Terms> + Sync,
@@ -111,12 +111,13 @@ pub(crate) fn step(
     let decay = AVERAGE_DECAY.min((1 + state.step) as f32 / (10 + state.step) as f32);
     for (name, gradient) in gradients {
         let old = state.parameters[&name].clone();
-        let (new, moments) = adam.step(rate, old, gradient * shrink, state.adam.remove(&name));
+        let moments = state.moments.remove(&name);
+        let (new, moments) = optimiser.update(&name, rate, old, gradient * shrink, moments);
         let average = state.average[&name].clone() * decay + new.clone() * (1.0 - decay);
         state.average.insert(name.clone(), average);
         state.parameters.insert(name.clone(), new);
         if let Some(moments) = moments {
-            state.adam.insert(name, moments);
+            state.moments.insert(name, moments);
         }
     }
     state.step += 1;
@@ -248,8 +249,8 @@ pub(crate) fn learning_rate(peak: f64, step: u64, steps: u64, warm_up: u32, sche
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::OptimiserKind;
     use asasr_core::model::{Tensor as Stored, Weights};
-    use burn::optim::AdamConfig;
     use burn::tensor::Device;
 
     #[test]
@@ -275,7 +276,7 @@ mod tests {
                 values: vec![0.0],
             },
         );
-        let adam = AdamConfig::new().build();
+        let optimiser = Optimiser::new(OptimiserKind::Adam, &weights);
         let devices = vec![device.clone(); 2];
         let run = |(workers, accumulate): (usize, u64), target: fn(u64) -> f32| {
             let mut state = State::fresh(&weights, &device);
@@ -289,7 +290,7 @@ mod tests {
                     precision: Precision::F32,
                     accumulate,
                 };
-                let value = step(&mut state, &adam, 0.01, &workers, towards).expect("steps");
+                let value = step(&mut state, &optimiser, 0.01, &workers, towards).expect("steps");
                 values.push((value[0].1, scalar(state.parameters["x"].clone()).expect("reads")));
             }
             values

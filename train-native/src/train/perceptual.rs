@@ -1,16 +1,12 @@
 //! The perceptual term of a loss, with weights that the user brings.
 
-use std::fs;
-use std::path::Path;
-
-use asasr_core::model::{Tensor as Stored, Weights};
-use asasr_core::nn::PerceptualDistance;
+use asasr_core::nn::{Backbone, PerceptualDistance};
 use burn::tensor::{Device, Tensor};
-use pytorch_reader::{DType, PytorchReader};
 
 use super::run::name;
 use crate::cli::Perceptual;
 use crate::error::{Error, Result};
+use crate::weights_file;
 
 /// The distance and its weight in the loss.
 pub(super) struct PerceptualTerm {
@@ -31,7 +27,12 @@ pub(super) fn open(args: &Perceptual, device: &Device) -> Result<Option<Perceptu
     let Some(path) = &args.perceptual else {
         return Ok(None);
     };
-    let distance = PerceptualDistance::new(&read(path)?, device).map_err(|e| Error::at(path, e))?;
+    let distance =
+        PerceptualDistance::new(&weights_file::read(path)?, device).map_err(|e| Error::at(path, e))?;
+    if distance.backbone() != Backbone::Vgg16 {
+        let why = "AlexNet's distance is kept for evaluation, where it would say nothing of a model trained by it: take VGG-16's";
+        return Err(Error::at(path, why));
+    }
     Ok(Some(PerceptualTerm {
         distance,
         weight: args.perceptual_weight,
@@ -52,33 +53,4 @@ pub(super) fn words(args: &Perceptual) -> String {
             args.perceptual_weight
         )
     })
-}
-
-/// A file of weights as `PyTorch` or safetensors write them.
-fn read(path: &Path) -> Result<Weights> {
-    if !path.is_file() {
-        return Err(Error::at(path, "no such file"));
-    }
-    let pickled = path
-        .extension()
-        .is_some_and(|e| ["pth", "pt"].iter().any(|p| e.eq_ignore_ascii_case(p)));
-    if !pickled {
-        let bytes = fs::read(path).map_err(|e| Error::at(path, e))?;
-        return Weights::from_safetensors(&bytes).map_err(|e| Error::at(path, e));
-    }
-    let fail = |e: &dyn std::fmt::Display| Error::at(path, format!("not weights that PyTorch wrote: {e}"));
-    let file = PytorchReader::new(path).map_err(|e| fail(&e))?;
-    let mut weights = Weights::default();
-    for (name, tensor) in file.tensors().iter().filter(|(_, t)| t.dtype() == DType::F32) {
-        let bytes = tensor.read().map_err(|e| fail(&e))?;
-        let values = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| f32::from_le_bytes(*b))
-            .collect();
-        let shape = tensor.shape().to_vec();
-        weights.insert(name.clone(), Stored { shape, values });
-    }
-    Ok(weights)
 }

@@ -5,18 +5,15 @@ use std::{fs, path::Path};
 
 use asasr_core::spectral::radial_power;
 use asasr_core::{Planes, metrics};
-use base64::Engine as _;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::{encode, files};
+use crate::files;
+use crate::html::{chart, escaped, figure};
 
 /// One validation image, as each of several ways makes it: titles and images of one size.
 pub(crate) type Comparison = Vec<(&'static str, Planes)>;
 
-const WIDTH: f64 = 420.0;
-const HEIGHT: f64 = 180.0;
-const COLOURS: [&str; 5] = ["#8a8a94", "#1f66bf", "#e66b0d", "#26894c", "#9b3fb5"];
 const BANDS: usize = 32;
 
 /// Writes the report of the run in `folder` from its `metrics.jsonl` and the latest comparisons.
@@ -57,13 +54,7 @@ pub(crate) fn write(folder: &Path, command: &str, comparisons: &[Comparison]) ->
         for comparison in comparisons {
             html.push_str("<p>");
             for (title, image) in comparison {
-                let data = base64::engine::general_purpose::STANDARD.encode(encode::png(image)?);
-                let _ = write!(
-                    html,
-                    "<figure><img alt=\"{title}\" width={} src=\"data:image/png;base64,{data}\"><figcaption>{title}\
-                     </figcaption></figure>",
-                    2 * image.width()
-                );
+                html.push_str(&figure(title, image, 2 * image.width())?);
             }
             html.push_str("</p>");
         }
@@ -94,68 +85,4 @@ fn spectra(comparisons: &[Comparison]) -> Result<String> {
         curves.push((title, points.map(|(f, p)| (*f, 10.0 * p.log10())).collect()));
     }
     Ok(chart("luma power in dB over cycles per pixel", &curves))
-}
-
-/// Lines in a frame, with their ranges and names.
-fn chart(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
-    let all = || curves.iter().flat_map(|(_, points)| points);
-    let range = |pick: fn(&(f64, f64)) -> f64| {
-        let (low, high) = all()
-            .map(pick)
-            .fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(v), b.max(v)));
-        if high > low {
-            (low, high)
-        } else {
-            (low - 0.5, low + 0.5)
-        }
-    };
-    let ((x0, x1), (y0, y1)) = (range(|p| p.0), range(|p| p.1));
-    let mut svg = format!(
-        "<figure><svg role=img aria-label=\"{0}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width={WIDTH} height={HEIGHT}>",
-        escaped(title)
-    );
-    for (i, (name, points)) in curves.iter().enumerate() {
-        let colour = COLOURS[(i + usize::from(curves.len() == 1)) % COLOURS.len()];
-        let mut path = String::new();
-        let mut last = (0.0, 0.0);
-        for (x, y) in points {
-            let (px, py) = (
-                8.0 + (x - x0) / (x1 - x0) * (WIDTH - 16.0),
-                HEIGHT - 20.0 - (y - y0) / (y1 - y0) * (HEIGHT - 40.0),
-            );
-            let _ = write!(path, "{px:.1},{py:.1} ");
-            last = (px, py);
-        }
-        // The dot shows a curve of one point too.
-        let _ = write!(
-            svg,
-            "<polyline fill=none stroke=\"{colour}\" stroke-width=2 points=\"{path}\"/>\
-             <circle cx={:.1} cy={:.1} r=3 fill=\"{colour}\"/>",
-            last.0, last.1
-        );
-        if curves.len() > 1 {
-            let y = 30 + 16 * i;
-            let _ = write!(
-                svg,
-                "<text x={} y={y} font-size=12 fill=\"{colour}\" text-anchor=end>{name}</text>",
-                WIDTH - 8.0
-            );
-        }
-    }
-    let _ = write!(
-        svg,
-        "<text x=8 y=14 font-size=11 fill=\"#555\">{y1:.4}</text><text x=8 y={0} font-size=11 fill=\"#555\">{y0:.4}</text>\
-         <text x={1} y={0} font-size=11 fill=\"#555\" text-anchor=end>{x0:.2} to {x1:.2}</text></svg>\
-         <figcaption>{2}</figcaption></figure>",
-        HEIGHT - 4.0,
-        WIDTH - 8.0,
-        escaped(title)
-    );
-    svg
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('"', "&quot;")
 }

@@ -6,7 +6,6 @@ use std::{fs, io, time::Instant};
 
 use asasr_core::model::{Training, Weights, sha256_hex};
 use asasr_core::nn::Parameters;
-use burn::optim::AdamConfig;
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
@@ -14,8 +13,9 @@ use serde_json::{Map, Value, json};
 use super::checkpoint::{self, Origin, State};
 use super::data::{Batch, Dataset};
 use super::optimise::{self, Terms, Values, Workers};
+use super::optimiser::Optimiser;
 use super::report::{self, Comparison};
-use crate::cli::{Common, Schedule};
+use crate::cli::{Common, OptimiserKind, Schedule};
 use crate::device::{Precision, burn_devices};
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
@@ -108,7 +108,7 @@ pub(crate) fn train<S: Stage>(
         common.steps
     );
 
-    let adam = AdamConfig::new().with_epsilon(1e-8).build();
+    let optimiser = Optimiser::new(common.optimiser, &fresh);
     let workers = Workers {
         devices: &devices,
         precision: common.precision,
@@ -135,7 +135,7 @@ pub(crate) fn train<S: Stage>(
     while state.step < end {
         let step = state.step;
         let rate = optimise::learning_rate(peak, step, common.steps, common.warm_up, common.schedule);
-        let loss = optimise::step(&mut state, &adam, rate, &workers, |p, worker, part| {
+        let loss = optimise::step(&mut state, &optimiser, rate, &workers, |p, worker, part| {
             // Every batch has a number of its own.
             let draw = step * workers.parts() + part;
             let device = &workers.devices[worker];
@@ -370,6 +370,9 @@ fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
     }
     if common.schedule == Schedule::Constant {
         extra.push_str(" --schedule constant");
+    }
+    if common.optimiser == OptimiserKind::Muon {
+        extra.push_str(" --optimiser muon");
     }
     if common.precision != Precision::F32 {
         let _ = write!(extra, " --precision {}", common.precision.name());

@@ -1,32 +1,44 @@
-use alloc::{format, string::String, vec, vec::Vec};
+//! Distances between images as networks see them, with weights that the user brings.
+//!
+//! | distance | features | compared by |
+//! |---|---|---|
+//! | shift-tolerant LPIPS (Ghildyal and Liu 2022) | AlexNet or VGG-16, pooled by maximum and low-pass | directions at every place |
+//! | LPIPS (Zhang et al. 2018) | the same, pooled by maximum | directions at every place |
+//! | DISTS (Ding et al. 2020) | VGG-16, pooled by root mean square, and the image itself | means and covariances of whole planes |
 
-use burn::tensor::{
-    Device, Tensor,
-    module::{avg_pool2d, max_pool2d},
-    ops::{AvgPoolOptions, MaxPoolOptions, PadMode},
-};
+mod features;
+mod texture;
 
-use super::cpu::convolve;
+use alloc::{format, string::String, vec};
+
+use burn::tensor::{Device, Tensor};
+
+use self::features::{Features, Pool};
 use super::{Parameters, upload};
-use crate::model::{Activation, Weights};
+use crate::model::{self, Weights};
 use crate::{Error, Result};
 
-/// The convolutions of VGG-16 in its five slices, numbered as in the published file, where pooling takes numbers too.
-const SLICES: [&[usize]; 5] = [&[0, 2], &[6, 8], &[12, 14, 16], &[20, 22, 24], &[28, 30, 32]];
+pub use features::Backbone;
+pub use texture::TextureDistance;
+
 /// Added under the root of a feature vector's square norm: its gradient is finite where all features are zero.
 const TINY: f64 = 1e-20;
 /// Smallest side: four halvings, each of which pads by reflection.
-pub(crate) const SMALLEST: usize = 32;
+const SMALLEST: usize = 32;
+/// The statistics that the published networks expect, of values from -1 to 1.
+const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
+const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
 
-/// The shift-tolerant LPIPS distance on VGG-16 (Zhang et al. 2018; Ghildyal and Liu 2022).
+/// The LPIPS distance on `AlexNet` or VGG-16, shift-tolerant where the weights are.
 ///
-/// Pooling is a maximum over all 2x2 windows followed by a binomial low-pass (Zhang 2019). The weights are the user's:
-/// `net.slice{1..5}.{n}.weight|bias`, `lin{0..4}.model.1.weight`, `scaling_layer.shift|scale`, as published.
+/// The weights are the user's, named as published: `net.slice{1..5}.{n}.weight|bias` of the whole distance, or `features.{n}.*`
+/// of a backbone as torchvision has it, with `lin{0..4}.model.1.weight`. Low-pass filters among them (`filt`) tell the
+/// shift-tolerant distance.
 #[derive(Debug, Clone)]
 pub struct PerceptualDistance {
+    features: Features,
+    /// The weights of the features' channels, and the statistics of the input.
     parameters: Parameters,
-    /// Channels after each convolution.
-    channels: Vec<Vec<usize>>,
 }
 
 impl PerceptualDistance {
@@ -35,38 +47,47 @@ impl PerceptualDistance {
     /// # Errors
     /// [`Error::Weights`] when one is missing or has a shape that does not fit those before it.
     pub fn new(weights: &Weights, device: &Device) -> Result<Self> {
-        let mut used = Weights::default();
-        let mut take = |name: &str, shape: &[usize]| -> Result<()> {
-            let tensor = weights.get(name)?.clone();
-            if tensor.shape != shape {
-                return Err(Error::Weights(format!(
-                    "{name} has the shape {:?}; {shape:?} fits the rest of the network",
-                    tensor.shape
-                )));
-            }
-            used.insert(name.into(), tensor);
-            Ok(())
+        let shift_tolerant = weights
+            .iter()
+            .any(|(name, _)| name.rsplit('.').next() == Some("filt"));
+        let pool = if shift_tolerant {
+            Pool::Antialiased
+        } else {
+            Pool::Max
         };
-        take("scaling_layer.shift", &[1, 3, 1, 1])?;
-        take("scaling_layer.scale", &[1, 3, 1, 1])?;
-        let (mut channels, mut inputs) = (Vec::new(), 3);
-        for (slice, numbers) in SLICES.iter().enumerate() {
-            let mut own = Vec::new();
-            for number in *numbers {
-                let name = layer(slice, *number);
-                let outputs = weights.get(&format!("{name}.bias"))?.values.len();
-                take(&format!("{name}.bias"), &[outputs])?;
-                take(&format!("{name}.weight"), &[outputs, inputs, 3, 3])?;
-                own.push(outputs);
-                inputs = outputs;
-            }
-            take(&linear(slice), &[1, inputs, 1, 1])?;
-            channels.push(own);
+        let features = Features::new(weights, pool, device)?;
+        let mut used = Weights::default();
+        for (slice, channels) in features.channels().into_iter().enumerate() {
+            let name = linear(slice);
+            used.insert(
+                name.clone(),
+                shaped(weights, &name, &[1, channels, 1, 1])?.clone(),
+            );
+        }
+        for (name, published) in [("scaling_layer.shift", SHIFT), ("scaling_layer.scale", SCALE)] {
+            let tensor = match weights.get(name) {
+                Ok(_) => shaped(weights, name, &[1, 3, 1, 1])?.clone(),
+                Err(_) => model::Tensor {
+                    shape: vec![1, 3, 1, 1],
+                    values: published.to_vec(),
+                },
+            };
+            used.insert(name.into(), tensor);
         }
         Ok(Self {
+            features,
             parameters: upload(&used, device),
-            channels,
         })
+    }
+
+    /// The network whose features are compared.
+    pub fn backbone(&self) -> Backbone {
+        self.features.backbone()
+    }
+
+    /// Whether it tolerates shifts of a few pixels.
+    pub fn is_shift_tolerant(&self) -> bool {
+        self.features.pool() == Pool::Antialiased
     }
 
     /// The distance of each image of `a` to that of `b`, `[n]`; both `[n, 3, h, w]` in `[0, 1]`.
@@ -74,39 +95,21 @@ impl PerceptualDistance {
     /// # Errors
     /// [`Error::Size`] when sizes differ or a side is smaller than 32 pixels.
     pub fn distance(&self, a: Tensor<4>, b: Tensor<4>) -> Result<Tensor<1>> {
-        let [n, c, h, w] = a.dims();
-        if a.dims() != b.dims() || c != 3 || h.min(w) < SMALLEST {
-            return Err(Error::Size(format!(
-                "the perceptual distance of {:?} and {:?}; two batches of colour images of one size, at least \
-                 {SMALLEST} pixels a side, are needed",
-                a.dims(),
-                b.dims()
-            )));
-        }
+        comparable(&a, &b)?;
+        let n = a.dims()[0];
         // One pass over both.
-        let mut x = self.scaled(Tensor::cat(vec![a, b], 0));
-        let mut total: Option<Tensor<1>> = None;
-        for (slice, numbers) in SLICES.iter().enumerate() {
-            if slice > 0 {
-                x = halved(x);
-            }
-            for (number, outputs) in numbers.iter().zip(&self.channels[slice]) {
-                let relu = Activation::LeakyRelu { slope: 0.0 };
-                x = convolve(&self.parameters, &layer(slice, *number), (*outputs, 3), relu, x);
-            }
+        let x = self.scaled(Tensor::cat(vec![a, b], 0));
+        let mut total = Tensor::zeros([n], &x.device());
+        for (slice, x) in self.features.of(x).into_iter().enumerate() {
             let norm = (x.clone().square().sum_dim(1) + TINY).sqrt();
-            let unit = x.clone() / norm;
+            let unit = x / norm;
             let [_, c, h, w] = unit.dims();
             let difference = unit.clone().narrow(0, 0, n) - unit.narrow(0, n, n);
             let weights = self.parameters[&linear(slice)].clone().reshape([1, c, 1, 1]);
             let each = (difference.square() * weights).sum_dim(1);
-            let mean = each.reshape([n, h * w]).mean_dim(1).reshape([n]);
-            total = Some(match total {
-                Some(total) => total + mean,
-                None => mean,
-            });
+            total = total + each.reshape([n, h * w]).mean_dim(1).reshape([n]);
         }
-        total.ok_or_else(|| Error::Weights("a perceptual network without slices".into()))
+        Ok(total)
     }
 
     /// `[0, 1]` to the range and statistics that the network was trained for.
@@ -116,33 +119,46 @@ impl PerceptualDistance {
     }
 }
 
-fn layer(slice: usize, number: usize) -> String {
-    format!("net.slice{}.{number}", slice + 1)
-}
-
 fn linear(slice: usize) -> String {
     format!("lin{slice}.model.1.weight")
 }
 
-/// Maximum over all 2x2 windows, then the binomial low-pass `1 2 1` in both directions at every other pixel of the plane
-/// reflected by two. The low-pass is the mean of two neighbours, taken twice.
-fn halved(x: Tensor<4>) -> Tensor<4> {
-    let x = max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([1, 1]));
-    let x = x.pad([(2, 2), (2, 2)], PadMode::Reflect);
-    let pair = |stride: usize| AvgPoolOptions::new([2, 2]).with_stride([stride, stride]);
-    avg_pool2d(avg_pool2d(x, pair(1)), pair(2))
+/// A tensor that must have a shape.
+fn shaped<'a>(weights: &'a Weights, name: &str, shape: &[usize]) -> Result<&'a model::Tensor> {
+    let tensor = weights.get(name)?;
+    if tensor.shape != shape {
+        return Err(Error::Weights(format!(
+            "{name} has the shape {:?}; {shape:?} fits the rest of the network",
+            tensor.shape
+        )));
+    }
+    Ok(tensor)
+}
+
+/// Refuses batches that the networks cannot compare.
+fn comparable(a: &Tensor<4>, b: &Tensor<4>) -> Result<()> {
+    let [_, c, h, w] = a.dims();
+    if a.dims() != b.dims() || c != 3 || h.min(w) < SMALLEST {
+        return Err(Error::Size(format!(
+            "the perceptual distance of {:?} and {:?}; two batches of colour images of one size, at least {SMALLEST} pixels \
+             a side, are needed",
+            a.dims(),
+            b.dims()
+        )));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model;
     use crate::random::SplitMix64;
+    use alloc::vec::Vec;
     use burn::tensor::TensorData;
 
     /// A network of few channels with random weights; its biases keep features away from zero, where a vector's direction
     /// jumps.
-    fn small() -> Weights {
+    pub(super) fn drawn(backbone: Backbone, pool: Pool) -> Weights {
         let mut random = SplitMix64::new(9);
         let mut weights = Weights::default();
         let mut put = |name: String, shape: Vec<usize>, scale: f64, offset: f64| {
@@ -155,20 +171,30 @@ mod tests {
         put("scaling_layer.shift".into(), vec![1, 3, 1, 1], 0.0, -0.1);
         put("scaling_layer.scale".into(), vec![1, 3, 1, 1], 0.0, 0.5);
         let mut inputs = 3;
-        for (slice, numbers) in SLICES.iter().enumerate() {
+        for (slice, layers) in backbone.slices(pool).iter().enumerate() {
             let outputs = 4 + slice;
-            for number in *numbers {
-                let name = layer(slice, *number);
-                put(format!("{name}.weight"), vec![outputs, inputs, 3, 3], 0.1, 0.0);
+            for (number, k) in *layers {
+                let name = match pool {
+                    Pool::Antialiased => format!("net.slice{}.{number}", slice + 1),
+                    _ => format!("features.{number}"),
+                };
+                put(format!("{name}.weight"), vec![outputs, inputs, *k, *k], 0.1, 0.0);
                 put(format!("{name}.bias"), vec![outputs], 0.1, 0.6);
                 inputs = outputs;
             }
             put(linear(slice), vec![1, inputs, 1, 1], 0.0, 0.7);
         }
+        if pool == Pool::Antialiased {
+            put("net.slice2.5.filt".into(), vec![1, 1, 3, 3], 0.0, 0.1);
+        }
         weights
     }
 
-    fn image(seed: u64, n: usize, side: usize) -> Tensor<4> {
+    fn small() -> Weights {
+        drawn(Backbone::Vgg16, Pool::Antialiased)
+    }
+
+    pub(super) fn image(seed: u64, n: usize, side: usize) -> Tensor<4> {
         let mut random = SplitMix64::new(seed);
         let values: Vec<f32> = (0..n * 3 * side * side).map(|_| random.unit() as f32).collect();
         Tensor::from_data(TensorData::new(values, [n, 3, side, side]), &Device::flex())
@@ -211,40 +237,19 @@ mod tests {
         assert!(error.to_string().contains("net.slice3.14.weight"), "{error}");
     }
 
-    /// Pooling against its definition, pixel by pixel.
     #[test]
-    fn halving_is_maximum_and_binomial_filter() {
-        let (h, w) = (9, 12);
-        let mut random = SplitMix64::new(4);
-        let plane: Vec<f32> = (0..h * w).map(|_| random.normal() as f32).collect();
-        let x = Tensor::from_data(TensorData::new(plane.clone(), [1, 1, h, w]), &Device::flex());
-        let y = halved(x);
-        assert_eq!(y.dims(), [1, 1, h / 2 + 1, w / 2 + 1]);
-        let got: Vec<f32> = y.try_into_vec_as().expect("reads");
-        let most = |y: usize, x: usize| {
-            let at = |dy: usize, dx: usize| plane[(y + dy) * w + x + dx];
-            at(0, 0).max(at(0, 1)).max(at(1, 0)).max(at(1, 1))
-        };
-        let reflected = |i: isize, n: isize| {
-            (if i < 0 {
-                -i
-            } else if i >= n {
-                2 * n - 2 - i
-            } else {
-                i
-            }) as usize
-        };
-        for (i, got) in got.iter().enumerate() {
-            let (row, column) = ((i / (w / 2 + 1)) as isize, (i % (w / 2 + 1)) as isize);
-            let mut sum = 0.0;
-            for (dy, fy) in [1.0, 2.0, 1.0].iter().enumerate() {
-                for (dx, fx) in [1.0, 2.0, 1.0].iter().enumerate() {
-                    let y = reflected(2 * row + dy as isize - 2, h as isize - 1);
-                    let x = reflected(2 * column + dx as isize - 2, w as isize - 1);
-                    sum += fy * fx / 16.0 * most(y, x);
-                }
+    fn every_backbone_and_pooling_is_told_by_its_weights() {
+        for backbone in [Backbone::AlexNet, Backbone::Vgg16] {
+            for pool in [Pool::Antialiased, Pool::Max] {
+                let distance =
+                    PerceptualDistance::new(&drawn(backbone, pool), &Device::flex()).expect("fits");
+                assert_eq!(distance.backbone(), backbone);
+                assert_eq!(distance.is_shift_tolerant(), pool == Pool::Antialiased);
+                let (a, b) = (image(1, 1, 70), image(2, 1, 70));
+                let ab = values(distance.distance(a.clone(), b).expect("fits"))[0];
+                assert!(ab > 0.0 && ab.is_finite());
+                assert_eq!(values(distance.distance(a.clone(), a).expect("fits")), [0.0]);
             }
-            assert!((got - sum).abs() < 1e-5, "{row} {column}: {got} {sum}");
         }
     }
 

@@ -1,16 +1,13 @@
-//! `asasr eval`: PSNR-Y of a model and of bicubic enlargement on the same inputs.
+//! Images to measure on, and the measure that training reports.
 
 use std::path::{Path, PathBuf};
 
-use asasr_core::{Executor, OutputScale, Planes, metrics, model::Measured, resample};
-
+use asasr_core::{Executor, OutputScale, Planes, Rect, metrics, model::Measured, resample};
 use rayon::prelude::*;
 
-use crate::cli::Eval;
 use crate::degrade::{Protocol, degrade, stream};
-use crate::device::ExecutorMaker;
 use crate::error::{Error, Result};
-use crate::{files, model};
+use crate::files;
 
 /// A validation image: cropped truth and the 8-bit input made of it.
 pub(crate) struct Pair {
@@ -25,7 +22,7 @@ pub(crate) const MAX_PIXELS: u64 = 100_000_000;
 /// Smallest side that is measured: the border that PSNR-Y leaves out must leave something.
 const MIN_SIDE: usize = 16;
 /// PSNR-Y counted for an image met exactly, in dB; the true value is infinite and would swallow every mean.
-const BEST: f64 = 100.0;
+pub(super) const BEST: f64 = 100.0;
 /// Side of a tile's core in pixels: large images must not need memory without bound.
 const TILE: usize = 256;
 
@@ -57,7 +54,7 @@ pub(crate) fn truth(path: &Path, scale: usize) -> Result<Planes> {
         ));
     }
     let (hq, _) = picture.all_planes().split_channels(3);
-    Ok(hq.crop(asasr_core::Rect {
+    Ok(hq.crop(Rect {
         x0: 0,
         y0: 0,
         x1: hq.width() / scale * scale,
@@ -128,30 +125,74 @@ pub(crate) fn measure(
     })
 }
 
-/// Runs the command.
-pub(crate) fn run(args: &Eval) -> Result<()> {
-    let model = model::open(args.weights.as_deref())?;
-    let scale = model.manifest.architecture.scale;
-    let mut maker = ExecutorMaker::new(model, args.device, args.mode, args.seed)?;
-    let protocol = args.protocol;
-    let pairs = pairs(&files::images_below(&args.data)?, scale, protocol)?;
-    eprintln!("{}, protocol {}, PSNR-Y in dB", maker.describe(), protocol.name());
-    println!("{:40} {:>10} {:>10} {:>8}", "image", "bicubic", "model", "gain");
-    let line = |name: &str, ours: f64, bicubic: f64| {
-        println!("{name:40} {bicubic:>10.3} {ours:>10.3} {:>+8.3}", ours - bicubic);
+/// Reads truths and their inputs, which lie in `inputs` under the same names.
+pub(super) fn pairs_with(paths: &[PathBuf], inputs: &Path, scale: usize) -> Result<Vec<Pair>> {
+    let folder = Results::open(inputs)?;
+    let pair = |path: &PathBuf| -> Result<Pair> {
+        let hq = truth(path, scale)?;
+        let from = folder.of(path)?;
+        let lq = truth(&from, 1)?;
+        if (lq.width() * scale, lq.height() * scale) != (hq.width(), hq.height()) {
+            return Err(Error::at(
+                &from,
+                format!(
+                    "{}x{} pixels, where a {scale} times smaller {} has {}x{}",
+                    lq.width(),
+                    lq.height(),
+                    path.display(),
+                    hq.width() / scale,
+                    hq.height() / scale
+                ),
+            ));
+        }
+        let path = path.clone();
+        Ok(Pair { path, hq, lq })
     };
-    let run = |image: &Planes| Ok(enlarge(maker.for_image(image.width(), image.height())?, image)?);
-    let mean = measure(&pairs, protocol, run, |pair, ours, bicubic| {
-        line(
-            &pair.path.file_name().unwrap_or_default().to_string_lossy(),
-            ours,
-            bicubic,
-        );
-    })?;
-    line(
-        &format!("mean of {}", mean.images),
-        mean.psnr_y,
-        mean.psnr_y_bicubic,
-    );
-    Ok(())
+    paths.par_iter().map(pair).collect()
+}
+
+/// A folder of images that bear the names of others.
+pub(super) struct Results {
+    folder: PathBuf,
+    images: Vec<PathBuf>,
+}
+
+impl Results {
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            images: files::images_below(folder)?,
+            folder: folder.to_path_buf(),
+        })
+    }
+
+    /// The image of the name of `path`, whatever its ending; the name may go on after a `-`, `_` or `.`, as in `photo-x4.png`.
+    pub(super) fn of(&self, path: &Path) -> Result<PathBuf> {
+        let stem = |p: &Path| p.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let wanted = stem(path);
+        let goes_on = |p: &&PathBuf| {
+            stem(p)
+                .strip_prefix(&wanted)
+                .is_some_and(|rest| rest.starts_with(['-', '_', '.']))
+        };
+        let exact: Vec<&PathBuf> = self.images.iter().filter(|p| stem(p) == wanted).collect();
+        let found = if exact.is_empty() {
+            self.images.iter().filter(goes_on).collect()
+        } else {
+            exact
+        };
+        match found[..] {
+            [one] => Ok(one.clone()),
+            [] => Err(Error::at(
+                &self.folder,
+                format!("no image named {wanted} is here; every image needs one"),
+            )),
+            [a, b, ..] => Err(Error::at(
+                a,
+                format!(
+                    "this and {} may both be meant for {wanted}: leave one",
+                    b.display()
+                ),
+            )),
+        }
+    }
 }

@@ -1,0 +1,131 @@
+//! What enlarges: a row of the table.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use asasr_core::{Planes, resample};
+
+use super::dataset::{Pair, Results, enlarge, truth};
+use crate::cli::{Eval, Mode};
+use crate::device::ExecutorMaker;
+use crate::error::{Error, Result};
+use crate::model::{self, Model};
+
+/// A way to enlarge an image.
+pub(crate) struct Method {
+    pub(crate) name: String,
+    pub(super) source: Source,
+}
+
+pub(super) enum Source {
+    Bicubic,
+    Model {
+        maker: Box<ExecutorMaker>,
+        id: String,
+        mode: Mode,
+        sha256: String,
+    },
+    Folder(Results),
+}
+
+/// The rows that the options ask for, bicubic first. A folder that lacks an image is refused here.
+pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
+    let mut methods = vec![Method {
+        name: "bicubic".into(),
+        source: Source::Bicubic,
+    }];
+    for (name, folder) in args.results.iter().map(named) {
+        let results = Results::open(&folder)?;
+        for pair in pairs {
+            results.of(&pair.path)?;
+        }
+        methods.push(Method {
+            name,
+            source: Source::Folder(results),
+        });
+    }
+    for mode in modes(args)? {
+        // Each executor owns its weights.
+        let model = model::open(args.weights.as_deref())?;
+        let manifest = &model.manifest;
+        let (id, sha256) = (manifest.id.clone(), hash(&model, mode));
+        let maker = ExecutorMaker::new(model, args.device, mode, args.seed)?;
+        methods.push(Method {
+            name: format!("{id} {}", mode.name()),
+            source: Source::Model {
+                maker: Box::new(maker),
+                id,
+                mode,
+                sha256,
+            },
+        });
+    }
+    Ok(methods)
+}
+
+/// The model's modes to run: those asked for; else, where other tools' results are all that was named, none; else all it has.
+fn modes(args: &Eval) -> Result<Vec<Mode>> {
+    if !args.mode.is_empty() {
+        return Ok(args.mode.clone());
+    }
+    if !args.results.is_empty() && args.weights.is_none() {
+        return Ok(Vec::new());
+    }
+    let model = model::open(args.weights.as_deref())?;
+    Ok(if model.flow.is_some() {
+        vec![Mode::Instant, Mode::Fast, Mode::Quality]
+    } else {
+        vec![Mode::Instant]
+    })
+}
+
+/// The hashes of the files that a mode uses.
+fn hash(model: &Model, mode: Mode) -> String {
+    let m = &model.manifest;
+    let flow = match mode {
+        Mode::Instant => None,
+        Mode::Fast => m.fast.as_ref().or(m.flow.as_ref()),
+        Mode::Quality => m.flow.as_ref(),
+    };
+    flow.map_or(m.sha256.clone(), |f| format!("{} {}", m.sha256, f.sha256))
+}
+
+/// `NAME=DIR`, or `DIR`, whose last part is the name.
+fn named(text: &String) -> (String, PathBuf) {
+    if let Some((name, folder)) = text.split_once('=') {
+        return (name.to_owned(), folder.into());
+    }
+    let folder = PathBuf::from(text);
+    (super::name(&folder), folder)
+}
+
+impl Method {
+    /// The image enlarged, and the seconds that it took where it was not read.
+    pub(super) fn enlarge(&mut self, pair: &Pair) -> Result<(Planes, Option<f64>)> {
+        let start = Instant::now();
+        let image = match &mut self.source {
+            Source::Bicubic => resample::enlarge(&pair.lq, pair.hq.width() / pair.lq.width()),
+            Source::Model { maker, .. } => {
+                let executor = maker.for_image(pair.lq.width(), pair.lq.height())?;
+                enlarge(executor, &pair.lq).map_err(|e| Error::at(&pair.path, e))?
+            }
+            Source::Folder(results) => {
+                let path = results.of(&pair.path)?;
+                let image = truth(&path, 1)?;
+                if (image.width(), image.height()) != (pair.hq.width(), pair.hq.height()) {
+                    let (w, h) = (pair.hq.width(), pair.hq.height());
+                    return Err(Error::at(
+                        &path,
+                        format!(
+                            "{}x{} pixels, where the truth has {w}x{h} after it was cropped to multiples of the scale",
+                            image.width(),
+                            image.height()
+                        ),
+                    ));
+                }
+                return Ok((image, None));
+            }
+        };
+        Ok((image, Some(start.elapsed().as_secs_f64())))
+    }
+}

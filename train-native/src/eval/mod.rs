@@ -1,0 +1,107 @@
+//! `asasr eval`: models and other tools' results against the truth.
+//!
+//! | file | what |
+//! |---|---|
+//! | `dataset` | truths and inputs |
+//! | `method` | what enlarges: bicubic, a model's modes, a folder of results |
+//! | `judge` | the metrics |
+//! | `reading` | text that is read in a result |
+//! | `output` | the table, CSV and JSON |
+//! | `page` | the HTML page |
+
+mod dataset;
+mod judge;
+mod method;
+mod output;
+mod page;
+mod reading;
+
+pub(crate) use dataset::{Pair, enlarge, measure, pairs, truth};
+
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::judge::{Judge, Scores};
+use self::method::Method;
+use crate::cli::Eval;
+use crate::error::{Error, Result};
+use crate::{files, interrupt, model};
+
+/// What a method made of all images.
+pub(crate) struct Outcome {
+    pub(crate) method: Method,
+    /// For each image.
+    pub(crate) scores: Vec<Scores>,
+    /// Output pixels of all images.
+    pub(crate) pixels: f64,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Eval) -> Result<()> {
+    interrupt::listen();
+    for path in [&args.csv, &args.json, &args.html].into_iter().flatten() {
+        // What cannot be written is told before the work, not after it.
+        files::beside(path)?;
+    }
+    let judge = Judge::new(args)?;
+    let scale = model::open(args.weights.as_deref())?.manifest.architecture.scale;
+    let paths = files::images_below(&args.data)?;
+    let pairs = match &args.inputs {
+        Some(inputs) => dataset::pairs_with(&paths, inputs, scale)?,
+        None => pairs(&paths, scale, args.protocol)?,
+    };
+    let methods = method::all(args, &pairs)?;
+    let mut page = args.html.as_deref().map(|_| page::Page::default());
+    let bar = ProgressBar::new((pairs.len() * methods.len()) as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} results, {eta} left, {msg}") {
+        bar.set_style(style);
+    }
+    let mut outcomes: Vec<Outcome> = methods
+        .into_iter()
+        .map(|method| Outcome {
+            method,
+            scores: Vec::new(),
+            pixels: pairs.iter().map(|p| (p.hq.width() * p.hq.height()) as f64).sum(),
+        })
+        .collect();
+    for pair in &pairs {
+        let subject = judge.subject(pair)?;
+        let mut images = Vec::new();
+        for outcome in &mut outcomes {
+            if interrupt::requested() {
+                return Err(Error::new("stopped; nothing was written"));
+            }
+            bar.set_message(format!("{}: {}", outcome.method.name, name(&pair.path)));
+            let (mut image, seconds) = outcome.method.enlarge(pair)?;
+            asasr_core::metrics::quantise(&mut image);
+            let scores = judge.scores(&subject, &image, seconds);
+            outcome.scores.push(scores.map_err(|e| Error::at(&pair.path, e))?);
+            bar.inc(1);
+            images.push(image);
+        }
+        if let Some(page) = &mut page {
+            page.add(pair, &outcomes, &images)?;
+        }
+    }
+    bar.finish_and_clear();
+    output::table(&outcomes, pairs.len(), args);
+    if let Some(path) = &args.csv {
+        files::write(path, output::csv(&outcomes, &pairs).as_bytes())?;
+    }
+    if let Some(path) = &args.json {
+        files::write(path, output::json(&outcomes, &pairs, args)?.as_bytes())?;
+    }
+    if let (Some(page), Some(path)) = (page, &args.html) {
+        files::write(path, page.html(&outcomes, pairs.len(), args).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The last part of a path, for a reader.
+fn name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
