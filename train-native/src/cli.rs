@@ -84,6 +84,8 @@ pub(crate) enum Train {
     Export(Export),
     /// Every stage in turn, as a configuration file says
     All(All),
+    /// Many runs over several seeds, as a configuration file says, and their scores: an ablation
+    Sweep(Sweep),
 }
 
 /// All stages.
@@ -104,6 +106,28 @@ pub(crate) struct All {
     /// Go on where an earlier run stopped; finished stages are passed over
     #[arg(long)]
     pub(crate) resume: bool,
+}
+
+/// Many runs.
+#[derive(Debug, Args)]
+pub(crate) struct Sweep {
+    /// TOML: `seeds`, [common], and a [[run]] for each run with its name, its stage and that stage's options without dashes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Folder of training images, searched recursively
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Folder of images to validate and score on
+    #[arg(long, value_name = "DIR")]
+    pub(crate) val: PathBuf,
+    /// Where every run gets a folder for each seed, and the scores the file `sweep.json`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Go on where an earlier sweep stopped; finished runs are passed over
+    #[arg(long)]
+    pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) networks: MetricNetworks,
 }
 
 /// How much work an image is worth.
@@ -160,6 +184,20 @@ pub(crate) struct Upscale {
     pub(crate) tile: u16,
 }
 
+/// Networks that measure, with weights that the user brings.
+#[derive(Debug, Args)]
+pub(crate) struct MetricNetworks {
+    /// Weights of LPIPS or shift-tolerant LPIPS as published, .pth or .safetensors; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lpips: Vec<PathBuf>,
+    /// Weights of DISTS as published
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dists: Option<PathBuf>,
+    /// The network's weights as torchvision has them, for files of --lpips and --dists that are without them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) backbone: Vec<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Eval {
     /// Folder of sharp images, searched recursively
@@ -187,15 +225,8 @@ pub(crate) struct Eval {
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,
-    /// Weights of LPIPS or shift-tolerant LPIPS as published, .pth or .safetensors; may be given several times
-    #[arg(long, value_name = "FILE")]
-    pub(crate) lpips: Vec<PathBuf>,
-    /// Weights of DISTS as published
-    #[arg(long, value_name = "FILE")]
-    pub(crate) dists: Option<PathBuf>,
-    /// The network's weights as torchvision has them, for files of --lpips and --dists that are without them
-    #[arg(long, value_name = "FILE")]
-    pub(crate) backbone: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) networks: MetricNetworks,
     /// Have the program tesseract read text in each result, and score it by what it reads in the sharp image
     #[arg(long)]
     pub(crate) ocr: bool,
@@ -392,6 +423,16 @@ pub(crate) enum Backbone {
     Dit,
 }
 
+/// What lies beyond an image's edge, for the energies of its residuals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Edge {
+    /// Its even reflection (DCT-II)
+    #[default]
+    Neumann,
+    /// The opposite edge, as under an FFT
+    Periodic,
+}
+
 /// How training draws its times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Times {
@@ -433,6 +474,9 @@ pub(crate) struct Flow {
     /// Sobolev order of noise and loss, 0 to 3
     #[arg(long, default_value_t = 1.5)]
     pub(crate) s: f64,
+    /// Sobolev order of the noise where it is another than the loss's; 0 makes it white
+    #[arg(long, value_name = "S", conflicts_with = "init")]
+    pub(crate) source_s: Option<f64>,
     /// Share of the Sobolev term in the loss, 0 (plain L2) to 1
     #[arg(long, default_value_t = 0.5, value_parser = share)]
     pub(crate) mix: f64,
@@ -479,8 +523,9 @@ pub(crate) struct Align {
     /// LoRA rank; alpha is the same
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) rank: u16,
-    /// Inverse temperature of the preference, on mean-normalised energies
-    #[arg(long, default_value_t = 1000.0, value_parser = positive)]
+    /// Inverse temperature of the preference, on mean-normalised energies. 0 leaves the anchor alone: the same adapter under
+    /// supervision
+    #[arg(long, default_value_t = 1000.0, value_parser = not_negative)]
     pub(crate) beta: f64,
     /// Weight of the winner's own energy
     #[arg(long, default_value_t = 0.1, value_parser = not_negative)]
@@ -488,6 +533,9 @@ pub(crate) struct Align {
     /// Sobolev order of the energies, 0 (Diffusion-DPO) to 3
     #[arg(long, default_value_t = 1.5)]
     pub(crate) s: f64,
+    /// What lies beyond an image's edge, for the energies
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) boundary: Edge,
     /// Who supplies wrong answers beside the enlarged input
     #[arg(long, value_enum, default_value = "riesz")]
     pub(crate) negatives: Negatives,

@@ -51,5 +51,6 @@ fn run(command: cli::Command) -> error::Result<()> {
         cli::Command::Train(cli::Train::Distill(args)) => train::distill(&args),
         cli::Command::Train(cli::Train::Export(args)) => train::export(&args),
         cli::Command::Train(cli::Train::All(args)) => train::all(&args),
+        cli::Command::Train(cli::Train::Sweep(args)) => train::sweep(&args),
     }
 }

@@ -614,6 +614,100 @@ fn one_file_trains_every_stage() {
 }
 
 #[test]
+fn a_sweep_trains_and_scores_every_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    for sub in ["data", "val"] {
+        fs::create_dir(path(sub)).unwrap();
+    }
+    photo(120, 90).save(path("data/one.png")).unwrap();
+    photo(90, 120).save(path("data/two.png")).unwrap();
+    photo(64, 48).save(path("val/v.png")).unwrap();
+    let config = "seeds = 2\nmode = \"fast\"\n[common]\nsteps = 2\nbatch = 2\npatch = 8\nval-every = 2\n\
+        [[run]]\nname = \"base\"\nstage = \"flow\"\nscore = true\nonce = true\nchannels = 8\nblocks = 1\n\
+        [[run]]\nname = \"enemy\"\nstage = \"adversary\"\nmodel = \"base\"\nrank = 2\n\
+        [[run]]\nname = \"aligned\"\nstage = \"align\"\nscore = true\nmodel = \"base\"\nnegatives = \"learned\"\n\
+        adapter = \"enemy\"\nboundary = \"periodic\"\nlearning-rate = 0.01\n\
+        [[run]]\nname = \"supervised\"\nstage = \"align\"\nscore = true\nmodel = \"base\"\nnegatives = \"none\"\nbeta = 0\n\
+        [[run]]\nname = \"white\"\nstage = \"flow\"\nscore = true\nsource-s = 0\nchannels = 8\nblocks = 1\n";
+    fs::write(path("sweep.toml"), config).unwrap();
+    let words = "train sweep --config @/sweep.toml --data @/data --val @/val --out @/out";
+    let run = line(folder.path(), words);
+    assert!(run.status.success(), "{}", text(&run));
+    let read = || -> serde_json::Value {
+        serde_json::from_slice(&fs::read(path("out/sweep.json")).unwrap()).unwrap()
+    };
+    let report = read();
+    let names: Vec<&str> = report["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["base", "aligned", "supervised", "white"]);
+    let of = |name: usize, what: &str| report["runs"][name][what]["psnr_y"].as_f64();
+    assert_eq!(
+        (
+            report["runs"][0]["seeds"].as_array().unwrap().len(),
+            of(0, "deviation")
+        ),
+        (1, None)
+    );
+    let seeds: Vec<f64> = (0..2)
+        .map(|i| report["runs"][1]["seeds"][i]["means"]["psnr_y"].as_f64().unwrap())
+        .collect();
+    assert_ne!(seeds[0], seeds[1], "seeds differ");
+    assert!((of(1, "mean").unwrap() - f64::midpoint(seeds[0], seeds[1])).abs() < 1e-9);
+    assert!((of(1, "deviation").unwrap() - (seeds[0] - seeds[1]).abs() / 2f64.sqrt()).abs() < 1e-9);
+    // The white source is another noise for the same field.
+    let manifest = |run: &str| -> serde_json::Value {
+        let text = fs::read(path(&format!("out/{run}/seed-0/best/manifest.json"))).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    };
+    assert_eq!(
+        (&manifest("white")["flow"]["s"], &manifest("base")["flow"]["s"]),
+        (&0.0.into(), &1.5.into())
+    );
+    assert!(
+        manifest("aligned")["flow"]["training"]["command"]
+            .to_string()
+            .contains("--boundary periodic")
+    );
+
+    // Nothing is done twice; what was lost is done again.
+    fs::remove_file(path("out/white/seed-1/scores.json")).unwrap();
+    let again = line(folder.path(), &format!("{words} --resume"));
+    assert!(again.status.success(), "{}", text(&again));
+    assert_eq!(text(&again).matches("done before").count(), 1 + 4 * 2);
+    assert_eq!(text(&again).matches("is scored").count(), 1);
+    assert_eq!(read()["runs"], report["runs"]);
+
+    for (from, to, why) in [
+        ("name = \"white\"", "name = \"base\"", "two runs are named"),
+        ("name = \"white\"", "name = \"../white\"", "names a folder"),
+        ("model = \"base\"", "model = \"bass\"", "does not exist"),
+        ("seeds = 2", "seeds = 0", "at least 1"),
+        (
+            "rank = 2",
+            "rank = 2\nscore = true",
+            "no model that could be scored",
+        ),
+        ("source-s = 0", "source-s = 9", "not within"),
+        ("once = true", "once = 1", "neither true nor false"),
+        ("[[run]]", "[run]", "sweep.toml"),
+    ] {
+        fs::write(path("sweep.toml"), config.replacen(from, to, 1)).unwrap();
+        let run = line(folder.path(), &words.replace("@/out", "@/other"));
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{to}: {}",
+            text(&run)
+        );
+    }
+    assert!(!path("other").exists(), "what is refused leaves nothing");
+}
+
+#[test]
 fn the_documented_recipes_are_read() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("empty")).unwrap();

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::dataset::{BEST, Pair};
 use super::reading::{self, Reader};
-use crate::cli::Eval;
+use crate::cli::MetricNetworks;
 use crate::degrade::Protocol;
 use crate::error::{Error, Result};
 use crate::weights_file;
@@ -175,7 +175,7 @@ enum Network {
 }
 
 /// What measures.
-pub(super) struct Judge {
+pub(crate) struct Judge {
     protocol: Protocol,
     networks: Vec<(&'static str, Network)>,
     reader: Option<Reader>,
@@ -191,7 +191,7 @@ pub(super) struct Subject<'a> {
 
 impl Judge {
     /// Loads the networks and looks for the reader that the options name.
-    pub(super) fn new(args: &Eval) -> Result<Self> {
+    pub(crate) fn new(protocol: Protocol, args: &MetricNetworks, ocr: bool) -> Result<Self> {
         let backbones: Vec<Weights> = args
             .backbone
             .iter()
@@ -213,9 +213,9 @@ impl Judge {
             networks.push(("dists", Network::Dists(network)));
         }
         Ok(Self {
-            protocol: args.protocol,
+            protocol,
             networks,
-            reader: args.ocr.then(Reader::find).transpose()?,
+            reader: ocr.then(Reader::find).transpose()?,
         })
     }
 
@@ -321,7 +321,7 @@ fn batch(image: &Planes) -> Tensor<4> {
 }
 
 /// The means over images; of a metric that only some images have, over those. The least gain and the speed are of all.
-pub(super) fn means(scores: &[Scores], pixels: f64) -> Scores {
+pub(crate) fn means(scores: &[Scores], pixels: f64) -> Scores {
     let mut means = Scores::new();
     for metric in &METRICS {
         let values: Vec<f64> = scores.iter().filter_map(|s| s.get(metric.key)).copied().collect();

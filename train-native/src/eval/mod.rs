@@ -17,14 +17,16 @@ mod page;
 mod reading;
 
 pub(crate) use dataset::{Pair, enlarge, measure, pairs, truth};
+pub(crate) use judge::{Judge, Scores};
+pub(crate) use output::{command, machine};
 
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use self::judge::{Judge, Scores};
 use self::method::Method;
-use crate::cli::Eval;
+use crate::cli::{Eval, Mode};
+use crate::device::{DeviceChoice, ExecutorMaker};
 use crate::error::{Error, Result};
 use crate::{files, interrupt, model};
 
@@ -44,7 +46,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         // What cannot be written is told before the work, not after it.
         files::beside(path)?;
     }
-    let judge = Judge::new(args)?;
+    let judge = Judge::new(args.protocol, &args.networks, args.ocr)?;
     let scale = model::open(args.weights.as_deref())?.manifest.architecture.scale;
     let paths = files::images_below(&args.data)?;
     let pairs = match &args.inputs {
@@ -98,8 +100,29 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     Ok(())
 }
 
+/// The mean scores of a model in a folder on all images.
+pub(crate) fn score(
+    folder: &Path,
+    (mode, device, seed): (Mode, DeviceChoice, u64),
+    pairs: &[Pair],
+    judge: &Judge,
+) -> Result<Scores> {
+    let mut maker = ExecutorMaker::new(model::open(Some(folder))?, device, mode, seed)?;
+    let mut scores = Vec::new();
+    for pair in pairs {
+        if interrupt::requested() {
+            return Err(Error::new("stopped while it was scored: go on with --resume"));
+        }
+        let executor = maker.for_image(pair.lq.width(), pair.lq.height())?;
+        let mut image = enlarge(executor, &pair.lq).map_err(|e| Error::at(&pair.path, e))?;
+        asasr_core::metrics::quantise(&mut image);
+        scores.push(judge.scores(&judge.subject(pair)?, &image, None)?);
+    }
+    Ok(judge::means(&scores, 0.0))
+}
+
 /// The last part of a path, for a reader.
-fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     path.file_name()
         .unwrap_or_default()
         .to_string_lossy()

@@ -147,7 +147,7 @@ pub(super) fn json(outcomes: &[Outcome], pairs: &[Pair], args: &Eval) -> Result<
 }
 
 /// The command without the folders that paths lie in, for results are published.
-fn command() -> String {
+pub(crate) fn command() -> String {
     let short = |word: String| {
         let (name, path) = word
             .split_once('=')
@@ -169,7 +169,7 @@ fn command() -> String {
 }
 
 /// Processor, threads and system.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|l| l.strip_prefix("model name"));
     let model = model.map_or(env::consts::ARCH, |m| m.trim_start_matches([' ', '\t', ':']));

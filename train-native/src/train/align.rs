@@ -12,7 +12,7 @@ use asasr_core::objective::{
     Diagnostics, PathPoint, Preference, SobolevMetric, align, mix, negative, riesz_step, sobolev_cosine,
 };
 use asasr_core::random::SplitMix64;
-use asasr_core::spectral::Spectrum;
+use asasr_core::spectral::{Boundary, Spectrum};
 use burn::tensor::{Device, Tensor};
 
 use super::adversary::{self, fresh_adapter, read_adapter, write_adapter};
@@ -20,7 +20,7 @@ use super::data::Batch;
 use super::optimise::{Terms, scalar};
 use super::run::{Stage, Validation, name, train};
 use super::sampler::{Prepared, Sampler, centre};
-use crate::cli::{Align, Negatives};
+use crate::cli::{Align, Edge, Negatives};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
 
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Align) -> Result<()> {
         .lambda
         .map_or(format!("--eps {}", args.eps), |l| format!("--lambda {l}"));
     let own = format!(
-        "--model {} --rank {} --beta {} --anchor {} --s {} --negatives {}{} {reach}",
+        "--model {} --rank {} --beta {} --anchor {} --s {} --negatives {}{} {reach}{}",
         name(&args.model),
         args.rank,
         args.beta,
@@ -68,7 +68,16 @@ pub(crate) fn run(args: &Align) -> Result<()> {
         args.adapter
             .as_deref()
             .map_or(String::new(), |a| format!(" --adapter {}", name(a))),
+        if args.boundary == Edge::Periodic {
+            " --boundary periodic"
+        } else {
+            ""
+        },
     );
+    let boundary = match args.boundary {
+        Edge::Neumann => Boundary::Neumann,
+        Edge::Periodic => Boundary::Periodic,
+    };
     let open = |device: &Device| {
         let (sampler, weights) = Sampler::open(&args.model, &args.common, device)?;
         let (adapter, adapters) = fresh_adapter(NAME, args.rank, args.common.seed, &sampler)?;
@@ -83,7 +92,7 @@ pub(crate) fn run(args: &Align) -> Result<()> {
             None => None,
         };
         Ok(AlignStage {
-            metric: sampler.metric(&args.common, args.s)?,
+            metric: sampler.metric_under(boundary, &args.common, args.s)?,
             preference: Preference {
                 beta: args.beta,
                 anchor: args.anchor,

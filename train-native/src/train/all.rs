@@ -1,24 +1,19 @@
 //! `asasr train all`: every stage in turn, from one configuration file.
-//!
-//! A section of the file becomes the command line of its stage, so that a key is an option, checked and explained by the
-//! same parser; all sections are parsed before the first stage begins.
+//! All sections are parsed before the first stage begins.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use clap::Parser as _;
 use toml::{Table, Value};
 
-use super::{adversary, align, distill, flow, restorer, run};
-use crate::cli::{All, Cli, Command, Common, Train};
+use super::stage;
+use crate::cli::{All, Train};
 use crate::error::{Error, Result};
 use crate::files;
 
 /// The stages in their order.
 const STAGES: [&str; 5] = ["restorer", "flow", "adversary", "align", "distill"];
-/// Left in a stage's folder when it is done.
-const DONE: &str = "done";
 
 /// Runs the command.
 pub(crate) fn run(args: &All) -> Result<()> {
@@ -26,63 +21,25 @@ pub(crate) fn run(args: &All) -> Result<()> {
     let config: Table = text.parse().map_err(|e| Error::at(&args.config, e))?;
     let stages = plan(args, &config).map_err(|e| Error::at(&args.config, e))?;
     for (name, stage, _) in &stages {
-        check(stage).map_err(|e| Error::at(&args.config, format!("[{name}] {e}")))?;
+        stage::check(stage).map_err(|e| Error::at(&args.config, format!("[{name}] {e}")))?;
     }
     files::make_folder(&args.out)?;
     let mut last = None;
     for (name, stage, options) in stages {
-        let Some(common) = common(&stage) else { continue };
-        let mark = common.out.join(DONE);
+        let Some(common) = stage::common(&stage) else {
+            continue;
+        };
         if name != "adversary" {
             // An adversary is an adapter and no model by itself.
             last = Some(common.out.join("best"));
         }
-        if args.resume && mark.exists() {
-            let done = fs::read_to_string(&mark).map_err(|e| Error::at(&mark, e))?;
-            if done != options {
-                return Err(Error::at(
-                    &common.out,
-                    format!(
-                        "finished with other options ({}): put the old ones back, or remove the folder to train it \
-                         again",
-                        done.replace('\n', ", ")
-                    ),
-                ));
-            }
-            eprintln!("{name}: done before");
-            continue;
-        }
-        eprintln!("{name}: begins");
-        match &stage {
-            Train::Restorer(a) => restorer::run(a),
-            Train::Flow(a) => flow::run(a),
-            Train::Adversary(a) => adversary::run(a),
-            Train::Align(a) => align::run(a),
-            Train::Distill(a) => distill::run(a),
-            Train::Export(_) | Train::All(_) => Err(Error::new("no stage of training")),
-        }?;
-        files::write(&mark, options.as_bytes())?;
+        stage::run(name, &stage, &options, args.resume)?;
     }
     if let Some(best) = last {
         copy(&best, &args.out.join("model"))?;
     }
     println!("the finished model: {}", args.out.join("model").display());
     Ok(())
-}
-
-/// Refuses before any work what cannot be.
-fn check(stage: &Train) -> Result<()> {
-    if let Some(common) = common(stage) {
-        run::check(common)?;
-    }
-    match stage {
-        Train::Restorer(a) => restorer::check(a),
-        Train::Flow(a) => flow::check(a),
-        Train::Adversary(a) => adversary::check(a),
-        Train::Align(a) => align::check(a),
-        Train::Distill(a) => distill::check(a),
-        Train::Export(_) | Train::All(_) => Ok(()),
-    }
 }
 
 /// The stages that the file has sections for, parsed, with the options that the file gives them.
@@ -119,16 +76,9 @@ fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train, String)>
                 .for_each(|m| put("--model", &m)),
             _ => {}
         }
-        let own = table(name, section)?;
+        let own = stage::table(name, section)?;
         if name == "align" && own.get("negatives").and_then(Value::as_str) == Some("learned") {
             before("adversary").into_iter().for_each(|a| put("--adapter", &a));
-        }
-        // What would fail hours later fails now.
-        for key in ["perceptual", "artefacts", "init", "model", "restorer", "adapter"] {
-            let given = own.get(key).and_then(Value::as_str);
-            if let Some(missing) = given.filter(|p| !Path::new(p).exists()) {
-                return Err(Error::new(format!("[{name}] {key} = {missing:?} does not exist")));
-            }
         }
         let learned = own.get("negatives").and_then(Value::as_str) == Some("learned");
         if learned && before("adversary").is_none() && !own.contains_key("adapter") {
@@ -140,35 +90,11 @@ fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train, String)>
             words.push("--resume".into());
         }
         let empty = Table::new();
-        let shared = config.get("common").map_or(Ok(&empty), |c| table("common", c))?;
-        let mut options = Vec::new();
-        for (key, value) in shared.iter().filter(|(k, _)| !own.contains_key(*k)).chain(own) {
-            options.push(format!("{key} = {value}"));
-            words.push(format!("--{key}").into());
-            words.push(match value {
-                Value::String(s) => s.into(),
-                Value::Integer(_) | Value::Float(_) => value.to_string().into(),
-                other => {
-                    return Err(Error::new(format!(
-                        "[{name}] {key} = {other} is neither a number nor a word"
-                    )));
-                }
-            });
-        }
-        let parsed = Cli::try_parse_from(words).map_err(|e| {
-            // The parser's own sentence and its suggestion, without the usage of a command nobody typed.
-            let text = e.to_string();
-            let kept: Vec<&str> = text
-                .lines()
-                .filter(|l| !l.starts_with("Usage") && !l.starts_with("For more") && !l.is_empty())
-                .map(|l| l.trim().trim_start_matches("error: "))
-                .collect();
-            Error::new(format!("[{name}] {}", kept.join("; ")))
-        })?;
-        let Command::Train(stage) = parsed.command else {
-            return Err(Error::new(format!("[{name}] is no stage")));
-        };
-        stages.push((name, stage, options.join("\n")));
+        let shared = config
+            .get("common")
+            .map_or(Ok(&empty), |c| stage::table("common", c))?;
+        let (stage, options) = stage::parse(name, words, shared, own)?;
+        stages.push((name, stage, options));
     }
     if stages.is_empty() {
         return Err(Error::new(format!(
@@ -177,23 +103,6 @@ fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train, String)>
         )));
     }
     Ok(stages)
-}
-
-fn table<'a>(name: &str, value: &'a Value) -> Result<&'a Table> {
-    value
-        .as_table()
-        .ok_or_else(|| Error::new(format!("{name} = {value} is not a section: write [{name}]")))
-}
-
-fn common(stage: &Train) -> Option<&Common> {
-    Some(match stage {
-        Train::Restorer(a) => &a.common,
-        Train::Flow(a) => &a.common,
-        Train::Adversary(a) => &a.common,
-        Train::Align(a) => &a.common,
-        Train::Distill(a) => &a.common,
-        Train::Export(_) | Train::All(_) => return None,
-    })
 }
 
 /// Copies the files of a model.

@@ -26,6 +26,9 @@ const SAMPLED: usize = 4;
 /// Refuses before any work what cannot be.
 pub(crate) fn check(args: &Flow) -> Result<()> {
     Spectrum::sobolev(args.s)?;
+    if let Some(s) = args.source_s {
+        Spectrum::sobolev(s)?;
+    }
     start(args)?;
     perceptual::check(&args.perceptual)
 }
@@ -52,7 +55,9 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         ),
     };
     let own = format!(
-        "{network} --mix {} --times {}{}",
+        "{network}{} --mix {} --times {}{}",
+        args.source_s
+            .map_or(String::new(), |s| format!(" --source-s {s}")),
         args.mix,
         match args.times {
             Times::Uniform => "uniform",
@@ -63,10 +68,11 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
     );
     let open = |device: &Device| {
         let model = model::open(args.init.as_deref().or(restorer))?;
-        let (architecture, source, s) = (begin.architecture.clone(), begin.source, begin.s);
-        let sampler = Sampler::new(model, architecture, source, s, &args.common, device)?;
+        let (architecture, source) = (begin.architecture.clone(), begin.source);
+        let noise = args.source_s.unwrap_or(begin.s);
+        let sampler = Sampler::new(model, architecture, source, noise, &args.common, device)?;
         Ok(FlowStage {
-            metric: sampler.metric(&args.common, s)?,
+            metric: sampler.metric(&args.common, begin.s)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
             fresh: begin.weights.clone(),
             args,

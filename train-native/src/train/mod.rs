@@ -16,6 +16,8 @@ mod restorer;
 mod results;
 mod run;
 mod sampler;
+mod stage;
+mod sweep;
 
 pub(crate) use adversary::run as adversary;
 pub(crate) use align::run as align;
@@ -26,3 +28,4 @@ pub(crate) use export::run as export;
 pub(crate) use flow::run as flow;
 pub(crate) use optimise::scalar;
 pub(crate) use restorer::run as restorer;
+pub(crate) use sweep::run as sweep;

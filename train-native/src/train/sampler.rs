@@ -9,7 +9,7 @@ use asasr_core::nn::{
 };
 use asasr_core::objective::{PathPoint, SobolevMetric, flow_loss};
 use asasr_core::random::SplitMix64;
-use asasr_core::spectral::{ColouredNoise, Laplacian, Spectrum, log_spectral_distance};
+use asasr_core::spectral::{Boundary, ColouredNoise, Laplacian, Spectrum, log_spectral_distance};
 use asasr_core::{Planes, Rect, metrics, resample};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
@@ -111,6 +111,22 @@ impl Sampler {
     pub(super) fn metric(&self, common: &Common, s: f64) -> Result<SobolevMetric> {
         let side = usize::from(common.patch) * SCALE;
         self.metric_of_order(side, side, s)
+    }
+
+    /// The same under another boundary.
+    pub(super) fn metric_under(&self, boundary: Boundary, common: &Common, s: f64) -> Result<SobolevMetric> {
+        let side = usize::from(common.patch) * SCALE;
+        let laplacian = Laplacian {
+            boundary,
+            ..Laplacian::default()
+        };
+        Ok(SobolevMetric::new(
+            side,
+            side,
+            Spectrum::sobolev(s)?,
+            laplacian,
+            &self.device,
+        )?)
     }
 
     /// The metric of the source's order for the images of a batch.

@@ -1,0 +1,268 @@
+//! `asasr train sweep`: many runs over several seeds, and their scores; an ablation is one.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value as Json, json};
+use toml::{Table, Value};
+
+use super::stage::{self, PATHS};
+use crate::cli::{Mode, Sweep, Train};
+use crate::error::{Error, Result};
+use crate::eval::{self, Judge};
+use crate::{files, interrupt};
+
+/// Version of the layout of `sweep.json`.
+const FORMAT: u32 = 1;
+
+/// A run as the file has it.
+struct Section {
+    name: String,
+    stage: String,
+    options: Table,
+    /// Only the first seed trains it, and the others build on that.
+    once: bool,
+    /// Whether its model is scored.
+    scored: bool,
+}
+
+/// A run with a seed.
+struct Run {
+    name: String,
+    seed: u64,
+    folder: PathBuf,
+    stage: Train,
+    options: String,
+    scored: bool,
+}
+
+/// The file.
+struct Plan {
+    mode: Mode,
+    runs: Vec<Run>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Sweep) -> Result<()> {
+    interrupt::listen();
+    let text = fs::read_to_string(&args.config).map_err(|e| Error::at(&args.config, e))?;
+    let config: Table = text.parse().map_err(|e| Error::at(&args.config, e))?;
+    let plan = plan(args, &config).map_err(|e| Error::at(&args.config, e))?;
+    let first = plan.runs.first().and_then(|r| stage::common(&r.stage));
+    let first = first.ok_or_else(|| Error::at(&args.config, "it has no [[run]]"))?;
+    let (protocol, device) = (first.protocol, first.device);
+    let judge = Judge::new(protocol, &args.networks, false)?;
+    let pairs = eval::pairs(&files::images_below(&args.val)?, super::run::SCALE, protocol)?;
+    files::make_folder(&args.out)?;
+    for run in &plan.runs {
+        let title = format!("{}, seed {}", run.name, run.seed);
+        stage::run(&title, &run.stage, &run.options, args.resume)?;
+        let scores = run.folder.join("scores.json");
+        if run.scored && !(args.resume && scores.exists()) {
+            eprintln!("{title}: is scored");
+            let best = run.folder.join("best");
+            let means = eval::score(&best, (plan.mode, device, 0), &pairs, &judge)?;
+            write(&scores, &json!(means))?;
+        }
+        summary(args, &plan, &pairs, protocol.name())?;
+    }
+    println!("the scores: {}", args.out.join("sweep.json").display());
+    Ok(())
+}
+
+/// Writes the scores so far: of each run those of its seeds, their mean, and their sample deviation where there are several.
+fn summary(args: &Sweep, plan: &Plan, pairs: &[eval::Pair], protocol: &str) -> Result<()> {
+    let mut runs: Vec<Json> = Vec::new();
+    for run in plan.runs.iter().filter(|r| r.scored) {
+        let Ok(text) = fs::read_to_string(run.folder.join("scores.json")) else {
+            continue;
+        };
+        let scores: Json = serde_json::from_str(&text).map_err(|e| Error::at(&run.folder, e))?;
+        let of_seed = json!({ "seed": run.seed, "means": scores });
+        match runs.iter_mut().find(|r| r["name"] == run.name.as_str()) {
+            Some(known) => known["seeds"].as_array_mut().map_or((), |s| s.push(of_seed)),
+            None => runs.push(json!({
+                "name": run.name,
+                "options": run.options.lines().collect::<Vec<_>>(),
+                "seeds": [of_seed],
+            })),
+        }
+    }
+    for run in &mut runs {
+        let seeds = run["seeds"].as_array().cloned().unwrap_or_default();
+        let (mut mean, mut spread) = (Map::new(), Map::new());
+        let keys = seeds.first().and_then(|s| s["means"].as_object());
+        for key in keys.into_iter().flat_map(Map::keys) {
+            let values: Vec<f64> = seeds.iter().filter_map(|s| s["means"][key].as_f64()).collect();
+            let (m, s) = mean_and_deviation(&values);
+            mean.insert(key.clone(), json!(m));
+            spread.insert(key.clone(), json!(s));
+        }
+        run["mean"] = Json::Object(mean);
+        run["deviation"] = Json::Object(spread);
+    }
+    let report = json!({
+        "format": FORMAT,
+        "program": format!("asasr {}", env!("CARGO_PKG_VERSION")),
+        "command": eval::command(),
+        "machine": eval::machine(),
+        "protocol": protocol,
+        "mode": plan.mode.name(),
+        "images": pairs.iter().map(|p| eval::name(&p.path)).collect::<Vec<_>>(),
+        "runs": runs,
+    });
+    write(&args.out.join("sweep.json"), &report)
+}
+
+fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+    (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
+}
+
+fn write(path: &Path, value: &Json) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::at(path, e))?;
+    files::write(path, (text + "\n").as_bytes())
+}
+
+/// All runs in the order of the file, for one seed after the other.
+fn plan(args: &Sweep, config: &Table) -> Result<Plan> {
+    for key in config.keys() {
+        if !["seeds", "mode", "common", "run"].contains(&key.as_str()) {
+            return Err(Error::new(format!(
+                "{key} is not known here; a sweep has seeds, mode, [common] and [[run]]"
+            )));
+        }
+    }
+    let seeds = config.get("seeds").map_or(Some(1), Value::as_integer);
+    let seeds = seeds.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0);
+    let seeds = seeds.ok_or_else(|| Error::new("seeds is a number of at least 1"))?;
+    let mode = match config.get("mode").map_or(Some("quality"), Value::as_str) {
+        Some("instant") => Mode::Instant,
+        Some("fast") => Mode::Fast,
+        Some("quality") => Mode::Quality,
+        _ => return Err(Error::new("mode is \"instant\", \"fast\" or \"quality\"")),
+    };
+    let empty = Table::new();
+    let shared = config
+        .get("common")
+        .map_or(Ok(&empty), |c| stage::table("common", c))?;
+    let sections = sections(config)?;
+    let mut runs = Vec::new();
+    for seed in 0..seeds {
+        for (i, section) in sections.iter().enumerate() {
+            if section.once && seed > 0 {
+                continue;
+            }
+            let folder = folder(&args.out, section, seed);
+            let mut words: Vec<OsString> = ["asasr", "train", &section.stage].map(OsString::from).to_vec();
+            for (key, path) in [("--data", &args.data), ("--val", &args.val), ("--out", &folder)] {
+                words.extend([key.into(), path.into()]);
+            }
+            words.extend(["--seed".into(), seed.to_string().into()]);
+            if args.resume && folder.join("checkpoint.safetensors").exists() {
+                words.push("--resume".into());
+            }
+            // An earlier run's name stands for its best model; the parser sees a folder.
+            let mut own = section.options.clone();
+            let mut built_on = Vec::new();
+            for key in PATHS {
+                let Some(name) = own.get(key).and_then(Value::as_str) else {
+                    continue;
+                };
+                if let Some(earlier) = sections[..i].iter().find(|s| s.name == name) {
+                    let best = self::folder(&args.out, earlier, seed).join("best");
+                    words.extend([format!("--{key}").into(), best.into()]);
+                    built_on.push(format!("{key} = \"{name}\""));
+                    own.remove(key);
+                }
+            }
+            let (stage, options) = stage::parse(&section.name, words, shared, &own)?;
+            // What does not build on another run can be told to fail now.
+            if built_on.is_empty() {
+                stage::check(&stage)?;
+            }
+            built_on.push(options);
+            runs.push(Run {
+                name: section.name.clone(),
+                seed,
+                folder,
+                stage,
+                options: built_on.join("\n"),
+                scored: section.scored,
+            });
+        }
+    }
+    Ok(Plan { mode, runs })
+}
+
+fn folder(out: &Path, section: &Section, seed: u64) -> PathBuf {
+    let seed = if section.once { 0 } else { seed };
+    out.join(&section.name).join(format!("seed-{seed}"))
+}
+
+/// The file's `[[run]]`s.
+fn sections(config: &Table) -> Result<Vec<Section>> {
+    let list = config.get("run").and_then(Value::as_array);
+    let list = list.ok_or_else(|| Error::new("it has no [[run]]"))?;
+    let mut sections: Vec<Section> = Vec::new();
+    for (i, value) in list.iter().enumerate() {
+        let mut options = stage::table("run", value)?.clone();
+        let mut word = |key: &str| match options.remove(key) {
+            Some(Value::String(s)) => Ok(s),
+            _ => Err(Error::new(format!(
+                "[[run]] number {} needs {key} = \"…\"",
+                i + 1
+            ))),
+        };
+        let (name, stage) = (word("name")?, word("stage")?);
+        let mut flag = |key: &str| match options.remove(key) {
+            None => Ok(false),
+            Some(Value::Boolean(b)) => Ok(b),
+            Some(other) => Err(Error::new(format!(
+                "[{name}] {key} = {other} is neither true nor false"
+            ))),
+        };
+        let (once, scored) = (flag("once")?, flag("score")?);
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
+            return Err(Error::new(format!(
+                "{name:?} cannot be the name of a run: it names a folder"
+            )));
+        }
+        if sections.iter().any(|s| s.name == name) {
+            return Err(Error::new(format!("two runs are named {name:?}")));
+        }
+        if !["restorer", "flow", "adversary", "align", "distill"].contains(&stage.as_str()) {
+            return Err(Error::new(format!(
+                "[{name}] stage = {stage:?} is no stage of training"
+            )));
+        }
+        if scored && stage == "adversary" {
+            return Err(Error::new(format!(
+                "[{name}] an adversary is no model that could be scored"
+            )));
+        }
+        sections.push(Section {
+            name,
+            stage,
+            options,
+            once,
+            scored,
+        });
+    }
+    Ok(sections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_have_a_mean_and_a_sample_deviation() {
+        assert_eq!(mean_and_deviation(&[2.0]), (2.0, None));
+        let (mean, deviation) = mean_and_deviation(&[1.0, 2.0, 3.0]);
+        assert_eq!((mean, deviation), (2.0, Some(1.0)));
+    }
+}
