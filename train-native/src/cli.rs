@@ -17,8 +17,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Enlarge images
     Upscale(Upscale),
-    /// Measure a model on a folder of sharp images
+    /// Measure models and other tools' results on a folder of sharp images
     Eval(Eval),
+    /// Make a page of what `eval` and `train sweep` measured
+    Results(Results),
     /// Make low-quality images from sharp ones, as training and evaluation do
     Degrade(Degrade),
     /// Measure what this machine does
@@ -213,6 +215,12 @@ pub(crate) struct Eval {
     /// Alone, without --mode or --weights, no model is run
     #[arg(long, value_name = "[NAME=]DIR")]
     pub(crate) results: Vec<String>,
+    /// Megapixels of output per second of another tool, as measured apart on this machine; may be given several times
+    #[arg(long, value_name = "NAME=MP/S", value_parser = speed)]
+    pub(crate) speed: Vec<(String, f64)>,
+    /// The commit of this program's source, for the JSON
+    #[arg(long, value_name = "HASH")]
+    pub(crate) commit: Option<String>,
     /// The model's modes to run, separated by commas; without it all it has
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) mode: Vec<Mode>,
@@ -239,6 +247,19 @@ pub(crate) struct Eval {
     /// Write a page with crops side by side, their differences from the truth, and spectra
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Results {
+    /// Folder with the JSON files, comments under their names (NAME.md), and goals.toml
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The Markdown page to write; charts go into the folder `images` beside it
+    #[arg(short, long, value_name = "FILE.md")]
+    pub(crate) output: PathBuf,
+    /// Another page whose marked tables are renewed: between `<!-- results NAME: METHOD, METHOD -->` and `<!-- end -->`
+    #[arg(long, value_name = "FILE.md")]
+    pub(crate) insert: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -631,6 +652,12 @@ fn rate(text: &str) -> Result<f64, String> {
 
 fn positive(text: &str) -> Result<f64, String> {
     within(text, 1e-9, 1e9)
+}
+
+fn speed(text: &str) -> Result<(String, f64), String> {
+    let parts = text.split_once('=');
+    let parts = parts.and_then(|(name, v)| Some((name.to_owned(), v.parse().ok()?)));
+    parts.ok_or_else(|| "not of the form NAME=MP/S, as in span=0.43".into())
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {

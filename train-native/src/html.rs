@@ -25,8 +25,17 @@ pub(crate) fn figure(title: &str, image: &Planes, width: usize) -> Result<String
     ))
 }
 
-/// Lines in a frame, with their ranges and names.
+/// Lines in a frame, with their ranges and names, and a title below.
 pub(crate) fn chart(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
+    format!(
+        "<figure>{}<figcaption>{}</figcaption></figure>",
+        svg(title, curves),
+        escaped(title)
+    )
+}
+
+/// Lines in a frame, with their ranges and names, as an SVG that may be a file.
+pub(crate) fn svg(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
     let all = || curves.iter().flat_map(|(_, points)| points);
     let range = |pick: fn(&(f64, f64)) -> f64| {
         let (low, high) = all()
@@ -40,7 +49,9 @@ pub(crate) fn chart(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
     };
     let ((x0, x1), (y0, y1)) = (range(|p| p.0), range(|p| p.1));
     let mut svg = format!(
-        "<figure><svg role=img aria-label=\"{0}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width={WIDTH} height={HEIGHT}>",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"{}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+         width=\"{WIDTH}\" height=\"{HEIGHT}\" font-family=\"system-ui, sans-serif\"><title>{0}</title>\
+         <rect width=\"100%\" height=\"100%\" fill=\"#fafafc\"/>",
         escaped(title)
     );
     for (i, (name, points)) in curves.iter().enumerate() {
@@ -59,8 +70,8 @@ pub(crate) fn chart(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
             // The dot shows a curve of one point too.
             let _ = write!(
                 svg,
-                "<polyline fill=none stroke=\"{colour}\" stroke-width=2 points=\"{path}\"/>\
-                 <circle cx={:.1} cy={:.1} r=3 fill=\"{colour}\"/>",
+                "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{path}\"/>\
+                 <circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"/>",
                 last.0, last.1
             );
         }
@@ -68,7 +79,7 @@ pub(crate) fn chart(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
             let y = 30 + 16 * i;
             let _ = write!(
                 svg,
-                "<text x={} y={y} font-size=12 fill=\"{colour}\" text-anchor=end>{}</text>",
+                "<text x=\"{}\" y=\"{y}\" font-size=\"12\" fill=\"{colour}\" text-anchor=\"end\">{}</text>",
                 WIDTH - 8.0,
                 escaped(name)
             );
@@ -76,12 +87,10 @@ pub(crate) fn chart(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
     }
     let _ = write!(
         svg,
-        "<text x=8 y=14 font-size=11 fill=\"#555\">{y1:.4}</text><text x=8 y={0} font-size=11 fill=\"#555\">{y0:.4}</text>\
-         <text x={1} y={0} font-size=11 fill=\"#555\" text-anchor=end>{x0:.2} to {x1:.2}</text></svg>\
-         <figcaption>{2}</figcaption></figure>",
+        "<g font-size=\"11\" fill=\"#555\"><text x=\"8\" y=\"14\">{y1:.4}</text><text x=\"8\" y=\"{0}\">{y0:.4}</text>\
+         <text x=\"{1}\" y=\"{0}\" text-anchor=\"end\">{x0:.2} to {x1:.2}</text></g></svg>",
         HEIGHT - 4.0,
         WIDTH - 8.0,
-        escaped(title)
     );
     svg
 }

@@ -14,6 +14,7 @@ mod memory;
 mod model;
 mod pack;
 mod pairs;
+mod results;
 mod train;
 mod upscale;
 mod weights_file;
@@ -41,6 +42,7 @@ fn run(command: cli::Command) -> error::Result<()> {
     match command {
         cli::Command::Upscale(args) => upscale::run(&args),
         cli::Command::Eval(args) => eval::run(&args),
+        cli::Command::Results(args) => results::run(&args),
         cli::Command::Degrade(args) => pairs::run(&args),
         cli::Command::Bench(cli::Bench::Train(args)) => bench::train(&args),
         cli::Command::Pack(args) => pack::run(&args),

@@ -788,6 +788,76 @@ fn models_and_results_are_scored_alike() {
     assert_eq!(page.matches("<h3>").count(), 2);
     assert_eq!(page.matches("<img").count(), 2 * (2 + 3 + 3));
 
+    // A page is made of it, with goals, a comment and a chart; and tables of other pages are renewed.
+    fs::create_dir(path("results")).unwrap();
+    fs::copy(path("e.json"), path("results/clean.json")).unwrap();
+    fs::write(path("results/clean.md"), "A remark.\n").unwrap();
+    let goal = |metric: &str, rest: &str| {
+        format!(
+            "[[goal]]\ntext = \"{metric} {rest}\"\nresults = \"clean\"\nmetric = \"{metric}\"\nof = \"bicubic\"\n{rest}\n"
+        )
+    };
+    let goals = [
+        goal("psnr_y", "than = 'Truth'")
+            .replace("text = \"psnr_y than = 'Truth'\"", "text = \"as the truth\""),
+        goal("lsd", "value = 1000").replace("lsd value", "a low LSD, value"),
+        goal("lsd", "value = 1000\nby = 999").replace("\"lsd value = 1000\nby = 999\"", "\"lower by far\""),
+    ];
+    fs::write(path("results/goals.toml"), goals.concat()).unwrap();
+    fs::write(
+        path("page.md"),
+        "Before.\n<!-- results clean: Truth, bicubic -->\nold\n<!-- end -->\nAfter.\n",
+    )
+    .unwrap();
+    let run = line(
+        folder.path(),
+        "results @/results -o @/RESULTS.md --insert @/page.md",
+    );
+    assert!(run.status.success(), "{}", text(&run));
+    let page = fs::read_to_string(path("RESULTS.md")).unwrap();
+    let bicubic = format!("{:.3}", mean(0, "psnr_y"));
+    for part in [
+        "## clean: protocol clean",
+        "2 images. asasr ",
+        "| Truth | **100.000** |",
+        &format!("| as the truth | {bicubic} against 100.000 | missed |"),
+        "against 1000.000 | met |",
+        "against 1000.000 - 999.000 | missed |",
+        "A remark.",
+        "(images/results-clean.svg)",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(
+        fs::read_to_string(path("images/results-clean.svg"))
+            .unwrap()
+            .contains("polyline")
+    );
+    let page = fs::read_to_string(path("page.md")).unwrap();
+    assert!(
+        page.contains("| Truth | **100.000** |")
+            && page.contains("| bicubic | ")
+            && !page.contains("instant"),
+        "{page}"
+    );
+    assert!(
+        page.starts_with("Before.\n") && page.ends_with("<!-- end -->\nAfter.\n") && !page.contains("old")
+    );
+    for (words, why) in [
+        ("results @/data -o @/R.md", "no results are here"),
+        (
+            "results @/results -o @/R.md --insert @/RESULTS.md",
+            "it has no mark",
+        ),
+    ] {
+        let run = line(folder.path(), words);
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{words}: {}",
+            text(&run)
+        );
+    }
+
     // Folders alone run no model; inputs may be given.
     let pairs = line(
         folder.path(),
@@ -810,6 +880,10 @@ fn models_and_results_are_scored_alike() {
         ("eval --data @/data --lpips @/e.csv", "e.csv"),
         ("eval --data @/data --json @/none/e.json", "does not exist"),
         ("eval --data @/data --mode quality", "has no flow"),
+        (
+            "eval --data @/data --results @/exact --speed other=1",
+            "no --results are named other",
+        ),
     ] {
         let run = line(folder.path(), words);
         assert!(

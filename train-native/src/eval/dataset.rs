@@ -148,7 +148,9 @@ pub(super) fn pairs_with(paths: &[PathBuf], inputs: &Path, scale: usize) -> Resu
         let path = path.clone();
         Ok(Pair { path, hq, lq })
     };
-    paths.par_iter().map(pair).collect()
+    // The first failure in the list's order, not in time.
+    let all: Vec<_> = paths.par_iter().map(pair).collect();
+    all.into_iter().collect()
 }
 
 /// A folder of images that bear the names of others.

@@ -15,6 +15,8 @@ use crate::model::{self, Model};
 pub(crate) struct Method {
     pub(crate) name: String,
     pub(super) source: Source,
+    /// Megapixels per second, where they were measured apart.
+    pub(super) speed: Option<f64>,
 }
 
 pub(super) enum Source {
@@ -33,16 +35,28 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
     let mut methods = vec![Method {
         name: "bicubic".into(),
         source: Source::Bicubic,
+        speed: None,
     }];
     for (name, folder) in args.results.iter().map(named) {
         let results = Results::open(&folder)?;
         for pair in pairs {
             results.of(&pair.path)?;
         }
+        let speed = args.speed.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
         methods.push(Method {
             name,
             source: Source::Folder(results),
+            speed,
         });
+    }
+    if let Some((name, _)) = args
+        .speed
+        .iter()
+        .find(|(n, _)| methods.iter().all(|m| m.name != *n))
+    {
+        return Err(Error::new(format!(
+            "--speed {name}=…: no --results are named {name}"
+        )));
     }
     for mode in modes(args)? {
         // Each executor owns its weights.
@@ -58,6 +72,7 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
                 mode,
                 sha256,
             },
+            speed: None,
         });
     }
     Ok(methods)

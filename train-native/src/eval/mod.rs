@@ -17,8 +17,8 @@ mod page;
 mod reading;
 
 pub(crate) use dataset::{Pair, enlarge, measure, pairs, truth};
-pub(crate) use judge::{Judge, Scores};
-pub(crate) use output::{command, machine};
+pub(crate) use judge::{Judge, METRICS, Metric, Scores};
+pub(crate) use output::{command, in_tables, machine};
 
 use std::path::Path;
 

@@ -32,17 +32,27 @@ const LEFT_OUT: [&str; 13] = [
     "seconds",
 ];
 
+/// Whether a table has room for a metric.
+pub(crate) fn in_tables(metric: &Metric) -> bool {
+    !LEFT_OUT.contains(&metric.key)
+}
+
 /// The metrics of a table of these outcomes.
 pub(super) fn columns(outcomes: &[(&Outcome, Scores)]) -> Vec<&'static Metric> {
     METRICS
         .iter()
-        .filter(|m| !LEFT_OUT.contains(&m.key) && outcomes.iter().any(|(_, s)| s.contains_key(m.key)))
+        .filter(|m| in_tables(m) && outcomes.iter().any(|(_, s)| s.contains_key(m.key)))
         .collect()
 }
 
 /// Each outcome with its means.
 pub(super) fn summed(outcomes: &[Outcome]) -> Vec<(&Outcome, Scores)> {
-    outcomes.iter().map(|o| (o, means(&o.scores, o.pixels))).collect()
+    let means = |o: &Outcome| {
+        let mut means = means(&o.scores, o.pixels);
+        means.extend(o.method.speed.map(|v| ("mp_per_s", v)));
+        means
+    };
+    outcomes.iter().map(|o| (o, means(o))).collect()
 }
 
 /// A mean as the table shows it.
@@ -132,7 +142,7 @@ pub(super) fn json(outcomes: &[Outcome], pairs: &[Pair], args: &Eval) -> Result<
             method
         })
         .collect();
-    let report = json!({
+    let mut report = json!({
         "format": FORMAT,
         "program": format!("asasr {}", env!("CARGO_PKG_VERSION")),
         "command": command(),
@@ -141,6 +151,9 @@ pub(super) fn json(outcomes: &[Outcome], pairs: &[Pair], args: &Eval) -> Result<
         "images": pairs.iter().map(|p| super::name(&p.path)).collect::<Vec<_>>(),
         "methods": methods,
     });
+    if let Some(commit) = &args.commit {
+        report["commit"] = json!(commit);
+    }
     serde_json::to_string_pretty(&report)
         .map(|text| text + "\n")
         .map_err(|e| Error::new(format!("the results as JSON: {e}")))
