@@ -1,19 +1,22 @@
-//! The models that ship with ASASR, embedded: a manifest and the weights file it describes.
+//! The models that ship with ASASR, embedded: a manifest and the weights files it describes.
 #![no_std]
 
-/// One model as the two files of its folder.
+/// One model as the files of its folder.
 #[derive(Debug, Clone, Copy)]
 pub struct Model {
     /// `manifest.json`.
     pub manifest: &'static [u8],
-    /// The safetensors file named in the manifest.
+    /// The restorer: the safetensors file that the manifest names first.
     pub weights: &'static [u8],
+    /// The files of its flows, by the names in the manifest.
+    pub flows: &'static [(&'static str, &'static [u8])],
 }
 
 /// `asasr-x4-clean`: for sharp, undamaged images; enlarges four times.
 pub const X4_CLEAN: Model = Model {
     manifest: include_bytes!("asasr-x4-clean/manifest.json"),
     weights: include_bytes!("asasr-x4-clean/restorer.safetensors"),
+    flows: &[],
 };
 
 /// What is used when nobody asks for another.
@@ -21,6 +24,16 @@ pub const DEFAULT: Model = X4_CLEAN;
 
 /// All of them.
 pub const ALL: [Model; 1] = [X4_CLEAN];
+
+impl Model {
+    /// The weights of a flow, by its file's name in the manifest.
+    pub fn flow(&self, file: &str) -> Option<&'static [u8]> {
+        self.flows
+            .iter()
+            .find(|(name, _)| *name == file)
+            .map(|(_, bytes)| *bytes)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -34,6 +47,14 @@ mod tests {
                 .open_weights(model.weights)
                 .expect("the weights it describes");
             assert_eq!(manifest.bytes, model.weights.len());
+            let parts = [&manifest.flow, &manifest.fast].into_iter().flatten();
+            for part in parts.clone() {
+                let bytes = model.flow(&part.file).expect("every flow is embedded");
+                part.open_weights(bytes).expect("the weights it describes");
+            }
+            assert_eq!(parts.count(), model.flows.len());
+            let size = model.weights.len() + model.flows.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+            assert!(size <= 8_000_000, "{} takes {size} bytes", manifest.id);
             let measured = manifest.measured.expect("shipped models are measured");
             assert!(measured.psnr_y >= measured.psnr_y_bicubic + 0.5, "{measured:?}");
         }

@@ -91,7 +91,10 @@ impl Models {
     /// # Errors
     /// When a built-in model is damaged.
     pub fn embedded() -> Result<Self, String> {
-        let open = |m: &asasr_weights::Model| Model::new(m.manifest.to_vec(), |_| Ok(m.weights.to_vec()));
+        let open = |m: &asasr_weights::Model| {
+            let bytes = |file: &str| Ok(m.flow(file).unwrap_or(m.weights).to_vec());
+            Model::new(m.manifest.to_vec(), bytes)
+        };
         Ok(Self(Arc::new(
             asasr_weights::ALL.iter().map(open).collect::<Result<_, _>>()?,
         )))

@@ -169,8 +169,8 @@ pub(crate) struct Upscale {
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,
-    /// A folder with manifest.json and the weights it names, instead of the built-in model
-    #[arg(long, value_name = "DIR")]
+    /// A folder with manifest.json and the weights it names, or the id of a built-in model, instead of the default one
+    #[arg(long, value_name = "DIR|ID")]
     pub(crate) weights: Option<PathBuf>,
     /// The restorer alone, or the flow in few or in many steps, where the model has one
     #[arg(long, value_enum, default_value_t)]
@@ -227,8 +227,8 @@ pub(crate) struct Eval {
     /// Seed of the flow's noise
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// A folder with manifest.json and the weights it names, instead of the built-in model
-    #[arg(long, value_name = "DIR")]
+    /// A folder with manifest.json and the weights it names, or the id of a built-in model, instead of the default one
+    #[arg(long, value_name = "DIR|ID")]
     pub(crate) weights: Option<PathBuf>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]

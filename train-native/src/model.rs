@@ -1,6 +1,7 @@
 //! Opening a model: the built-in one, or a folder with a manifest.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use asasr_core::model::{Dtype, FlowPart, Manifest, Weights, sha256_hex};
 
@@ -42,6 +43,16 @@ fn absent(folder: &Path, error: &std::io::Error) -> String {
     if error.kind() != std::io::ErrorKind::NotFound {
         return error.to_string();
     }
+    if !folder.exists() {
+        let ids: Vec<String> = asasr_weights::ALL
+            .iter()
+            .filter_map(|m| Some(Manifest::from_json(m.manifest).ok()?.id))
+            .collect();
+        return format!(
+            "neither a folder nor a built-in model; built in: {}",
+            ids.join(", ")
+        );
+    }
     let best = folder.join("best");
     if folder.join("adapter_config.json").exists() {
         "this is an adapter, and a model is needed".into()
@@ -52,28 +63,50 @@ fn absent(folder: &Path, error: &std::io::Error) -> String {
     }
 }
 
-/// The model in `folder`, or the built-in one.
-pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
-    let Some(folder) = folder else {
-        let shipped = asasr_weights::DEFAULT;
+/// The built-in model of that id, or else the default one.
+fn built_in(id: Option<&str>) -> Result<Option<Model>> {
+    for shipped in asasr_weights::ALL {
         let manifest = Manifest::from_json(shipped.manifest)?;
-        let restorer = manifest.open_weights(shipped.weights)?;
-        return Ok(Model {
-            manifest,
-            restorer,
-            flow: None,
-            fast: None,
-        });
+        let wanted = match id {
+            Some(id) => manifest.id == id,
+            None => shipped.manifest == asasr_weights::DEFAULT.manifest,
+        };
+        if wanted {
+            let read = |file: &str| {
+                Ok((
+                    shipped.flow(file).unwrap_or(shipped.weights).to_vec(),
+                    file.into(),
+                ))
+            };
+            return put_together(manifest, read).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The model in `folder`, or the built-in one of that name, or the default one.
+pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
+    let absent_folder = folder.filter(|f| !f.exists()).and_then(Path::to_str);
+    if (folder.is_none() || absent_folder.is_some())
+        && let Some(model) = built_in(absent_folder)?
+    {
+        return Ok(model);
+    }
+    let Some(folder) = folder else {
+        return Err(Error::new("no model is built in"));
     };
     let path = folder.join("manifest.json");
     let json = fs::read(&path).map_err(|e| Error::at(folder, absent(folder, &e)))?;
     let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&path, e))?;
-    let read = |file: &str| {
+    put_together(manifest, |file| {
         let path = folder.join(file);
-        fs::read(&path)
-            .map(|bytes| (bytes, path.clone()))
-            .map_err(|e| Error::at(&path, e))
-    };
+        let bytes = fs::read(&path).map_err(|e| Error::at(&path, e))?;
+        Ok((bytes, path))
+    })
+}
+
+/// Reads the weights that a manifest names; each file comes with its place, for errors.
+fn put_together(manifest: Manifest, read: impl Fn(&str) -> Result<(Vec<u8>, PathBuf)>) -> Result<Model> {
     let (bytes, path) = read(&manifest.file)?;
     let restorer = manifest.open_weights(&bytes).map_err(|e| Error::at(&path, e))?;
     let part = |part: &Option<FlowPart>| -> Result<Option<Weights>> {
