@@ -155,6 +155,17 @@ impl Mode {
     }
 }
 
+/// Which of the likely images a flow draws.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct Draw {
+    /// Seed of the flow's noise
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// How far to go back from the flow's sample, 0, to the restorer's answer, 1, which invents nothing
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    pub(crate) fidelity: f64,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Upscale {
     /// Images to enlarge: PNG, JPEG, WebP, TIFF, GIF (first frame) or BMP
@@ -175,9 +186,8 @@ pub(crate) struct Upscale {
     /// The restorer alone, or the flow in few or in many steps, where the model has one
     #[arg(long, value_enum, default_value_t)]
     pub(crate) mode: Mode,
-    /// Seed of the flow's noise
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) draw: Draw,
     /// Largest image taken, in megapixels
     #[arg(long, default_value_t = 100)]
     pub(crate) max_megapixels: u32,
@@ -224,9 +234,8 @@ pub(crate) struct Eval {
     /// The model's modes to run, separated by commas; without it all it has
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) mode: Vec<Mode>,
-    /// Seed of the flow's noise
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) draw: Draw,
     /// A folder with manifest.json and the weights it names, or the id of a built-in model, instead of the default one
     #[arg(long, value_name = "DIR|ID")]
     pub(crate) weights: Option<PathBuf>,

@@ -7,7 +7,7 @@ use asasr_core::{
 use burn::tensor::{DType, Device, FloatDType};
 use clap::ValueEnum;
 
-use crate::cli::Mode;
+use crate::cli::{Draw, Mode};
 use crate::error::{Error, Result};
 use crate::model::Model;
 
@@ -161,6 +161,7 @@ pub(crate) struct ExecutorMaker {
     model: Model,
     mode: Mode,
     seed: u64,
+    fidelity: f64,
     /// Where flows run, and their restorer there.
     flow: Option<(Device, Network)>,
     executor: Option<AnyExecutor>,
@@ -168,13 +169,15 @@ pub(crate) struct ExecutorMaker {
 }
 
 impl ExecutorMaker {
-    pub(crate) fn new(model: Model, choice: DeviceChoice, mode: Mode, seed: u64) -> Result<Self> {
+    pub(crate) fn new(model: Model, choice: DeviceChoice, mode: Mode, draw: Draw) -> Result<Self> {
+        let Draw { seed, fidelity } = draw;
         if mode == Mode::Instant {
             let (executor, name) = AnyExecutor::new(choice, &model.manifest.architecture, &model.restorer)?;
             return Ok(Self {
                 model,
                 mode,
                 seed,
+                fidelity,
                 flow: None,
                 executor: Some(executor),
                 name,
@@ -201,6 +204,7 @@ impl ExecutorMaker {
             model,
             mode,
             seed,
+            fidelity,
             flow: Some((device, restorer)),
             executor: None,
             name: name.to_owned(),
@@ -236,7 +240,7 @@ impl ExecutorMaker {
         };
         if let (Some((device, restorer)), Some(((part, weights), steps))) = (&self.flow, chosen) {
             let schedule = Schedule::uniform(steps)?;
-            self.executor = Some(AnyExecutor::Flow(Box::new(FlowExecutor::new(
+            let executor = FlowExecutor::new(
                 restorer.clone(),
                 part,
                 weights,
@@ -244,7 +248,10 @@ impl ExecutorMaker {
                 self.seed,
                 (schedule, Solver::Euler),
                 device,
-            )?)));
+            )?;
+            self.executor = Some(AnyExecutor::Flow(Box::new(
+                executor.with_fidelity(self.fidelity as f32),
+            )));
         }
         self.executor
             .as_mut()

@@ -29,13 +29,18 @@ pub(crate) fn figure(title: &str, image: &Planes, width: usize) -> Result<String
 pub(crate) fn chart(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
     format!(
         "<figure>{}<figcaption>{}</figcaption></figure>",
-        svg(title, curves),
+        drawn(title, curves),
         escaped(title)
     )
 }
 
-/// Lines in a frame, with their ranges and names, as an SVG that may be a file.
+/// The same as a file of its own.
 pub(crate) fn svg(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
+    let named = "<svg xmlns=\"http://www.w3.org/2000/svg\"";
+    drawn(title, curves).replacen("<svg", named, 1) + "\n"
+}
+
+fn drawn(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
     let all = || curves.iter().flat_map(|(_, points)| points);
     let range = |pick: fn(&(f64, f64)) -> f64| {
         let (low, high) = all()
@@ -49,7 +54,7 @@ pub(crate) fn svg(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
     };
     let ((x0, x1), (y0, y1)) = (range(|p| p.0), range(|p| p.1));
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"{}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+        "<svg role=\"img\" aria-label=\"{}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          width=\"{WIDTH}\" height=\"{HEIGHT}\" font-family=\"system-ui, sans-serif\"><title>{0}</title>\
          <rect width=\"100%\" height=\"100%\" fill=\"#fafafc\"/>",
         escaped(title)

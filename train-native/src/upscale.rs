@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
     interrupt::listen();
     let jobs = plan_outputs(args)?;
     let model = model::open(args.weights.as_deref())?;
-    let mut maker = ExecutorMaker::new(model, args.device, args.mode, args.seed)?;
+    let mut maker = ExecutorMaker::new(model, args.device, args.mode, args.draw)?;
     eprintln!("{}", maker.describe());
     let mut failed = 0;
     for (input, output) in &jobs {

@@ -611,6 +611,27 @@ fn one_file_trains_every_stage() {
         assert!(run.status.success(), "{}", text(&run));
         assert_eq!(image::open(path(&format!("{mode}.png"))).unwrap().width(), 80);
     }
+    // Back to the restorer's answer, whole or half the way.
+    let at = |fidelity: &str| {
+        let words = format!(
+            "upscale @/p.png -o @/f{fidelity}.png --device cpu --weights @/run/model --mode fast --fidelity {fidelity}"
+        );
+        let run = line(folder.path(), &words);
+        assert!(run.status.success(), "{}", text(&run));
+        image::open(path(&format!("f{fidelity}.png"))).unwrap().to_rgb8()
+    };
+    let read = |name: &str| image::open(path(name)).unwrap().to_rgb8();
+    let (mean, sample) = (read("instant.png"), read("fast.png"));
+    assert_eq!((&at("1"), &at("0")), (&mean, &sample));
+    assert_ne!(mean, sample);
+    for ((m, s), half) in mean.iter().zip(sample.iter()).zip(at("0.5").iter()) {
+        let between = f64::midpoint((*m).into(), (*s).into());
+        // Beyond the range of eight bits a sample is cut off only after the mixing.
+        assert!(
+            (f64::from(*half) - between).abs() <= 1.0 || [0, 255].contains(s),
+            "{m} {s} {half}"
+        );
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub struct FlowExecutor {
     noise: ColouredNoise,
     schedule: Schedule,
     solver: Solver,
+    fidelity: f32,
     device: Device,
 }
 
@@ -51,8 +52,16 @@ impl FlowExecutor {
             noise: ColouredNoise::new(seed, height * r, width * r, Spectrum::sobolev(flow.s)?)?,
             schedule,
             solver,
+            fidelity: 0.0,
             device: device.clone(),
         })
+    }
+
+    /// Takes results from the full sample, at 0, towards the posterior mean, at 1.
+    #[must_use]
+    pub fn with_fidelity(mut self, fidelity: f32) -> Self {
+        self.fidelity = fidelity;
+        self
     }
 }
 
@@ -83,9 +92,14 @@ impl Executor for FlowExecutor {
             .into_data_async()
             .await
             .map_err(|e| Error::Device(alloc::format!("{e}")))?;
-        let values = data
+        let mut values = data
             .try_into_vec::<f32>()
             .map_err(|e| Error::Device(alloc::format!("{e}")))?;
+        if self.fidelity != 0.0 {
+            for (x, m) in values.iter_mut().zip(mean.data()) {
+                *x += self.fidelity * (m - *x);
+            }
+        }
         Planes::new(3, mean.height(), mean.width(), values)
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
         let model = model::open(args.weights.as_deref())?;
         let manifest = &model.manifest;
         let (id, sha256) = (manifest.id.clone(), hash(&model, mode));
-        let maker = ExecutorMaker::new(model, args.device, mode, args.seed)?;
+        let maker = ExecutorMaker::new(model, args.device, mode, args.draw)?;
         methods.push(Method {
             name: format!("{id} {}", mode.name()),
             source: Source::Model {

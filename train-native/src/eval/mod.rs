@@ -25,7 +25,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::method::Method;
-use crate::cli::{Eval, Mode};
+use crate::cli::{Draw, Eval, Mode};
 use crate::device::{DeviceChoice, ExecutorMaker};
 use crate::error::{Error, Result};
 use crate::{files, interrupt, model};
@@ -103,11 +103,11 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
 /// The mean scores of a model in a folder on all images.
 pub(crate) fn score(
     folder: &Path,
-    (mode, device, seed): (Mode, DeviceChoice, u64),
+    (mode, device): (Mode, DeviceChoice),
     pairs: &[Pair],
     judge: &Judge,
 ) -> Result<Scores> {
-    let mut maker = ExecutorMaker::new(model::open(Some(folder))?, device, mode, seed)?;
+    let mut maker = ExecutorMaker::new(model::open(Some(folder))?, device, mode, Draw::default())?;
     let mut scores = Vec::new();
     for pair in pairs {
         if interrupt::requested() {

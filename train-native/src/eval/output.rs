@@ -136,7 +136,8 @@ pub(super) fn json(outcomes: &[Outcome], pairs: &[Pair], args: &Eval) -> Result<
                     "id": id, "mode": mode.name(), "sha256": sha256, "on": maker.device(),
                 });
                 if *mode != Mode::Instant {
-                    method["model"]["seed"] = json!(args.seed);
+                    method["model"]["seed"] = json!(args.draw.seed);
+                    method["model"]["fidelity"] = json!(args.draw.fidelity);
                 }
             }
             method

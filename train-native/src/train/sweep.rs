@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
         if run.scored && !(args.resume && scores.exists()) {
             eprintln!("{title}: is scored");
             let best = run.folder.join("best");
-            let means = eval::score(&best, (plan.mode, device, 0), &pairs, &judge)?;
+            let means = eval::score(&best, (plan.mode, device), &pairs, &judge)?;
             write(&scores, &json!(means))?;
         }
         summary(args, &plan, &pairs, protocol.name())?;
