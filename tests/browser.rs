@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use asasr_codec::decode;
-use asasr_tests::{Browser, Server, drawn, enlarged_natively};
+use asasr_tests::{Browser, Server, copy_folder, drawn, enlarged_natively};
 use serde_json::Value;
 
 /// Two tiles wide, so that planning, halo and blending take part.
@@ -135,17 +135,6 @@ async fn bad_files_are_named_and_do_no_harm() {
     browser.close().await;
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &to.join(entry.file_name()));
-        } else {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
-}
-
 /// The page checks what it received: other bytes under the same name are refused.
 #[tokio::test]
 async fn damaged_models_are_refused() {
@@ -247,9 +236,14 @@ async fn cancelled_work_leaves_a_working_page() {
         browser.drop_file("large.png", &large).await;
         tokio::time::sleep(Duration::from_millis(pause)).await;
         browser
-            .run("document.getElementById('cancel').click();", vec![])
+            .run(
+                "document.querySelector('#list li:last-child .actions button:nth-of-type(2)').click();",
+                vec![],
+            )
             .await;
-        browser.wait_for("document.getElementById('work').hidden").await;
+        browser
+            .wait_for("!document.querySelector('#list .running, #list .waiting')")
+            .await;
         assert_eq!(browser.text("error").await, "", "after {pause} ms");
     }
     browser.drop_file("dot.png", &drawn(1, 1)).await;

@@ -9,4 +9,4 @@ mod picture;
 mod session;
 
 pub use picture::{drawn, enlarged_natively};
-pub use session::{Browser, Server};
+pub use session::{Browser, Server, copy_folder};

@@ -1,10 +1,10 @@
 //! A running server and a driven Chromium.
 
-use std::env;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use base64::Engine as _;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -186,43 +186,105 @@ impl Browser {
             .unwrap()
     }
 
-    /// Drops a file on the page, as a person would.
+    /// Empties the list and drops a file on the page, as a person would.
     pub async fn drop_file(&self, name: &str, bytes: &[u8]) {
-        let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
-        let script = "const bytes = Uint8Array.from(atob(args[1]), (c) => c.charCodeAt(0));
-                      const dataTransfer = new DataTransfer();
-                      dataTransfer.items.add(new File([bytes], args[0]));
-                      const event = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true });
-                      document.getElementById('drop').dispatchEvent(event);";
-        let result = self.run(script, vec![name.into(), encoded.into()]).await;
-        assert_eq!(result, Value::Null);
+        self.clear().await;
+        self.drop_files(&[(name, bytes)]).await;
     }
 
-    /// Waits until the dropped file has a result or an error.
+    /// Drops files on the page.
+    pub async fn drop_files(&self, files: &[(&str, &[u8])]) {
+        let script = "const event = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true });
+                      document.getElementById('drop').dispatchEvent(event);";
+        self.transfer(files, script).await;
+    }
+
+    /// Pastes a file.
+    pub async fn paste(&self, name: &str, bytes: &[u8]) {
+        let script =
+            "const event = new ClipboardEvent('paste', { clipboardData: dataTransfer, bubbles: true });
+                      document.body.dispatchEvent(event);";
+        self.transfer(&[(name, bytes)], script).await;
+    }
+
+    async fn transfer(&self, files: &[(&str, &[u8])], script: &str) {
+        let encoded: Vec<Value> = files
+            .iter()
+            .map(|(name, bytes)| json!([name, base64::engine::general_purpose::STANDARD.encode(bytes)]))
+            .collect();
+        let files = "const dataTransfer = new DataTransfer();
+                     for (const [name, encoded] of args) {
+                       const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
+                       dataTransfer.items.add(new File([bytes], name));
+                     }";
+        assert_eq!(self.run(&format!("{files}{script}"), encoded).await, Value::Null);
+    }
+
+    /// Chooses files in a file input; paths on this machine.
+    pub async fn choose(&self, input: &str, paths: &[PathBuf]) {
+        let element = self.client.find(Locator::Id(input)).await.unwrap();
+        let list: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+        element.send_keys(&list.join("\n")).await.unwrap();
+    }
+
+    /// Clicks what a CSS selector finds first.
+    pub async fn click(&self, selector: &str) {
+        let element = self.client.find(Locator::Css(selector)).await.unwrap();
+        element.click().await.unwrap();
+    }
+
+    /// Types into what a CSS selector finds first.
+    pub async fn press(&self, selector: &str, keys: &str) {
+        let element = self.client.find(Locator::Css(selector)).await.unwrap();
+        element.send_keys(keys).await.unwrap();
+    }
+
+    /// Cancels and removes everything in the list.
+    pub async fn clear(&self) {
+        let script = "for (const name of ['Cancel', 'Remove']) {
+                        for (const button of [...document.querySelectorAll('#list button')]) {
+                          if (button.textContent === name && !button.hidden) button.click();
+                        }
+                      }
+                      document.getElementById('error').hidden = true;";
+        self.run(script, vec![]).await;
+    }
+
+    /// Waits until everything that was given has a result or an error.
     pub async fn finished(&self) {
         self.wait_for(
-            "document.getElementById('work').hidden
-             && !(document.getElementById('result').hidden && document.getElementById('error').hidden)",
+            "!document.querySelector('#list .running, #list .waiting')
+             && (document.querySelector('#list li') !== null || !document.getElementById('error').hidden)",
         )
         .await;
     }
 
-    /// Clicks the download link and reads the file that arrives.
+    /// Sets the window's size.
+    pub async fn resize(&self, width: u32, height: u32) {
+        self.client.set_window_size(width, height).await.unwrap();
+    }
+
+    /// Loads the page anew and waits until it is ready.
+    pub async fn reload(&self) {
+        self.client.refresh().await.unwrap();
+        self.wait_for("document.body?.dataset.ready === 'yes'").await;
+    }
+
+    /// Clicks the download link of the result that is shown, and reads the file that arrives.
     pub async fn download(&self, name: &str) -> Vec<u8> {
-        self.client
-            .find(Locator::Id("download"))
-            .await
-            .unwrap()
-            .click()
-            .await
-            .unwrap();
+        self.click("#download").await;
+        self.arrived(name).await
+    }
+
+    /// Reads a file that a click downloads.
+    pub async fn arrived(&self, name: &str) -> Vec<u8> {
         let path = self.downloads.path().join(name);
         let start = Instant::now();
         while !path.is_file() {
             assert!(start.elapsed() < PATIENCE, "{name} never arrived");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        std::fs::read(path).unwrap()
+        fs::read(path).unwrap()
     }
 
     /// A picture of the page as PNG.
@@ -233,5 +295,17 @@ impl Browser {
     /// Ends the session; the driver ends with `self`.
     pub async fn close(self) {
         self.client.clone().close().await.unwrap();
+    }
+}
+
+/// Copies a folder and all below it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
     }
 }

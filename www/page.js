@@ -1,99 +1,298 @@
+// The page: what a person does goes into the queue, what the queue tells goes onto the page.
+
+import { fromFolder, fromList, fromTransfer } from './collect.js';
+import { keepOffline } from './offline.js';
+import { Queue } from './queue.js';
+import { duration, language, languages, speak, text } from './texts.js';
 import { Upscaler } from './upscaler.js';
+import { Viewer } from './viewer.js';
+import { zip } from './zip.js';
 
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
-const device = query.get('device') ?? 'auto';
-const model = query.get('model');
+const viewer = new Viewer($('viewer'));
+/** Rows of the list, by their job's id. */
+const rows = new Map();
 let upscaler = null;
-let busy = false;
+let queue = null;
+/** The job that is looked at, and the addresses of its images. */
+let shown = null;
+let addresses = [];
 
-function fail(name, message) {
-  $('error').textContent = name ? `${name}: ${message}.` : `${message}.`;
+function fail(message) {
+  $('error').textContent = `${message}.`;
   $('error').hidden = false;
 }
 
+const sentence = (error) => (error.text ? text(error.text.key, error.text.values) : error.message);
+
+const element = (tag, properties = {}, ...children) => {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+};
+
+// --- where it runs -------------------------------------------------------------------------------------------------
+
 function begin() {
-  if (!['auto', 'webgpu', 'cpu'].includes(device)) {
-    $('device').textContent = 'Not ready.';
-    fail('', `?device=${device} is unknown: use auto, webgpu or cpu`);
-    return;
-  }
-  if (model !== null && !/^[\w.-]+$/.test(model)) {
-    $('device').textContent = 'Not ready.';
-    fail('', `?model=${model} is no model's name: the server lists them under v1/models`);
+  const device = query.get('device') ?? 'auto';
+  const model = query.get('model');
+  const choices = ['auto', 'webgpu', 'cpu'];
+  const wrong = !choices.includes(device)
+    ? text('badQuery', { key: 'device', value: device, choices: choices.join(', ') })
+    : model !== null && !/^[\w.-]+$/.test(model) && text('badModel', { value: model });
+  if (wrong) {
+    $('device').textContent = text('notReady');
+    fail(wrong);
     return;
   }
   upscaler = new Upscaler(model === null ? { device } : { device, model: `v1/models/${model}/` });
+  queue = new Queue(upscaler);
+  queue.addEventListener('change', ({ detail }) => { update(detail); });
+  queue.addEventListener('list', list);
+  queue.addEventListener('change', ({ detail }) => { if (detail.state !== 'running') report(); });
   report();
 }
 
+/** Says where the network runs, or why it does not. */
 function report() {
-  upscaler.ready.then(
-    (where) => { $('device').textContent = `Runs on: ${where}`; document.body.dataset.ready = 'yes'; },
+  upscaler?.ready.then(
+    (where) => { $('device').textContent = text('device', { where }); document.body.dataset.ready = 'yes'; },
     (error) => {
       if (error.name === 'AbortError') return; // the next worker reports for itself
-      $('device').textContent = 'Not ready.';
-      fail('', error.message);
+      $('device').textContent = text('notReady');
+      fail(error.message);
     },
   );
 }
 
-function show(image, blob) {
-  if (image.src) URL.revokeObjectURL(image.src);
-  image.src = URL.createObjectURL(blob);
+function take(files) {
+  $('error').hidden = true;
+  if (files.length === 0) fail(text('noImages'));
+  else if (queue) {
+    const options = { scale: Number($('scale').value), format: $('format').value, quality: $('quality').value / 100 };
+    queue.add(files, options);
+  }
 }
 
-async function run(file) {
-  if (!upscaler) return;
-  if (busy) {
-    fail(file.name, 'one photo at a time: wait for the running one or cancel it');
-    return;
+// --- the list ------------------------------------------------------------------------------------------------------
+
+function row(job) {
+  const { name } = job.file;
+  const button = (action) => {
+    const made = element('button', { type: 'button', className: 'quiet' });
+    made.addEventListener('click', action);
+    return made;
+  };
+  const thumb = element('img', { alt: '', decoding: 'async', src: URL.createObjectURL(job.file) });
+  thumb.addEventListener('load', () => queue.measured(job, thumb.naturalWidth * thumb.naturalHeight));
+  thumb.addEventListener('error', () => { thumb.removeAttribute('src'); });
+  const parts = {
+    thumb,
+    name: element('button', { type: 'button', className: 'name', textContent: name, title: name }),
+    state: element('span', { className: 'state' }),
+    progress: element('progress', { max: 1 }),
+    download: element('a', { className: 'button' }),
+    cancel: button(() => queue.cancel(job)),
+    retry: button(() => queue.retry(job)),
+    remove: button(() => queue.remove(job)),
+  };
+  parts.progress.setAttribute('aria-label', name);
+  parts.name.addEventListener('click', () => show(job));
+  parts.root = element('li', {}, thumb, element('div', {}, parts.name, parts.state, parts.progress),
+    element('div', { className: 'actions' }, parts.download, parts.retry, parts.cancel, parts.remove));
+  return parts;
+}
+
+/** The names of a row's buttons. */
+function label(job) {
+  const parts = rows.get(job.id);
+  for (const key of ['download', 'cancel', 'retry', 'remove']) {
+    parts[key].textContent = text(key);
+    parts[key].setAttribute('aria-label', text(`${key}Of`, { name: job.file.name }));
   }
-  busy = true;
-  for (const id of ['error', 'notes', 'result']) $(id).hidden = true;
-  $('work').hidden = false;
-  $('progress').removeAttribute('value');
-  $('status').textContent = `${file.name}: preparing…`;
-  const start = performance.now();
+}
+
+function forget(parts) {
+  URL.revokeObjectURL(parts.thumb.src);
+  if (parts.download.href) URL.revokeObjectURL(parts.download.href);
+  parts.root.remove();
+}
+
+function list() {
+  for (const [id, parts] of rows) {
+    if (!queue.jobs.some((job) => job.id === id)) {
+      forget(parts);
+      rows.delete(id);
+    }
+  }
+  for (const job of queue.jobs) {
+    if (!rows.has(job.id)) {
+      rows.set(job.id, row(job));
+      $('list').append(rows.get(job.id).root);
+      label(job);
+      update(job);
+    }
+  }
+  $('photos').hidden = queue.jobs.length === 0;
+  $('drop').classList.toggle('small', queue.jobs.length > 0);
+  if (shown && !queue.jobs.includes(shown)) hide();
+  actions();
+}
+
+function stateText(job) {
+  const { progress, result } = job;
+  const expected = queue.expected(job);
+  switch (job.state) {
+    case 'waiting': return expected === null ? text('waiting') : text('waitingAbout', { time: duration(expected) });
+    case 'running':
+      if (!progress) return text('preparing');
+      if (progress.done === progress.total) return text('saving');
+      return progress.left >= 1 ? text('tileLeft', { ...progress, time: duration(progress.left) }) : text('tile', progress);
+    case 'done': return text('done', { ...result, time: duration(result.seconds) });
+    case 'failed': return text('failed', { message: sentence(job.error) });
+    default: return text('cancelled');
+  }
+}
+
+function update(job) {
+  const parts = rows.get(job.id);
+  if (!parts) return;
+  const before = parts.root.className;
+  parts.root.className = job.state;
+  parts.state.textContent = stateText(job);
+  const unfinished = ['waiting', 'running'].includes(job.state);
+  parts.progress.hidden = job.state !== 'running';
+  if (job.progress) Object.assign(parts.progress, { max: job.progress.total, value: job.progress.done });
+  else parts.progress.removeAttribute('value');
+  parts.cancel.hidden = !unfinished;
+  parts.remove.hidden = unfinished;
+  parts.retry.hidden = !['failed', 'cancelled'].includes(job.state);
+  parts.name.disabled = parts.download.hidden = job.state !== 'done';
+  if (job.state === before) return;
+  turned(job, parts);
+  actions();
+}
+
+/** Once for every change of a job's state. */
+function turned(job, parts) {
+  const { name } = job.file;
+  const announce = {
+    running: () => text('announceStart', { name }),
+    done: () => text('announceDone', { name }),
+    failed: () => text('announceFailed', { name, message: sentence(job.error) }),
+  }[job.state];
+  if (announce) $('live').textContent = announce();
+  if (job.state === 'done') {
+    parts.download.href = URL.createObjectURL(job.result.blob);
+    parts.download.download = job.result.name;
+    // The first result shows itself; later ones do not push away what is looked at.
+    if (!shown) show(job);
+  }
+  // One photo that fails says so where everybody looks.
+  if (job.state === 'failed') fail(`${name}: ${sentence(job.error)}`);
+}
+
+function actions() {
+  const done = queue.jobs.filter((job) => job.state === 'done');
+  $('download-all').hidden = done.length < 2;
+  $('download-all').textContent = text('downloadAll', { count: done.length });
+  $('cancel-all').hidden = queue.unfinished.length < 2;
+  $('clear').hidden = queue.jobs.length < 2 || queue.unfinished.length > 0;
+}
+
+// --- the result ----------------------------------------------------------------------------------------------------
+
+function show(job) {
+  hide();
+  shown = job;
+  const { result, file } = job;
+  addresses = [URL.createObjectURL(file), URL.createObjectURL(result.blob)];
+  $('result').hidden = false;
+  viewer.show(...addresses, result, file.name);
+  $('summary').textContent = text('done', { ...result, time: duration(result.seconds) });
+  $('download').href = addresses[1];
+  $('download').download = result.name;
+  $('notes').replaceChildren(...result.notes.map((note) => element('li', { textContent: note })));
+  $('notes').hidden = result.notes.length === 0;
+  rows.get(job.id).root.setAttribute('aria-current', 'true');
+}
+
+function hide() {
+  if (shown) rows.get(shown.id)?.root.removeAttribute('aria-current');
+  shown = null;
+  addresses.forEach(URL.revokeObjectURL);
+  addresses = [];
+  $('result').hidden = true;
+}
+
+async function downloadAll() {
+  const files = queue.jobs.filter((job) => job.state === 'done').map(({ result }) => ({ name: result.name, blob: result.blob }));
+  $('download-all').disabled = true;
   try {
-    const result = await upscaler.upscale(file, {
-      onProgress: (done, total) => {
-        $('progress').max = total;
-        $('progress').value = done;
-        const left = (performance.now() - start) / done * (total - done) / 1000;
-        $('status').textContent = `${file.name}: tile ${done} of ${total}${left >= 1 ? `, about ${Math.ceil(left)} s left` : ''}`;
-      },
-    });
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    show($('before'), file);
-    show($('after'), result.blob);
-    $('summary').textContent = `${result.width} × ${result.height} pixels in ${seconds} s`;
-    $('download').href = $('after').src;
-    $('download').download = `${file.name.replace(/\.[^.]*$/, '')}-x4.png`;
-    $('notes').replaceChildren(...result.notes.map((text) => Object.assign(document.createElement('li'), { textContent: text })));
-    $('notes').hidden = result.notes.length === 0;
-    $('result').hidden = false;
+    const link = element('a', { href: URL.createObjectURL(await zip(files)), download: 'asasr.zip' });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (error) {
-    if (error.name !== 'AbortError') fail(file.name, error.message);
-    report();
+    fail(error.message);
   } finally {
-    $('work').hidden = true;
-    busy = false;
+    $('download-all').disabled = false;
   }
 }
 
-$('file').addEventListener('change', ({ target }) => {
-  if (target.files[0]) run(target.files[0]);
-  target.value = ''; // the same file may be chosen again
-});
-$('cancel').addEventListener('click', () => upscaler.cancel());
+// --- what a person does --------------------------------------------------------------------------------------------
 
+for (const [button, input, collect] of [['choose', 'file', fromList], ['choose-folder', 'folder', fromFolder]]) {
+  $(button).addEventListener('click', () => $(input).click());
+  $(input).addEventListener('change', ({ target }) => {
+    take(collect(target.files));
+    target.value = ''; // the same file may be chosen again
+  });
+}
 addEventListener('dragover', (event) => { event.preventDefault(); $('drop').classList.add('over'); });
 addEventListener('dragleave', (event) => { if (!event.relatedTarget) $('drop').classList.remove('over'); });
-addEventListener('drop', (event) => {
+addEventListener('drop', async (event) => {
   event.preventDefault();
   $('drop').classList.remove('over');
-  if (event.dataTransfer.files[0]) run(event.dataTransfer.files[0]);
+  take(await fromTransfer(event.dataTransfer));
+});
+addEventListener('paste', async (event) => {
+  const files = await fromTransfer(event.clipboardData);
+  if (files.length) take(files);
+});
+$('format').addEventListener('change', () => { $('quality-choice').hidden = $('format').value === 'png'; });
+$('quality').addEventListener('input', () => { $('quality-value').value = $('quality').value; });
+$('download-all').addEventListener('click', downloadAll);
+$('cancel-all').addEventListener('click', () => queue.unfinished.reverse().forEach((job) => queue.cancel(job)));
+$('clear').addEventListener('click', () => queue.jobs.forEach((job) => queue.remove(job)));
+for (const radio of document.querySelectorAll('input[name=mode]')) {
+  radio.addEventListener('change', () => { viewer.mode = radio.value; });
+}
+$('viewer').addEventListener('view', ({ detail }) => { $('zoom').value = `${Math.round(detail.zoom * devicePixelRatio * 100)} %`; });
+$('zoom-in').addEventListener('click', () => viewer.magnify(1.5));
+$('zoom-out').addEventListener('click', () => viewer.magnify(1 / 1.5));
+$('zoom-fit').addEventListener('click', () => viewer.fit());
+$('zoom-pixels').addEventListener('click', () => viewer.pixels());
+addEventListener('beforeunload', (event) => { if (queue?.running) event.preventDefault(); });
+$('language').addEventListener('change', () => {
+  try {
+    localStorage.setItem('asasr-language', $('language').value);
+  } catch { /* it lasts as long as the page */ }
+  speak($('language').value);
+  report();
+  queue?.jobs.forEach((job) => { label(job); update(job); });
+  if (shown) show(shown);
+  if (queue) actions();
 });
 
+let chosen = query.get('lang');
+try {
+  chosen ??= localStorage.getItem('asasr-language');
+} catch { /* storage may be forbidden */ }
+speak(chosen);
+$('language').replaceChildren(...Object.keys(languages).map((code) => {
+  const own = new Intl.DisplayNames(code, { type: 'language' }).of(code);
+  return element('option', { value: code, lang: code, textContent: own, selected: code === language() });
+}));
 begin();
+if (upscaler) keepOffline($('offline'), upscaler.loaded);

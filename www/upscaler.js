@@ -9,7 +9,7 @@ export class Upscaler {
   #options;
   #requests = new Map(); // id → { resolve, reject, onProgress }
   #lastId = 0;
-  #ready;
+  #opened;
 
   constructor(options = {}) {
     this.#options = { device: 'auto', model: 'v1/models/asasr-x4-clean/', ...options };
@@ -17,7 +17,10 @@ export class Upscaler {
   }
 
   /** Resolves to a sentence that says where the network runs and why. */
-  get ready() { return this.#ready; }
+  get ready() { return this.#opened.then(({ where }) => where); }
+
+  /** Resolves to the addresses of the model and the module that run. */
+  get loaded() { return this.#opened.then(({ loaded }) => loaded); }
 
   #start() {
     const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
@@ -30,7 +33,7 @@ export class Upscaler {
       }
       this.#requests.delete(id);
       if (kind === 'done') request?.resolve(data.value);
-      else request?.reject(new Error(data.message));
+      else request?.reject(Object.assign(new Error(data.message), { text: data.text }));
       if (data.fatal && worker === this.#worker) this.#restart(fatal(data.message));
     };
     worker.onerror = (event) => {
@@ -42,8 +45,8 @@ export class Upscaler {
       if (worker === this.#worker) this.#restart(fatal(message));
     };
     const model = new URL(this.#options.model, document.baseURI).href;
-    this.#ready = this.#ask({ kind: 'open', device: this.#options.device, model });
-    this.#ready.catch(() => {}); // reported by whoever awaits it
+    this.#opened = this.#ask({ kind: 'open', device: this.#options.device, model });
+    this.#opened.catch(() => {}); // reported by whoever awaits it
   }
 
   /** Ends the worker and every request; begins anew unless the worker could not even open its model. */
@@ -64,13 +67,16 @@ export class Upscaler {
     });
   }
 
-  /** Enlarges a file `scale` times; resolves to { blob, width, height, notes }. */
-  async upscale(file, { scale = 4, onProgress } = {}) {
+  /**
+   * Enlarges a file `scale` times (2, 3 or 4) into `format` ('png', 'jpeg' or 'webp'; `quality` from 0 to 1 for the latter
+   * two). `onProgress(done, total)` counts tiles. Resolves to { blob, width, height, notes }.
+   */
+  async upscale(file, { scale = 4, format = 'png', quality = 0.92, onProgress } = {}) {
     const worker = this.#worker;
-    await this.#ready;
+    await this.#opened;
     const bytes = new Uint8Array(await file.arrayBuffer());
     if (worker !== this.#worker) throw new DOMException('cancelled', 'AbortError');
-    return this.#ask({ kind: 'upscale', bytes, scale }, onProgress, [bytes.buffer]);
+    return this.#ask({ kind: 'upscale', bytes, scale, format, quality }, onProgress, [bytes.buffer]);
   }
 
   /** Stops what is running and gets ready for the next image. */

@@ -29,14 +29,18 @@ async function choose(wanted) {
   return ['webgpu', 'the fastest here'];
 }
 
+/** Opens the model on a device; returns the addresses of the module's files. */
 async function load(device, manifest, weights) {
-  const module = await import(device === 'webgpu' ? './asasr-gpu.js' : './asasr-cpu.js');
+  const name = device === 'webgpu' ? './asasr-gpu' : './asasr-cpu';
+  const module = await import(`${name}.js`);
   await module.default();
   upscaler = await module.Upscaler.open(manifest, weights);
+  return [`${name}.js`, `${name}_bg.wasm`].map((file) => new URL(file, self.location).href);
 }
 
 async function open({ device: wanted, model }) {
-  const manifest = await bytesOf(new URL('manifest.json', model).href);
+  const described = new URL('manifest.json', model).href;
+  const manifest = await bytesOf(described);
   let file, sha256;
   try {
     ({ file, sha256 } = JSON.parse(new TextDecoder().decode(manifest)));
@@ -44,26 +48,80 @@ async function open({ device: wanted, model }) {
     throw new Error('the model\'s manifest is not usable: reload the page');
   }
   // The hash in the address lets caches keep each version apart.
-  const weights = await bytesOf(new URL(`${file}?sha256=${sha256}`, model).href);
+  const kept = new URL(`${file}?sha256=${sha256}`, model).href;
+  const weights = await bytesOf(kept);
   const [device, why] = await choose(wanted);
+  let where;
+  let module;
   try {
-    await load(device, manifest, weights);
+    module = await load(device, manifest, weights);
+    const name = device === 'webgpu' ? 'WebGPU' : 'CPU';
+    // Browsers often keep the adapter's name to themselves.
+    where = `${name}${upscaler.device === name ? '' : ` (${upscaler.device})`} – ${why}`;
   } catch (error) {
     if (wanted !== 'auto' || device === 'cpu') throw error;
-    await load('cpu', manifest, weights);
-    return `CPU – ${error.message}`;
+    module = await load('cpu', manifest, weights);
+    where = `CPU – ${error.message}`;
   }
-  const name = device === 'webgpu' ? 'WebGPU' : 'CPU';
-  // Browsers often keep the adapter's name to themselves.
-  return `${name}${upscaler.device === name ? '' : ` (${upscaler.device})`} – ${why}`;
+  return { where, loaded: [described, kept, ...module] };
 }
 
-async function upscale({ id, bytes, scale }) {
+/** The longest side that a format can have. */
+const LONGEST = { png: Infinity, jpeg: 65500, webp: 16383 };
+
+/** An error that the page has a text for. */
+const told = (key, values, message) => Object.assign(new Error(message), { text: { key, values } });
+
+/** A file that only the browser reads, as a PNG of 8 bits: AVIF. */
+async function readable(bytes) {
+  const brand = String.fromCharCode(...bytes.subarray(4, 12));
+  if (!/^ftypavi[fs]/.test(brand)) return { bytes, notes: [] };
+  let image;
+  try {
+    image = await createImageBitmap(new Blob([bytes], { type: 'image/avif' }));
+  } catch {
+    throw new Error('this browser cannot read the AVIF file: convert it to PNG or JPEG first');
+  }
+  const png = await drawn(image, 'image/png');
+  return {
+    bytes: new Uint8Array(await png.arrayBuffer()),
+    notes: ['the file is AVIF: the browser read it, in 8 bits and sRGB'],
+  };
+}
+
+/** An image as a file of another type, on white where that type has no transparency. */
+async function drawn(image, type, quality) {
+  const canvas = new OffscreenCanvas(image.width, image.height);
+  const context = canvas.getContext('2d');
+  if (type === 'image/jpeg') {
+    context.fillStyle = '#fff';
+    context.fillRect(0, 0, image.width, image.height);
+  }
+  context.drawImage(image, 0, 0);
+  image.close();
+  const blob = await canvas.convertToBlob({ type, quality });
+  if (blob.type !== type) throw new Error(`this browser does not write ${type.slice(6)}: save as PNG`);
+  return blob;
+}
+
+async function upscale({ id, bytes: given, scale, format, quality }) {
   const progress = (done, total) => postMessage({ id, kind: 'progress', done, total });
+  const { bytes, notes: first } = await readable(given);
   const result = await upscaler.upscale(bytes, scale, progress);
-  const { width, height, notes, png } = result;
+  const { width, height, png, alpha } = result;
+  const notes = [...first, ...result.notes];
   result.free();
-  return { blob: new Blob(png, { type: 'image/png' }), width, height, notes };
+  let blob = new Blob(png, { type: 'image/png' });
+  if (format !== 'png') {
+    const limit = LONGEST[format];
+    if (Math.max(width, height) > limit) {
+      const name = format === 'jpeg' ? 'JPEG' : 'WebP';
+      throw told('tooWide', { format: name, limit }, `${name} ends at ${limit} pixels a side: save as PNG`);
+    }
+    blob = await drawn(await createImageBitmap(blob), `image/${format}`, quality);
+    if (alpha && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
+  }
+  return { blob, width, height, notes };
 }
 
 self.onmessage = async ({ data }) => {
@@ -77,6 +135,6 @@ self.onmessage = async ({ data }) => {
     const message = trap
       ? 'the image needs more memory than the browser gives: try a smaller one'
       : `${error?.message ?? error}${lost ? ' (the device is being opened again)' : ''}`;
-    postMessage({ id, kind: 'error', message, fatal: data.kind === 'upscale' && (trap || lost) });
+    postMessage({ id, kind: 'error', message, text: error?.text, fatal: data.kind === 'upscale' && (trap || lost) });
   }
 };

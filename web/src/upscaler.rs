@@ -56,6 +56,8 @@ pub struct Upscaled {
     pub width: usize,
     /// Rows.
     pub height: usize,
+    /// Whether it has transparency.
+    pub alpha: bool,
     /// What decoding changed, a sentence each.
     pub notes: Vec<String>,
     /// The PNG file: byte arrays to be put together in this order.
@@ -139,6 +141,7 @@ impl Upscaler {
         Ok(Upscaled {
             width,
             height,
+            alpha: picture.layout().has_alpha(),
             notes,
             png: parts,
         })

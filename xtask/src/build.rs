@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::shell::{Result, cargo, root, run, say, target};
 use crate::tools;
 
@@ -47,9 +49,57 @@ pub(crate) fn page() -> Result<PathBuf> {
     trunk.current_dir(root()).envs(toolchain.environment());
     // Trunk reads any value of NO_COLOR as an argument and takes only true and false.
     run("page", trunk.env_remove("NO_COLOR"))?;
+    fill_in_build(&dist)?;
     let mark = fs::File::create(&stamp).and_then(|f| f.set_modified(start));
     mark.map_err(|e| format!("{}: {e}", stamp.display()))?;
     Ok(dist)
+}
+
+/// Tells the service worker which files make up this build, by their sha256.
+fn fill_in_build(dist: &Path) -> Result<()> {
+    const EMPTY: &str = "const BUILD = null;";
+    let at = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
+    let worker = dist.join("service-worker.js");
+    let script = fs::read_to_string(&worker).map_err(|e| at(&worker, e))?;
+    if !script.contains(EMPTY) {
+        return Err(format!("{} lacks the line {EMPTY}", worker.display()));
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dist).map_err(|e| at(dist, e))? {
+        let path = entry.map_err(|e| at(dist, e))?.path();
+        // The browser keeps the service worker itself; models are kept apart, under their own hashes.
+        if path.is_file() && path != worker {
+            let bytes = fs::read(&path).map_err(|e| at(&path, e))?;
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            files.push((name, hex(&Sha256::digest(bytes))));
+        }
+    }
+    files.sort();
+    let list: Vec<String> = files
+        .iter()
+        .map(|(name, hash)| format!("\"{name}\":\"{hash}\""))
+        .collect();
+    // What only one device needs is kept when it is used.
+    let later: Vec<String> = files
+        .iter()
+        .filter(|(name, _)| name.starts_with("asasr-"))
+        .map(|(name, _)| format!("\"{name}\""))
+        .collect();
+    let version = &hex(&Sha256::digest(list.join(",")))[..16];
+    let build = format!(
+        "const BUILD = {{\"version\":\"{version}\",\"files\":{{{}}},\"later\":[{}]}};",
+        list.join(","),
+        later.join(",")
+    );
+    fs::write(&worker, script.replace(EMPTY, &build)).map_err(|e| at(&worker, e))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Builds the server; returns its program.

@@ -78,6 +78,7 @@ fn test(args: &[String]) -> Result<()> {
         .env("ASASR_PAGE", page)
         .env("ASASR_SERVER", server)
         .env("ASASR_BARE", bare)
+        .env("ASASR_AXE", tools::axe())
         .env("ASASR_CHROMIUM", tools::chromium()?);
     shell::run("tests", &mut tests)?;
     say(&format!(

@@ -9,6 +9,7 @@ use crate::shell::{Result, output, root, run, say};
 
 const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132";
+const AXE: &str = "4.11.0";
 const WASM: &str = "wasm32-unknown-unknown";
 /// A target without a standard library.
 pub(crate) const BARE: &str = "wasm32v1-none";
@@ -71,7 +72,7 @@ pub(crate) fn page_needs() -> [Need; 4] {
 }
 
 /// What the tests need on top.
-pub(crate) fn test_needs() -> [Need; 4] {
+pub(crate) fn test_needs() -> [Need; 5] {
     [
         Need {
             name: "a target without a standard library",
@@ -100,6 +101,12 @@ pub(crate) fn test_needs() -> [Need; 4] {
             found: vulkan,
             mend: || apt_line("mesa-vulkan-drivers libvulkan1"),
             install: || apt(&["mesa-vulkan-drivers", "libvulkan1"]),
+        },
+        Need {
+            name: "axe",
+            found: || axe().is_file().then(|| axe().display().to_string()),
+            mend: || format!("npm install --prefix {} axe-core@{AXE}", tools().display()),
+            install: || npm(&format!("axe-core@{AXE}")),
         },
     ]
 }
@@ -228,17 +235,29 @@ fn cargo_install(package: &str, version: &str) -> Result<()> {
     Ok(())
 }
 
-fn install_wasm_opt() -> Result<()> {
+/// The script that checks a page's accessibility.
+pub(crate) fn axe() -> PathBuf {
+    tools().join("node_modules").join("axe-core").join("axe.min.js")
+}
+
+/// Installs a package from npm among our tools, and npm before it where that is missing.
+fn npm(package: &str) -> Result<()> {
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-fund", "--no-audit", "--prefix"])
         .arg(tools())
-        .arg(format!("binaryen@{BINARYEN}"));
-    let why = match run("wasm-opt", &mut npm) {
-        Ok(()) => return Ok(()),
-        Err(why) => why,
-    };
-    say(&format!("{why}; installing npm first"));
-    if find("npm").is_none() && apt(&["npm"]).is_ok() && run("wasm-opt", &mut npm).is_ok() {
+        .arg(package);
+    run(package, &mut npm).or_else(|why| {
+        if find("npm").is_some() {
+            return Err(why);
+        }
+        say(&format!("{why}; installing npm first"));
+        apt(&["npm"])?;
+        run(package, &mut npm)
+    })
+}
+
+fn install_wasm_opt() -> Result<()> {
+    if npm(&format!("binaryen@{BINARYEN}")).is_ok() {
         return Ok(());
     }
     say("npm cannot be had; building wasm-opt instead, which needs a C++ compiler");

@@ -1,0 +1,325 @@
+//! What a person does with the page.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::io::{Cursor, Read as _};
+use std::path::Path;
+use std::{env, fs};
+
+use asasr_codec::{Layout, decode};
+use asasr_tests::{Browser, Server, copy_folder, drawn};
+use serde_json::Value;
+
+/// WebDriver's codes of keys.
+const LEFT: &str = "\u{e012}";
+const HOME: &str = "\u{e011}";
+
+async fn opened(server: &Server) -> Browser {
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    browser
+}
+
+/// Several at once, by every way in; each is saved under a name of its own, and all of them as one zip.
+#[tokio::test]
+async fn several_photos_in_and_a_zip_out() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let chosen = [write("a.png", &drawn(6, 4)), write("b.png", &drawn(5, 5))];
+    browser.choose("file", &chosen).await;
+    browser
+        .drop_files(&[("a.png", &drawn(4, 6)), ("note.txt", b"text")])
+        .await;
+    browser.paste("image.png", &drawn(3, 3)).await;
+    browser.finished().await;
+    let states = "return [...document.querySelectorAll('#list li')].map((li) => [li.querySelector('.name').textContent, li.className]);";
+    assert_eq!(
+        browser.run(states, vec![]).await.to_string(),
+        r#"[["a.png","done"],["b.png","done"],["a.png","done"],["note.txt","failed"],["image.png","done"]]"#
+    );
+    assert!(
+        browser
+            .text("error")
+            .await
+            .contains("note.txt: this is not an image")
+    );
+
+    browser.click("#download-all").await;
+    let mut zip = zip::ZipArchive::new(Cursor::new(browser.arrived("asasr.zip").await)).unwrap();
+    let names: Vec<String> = zip.file_names().map(str::to_owned).collect();
+    assert_eq!(names, ["a-x4.png", "b-x4.png", "a-x4 (2).png", "image-x4.png"]);
+    let mut sizes = Vec::new();
+    for i in 0..zip.len() {
+        // Reading checks the CRC.
+        let mut bytes = Vec::new();
+        zip.by_index(i).unwrap().read_to_end(&mut bytes).unwrap();
+        let picture = decode(&bytes, 1 << 20).unwrap();
+        sizes.push((picture.width(), picture.height()));
+    }
+    assert_eq!(sizes, [(24, 16), (20, 20), (16, 24), (12, 12)]);
+
+    // A folder gives its images, those of folders in it too, and nothing else.
+    browser.click("#clear").await;
+    write("deep/er/c.png", &drawn(2, 2));
+    write("deep/readme.txt", b"text");
+    browser.choose("folder", &[folder.path().join("deep")]).await;
+    browser.finished().await;
+    assert_eq!(
+        browser.run(states, vec![]).await.to_string(),
+        r#"[["c.png","done"]]"#
+    );
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn every_size_and_format_is_saved() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    let choose = "for (const [id, value] of [['scale', args[0]], ['format', args[1]]]) {
+                    document.getElementById(id).value = value;
+                    document.getElementById(id).dispatchEvent(new Event('change'));
+                  }";
+    for (scale, format, name) in [
+        (2, "jpeg", "photo-x2.jpg"),
+        (3, "webp", "photo-x3.webp"),
+        (4, "png", "photo-x4.png"),
+    ] {
+        browser
+            .run(choose, vec![scale.to_string().into(), format.into()])
+            .await;
+        browser.drop_file("photo.png", &drawn(20, 16)).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "", "{format}");
+        let bytes = browser.download(name).await;
+        let magic: &[u8] = match format {
+            "jpeg" => &[0xff, 0xd8],
+            "webp" => b"RIFF",
+            _ => b"\x89PNG",
+        };
+        assert!(bytes.starts_with(magic), "{format}");
+        let picture = decode(&bytes, 1 << 20).unwrap();
+        assert_eq!((picture.width(), picture.height()), (20 * scale, 16 * scale));
+        // It is that image, whatever a lossy format did to it.
+        let (got, given) = (
+            picture.all_planes(),
+            decode(&drawn(20, 16), 1 << 20).unwrap().all_planes(),
+        );
+        let mean =
+            |p: &asasr_core::Planes, c: usize| p.plane(c).iter().sum::<f32>() / p.plane(c).len() as f32;
+        for c in 0..3 {
+            assert!(
+                (mean(&got, c) - mean(&given, c)).abs() < 0.03,
+                "{format}, channel {c}"
+            );
+        }
+    }
+    // AVIF, here a gradient, is read by the browser.
+    let avif = include_bytes!("photo.avif");
+    browser.drop_file("other.avif", avif).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("64 × 32"));
+    assert!(browser.text("notes").await.contains("AVIF"));
+    let saved = decode(&browser.download("other-x4.png").await, 1 << 20).unwrap();
+    assert_eq!((saved.width(), saved.height()), (64, 32));
+    assert!(matches!(saved.layout(), Layout::Rgb | Layout::Rgba));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_result_is_compared_by_mouse_and_keyboard() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    browser.drop_file("photo.png", &drawn(60, 40)).await;
+    browser.finished().await;
+    let place = "const of = (name) => getComputedStyle(document.querySelector(name)).transform;
+                 return [of('#before'), of('#after')];";
+    let zoom = |text: String| text.trim_end_matches(" %").parse::<f64>().unwrap();
+
+    // Both images lie under one transformation, whatever moves them.
+    browser.press(".stage", "1").await;
+    assert_eq!(browser.text("zoom").await, "100 %");
+    let mut seen = Vec::new();
+    for keys in ["+", "+", "+", "+", "+", "+", LEFT, "-", "0"] {
+        browser.press(".stage", keys).await;
+        let both = browser.run(place, vec![]).await;
+        assert_eq!(both[0], both[1], "{keys}");
+        seen.push(both[0].as_str().unwrap().to_owned());
+    }
+    seen.dedup();
+    assert!(seen.len() >= 8, "every key does something: {seen:?}");
+    let fitted = zoom(browser.text("zoom").await);
+    browser.click("#zoom-in").await;
+    assert!(zoom(browser.text("zoom").await) > fitted);
+    let wheel = "document.querySelector('.stage').dispatchEvent(
+                   new WheelEvent('wheel', { deltaY: 400, clientX: 300, clientY: 600, bubbles: true, cancelable: true }));";
+    let before = zoom(browser.text("zoom").await);
+    browser.run(wheel, vec![]).await;
+    assert!(zoom(browser.text("zoom").await) < before);
+
+    // The divider.
+    let split = "return document.querySelector('.divider').getAttribute('aria-valuenow');";
+    browser.press(".divider", LEFT).await;
+    assert_eq!(browser.run(split, vec![]).await, "45");
+    browser.press(".divider", HOME).await;
+    assert_eq!(browser.run(split, vec![]).await, "0");
+    let drag = "const stage = document.querySelector('.stage'), divider = document.querySelector('.divider');
+                const box = stage.getBoundingClientRect();
+                stage.setPointerCapture = () => {};
+                const send = (target, kind, x) => target.dispatchEvent(new PointerEvent(kind,
+                  { pointerId: 7, button: 0, clientX: box.left + x * box.width, clientY: box.top + 50, bubbles: true }));
+                send(divider, 'pointerdown', 0); send(stage, 'pointermove', 0.25); send(stage, 'pointerup', 0.25);
+                return divider.getAttribute('aria-valuenow');";
+    assert_eq!(browser.run(drag, vec![]).await, "25");
+
+    // Held, only the original shows.
+    browser.click("input[value=hold]").await;
+    let visible = "const of = (name) => getComputedStyle(document.querySelector(name)).visibility;
+                   return [of('.before'), of('.after')].join();";
+    assert_eq!(browser.run(visible, vec![]).await, "hidden,visible");
+    let key = "document.querySelector('.stage').dispatchEvent(new KeyboardEvent(args[0], { key: 'h', bubbles: true }));";
+    browser.run(key, vec!["keydown".into()]).await;
+    assert_eq!(browser.run(visible, vec![]).await, "visible,hidden");
+    browser.run(key, vec!["keyup".into()]).await;
+    assert_eq!(browser.run(visible, vec![]).await, "hidden,visible");
+    browser.click("input[value=beside]").await;
+    let both = browser.run(place, vec![]).await;
+    assert_eq!(both[0], both[1]);
+    browser.close().await;
+}
+
+/// Another language, at once and the next time.
+#[tokio::test]
+async fn it_speaks_german() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    browser.drop_file("photo.png", &drawn(6, 4)).await;
+    browser.finished().await;
+    let choose = "const select = document.getElementById('language');
+                  select.value = 'de';
+                  select.dispatchEvent(new Event('change'));";
+    browser.run(choose, vec![]).await;
+    assert_eq!(browser.text("choose").await, "Fotos auswählen");
+    assert!(browser.text("summary").await.starts_with("24 × 16 Pixel in"));
+    assert_eq!(browser.text("download").await, "Herunterladen");
+    browser.reload().await;
+    assert_eq!(browser.text("choose").await, "Fotos auswählen");
+    // Both languages have all texts, with the same places to fill.
+    let script = "const { languages: { en, de } } = await import('./texts.js');
+                  const places = (text) => [...text.matchAll(/\\\\{\\\\w+\\\\}/g)].map(String).sort().join();
+                  return Object.keys({ ...en, ...de }).filter((key) => !en[key] || !de[key] || places(en[key]) !== places(de[key]));";
+    assert_eq!(browser.run(script, vec![]).await, Value::Array(vec![]));
+    browser.close().await;
+}
+
+/// No fault that axe finds, empty, busy with results, in both colour schemes and on a phone; and nothing wider than the phone.
+#[tokio::test]
+async fn it_is_accessible() {
+    let axe = fs::read_to_string(env::var("ASASR_AXE").expect("run `cargo xtask test`")).unwrap();
+    let server = Server::start();
+    let browser = Browser::start().await;
+    // The page's policy refuses scripts from elsewhere, so the check itself comes by the driver.
+    let check = format!(
+        "{axe}; const {{ violations }} = await axe.run(document, {{ resultTypes: ['violations'] }});
+         return violations.flatMap((v) => v.nodes.map((n) => v.id + ': ' + n.target + ' ' + n.failureSummary));"
+    );
+    for scheme in ["light", "dark"] {
+        browser.open(&format!("{}?device=cpu", server.url())).await;
+        let colours = format!("document.documentElement.style.colorScheme = '{scheme}';");
+        browser.run(&colours, vec![]).await;
+        browser.resize(1200, 1000).await;
+        assert_eq!(
+            browser.run(&check, vec![]).await,
+            Value::Array(vec![]),
+            "{scheme}, empty"
+        );
+        browser
+            .drop_files(&[
+                ("a.png", &drawn(60, 40)),
+                ("b.png", &drawn(8, 8)),
+                ("c.txt", b"text"),
+            ])
+            .await;
+        browser.finished().await;
+        assert_eq!(
+            browser.run(&check, vec![]).await,
+            Value::Array(vec![]),
+            "{scheme}, done"
+        );
+        browser.resize(500, 900).await;
+        let narrow = "document.body.style.width = '360px'; document.body.style.padding = '0 16px';
+                      return document.body.scrollWidth;";
+        assert_eq!(browser.run(narrow, vec![]).await, 360, "{scheme}");
+        assert_eq!(
+            browser.run(&check, vec![]).await,
+            Value::Array(vec![]),
+            "{scheme}, phone"
+        );
+    }
+    browser.close().await;
+}
+
+/// Without a network the page opens and works; with a newer build on the server it stays itself until it is asked.
+#[tokio::test]
+async fn it_works_offline_and_builds_never_mix() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(Path::new(&env::var_os("ASASR_PAGE").unwrap()), folder.path());
+    let server = Server::with_page(folder.path());
+    let browser = opened(&server).await;
+    browser.wait_for("document.body.dataset.offline === 'yes'").await;
+
+    // A newer build: another text and style, and the list of files that belong together.
+    let change = |name: &str, from: &str, to: &str| {
+        let path = folder.path().join(name);
+        let old = fs::read_to_string(&path).unwrap();
+        assert!(old.contains(from), "{name} has {from}");
+        fs::write(&path, old.replace(from, to)).unwrap();
+        let hash = |text: &str| asasr_core::model::sha256_hex(text.as_bytes());
+        (hash(&old), hash(&old.replace(from, to)))
+    };
+    let texts = change("texts.js", "'Choose photos'", "'Pick photos'");
+    browser.reload().await;
+    assert_eq!(
+        browser.text("choose").await,
+        "Choose photos",
+        "the build that is there"
+    );
+    let style = change("style.css", "68rem", "69rem");
+    for (old, new) in [texts, style] {
+        change("service-worker.js", &old, &new);
+    }
+    let script = fs::read_to_string(folder.path().join("service-worker.js")).unwrap();
+    let version = script.split("\"version\":\"").nth(1).unwrap()[..16].to_owned();
+    change("service-worker.js", &version, "0123456789abcdef");
+    browser.reload().await;
+    assert_eq!(
+        browser.text("choose").await,
+        "Choose photos",
+        "not before it is asked for"
+    );
+    browser.wait_for("document.body.dataset.update === 'yes'").await;
+    browser.click("#offline button").await;
+    browser
+        .wait_for("document.getElementById('choose')?.textContent === 'Pick photos'")
+        .await;
+    browser.wait_for("document.body.dataset.offline === 'yes'").await;
+    let kept = "return (await caches.keys()).filter((name) => name.startsWith('asasr-page')).join();";
+    assert_eq!(browser.run(kept, vec![]).await, "asasr-page-0123456789abcdef");
+
+    let url = server.url().to_owned();
+    drop(server);
+    let gone = "return fetch(args[0] + 'healthz').then(() => 'there', () => 'gone');";
+    assert_eq!(browser.run(gone, vec![url.into()]).await, "gone");
+    browser.reload().await;
+    browser.drop_file("photo.png", &drawn(6, 4)).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("24 × 16"));
+    browser.close().await;
+}

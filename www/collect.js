@@ -1,0 +1,38 @@
+// Image files out of what a person gives: chosen files, dropped files and folders, pasted images.
+
+const IMAGE = /\.(png|jpe?g|webp|avif|gif|bmp)$/i;
+
+const isImage = (file) => file.type.startsWith('image/') || IMAGE.test(file.name);
+
+/** The files of a folder's entry and of those below it, by name. */
+async function below(entry) {
+  if (entry.isFile) return [await new Promise((resolve, reject) => { entry.file(resolve, reject); })];
+  const reader = entry.createReader();
+  const entries = [];
+  for (;;) { // a reader gives a hundred at a time
+    const part = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
+    if (part.length === 0) break;
+    entries.push(...part);
+  }
+  entries.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  return (await Promise.all(entries.map(below))).flat();
+}
+
+/** The files of a list that a person named one by one: all of them, so that what is no image is told to be none. */
+export const fromList = (files) => [...files];
+
+/** The images of a chosen folder. */
+export const fromFolder = (files) => [...files].filter(isImage);
+
+/** The files of a drop or a paste; of folders only their images. */
+export async function fromTransfer(transfer) {
+  // Entries can be asked for only while the event lasts.
+  const items = [...(transfer.items ?? [])].filter((item) => item.kind === 'file');
+  const entries = items.map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
+  if (entries.length === 0) return [...transfer.files];
+  const files = await Promise.all(entries.map(async ([entry, file]) => {
+    if (entry?.isDirectory) return (await below(entry)).filter(isImage);
+    return file ? [file] : [];
+  }));
+  return files.flat();
+}

@@ -1,0 +1,131 @@
+// The photos to enlarge, one after the other.
+
+/** Where a measured speed is kept between visits, in input pixels per second. */
+const SPEED = 'asasr-speed';
+
+const ENDINGS = { png: 'png', jpeg: 'jpg', webp: 'webp' };
+
+/** `photo.jpg` four times larger as PNG is `photo-x4.png`. */
+export const resultName = (name, { scale, format }) => `${name.replace(/\.[^.]*$/, '')}-x${scale}.${ENDINGS[format]}`;
+
+function remembered(device) {
+  try {
+    return JSON.parse(localStorage.getItem(SPEED))?.[device] ?? null;
+  } catch {
+    return null; // storage may be forbidden
+  }
+}
+
+function remember(device, speed) {
+  try {
+    localStorage.setItem(SPEED, JSON.stringify({ [device]: speed }));
+  } catch { /* then it is measured again */ }
+}
+
+/**
+ * A photo and what became of it. `state` is 'waiting', 'running', 'done', 'failed' or 'cancelled'.
+ * @typedef {{ id: number, file: File, options: { scale: number, format: string, quality: number }, state: string,
+ *   progress: ?{ done: number, total: number, left: ?number }, pixels: ?number,
+ *   result: ?{ blob: Blob, name: string, width: number, height: number, notes: string[], seconds: number },
+ *   error: ?Error }} Job
+ */
+
+/** Tells of every change of a job by an event `change` whose `detail` is the job, and of the list's by `list`. */
+export class Queue extends EventTarget {
+  #upscaler;
+  #device = '';
+  #lastId = 0;
+  /** @type {Job[]} */
+  jobs = [];
+
+  constructor(upscaler) {
+    super();
+    this.#upscaler = upscaler;
+    upscaler.ready.then((where) => { this.#device = where; }, () => {});
+  }
+
+  get running() { return this.jobs.find((job) => job.state === 'running'); }
+
+  get unfinished() { return this.jobs.filter((job) => ['waiting', 'running'].includes(job.state)); }
+
+  /** Puts files at the end and returns their jobs. */
+  add(files, options) {
+    const jobs = files.map((file) => ({ id: ++this.#lastId, file, options, state: 'waiting', progress: null, pixels: null, result: null, error: null }));
+    this.jobs.push(...jobs);
+    this.dispatchEvent(new CustomEvent('list'));
+    this.#next();
+    return jobs;
+  }
+
+  /** Seconds that a job would take; null where the device's speed or the photo's size is not known. */
+  expected(job) {
+    const speed = remembered(this.#device);
+    return speed && job.pixels ? job.pixels / speed : null;
+  }
+
+  /** The photo's size, once somebody has seen it. */
+  measured(job, pixels) {
+    job.pixels = pixels;
+    this.#changed(job);
+  }
+
+  cancel(job) {
+    const running = job.state === 'running';
+    if (!running && job.state !== 'waiting') return;
+    this.#turn(job, 'cancelled');
+    if (running) this.#upscaler.cancel();
+  }
+
+  retry(job) {
+    if (!['failed', 'cancelled'].includes(job.state)) return;
+    Object.assign(job, { error: null, progress: null });
+    this.#turn(job, 'waiting');
+    this.#next();
+  }
+
+  remove(job) {
+    this.cancel(job);
+    this.jobs = this.jobs.filter((other) => other !== job);
+    this.dispatchEvent(new CustomEvent('list'));
+  }
+
+  #changed(job) {
+    this.dispatchEvent(new CustomEvent('change', { detail: job }));
+  }
+
+  #turn(job, state) {
+    job.state = state;
+    this.#changed(job);
+  }
+
+  async #next() {
+    if (this.running) return;
+    const job = this.jobs.find((each) => each.state === 'waiting');
+    if (!job) return;
+    this.#turn(job, 'running');
+    const start = performance.now();
+    const seconds = () => (performance.now() - start) / 1000;
+    try {
+      const result = await this.#upscaler.upscale(job.file, {
+        ...job.options,
+        onProgress: (done, total) => {
+          job.progress = { done, total, left: done ? seconds() / done * (total - done) : null };
+          this.#changed(job);
+        },
+      });
+      if (job.state !== 'running') return; // cancelled while its answer was on the way
+      job.result = { ...result, name: resultName(job.file.name || 'image', job.options), seconds: seconds() };
+      const { scale } = job.options;
+      // The network works on input pixels, whatever the output's size.
+      remember(this.#device, result.width * result.height / scale ** 2 / seconds());
+      this.#turn(job, 'done');
+    } catch (error) {
+      if (job.state === 'running') {
+        job.error = error;
+        this.#turn(job, error.name === 'AbortError' ? 'cancelled' : 'failed');
+      }
+    } finally {
+      this.#next();
+    }
+  }
+}
