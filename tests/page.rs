@@ -9,7 +9,7 @@ use asasr_codec::{Layout, decode};
 use asasr_tests::{Browser, Server, copy_folder, drawn};
 use serde_json::Value;
 
-/// WebDriver's codes of keys.
+/// The codes that stand for keys (W3C's protocol for drivers).
 const LEFT: &str = "\u{e012}";
 const HOME: &str = "\u{e011}";
 
