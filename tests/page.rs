@@ -323,3 +323,37 @@ async fn it_works_offline_and_builds_never_mix() {
     assert!(browser.text("summary").await.contains("24 × 16"));
     browser.close().await;
 }
+
+/// Draws the page's main states into docs/images: `cargo xtask pictures`.
+#[tokio::test]
+#[ignore = "draws pictures, to be looked at"]
+async fn pictures_of_the_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let cat = fs::read(root.join("docs/images/cat-small.png")).unwrap();
+    let server = Server::start();
+    let browser = Browser::start().await;
+    let schemes = [("light", "light", 1200, 1330), ("dark", "dark", 1200, 1330), ("phone", "light", 500, 1250)];
+    for (name, scheme, width, height) in schemes {
+        let save = |state: &str, png: Vec<u8>| {
+            fs::write(root.join(format!("docs/images/page-{name}-{state}.png")), png).unwrap();
+        };
+        browser.open(&format!("{}?device=cpu", server.url())).await;
+        let colours = format!("document.documentElement.style.colorScheme = '{scheme}';");
+        browser.run(&colours, vec![]).await;
+        browser.resize(width, height).await;
+        save("empty", browser.screenshot().await);
+        browser.drop_files(&[("cat.png", &cat), ("flower.png", &drawn(60, 60)), ("notes.txt", b"text")]).await;
+        browser.finished().await;
+        browser.press(".stage", "0").await;
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        save("error", browser.screenshot().await);
+        browser.click("#list li:last-child .actions button:last-child").await;
+        browser.run("document.getElementById('error').hidden = true;", vec![]).await;
+        save("done", browser.screenshot().await);
+        browser.drop_files(&[("large.png", &drawn(1200, 900))]).await;
+        browser.wait_for("document.querySelector('#list .running progress')?.value >= 3").await;
+        save("running", browser.screenshot().await);
+        browser.clear().await;
+    }
+    browser.close().await;
+}

@@ -14,6 +14,7 @@ cargo xtask serve [--listen ADDR]  install what is missing, build the page and t
 cargo xtask test                   install what is missing and run every test
 cargo xtask doctor                 list what is here, what is missing and the command that mends it
 cargo xtask page                   install what is missing and build the page into dist/
+cargo xtask pictures               draw the page's states into docs/images
 ";
 
 fn main() -> ExitCode {
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let done = match args.first().map(String::as_str) {
         Some("serve") => serve(rest),
         Some("test") => test(rest),
+        Some("pictures") => test(&["--test", "page", "--", "--ignored"].map(String::from)),
         Some("doctor") => tools::doctor(),
         Some("page") => build::page().map(drop),
         Some("help" | "--help" | "-h") => {
