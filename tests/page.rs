@@ -5,7 +5,8 @@ use std::io::{Cursor, Read as _};
 use std::path::Path;
 use std::{env, fs};
 
-use asasr_codec::{Layout, decode};
+use asasr_codec::{Layout, Metadata, PngRows, SharedBytes, decode};
+use asasr_core::Planes;
 use asasr_tests::{Browser, Server, copy_folder, drawn};
 use serde_json::Value;
 
@@ -110,8 +111,7 @@ async fn every_size_and_format_is_saved() {
             picture.all_planes(),
             decode(&drawn(20, 16), 1 << 20).unwrap().all_planes(),
         );
-        let mean =
-            |p: &asasr_core::Planes, c: usize| p.plane(c).iter().sum::<f32>() / p.plane(c).len() as f32;
+        let mean = |p: &Planes, c: usize| p.plane(c).iter().sum::<f32>() / p.plane(c).len() as f32;
         for c in 0..3 {
             assert!(
                 (mean(&got, c) - mean(&given, c)).abs() < 0.03,
@@ -129,6 +129,157 @@ async fn every_size_and_format_is_saved() {
     let saved = decode(&browser.download("other-x4.png").await, 1 << 20).unwrap();
     assert_eq!((saved.width(), saved.height()), (64, 32));
     assert!(matches!(saved.layout(), Layout::Rgb | Layout::Rgba));
+    browser.close().await;
+}
+
+/// A picture with a profile and EXIF data.
+fn with_metadata(metadata: &Metadata) -> Vec<u8> {
+    let picture = decode(&drawn(20, 16), 1 << 20).unwrap();
+    let bytes = SharedBytes::default();
+    let mut rows = PngRows::with_metadata(bytes.clone(), (20, 16), Layout::Rgb, 8, metadata).unwrap();
+    rows.write(0, &picture.all_planes()).unwrap();
+    rows.finish().unwrap();
+    bytes.take()
+}
+
+#[tokio::test]
+async fn colour_profile_and_exif_go_along_unless_stripped() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    let exif = [
+        b"II*\0\x08\0\0\0".as_slice(),
+        &[1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    .concat();
+    // Display P3 as its makers publish it would do as well: the bytes are carried, not read.
+    let icc: Vec<u8> = (0..70_000u32).map(|i| (i * 7 % 251) as u8).collect();
+    let metadata = Metadata {
+        icc: Some(icc),
+        exif: Some(exif),
+    };
+    let choose = "document.getElementById('format').value = args[0];
+                  document.getElementById('carry').checked = args[1];";
+    for (format, ending) in [("png", "png"), ("jpeg", "jpg"), ("webp", "webp")] {
+        for carry in [true, false] {
+            browser.run(choose, vec![format.into(), carry.into()]).await;
+            let name = format!("{format}-{carry}");
+            browser
+                .drop_file(&format!("{name}.png"), &with_metadata(&metadata))
+                .await;
+            browser.finished().await;
+            assert_eq!(browser.text("error").await, "", "{name}");
+            let saved = decode(&browser.download(&format!("{name}-x4.{ending}")).await, 1 << 20).unwrap();
+            let expected = if carry {
+                metadata.clone()
+            } else {
+                Metadata::default()
+            };
+            assert_eq!(saved.width(), 80, "{name}");
+            // Browsers describe what they write themselves; it is then sRGB.
+            let browsers_own = !carry && format != "png" && saved.metadata().exif.is_none();
+            assert!(saved.metadata() == &expected || browsers_own, "{name}");
+        }
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn transparent_edges_have_no_dark_fringe() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    let mut planes = Planes::zeros(4, 24, 24);
+    for y in 0..24 {
+        for x in 0..24 {
+            if (x as f32 - 11.5).hypot(y as f32 - 11.5) < 8.0 {
+                (0..4).for_each(|c| planes.row_mut(c, y)[x] = 1.0);
+            }
+        }
+    }
+    let bytes = SharedBytes::default();
+    let mut rows = PngRows::new(bytes.clone(), 24, 24, Layout::Rgba, 8).unwrap();
+    rows.write(0, &planes).unwrap();
+    rows.finish().unwrap();
+    browser.drop_file("disc.png", &bytes.take()).await;
+    browser.finished().await;
+    let saved = decode(&browser.download("disc-x4.png").await, 1 << 20).unwrap();
+    assert_eq!(saved.layout(), Layout::Rgba);
+    let planes = saved.all_planes();
+    for (i, alpha) in planes.plane(3).iter().enumerate() {
+        let colour = (0..3).map(|c| planes.plane(c)[i]).fold(1.0, f32::min);
+        assert!(*alpha < 0.02 || colour > 0.95, "white at alpha {alpha}: {colour}");
+    }
+    assert!(
+        planes.plane(3).iter().any(|a| (0.3..0.7).contains(a)),
+        "a soft edge"
+    );
+    browser.close().await;
+}
+
+/// The result is seen while it grows, and where it departs from the input afterwards.
+#[tokio::test]
+async fn rows_appear_and_departures_are_marked() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    browser.drop_files(&[("large.png", &drawn(300, 700))]).await;
+    let painted = "(() => {
+        const canvas = document.getElementById('preview');
+        if (canvas.width !== 1200 || canvas.hidden) return false;
+        return canvas.getContext('2d').getImageData(8, 8, 1, 1).data[3] === 255
+            && document.querySelector('#list .running') !== null;
+    })()";
+    browser.wait_for(painted).await;
+    browser.finished().await;
+    assert!(browser.text("consistency").await.contains(" dB"));
+    browser.click("#show-differences").await;
+    let marked = "const canvas = document.getElementById('differences');
+                  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+                  return [canvas.width, canvas.height, data.some((v, i) => i % 4 === 3 && v > 0)].join();";
+    assert_eq!(browser.run(marked, vec![]).await, "300,700,true");
+    browser.close().await;
+}
+
+/// The script as another page would use it.
+#[tokio::test]
+async fn the_script_gives_rows_obeys_signals_and_ends() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    let script = "const { Upscaler } = await import('./upscaler.js');
+        const canvas = new OffscreenCanvas(200, 300);
+        canvas.getContext('2d').fillRect(50, 50, 80, 80);
+        const blob = await canvas.convertToBlob();
+        const up = await Upscaler.load({ device: 'cpu' });
+        let rows = 0;
+        const sequence = up.run(blob, { scale: 2 });
+        let step = await sequence.next();
+        for (; !step.done; step = await sequence.next()) {
+          if (step.value.first !== rows || step.value.width !== 400) return 'rows out of place';
+          rows += step.value.height;
+        }
+        const { width, height, consistency } = step.value;
+        if (rows !== 600 || width !== 400 || height !== 600 || !(consistency > 30)) return `${rows} ${width} ${height} ${consistency}`;
+
+        const stop = new AbortController();
+        const reason = await up.upscale(blob, { signal: stop.signal, onProgress: () => stop.abort() }).then(() => 'done', (e) => e.name);
+        if (reason !== 'AbortError') return `after abort: ${reason}`;
+        for await (const part of up.run(blob)) break;
+        const again = await up.upscale(blob, { scale: 2 });
+        if (again.width !== 400) return 'not ready again';
+        up.dispose();
+        return up.upscale(blob).then(() => 'still there', (e) => e.message);";
+    assert_eq!(browser.run(script, vec![]).await, "this upscaler was disposed of");
+    // Two on one page, and one whose model does not exist.
+    let script = "const { Upscaler } = await import('./upscaler.js');
+        const [a, b] = await Promise.all([Upscaler.load({ device: 'cpu' }), Upscaler.load({ device: 'cpu' })]);
+        const canvas = new OffscreenCanvas(20, 20);
+        canvas.getContext('2d').fillRect(5, 5, 8, 8);
+        const blob = await canvas.convertToBlob();
+        const sizes = (await Promise.all([a.upscale(blob), b.upscale(blob, { scale: 3 })])).map((r) => r.width);
+        a.dispose(); b.dispose();
+        const missing = await Upscaler.load({ device: 'cpu', model: 'v1/models/none/' }).then(() => 'opened', (e) => e.message);
+        return `${sizes} ${missing}`;";
+    let told = browser.run(script, vec![]).await;
+    let told = told.as_str().unwrap();
+    assert!(told.starts_with("80,60 ") && told.contains("404"), "{told}");
     browser.close().await;
 }
 
@@ -332,7 +483,11 @@ async fn pictures_of_the_page() {
     let cat = fs::read(root.join("docs/images/cat-small.png")).unwrap();
     let server = Server::start();
     let browser = Browser::start().await;
-    let schemes = [("light", "light", 1200, 1330), ("dark", "dark", 1200, 1330), ("phone", "light", 500, 1250)];
+    let schemes = [
+        ("light", "light", 1200, 1330),
+        ("dark", "dark", 1200, 1330),
+        ("phone", "light", 500, 1250),
+    ];
     for (name, scheme, width, height) in schemes {
         let save = |state: &str, png: Vec<u8>| {
             fs::write(root.join(format!("docs/images/page-{name}-{state}.png")), png).unwrap();
@@ -342,16 +497,28 @@ async fn pictures_of_the_page() {
         browser.run(&colours, vec![]).await;
         browser.resize(width, height).await;
         save("empty", browser.screenshot().await);
-        browser.drop_files(&[("cat.png", &cat), ("flower.png", &drawn(60, 60)), ("notes.txt", b"text")]).await;
+        browser
+            .drop_files(&[
+                ("cat.png", &cat),
+                ("flower.png", &drawn(60, 60)),
+                ("notes.txt", b"text"),
+            ])
+            .await;
         browser.finished().await;
         browser.press(".stage", "0").await;
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         save("error", browser.screenshot().await);
-        browser.click("#list li:last-child .actions button:last-child").await;
-        browser.run("document.getElementById('error').hidden = true;", vec![]).await;
+        browser
+            .click("#list li:last-child .actions button:last-child")
+            .await;
+        browser
+            .run("document.getElementById('error').hidden = true;", vec![])
+            .await;
         save("done", browser.screenshot().await);
         browser.drop_files(&[("large.png", &drawn(1200, 900))]).await;
-        browser.wait_for("document.querySelector('#list .running progress')?.value >= 3").await;
+        browser
+            .wait_for("document.querySelector('#list .running progress')?.value >= 3")
+            .await;
         save("running", browser.screenshot().await);
         browser.clear().await;
     }

@@ -50,6 +50,11 @@ function begin() {
   queue = new Queue(upscaler);
   queue.addEventListener('change', ({ detail }) => { update(detail); });
   queue.addEventListener('list', list);
+  queue.addEventListener('rows', ({ detail: { job, first, width, rgba } }) => {
+    // While nothing else is looked at, the result is seen as it grows.
+    if (!shown && job.width) show(job);
+    if (shown === job) viewer.paint(first, width, rgba);
+  });
   queue.addEventListener('change', ({ detail }) => { if (detail.state !== 'running') report(); });
   report();
 }
@@ -70,7 +75,7 @@ function take(files) {
   $('error').hidden = true;
   if (files.length === 0) fail(text('noImages'));
   else if (queue) {
-    const options = { scale: Number($('scale').value), format: $('format').value, quality: $('quality').value / 100 };
+    const options = { scale: Number($('scale').value), format: $('format').value, quality: $('quality').value / 100, strip: !$('carry').checked };
     queue.add(files, options);
   }
 }
@@ -85,7 +90,7 @@ function row(job) {
     return made;
   };
   const thumb = element('img', { alt: '', decoding: 'async', src: URL.createObjectURL(job.file) });
-  thumb.addEventListener('load', () => queue.measured(job, thumb.naturalWidth * thumb.naturalHeight));
+  thumb.addEventListener('load', () => queue.measured(job, thumb.naturalWidth, thumb.naturalHeight));
   thumb.addEventListener('error', () => { thumb.removeAttribute('src'); });
   const parts = {
     thumb,
@@ -187,8 +192,9 @@ function turned(job, parts) {
     parts.download.href = URL.createObjectURL(job.result.blob);
     parts.download.download = job.result.name;
     // The first result shows itself; later ones do not push away what is looked at.
-    if (!shown) show(job);
+    if (!shown || shown === job) show(job);
   }
+  if (['failed', 'cancelled'].includes(job.state) && shown === job) hide();
   // One photo that fails says so where everybody looks.
   if (job.state === 'failed') fail(`${name}: ${sentence(job.error)}`);
 }
@@ -207,15 +213,46 @@ function show(job) {
   hide();
   shown = job;
   const { result, file } = job;
-  addresses = [URL.createObjectURL(file), URL.createObjectURL(result.blob)];
+  addresses = [URL.createObjectURL(file)];
+  const { scale } = job.options;
   $('result').hidden = false;
+  $('download').hidden = $('trust').hidden = !result;
+  $('differences').hidden = true;
+  rows.get(job.id).root.setAttribute('aria-current', 'true');
+  if (!result) {
+    viewer.show(addresses[0], null, { width: job.width * scale, height: job.height * scale }, file.name);
+    $('summary').textContent = '';
+    $('notes').hidden = true;
+    return;
+  }
+  addresses.push(URL.createObjectURL(result.blob));
   viewer.show(...addresses, result, file.name);
   $('summary').textContent = text('done', { ...result, time: duration(result.seconds) });
   $('download').href = addresses[1];
   $('download').download = result.name;
   $('notes').replaceChildren(...result.notes.map((note) => element('li', { textContent: note })));
   $('notes').hidden = result.notes.length === 0;
-  rows.get(job.id).root.setAttribute('aria-current', 'true');
+  const exact = !Number.isFinite(result.consistency);
+  $('consistency').textContent = exact ? text('exact') : text('consistency', { psnr: result.consistency.toFixed(1) });
+  drawDifferences();
+}
+
+/** A difference of so many grey levels is full red. */
+const FULL = 8;
+
+/** The differences of the result that is shown, where they are wanted. */
+function drawDifferences() {
+  const canvas = $('differences');
+  canvas.hidden = !$('show-differences').checked || !shown?.result;
+  if (canvas.hidden) return;
+  const { differences, width, height } = shown.result;
+  const { scale } = shown.options;
+  Object.assign(canvas, { width: width / scale, height: height / scale });
+  const image = new ImageData(canvas.width, canvas.height);
+  differences.forEach((difference, i) => {
+    image.data.set([255, 0, 40, Math.min(difference / FULL, 1) * 230], 4 * i);
+  });
+  canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
 function hide() {
@@ -262,6 +299,7 @@ addEventListener('paste', async (event) => {
 });
 $('format').addEventListener('change', () => { $('quality-choice').hidden = $('format').value === 'png'; });
 $('quality').addEventListener('input', () => { $('quality-value').value = $('quality').value; });
+$('show-differences').addEventListener('change', drawDifferences);
 $('download-all').addEventListener('click', downloadAll);
 $('cancel-all').addEventListener('click', () => queue.unfinished.reverse().forEach((job) => queue.cancel(job)));
 $('clear').addEventListener('click', () => queue.jobs.forEach((job) => queue.remove(job)));

@@ -25,12 +25,15 @@ function remember(device, speed) {
 /**
  * A photo and what became of it. `state` is 'waiting', 'running', 'done', 'failed' or 'cancelled'.
  * @typedef {{ id: number, file: File, options: { scale: number, format: string, quality: number }, state: string,
- *   progress: ?{ done: number, total: number, left: ?number }, pixels: ?number,
+ *   progress: ?{ done: number, total: number, left: ?number }, width: number, height: number, pixels: ?number,
  *   result: ?{ blob: Blob, name: string, width: number, height: number, notes: string[], seconds: number },
  *   error: ?Error }} Job
  */
 
-/** Tells of every change of a job by an event `change` whose `detail` is the job, and of the list's by `list`. */
+/**
+ * Tells of every change of a job by an event `change` whose `detail` is the job, of finished rows by `rows`, and of the
+ * list's change by `list`.
+ */
 export class Queue extends EventTarget {
   #upscaler;
   #device = '';
@@ -50,7 +53,7 @@ export class Queue extends EventTarget {
 
   /** Puts files at the end and returns their jobs. */
   add(files, options) {
-    const jobs = files.map((file) => ({ id: ++this.#lastId, file, options, state: 'waiting', progress: null, pixels: null, result: null, error: null }));
+    const jobs = files.map((file) => ({ id: ++this.#lastId, file, options, state: 'waiting', progress: null, width: 0, height: 0, pixels: null, result: null, error: null }));
     this.jobs.push(...jobs);
     this.dispatchEvent(new CustomEvent('list'));
     this.#next();
@@ -64,8 +67,8 @@ export class Queue extends EventTarget {
   }
 
   /** The photo's size, once somebody has seen it. */
-  measured(job, pixels) {
-    job.pixels = pixels;
+  measured(job, width, height) {
+    Object.assign(job, { width, height, pixels: width * height });
     this.#changed(job);
   }
 
@@ -111,6 +114,9 @@ export class Queue extends EventTarget {
         onProgress: (done, total) => {
           job.progress = { done, total, left: done ? seconds() / done * (total - done) : null };
           this.#changed(job);
+        },
+        onRows: (first, width, rgba) => {
+          this.dispatchEvent(new CustomEvent('rows', { detail: { job, first, width, rgba } }));
         },
       });
       if (job.state !== 'running') return; // cancelled while its answer was on the way

@@ -3,16 +3,31 @@
 /** An error after which the worker cannot go on; a fresh one takes its place. */
 const fatal = (message) => Object.assign(new Error(message), { fatal: true });
 
-/** Runs the network in a worker. `device` is 'auto', 'webgpu' or 'cpu'. */
+const cancelled = () => new DOMException('cancelled', 'AbortError');
+
+/** Runs the network in a worker. `device` is 'auto', 'webgpu' or 'cpu', `model` the address of a model's folder. */
 export class Upscaler {
   #worker;
   #options;
-  #requests = new Map(); // id → { resolve, reject, onProgress }
+  #requests = new Map(); // id → { resolve, reject, onProgress, onRows }
   #lastId = 0;
   #opened;
+  #disposed = false;
+
+  /** An upscaler that is ready, or the error why there is none. */
+  static async load(options) {
+    const upscaler = new Upscaler(options);
+    try {
+      await upscaler.ready;
+    } catch (error) {
+      upscaler.dispose();
+      throw error;
+    }
+    return upscaler;
+  }
 
   constructor(options = {}) {
-    this.#options = { device: 'auto', model: 'v1/models/asasr-x4-clean/', ...options };
+    this.#options = { device: 'auto', model: new URL('v1/models/asasr-x4-clean/', import.meta.url).href, ...options };
     this.#start();
   }
 
@@ -29,6 +44,10 @@ export class Upscaler {
       const request = this.#requests.get(id);
       if (kind === 'progress') {
         request?.onProgress?.(data.done, data.total);
+        return;
+      }
+      if (kind === 'rows') {
+        request?.onRows?.(data.first, data.width, data.rgba);
         return;
       }
       this.#requests.delete(id);
@@ -56,31 +75,81 @@ export class Upscaler {
     const opened = !open.some((request) => request.opening);
     this.#requests.clear();
     for (const request of open) request.reject(reason);
-    if (opened || !reason.fatal) this.#start();
+    if (!this.#disposed && (opened || !reason.fatal)) this.#start();
   }
 
-  #ask(message, onProgress, transfer = []) {
+  #ask(message, { onProgress, onRows } = {}, transfer = []) {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      this.#requests.set(id, { resolve, reject, onProgress, opening: message.kind === 'open' });
+      this.#requests.set(id, { resolve, reject, onProgress, onRows, opening: message.kind === 'open' });
       this.#worker.postMessage({ id, ...message }, transfer);
     });
   }
 
   /**
    * Enlarges a file `scale` times (2, 3 or 4) into `format` ('png', 'jpeg' or 'webp'; `quality` from 0 to 1 for the latter
-   * two). `onProgress(done, total)` counts tiles. Resolves to { blob, width, height, notes }.
+   * two). Colour profile and EXIF data are carried along unless `strip` is set. `onProgress(done, total)` counts tiles,
+   * `onRows(first, width, rgba)` is given rows as they are finished. `signal` cancels.
+   *
+   * Resolves to { blob, width, height, notes, consistency, differences }: the PSNR in dB between the given image and the
+   * result made as small again, and for each given pixel how many grey levels they differ.
    */
-  async upscale(file, { scale = 4, format = 'png', quality = 0.92, onProgress } = {}) {
-    const worker = this.#worker;
-    await this.#opened;
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    if (worker !== this.#worker) throw new DOMException('cancelled', 'AbortError');
-    return this.#ask({ kind: 'upscale', bytes, scale, format, quality }, onProgress, [bytes.buffer]);
+  async upscale(file, { scale = 4, format = 'png', quality = 0.92, strip = false, signal, onProgress, onRows } = {}) {
+    if (this.#disposed) throw new Error('this upscaler was disposed of');
+    signal?.throwIfAborted();
+    const stop = () => this.cancel();
+    signal?.addEventListener('abort', stop);
+    try {
+      const worker = this.#worker;
+      await this.#opened;
+      const bytes = new Uint8Array(await file.arrayBuffer());
+      if (worker !== this.#worker) throw cancelled();
+      const wish = { kind: 'upscale', bytes, scale, format, quality, strip, preview: Boolean(onRows) };
+      return await this.#ask(wish, { onProgress, onRows }, [bytes.buffer]);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /**
+   * The same as a sequence: yields { first, width, height, rgba } for rows as they are finished, and at last returns what
+   * `upscale` resolves to.
+   */
+  async* run(file, options = {}) {
+    const rows = [];
+    let wake;
+    const result = this.upscale(file, {
+      ...options,
+      onRows: (first, width, rgba) => {
+        rows.push({ first, width, height: rgba.length / 4 / width, rgba });
+        wake?.();
+      },
+    });
+    let over = false;
+    result.then(() => { over = true; wake?.(); }, () => { over = true; wake?.(); });
+    try {
+      while (!over || rows.length > 0) {
+        if (rows.length > 0) yield rows.shift();
+        else await new Promise((resolve) => { wake = resolve; });
+      }
+      return await result;
+    } finally {
+      // Whoever leaves the loop early wants no more.
+      if (!over) {
+        this.cancel();
+        result.catch(() => {});
+      }
+    }
   }
 
   /** Stops what is running and gets ready for the next image. */
   cancel() {
-    this.#restart(new DOMException('cancelled', 'AbortError'));
+    this.#restart(cancelled());
+  }
+
+  /** Ends the worker and frees the device. */
+  dispose() {
+    this.#disposed = true;
+    this.#restart(cancelled());
   }
 }

@@ -6,6 +6,8 @@
 import { text } from './texts.js';
 
 const CLOSEST = 16;
+/** Pixels of the largest canvas that is painted while a result is made. */
+const MOST = 1 << 26;
 /** Of the stage's smaller side, for an arrow key. */
 const STEP = 0.15;
 
@@ -16,6 +18,8 @@ export class Viewer {
   #stage;
   #divider;
   #layers;
+  #preview;
+  #name = null;
   #size = { width: 1, height: 1 };
   #view = { zoom: 1, x: 0, y: 0 };
   #fitted = true;
@@ -23,26 +27,52 @@ export class Viewer {
   #split = 0.5;
   #pointers = new Map();
 
-  /** Takes an element with `.stage`, which has `.layer.before`, `.layer.after` (each with an img) and `.divider`. */
+  /** Takes an element with `.stage`, which has `.layer.before`, `.layer.after` (each with an img, the latter with a canvas) and `.divider`. */
   constructor(root) {
     this.#root = root;
     this.#stage = root.querySelector('.stage');
     this.#divider = root.querySelector('.divider');
     this.#layers = { before: root.querySelector('.before'), after: root.querySelector('.after') };
+    this.#preview = root.querySelector('.after canvas');
     this.#listen();
     new ResizeObserver(() => (this.#fitted ? this.fit() : this.#draw())).observe(this.#stage);
   }
 
-  /** Shows the addresses of two images; `size` is the result's. */
+  /** Shows the addresses of two images; `size` is the result's. Without the second it is painted by and by. */
   show(before, after, size, name) {
+    const same = this.#size.width === size.width && this.#size.height === size.height && this.#name === name;
     this.#size = size;
+    this.#name = name;
     this.#layers.before.querySelector('img').src = before;
-    this.#layers.after.querySelector('img').src = after;
-    for (const layer of Object.values(this.#layers)) {
-      Object.assign(layer.querySelector('img').style, { width: `${size.width}px`, height: `${size.height}px` });
+    const [image, canvas] = [this.#layers.after.querySelector('img'), this.#preview];
+    image.hidden = after === null;
+    canvas.hidden = after !== null;
+    if (after === null) {
+      // Larger ones, which browsers may refuse, appear when they are done.
+      const shown = size.width * size.height <= MOST;
+      Object.assign(canvas, shown ? size : { width: 1, height: 1 });
+    } else {
+      image.src = after;
+      canvas.width = canvas.height = 1;
+    }
+    for (const child of this.#painted()) {
+      Object.assign(child.style, { width: `${size.width}px`, height: `${size.height}px` });
     }
     this.#stage.setAttribute('aria-label', text('stage', { name }));
-    this.fit();
+    // What somebody looks at already stays where it is when it is done.
+    if (same) this.#draw();
+    else this.fit();
+  }
+
+  /** Paints rows of the result, `rgba` from row `first`. */
+  paint(first, width, rgba) {
+    if (this.#preview.width !== width) return;
+    this.#preview.getContext('2d').putImageData(new ImageData(rgba, width), 0, first);
+  }
+
+  /** All that lies under the view. */
+  #painted() {
+    return this.#stage.querySelectorAll('.layer > *');
   }
 
   /** 'slider', 'beside' or 'hold'. */
@@ -110,10 +140,9 @@ export class Viewer {
     this.#view.y = within(this.#view.y, this.#size.height, pane.height);
     const left = pane.width / 2 - this.#view.x * zoom;
     const top = pane.height / 2 - this.#view.y * zoom;
-    for (const layer of Object.values(this.#layers)) {
-      const image = layer.querySelector('img');
-      image.style.transform = `translate(${left}px, ${top}px) scale(${zoom})`;
-      image.style.imageRendering = zoom * devicePixelRatio >= 3 ? 'pixelated' : 'auto';
+    for (const child of this.#painted()) {
+      child.style.transform = `translate(${left}px, ${top}px) scale(${zoom})`;
+      child.style.imageRendering = zoom * devicePixelRatio >= 3 ? 'pixelated' : 'auto';
     }
     this.#stage.style.setProperty('--split', `${this.#split * 100}%`);
     this.#divider.setAttribute('aria-valuenow', Math.round(this.#split * 100));

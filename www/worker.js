@@ -1,5 +1,7 @@
 // Chooses a device, loads the one WebAssembly module that it needs and runs it.
 
+import { withMetadata } from './container.js';
+
 let upscaler = null;
 
 async function bytesOf(url) {
@@ -104,11 +106,15 @@ async function drawn(image, type, quality) {
   return blob;
 }
 
-async function upscale({ id, bytes: given, scale, format, quality }) {
+async function upscale({ id, bytes: given, scale, format, quality, strip, preview }) {
   const progress = (done, total) => postMessage({ id, kind: 'progress', done, total });
+  const rows = (first, width, rgba) => {
+    if (preview) postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
+  };
   const { bytes, notes: first } = await readable(given);
-  const result = await upscaler.upscale(bytes, scale, progress);
-  const { width, height, png, alpha } = result;
+  // A canvas would turn colours into its own space: other formats are made of the bare samples, and carry the rest later.
+  const result = await upscaler.upscale(bytes, scale, format === 'png' && !strip, progress, rows);
+  const { width, height, png, alpha, icc, exif, consistency, differences } = result;
   const notes = [...first, ...result.notes];
   result.free();
   let blob = new Blob(png, { type: 'image/png' });
@@ -119,9 +125,10 @@ async function upscale({ id, bytes: given, scale, format, quality }) {
       throw told('tooWide', { format: name, limit }, `${name} ends at ${limit} pixels a side: save as PNG`);
     }
     blob = await drawn(await createImageBitmap(blob), `image/${format}`, quality);
+    if (!strip) blob = await withMetadata(blob, { icc, exif, width, height, alpha });
     if (alpha && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
   }
-  return { blob, width, height, notes };
+  return { blob, width, height, notes, consistency, differences };
 }
 
 self.onmessage = async ({ data }) => {

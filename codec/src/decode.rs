@@ -6,11 +6,13 @@ use image::{
     metadata::Orientation,
 };
 
+use crate::extend::extend;
 use crate::picture::Samples;
-use crate::{Error, Layout, Picture, jpeg};
+use crate::{Error, Layout, Metadata, Picture, jpeg};
 
 /// Decodes an image file, applies its EXIF orientation and keeps its layout and depth: grey stays grey, 16 bits
-/// stay 16. Palettes become RGB, CMYK becomes RGB, an animation gives its first frame.
+/// stay 16. Palettes become RGB, CMYK becomes RGB, an animation gives its first frame. What is wholly transparent takes the
+/// colour of what is visible near it. Colour profile and EXIF data are kept, but for the profile of CMYK.
 ///
 /// # Errors
 /// One of [`Error`]'s decoding kinds. The header's size is checked against `max_pixels` before any pixel is stored.
@@ -61,9 +63,20 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut metadata = Metadata {
+        icc: decoder.icc_profile().ok().flatten(),
+        exif: decoder.exif_metadata().ok().flatten(),
+    };
+    if notes.iter().any(|n| n.contains("CMYK")) {
+        metadata.icc = None;
+    }
+    if let Some(exif) = &mut metadata.exif {
+        // The pixels are turned below.
+        let _ = Orientation::remove_from_exif_chunk(exif);
+    }
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     image.apply_orientation(orientation);
-    Ok(picture(image, notes))
+    Ok(picture(image, notes, metadata))
 }
 
 /// The size in a PNG's header. Where memory is 32 bits wide its decoder gives up on an absurd size without naming it.
@@ -91,9 +104,9 @@ fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
     }
 }
 
-fn picture(image: DynamicImage, notes: Vec<&'static str>) -> Picture {
+fn picture(image: DynamicImage, notes: Vec<&'static str>, metadata: Metadata) -> Picture {
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let (layout, samples) = match image {
+    let (layout, mut samples) = match image {
         DynamicImage::ImageLuma8(i) => (Layout::Grey, Samples::Eight(i.into_raw())),
         DynamicImage::ImageLumaA8(i) => (Layout::GreyAlpha, Samples::Eight(i.into_raw())),
         DynamicImage::ImageRgb8(i) => (Layout::Rgb, Samples::Eight(i.into_raw())),
@@ -106,12 +119,20 @@ fn picture(image: DynamicImage, notes: Vec<&'static str>) -> Picture {
         }
         other => (Layout::Rgb, Samples::Sixteen(other.into_rgb16().into_raw())),
     };
+    if layout.has_alpha() {
+        let size = (width, height, layout.samples());
+        match &mut samples {
+            Samples::Eight(s) => extend(s, size, |v| v.round() as u8),
+            Samples::Sixteen(s) => extend(s, size, |v| v.round() as u16),
+        }
+    }
     Picture {
         width,
         height,
         layout,
         samples,
         notes,
+        metadata,
     }
 }
 

@@ -1,9 +1,9 @@
-use std::{cell::RefCell, io, io::Write, rc::Rc};
+use std::{borrow::Cow, cell::RefCell, io, io::Write, rc::Rc};
 
 use asasr_core::Planes;
-use png::{BitDepth, ColorType, Compression, Encoder, StreamWriter};
+use png::{BitDepth, ColorType, Compression, Encoder, Info, StreamWriter};
 
-use crate::{Error, Layout};
+use crate::{Error, Layout, Metadata};
 
 /// Bytes in memory that are read after their writer is gone.
 #[derive(Debug, Clone, Default)]
@@ -83,23 +83,37 @@ impl<W: Write + 'static> std::fmt::Debug for PngRows<W> {
 }
 
 impl<W: Write + 'static> PngRows<W> {
-    /// Begins a PNG of `width` x `height` pixels with `bits` (8 or 16) a sample.
+    /// Begins a PNG of `width` x `height` pixels with `bits` (8 or 16) a sample, without metadata.
+    ///
+    /// # Errors
+    /// As [`Self::with_metadata`].
+    pub fn new(out: W, width: usize, height: usize, layout: Layout, bits: u8) -> Result<Self, Error> {
+        Self::with_metadata(out, (width, height), layout, bits, &Metadata::default())
+    }
+
+    /// Begins a PNG of `width` x `height` pixels with `bits` (8 or 16) a sample that carries a colour profile and EXIF data.
     ///
     /// # Errors
     /// [`Error::Encode`] when the size is beyond PNG or `out` fails.
-    pub fn new(out: W, width: usize, height: usize, layout: Layout, bits: u8) -> Result<Self, Error> {
+    pub fn with_metadata(
+        out: W,
+        (width, height): (usize, usize),
+        layout: Layout,
+        bits: u8,
+        metadata: &Metadata,
+    ) -> Result<Self, Error> {
         let side = |n: usize| {
             u32::try_from(n).map_err(|_| Error::Encode(format!("a side of {n} pixels is too long")))
         };
         let fault = Rc::default();
-        let mut encoder = Encoder::new(
-            Checked {
-                out,
-                fault: Rc::clone(&fault),
-            },
-            side(width)?,
-            side(height)?,
-        );
+        let mut info = Info::with_size(side(width)?, side(height)?);
+        info.icc_profile = metadata.icc.clone().map(Cow::Owned);
+        info.exif_metadata = metadata.exif.clone().map(Cow::Owned);
+        let out = Checked {
+            out,
+            fault: Rc::clone(&fault),
+        };
+        let mut encoder = Encoder::with_info(out, info).map_err(|e| Error::Encode(e.to_string()))?;
         encoder.set_color(match layout {
             Layout::Grey => ColorType::Grayscale,
             Layout::GreyAlpha => ColorType::GrayscaleAlpha,
@@ -189,7 +203,13 @@ mod tests {
                 let channels = 3 + usize::from(layout.has_alpha());
                 let grey = matches!(layout, Layout::Grey | Layout::GreyAlpha);
                 let value = |c: usize, i: usize| {
-                    ((i * 17 + if grey && c < 3 { 0 } else { c * 40 }) % 256) as f32 / 255.0
+                    let shade = i * 17 + if grey && c < 3 { 0 } else { c * 40 };
+                    // Alpha, the last of four, is nowhere 0: colour that nobody sees does not come back.
+                    if c == 3 {
+                        (shade % 255 + 1) as f32 / 255.0
+                    } else {
+                        (shade % 256) as f32 / 255.0
+                    }
                 };
                 let data = (0..channels)
                     .flat_map(|c| (0..35).map(move |i| value(c, i)))
@@ -208,6 +228,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn profile_and_exif_come_back() {
+        // A TIFF structure of one entry: orientation 1. Profiles are not read here, only carried.
+        let exif = [
+            b"II*\0\x08\0\0\0".as_slice(),
+            &[1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat();
+        let metadata = Metadata {
+            icc: Some((0..3000).map(|i| (i * 7 % 251) as u8).collect()),
+            exif: Some(exif),
+        };
+        let bytes = SharedBytes::default();
+        let mut rows = PngRows::with_metadata(bytes.clone(), (4, 2), Layout::Rgb, 8, &metadata).unwrap();
+        rows.write(0, &Planes::zeros(3, 2, 4)).unwrap();
+        rows.finish().unwrap();
+        assert_eq!(decode(&bytes.take(), 100).unwrap().metadata(), &metadata);
     }
 
     /// A disk that is full after so many bytes.

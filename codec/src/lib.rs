@@ -7,6 +7,7 @@
 
 mod decode;
 mod encode;
+mod extend;
 mod jpeg;
 mod picture;
 
@@ -14,7 +15,7 @@ use std::fmt;
 
 pub use decode::decode;
 pub use encode::{PngRows, SharedBytes};
-pub use picture::{Layout, Picture};
+pub use picture::{Layout, Metadata, Picture};
 
 /// Why a file could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq)]

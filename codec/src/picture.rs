@@ -37,6 +37,15 @@ pub(crate) enum Samples {
     Sixteen(Vec<u16>),
 }
 
+/// What a file tells about its image, to be carried into the result.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// The ICC profile that the samples are in; without one they are sRGB.
+    pub icc: Option<Vec<u8>>,
+    /// The EXIF data, a TIFF structure, with the orientation set to upright.
+    pub exif: Option<Vec<u8>>,
+}
+
 /// A decoded image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -45,6 +54,7 @@ pub struct Picture {
     pub(crate) layout: Layout,
     pub(crate) samples: Samples,
     pub(crate) notes: Vec<&'static str>,
+    pub(crate) metadata: Metadata,
 }
 
 impl Picture {
@@ -74,6 +84,11 @@ impl Picture {
     /// What decoding changed, a sentence each.
     pub fn notes(&self) -> &[&'static str] {
         &self.notes
+    }
+
+    /// Colour profile and EXIF data.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// The pixels of `rect` as red, green and blue planes (grey three times) and, where there is one, alpha; in

@@ -32,14 +32,15 @@ fn reflect(j: isize, n: usize) -> usize {
 }
 
 /// The taps of one axis: output `i` is `sum_k weight[i][k] * input[index[i][k]]`.
-struct Axis {
+#[derive(Debug)]
+pub(crate) struct Axis {
     taps: usize,
     index: Vec<usize>,
     weight: Vec<f32>,
 }
 
 impl Axis {
-    fn new(n_in: usize, n_out: usize) -> Self {
+    pub(crate) fn new(n_in: usize, n_out: usize) -> Self {
         let ratio = n_in as f64 / n_out as f64;
         let stretch = ratio.max(1.0);
         let reach = 2.0 * stretch;
@@ -61,7 +62,12 @@ impl Axis {
         Self { taps, index, weight }
     }
 
-    fn taps_of(&self, i: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
+    /// Outputs.
+    pub(crate) fn len(&self) -> usize {
+        self.index.len() / self.taps
+    }
+
+    pub(crate) fn taps_of(&self, i: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
         let range = i * self.taps..(i + 1) * self.taps;
         self.index[range.clone()]
             .iter()

@@ -188,6 +188,9 @@ pub(crate) struct Upscale {
     pub(crate) mode: Mode,
     #[command(flatten)]
     pub(crate) draw: Draw,
+    /// Leave out colour profile and EXIF data, which results otherwise carry on
+    #[arg(long)]
+    pub(crate) strip: bool,
     /// Largest image taken, in megapixels
     #[arg(long, default_value_t = 100)]
     pub(crate) max_megapixels: u32,

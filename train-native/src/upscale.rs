@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use asasr_codec::PngRows;
+use asasr_codec::{Metadata, PngRows};
 use asasr_core::OutputScale;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -106,7 +106,13 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Path, output: &Path) -
     let file = files::beside(output)?;
     let writer = BufWriter::new(file.as_file().try_clone().map_err(|e| Error::at(output, e))?);
     let encode = |e: asasr_codec::Error| Error::at(output, e);
-    let mut png = PngRows::new(writer, width, height, picture.layout(), picture.bits()).map_err(encode)?;
+    let metadata = if args.strip {
+        Metadata::default()
+    } else {
+        picture.metadata().clone()
+    };
+    let (layout, bits) = (picture.layout(), picture.bits());
+    let mut png = PngRows::with_metadata(writer, (width, height), layout, bits, &metadata).map_err(encode)?;
 
     let bar = ProgressBar::new(0).with_message(input.display().to_string());
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {pos}/{len} tiles, {eta} left") {

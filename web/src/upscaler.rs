@@ -1,9 +1,10 @@
 use std::io;
 
-use asasr_codec::{Picture, PngRows};
+use asasr_codec::{Metadata, Picture, PngRows};
+use asasr_core::metrics::{self, ConsistencyMeter};
 use asasr_core::model::Manifest;
-use asasr_core::{Error, OutputScale};
-use js_sys::{Array, Function, Uint8Array};
+use asasr_core::{Error, OutputScale, Planes, Rect};
+use js_sys::{Array, Function, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::prelude::*;
 
 use crate::backend::{self, Backend};
@@ -62,6 +63,14 @@ pub struct Upscaled {
     pub notes: Vec<String>,
     /// The PNG file: byte arrays to be put together in this order.
     pub png: Array,
+    /// The ICC profile and EXIF data that other formats are to carry.
+    pub icc: Option<Vec<u8>>,
+    /// See [`Self::icc`].
+    pub exif: Option<Vec<u8>>,
+    /// PSNR in dB between the input and the result put through antialiased bicubic reduction; infinite where they agree.
+    pub consistency: f64,
+    /// For each input pixel the largest difference of that over the channels, in grey levels.
+    pub differences: Vec<u8>,
 }
 
 fn js(error: impl std::fmt::Display) -> JsError {
@@ -100,7 +109,8 @@ impl Upscaler {
         self.device.clone()
     }
 
-    /// Enlarges an image file `scale` times (2, 3 or 4). `progress(done, total)` is called after every tile.
+    /// Enlarges an image file `scale` times (2, 3 or 4). The PNG carries colour profile and EXIF data where `carry` says so.
+    /// `progress(done, total)` is called after every tile, `rows(first, width, rgba)` for rows that are finished.
     ///
     /// # Errors
     /// A sentence for the user: not an image, too large, cut short, or the device failed.
@@ -108,26 +118,50 @@ impl Upscaler {
         &mut self,
         file: Vec<u8>,
         scale: usize,
+        carry: bool,
         progress: Function,
+        rows: Function,
     ) -> Result<Upscaled, JsError> {
         let picture = asasr_codec::decode(&file, MAX_PIXELS).map_err(js)?;
         drop(file);
         let scale = OutputScale::new(scale).map_err(js)?;
-        let (width, height) = (picture.width() * scale.get(), picture.height() * scale.get());
+        let size = (picture.width() * scale.get(), picture.height() * scale.get());
         check_strip(&picture, scale)?;
         let parts = Array::new();
         let out = Parts {
             parts: parts.clone(),
             next: Vec::with_capacity(PART),
         };
-        let mut png = PngRows::new(out, width, height, picture.layout(), picture.bits()).map_err(js)?;
+        let none = Metadata::default();
+        let metadata = if carry { picture.metadata() } else { &none };
+        let (layout, bits) = (picture.layout(), picture.bits());
+        let mut png = PngRows::with_metadata(out, size, layout, bits, metadata).map_err(js)?;
+        let mut meter =
+            ConsistencyMeter::new(3, picture.width(), picture.height(), scale.get()).map_err(js)?;
+        let row = |y: usize| {
+            let (x0, x1) = (0, picture.width());
+            picture.planes(Rect {
+                x0,
+                y0: y,
+                x1,
+                y1: y + 1,
+            })
+        };
         asasr_core::upscale(
             &mut self.backend,
             (picture.width(), picture.height()),
             TILE,
             scale,
             |rect| picture.planes(rect),
-            |first, rows| png.write(first, rows).map_err(|e| Error::Output(e.to_string())),
+            |first, strip| {
+                png.write(first, strip)
+                    .map_err(|e| Error::Output(e.to_string()))?;
+                meter.add(first, strip, row)?;
+                let shown = Uint8ClampedArray::from(rgba(strip).as_slice());
+                // A page that cannot show them gets its file all the same.
+                let _ = rows.call3(&JsValue::NULL, &first.into(), &size.0.into(), &shown);
+                Ok(())
+            },
             |p| {
                 progress
                     .call2(&JsValue::NULL, &p.done.into(), &p.total.into())
@@ -137,13 +171,30 @@ impl Upscaler {
         .await
         .map_err(js)?;
         png.finish().map_err(js)?;
+        let (differences, consistency) = meter.finish().map_err(js)?;
         let notes = picture.notes().iter().map(|n| (*n).to_owned()).collect();
         Ok(Upscaled {
-            width,
-            height,
-            alpha: picture.layout().has_alpha(),
+            width: size.0,
+            height: size.1,
+            alpha: layout.has_alpha(),
             notes,
             png: parts,
+            icc: picture.metadata().icc.clone(),
+            exif: picture.metadata().exif.clone(),
+            consistency,
+            differences,
         })
     }
+}
+
+/// Rows of `[3 or 4, h, w]` as interleaved bytes.
+fn rgba(rows: &Planes) -> Vec<u8> {
+    let n = rows.width() * rows.height();
+    let mut bytes = vec![255; 4 * n];
+    for c in 0..rows.channels().min(4) {
+        for (i, v) in rows.plane(c).iter().enumerate() {
+            bytes[4 * i + c] = metrics::to_u8(*v);
+        }
+    }
+    bytes
 }

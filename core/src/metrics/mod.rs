@@ -1,5 +1,6 @@
 //! Image metrics on 8-bit values, as the field reports them.
 
+mod consistency;
 mod distortion;
 mod structure;
 
@@ -7,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::{Error, Planes, Result};
 
+pub use consistency::ConsistencyMeter;
 pub use distortion::{consistency, psnr_rgb, psnr_y, sobolev_error};
 pub use structure::ssim_y;
 
