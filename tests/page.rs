@@ -489,14 +489,18 @@ async fn pictures_of_the_page() {
         ("phone", "light", 500, 1250),
     ];
     for (name, scheme, width, height) in schemes {
-        let save = |state: &str, png: Vec<u8>| {
-            fs::write(root.join(format!("docs/images/page-{name}-{state}.png")), png).unwrap();
+        let save = |state: &str, picture: Vec<u8>| {
+            fs::write(
+                root.join(format!("docs/images/page-{name}-{state}.webp")),
+                picture,
+            )
+            .unwrap();
         };
         browser.open(&format!("{}?device=cpu", server.url())).await;
         let colours = format!("document.documentElement.style.colorScheme = '{scheme}';");
         browser.run(&colours, vec![]).await;
         browser.resize(width, height).await;
-        save("empty", browser.screenshot().await);
+        save("empty", browser.photograph().await);
         browser
             .drop_files(&[
                 ("cat.png", &cat),
@@ -507,19 +511,22 @@ async fn pictures_of_the_page() {
         browser.finished().await;
         browser.press(".stage", "0").await;
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        save("error", browser.screenshot().await);
+        save("error", browser.photograph().await);
         browser
             .click("#list li:last-child .actions button:last-child")
             .await;
         browser
             .run("document.getElementById('error').hidden = true;", vec![])
             .await;
-        save("done", browser.screenshot().await);
+        save("done", browser.photograph().await);
+        browser.click("#show-differences").await;
+        save("trust", browser.photograph().await);
+        browser.click("#show-differences").await;
         browser.drop_files(&[("large.png", &drawn(1200, 900))]).await;
         browser
             .wait_for("document.querySelector('#list .running progress')?.value >= 3")
             .await;
-        save("running", browser.screenshot().await);
+        save("running", browser.photograph().await);
         browser.clear().await;
     }
     browser.close().await;

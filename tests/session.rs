@@ -287,9 +287,19 @@ impl Browser {
         fs::read(path).unwrap()
     }
 
-    /// A picture of the page as PNG.
-    pub async fn screenshot(&self) -> Vec<u8> {
-        self.client.screenshot().await.unwrap()
+    /// A picture of the page from its top, as WebP.
+    pub async fn photograph(&self) -> Vec<u8> {
+        self.run("scrollTo(0, 0);", vec![]).await;
+        let engine = base64::engine::general_purpose::STANDARD;
+        let png = engine.encode(self.client.screenshot().await.unwrap());
+        let script = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+                      const image = await createImageBitmap(new Blob([bytes(args[0])]));
+                      const canvas = new OffscreenCanvas(image.width, image.height);
+                      canvas.getContext('2d').drawImage(image, 0, 0);
+                      const blob = await canvas.convertToBlob({ type: 'image/webp', quality: 0.85 });
+                      return new Uint8Array(await blob.arrayBuffer()).toBase64();";
+        let webp = self.run(script, vec![png.into()]).await;
+        engine.decode(webp.as_str().unwrap()).unwrap()
     }
 
     /// Ends the session; the driver ends with `self`.

@@ -58,6 +58,7 @@ export class Viewer {
     for (const child of this.#painted()) {
       Object.assign(child.style, { width: `${size.width}px`, height: `${size.height}px` });
     }
+    this.#stage.style.setProperty('--shape', `${size.width} / ${size.height}`);
     this.#stage.setAttribute('aria-label', text('stage', { name }));
     // What somebody looks at already stays where it is when it is done.
     if (same) this.#draw();
