@@ -7,6 +7,8 @@
 
 mod picture;
 mod session;
+mod site;
 
 pub use picture::{drawn, enlarged_natively};
 pub use session::{Browser, Server, copy_folder};
+pub use site::Site;

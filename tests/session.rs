@@ -157,6 +157,11 @@ impl Browser {
             .await;
     }
 
+    /// Opens an address of any page.
+    pub async fn visit(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
     /// Runs JavaScript; a promise is waited for.
     pub async fn run(&self, script: &str, args: Vec<Value>) -> Value {
         let wrapped = format!(

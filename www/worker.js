@@ -33,10 +33,12 @@ async function choose(wanted) {
 
 /** Opens the model on a device; returns the addresses of the module's files. */
 async function load(device, manifest, weights) {
-  const name = device === 'webgpu' ? './asasr-gpu' : './asasr-cpu';
-  const module = await import(`${name}.js`);
+  // Written out, so that bundlers find them.
+  const gpu = device === 'webgpu';
+  const module = gpu ? await import('./asasr-gpu.js') : await import('./asasr-cpu.js');
   await module.default();
   upscaler = await module.Upscaler.open(manifest, weights);
+  const name = gpu ? 'asasr-gpu' : 'asasr-cpu';
   return [`${name}.js`, `${name}_bg.wasm`].map((file) => new URL(file, self.location).href);
 }
 

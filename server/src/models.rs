@@ -4,11 +4,12 @@ use asasr_core::model::Manifest;
 use axum::{
     Json, Router,
     extract::{self, Query, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::get,
 };
 use serde::{Deserialize, Serialize};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::not_found;
 
@@ -141,6 +142,11 @@ impl Models {
             .route("/", get(list))
             .route("/{id}/{file}", get(file))
             .with_state(self)
+            // Weights are public: pages of other origins may run them.
+            .layer(SetResponseHeaderLayer::overriding(
+                header::ACCESS_CONTROL_ALLOW_ORIGIN,
+                HeaderValue::from_static("*"),
+            ))
     }
 }
 

@@ -39,6 +39,27 @@ fn head(response: &Response, name: header::HeaderName) -> String {
         .unwrap_or_default()
 }
 
+/// Pages of other origins may read models, and nothing else.
+#[tokio::test]
+async fn models_are_open_to_other_origins() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder);
+    for (path, origin) in [
+        ("/v1/models", "*"),
+        ("/v1/models/asasr-x4-clean/manifest.json", "*"),
+        ("/v1/models/none/manifest.json", "*"),
+        ("/", ""),
+        ("/healthz", ""),
+    ] {
+        let response = get(&app, path, None).await;
+        assert_eq!(
+            head(&response, header::ACCESS_CONTROL_ALLOW_ORIGIN),
+            origin,
+            "{path}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn weights_are_what_their_manifest_says_and_are_kept() {
     let folder = tempfile::tempdir().unwrap();

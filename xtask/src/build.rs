@@ -56,6 +56,46 @@ pub(crate) fn page() -> Result<PathBuf> {
     Ok(dist)
 }
 
+/// Puts the component's package together; returns its folder.
+pub(crate) fn npm() -> Result<PathBuf> {
+    let page = page()?;
+    let package = target().join("npm");
+    let _ = fs::remove_dir_all(&package);
+    let copy = |from: PathBuf, to: PathBuf| -> Result<()> {
+        let done = to
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::copy(&from, &to));
+        done.map(drop).map_err(|e| format!("{}: {e}", from.display()))
+    };
+    for name in ["package.json", "index.d.ts", "README.md"] {
+        copy(root().join("npm").join(name), package.join(name))?;
+    }
+    let modules = ["asasr-gpu", "asasr-cpu"].map(|m| [format!("{m}.js"), format!("{m}_bg.wasm")]);
+    let scripts = ["element.js", "upscaler.js", "worker.js", "container.js"].map(String::from);
+    for name in scripts.into_iter().chain(modules.into_iter().flatten()) {
+        copy(page.join(&name), package.join(&name))?;
+    }
+    let models = page.join("v1").join("models");
+    for model in fs::read_dir(&models)
+        .map_err(|e| format!("{}: {e}", models.display()))?
+        .flatten()
+    {
+        for file in fs::read_dir(model.path())
+            .map_err(|e| format!("{}: {e}", models.display()))?
+            .flatten()
+        {
+            let to = package
+                .join("models")
+                .join(model.file_name())
+                .join(file.file_name());
+            copy(file.path(), to)?;
+        }
+    }
+    say(&format!("the package is in {}", package.display()));
+    Ok(package)
+}
+
 /// Tells the service worker which files make up this build, by their sha256.
 fn fill_in_build(dist: &Path) -> Result<()> {
     const EMPTY: &str = "const BUILD = null;";

@@ -14,6 +14,7 @@ cargo xtask serve [--listen ADDR]  install what is missing, build the page and t
 cargo xtask test                   install what is missing and run every test
 cargo xtask doctor                 list what is here, what is missing and the command that mends it
 cargo xtask page                   install what is missing and build the page into dist/
+cargo xtask npm                    put the component's npm package together
 cargo xtask pictures               draw the page's states into docs/images
 ";
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let done = match args.first().map(String::as_str) {
         Some("serve") => serve(rest),
         Some("test") => test(rest),
+        Some("npm") => build::npm().map(drop),
         Some("pictures") => test(&["--test", "page", "--", "--ignored"].map(String::from)),
         Some("doctor") => tools::doctor(),
         Some("page") => build::page().map(drop),
@@ -67,6 +69,7 @@ fn test(args: &[String]) -> Result<()> {
         tools::ensure(&need)?;
     }
     let page = build::page()?;
+    let package = build::npm()?;
     let server = build::server()?;
     let bare = build::bare()?;
     let mut tests = cargo(&[
@@ -81,6 +84,8 @@ fn test(args: &[String]) -> Result<()> {
         .env("ASASR_SERVER", server)
         .env("ASASR_BARE", bare)
         .env("ASASR_AXE", tools::axe())
+        .env("ASASR_PACKAGE", package)
+        .env("ASASR_VITE", tools::vite())
         .env("ASASR_CHROMIUM", tools::chromium()?);
     shell::run("tests", &mut tests)?;
     say(&format!(

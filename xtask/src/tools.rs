@@ -10,6 +10,7 @@ use crate::shell::{Result, output, root, run, say};
 const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132";
 const AXE: &str = "4.11.0";
+const VITE: &str = "8.3.8";
 const WASM: &str = "wasm32-unknown-unknown";
 /// A target without a standard library.
 pub(crate) const BARE: &str = "wasm32v1-none";
@@ -72,7 +73,7 @@ pub(crate) fn page_needs() -> [Need; 4] {
 }
 
 /// What the tests need on top.
-pub(crate) fn test_needs() -> [Need; 5] {
+pub(crate) fn test_needs() -> [Need; 6] {
     [
         Need {
             name: "a target without a standard library",
@@ -107,6 +108,12 @@ pub(crate) fn test_needs() -> [Need; 5] {
             found: || axe().is_file().then(|| axe().display().to_string()),
             mend: || format!("npm install --prefix {} axe-core@{AXE}", tools().display()),
             install: || npm(&format!("axe-core@{AXE}")),
+        },
+        Need {
+            name: "Vite",
+            found: || vite().is_file().then(|| vite().display().to_string()),
+            mend: || format!("npm install --prefix {} vite@{VITE}", tools().display()),
+            install: || npm(&format!("vite@{VITE}")),
         },
     ]
 }
@@ -238,6 +245,15 @@ fn cargo_install(package: &str, version: &str) -> Result<()> {
 /// The script that checks a page's accessibility.
 pub(crate) fn axe() -> PathBuf {
     tools().join("node_modules").join("axe-core").join("axe.min.js")
+}
+
+/// The bundler that the component's package is tried in.
+pub(crate) fn vite() -> PathBuf {
+    tools()
+        .join("node_modules")
+        .join("vite")
+        .join("bin")
+        .join("vite.js")
 }
 
 /// Installs a package from npm among our tools, and npm before it where that is missing.

@@ -1,0 +1,171 @@
+// <asasr-upscaler src model scale mode device>: an enlarged image where a page wants one.
+//
+// A page with several of them shares one worker, and one device, for each model and device choice.
+
+import { Upscaler } from './upscaler.js';
+
+/** Workers in use: `{ upscaler, users, turn }` by device and model. `turn` is the end of the last image that was asked for. */
+const shared = new Map();
+
+function acquire(options) {
+  const key = JSON.stringify(options);
+  if (!shared.has(key)) shared.set(key, { upscaler: new Upscaler(options), users: 0, turn: Promise.resolve() });
+  const entry = shared.get(key);
+  entry.users += 1;
+  let released = false;
+  return {
+    entry,
+    release() {
+      if (released) return;
+      released = true;
+      entry.users -= 1;
+      if (entry.users === 0) {
+        shared.delete(key);
+        entry.upscaler.dispose();
+      }
+    },
+  };
+}
+
+const STYLE = `
+  :host { display: inline-block; position: relative; max-width: 100%; color: inherit; font: inherit; }
+  :host([hidden]) { display: none; }
+  img { display: block; max-width: 100%; height: auto; border-radius: var(--asasr-radius, 0); }
+  progress { display: block; width: 100%; accent-color: var(--asasr-accent, auto); }
+  [hidden] { display: none !important; }
+`;
+
+/** The element. Its texts are in slots: `progress` while it works, `error` when it failed; the default slot is shown before. */
+export class AsasrUpscaler extends HTMLElement {
+  static observedAttributes = ['src', 'model', 'scale', 'device', 'format'];
+
+  #lease = null;
+  #stop = null;
+  #parts;
+  #planned = false;
+  #address = null;
+  /** The last result: { blob, width, height, notes, consistency, differences }. */
+  result = null;
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: 'open' });
+    root.innerHTML = `<slot></slot><img part="image" alt="" hidden>
+      <div part="status" role="status" hidden><slot name="progress"></slot><progress part="progress" max="1" aria-label="Enlarging"></progress></div>
+      <div part="error" role="alert" hidden><slot name="error"><span part="message"></span></slot></div>`;
+    const sheet = new CSSStyleSheet(); // no inline style, which strict policies forbid
+    sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
+    const find = (part) => root.querySelector(`[part=${part}]`);
+    this.#parts = { before: root.querySelector('slot'), image: find('image'), status: find('status'), progress: find('progress'), error: find('error'), message: find('message') };
+  }
+
+  connectedCallback() { this.#plan(); }
+
+  disconnectedCallback() { this.dispose(); }
+
+  attributeChangedCallback(_, before, now) { if (before !== now) this.#plan(); }
+
+  /** Several attributes that change together are one wish. */
+  #plan() {
+    if (this.#planned) return;
+    this.#planned = true;
+    queueMicrotask(() => {
+      this.#planned = false;
+      if (this.isConnected && this.getAttribute('src')) this.#fetch();
+    });
+  }
+
+  async #fetch() {
+    const src = this.getAttribute('src');
+    try {
+      const response = await fetch(src);
+      if (!response.ok) throw new Error(`${src} could not be loaded (${response.status})`);
+      const blob = await response.blob();
+      if (this.isConnected && src === this.getAttribute('src')) await this.upscale(blob);
+    } catch (error) {
+      // What `upscale` met it has told already.
+      if (!error.told) this.#fail(error);
+    }
+  }
+
+  /** Enlarges a Blob and shows it; resolves to the result. What runs already is cancelled. */
+  async upscale(blob, { signal } = {}) {
+    this.cancel();
+    const stop = new AbortController();
+    this.#stop = stop;
+    signal?.addEventListener('abort', () => stop.abort());
+    const options = {};
+    for (const name of ['device', 'model']) if (this.hasAttribute(name)) options[name] = this.getAttribute(name);
+    const before = this.#lease;
+    this.#lease = acquire(options);
+    before?.release();
+    const { entry } = this.#lease;
+    this.#show('status');
+    this.#parts.progress.removeAttribute('value');
+    // One after the other: a worker has one network.
+    const mine = entry.turn.then(() => {
+      stop.signal.throwIfAborted();
+      return entry.upscaler.upscale(blob, {
+        scale: Number(this.getAttribute('scale') ?? 4),
+        format: this.getAttribute('format') ?? 'png',
+        signal: stop.signal,
+        onProgress: (done, total) => {
+          Object.assign(this.#parts.progress, { max: total, value: done });
+          this.#tell('progress', { done, total });
+        },
+      });
+    });
+    entry.turn = mine.catch(() => {});
+    try {
+      this.result = await mine;
+      if (this.#address) URL.revokeObjectURL(this.#address);
+      this.#address = URL.createObjectURL(this.result.blob);
+      Object.assign(this.#parts.image, { src: this.#address, alt: this.getAttribute('alt') ?? '', width: this.result.width, height: this.result.height });
+      this.#show('image');
+      this.#tell('result', this.result);
+      return this.result;
+    } catch (error) {
+      if (error.name === 'AbortError') {
+        if (this.#stop === stop) this.#show('before');
+        this.#tell('cancel');
+      } else this.#fail(error);
+      throw Object.assign(error, { told: true });
+    } finally {
+      if (this.#stop === stop) this.#stop = null;
+    }
+  }
+
+  /** Stops what is running. */
+  cancel() {
+    this.#stop?.abort();
+    this.#stop = null;
+  }
+
+  /** Stops, and frees the device unless another element uses it. */
+  dispose() {
+    this.cancel();
+    this.#lease?.release();
+    this.#lease = null;
+    if (this.#address) URL.revokeObjectURL(this.#address);
+    this.#address = null;
+  }
+
+  #show(part) {
+    for (const name of ['before', 'image', 'status', 'error']) this.#parts[name].hidden = name !== part && !(name === 'before' && part === 'status');
+  }
+
+  #fail(error) {
+    this.#parts.message.textContent = error.message;
+    this.#show('error');
+    this.#tell('error', { message: error.message });
+  }
+
+  #tell(kind, detail) {
+    this.dispatchEvent(new CustomEvent(kind, { detail, bubbles: true }));
+  }
+}
+
+if (!customElements.get('asasr-upscaler')) customElements.define('asasr-upscaler', AsasrUpscaler);
+
+export { Upscaler };
