@@ -16,6 +16,16 @@ pub struct Model {
 pub const X4_CLEAN: Model = Model {
     manifest: include_bytes!("asasr-x4-clean/manifest.json"),
     weights: include_bytes!("asasr-x4-clean/restorer.safetensors"),
+    flows: &[(
+        "flow.safetensors",
+        include_bytes!("asasr-x4-clean/flow.safetensors"),
+    )],
+};
+
+/// `asasr-x4-real`: for photographs with noise, blur or JPEG blocks; enlarges four times.
+pub const X4_REAL: Model = Model {
+    manifest: include_bytes!("asasr-x4-real/manifest.json"),
+    weights: include_bytes!("asasr-x4-real/restorer.safetensors"),
     flows: &[],
 };
 
@@ -23,7 +33,7 @@ pub const X4_CLEAN: Model = Model {
 pub const DEFAULT: Model = X4_CLEAN;
 
 /// All of them.
-pub const ALL: [Model; 1] = [X4_CLEAN];
+pub const ALL: [Model; 2] = [X4_CLEAN, X4_REAL];
 
 impl Model {
     /// The weights of a flow, by its file's name in the manifest.

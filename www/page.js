@@ -14,6 +14,8 @@ const viewer = new Viewer($('viewer'));
 /** Rows of the list, by their job's id. */
 const rows = new Map();
 let upscaler = null;
+/** The name of its model. */
+let opened = null;
 let queue = null;
 /** The job that is looked at, and the addresses of its images. */
 let shown = null;
@@ -46,8 +48,10 @@ function begin() {
     fail(wrong);
     return;
   }
-  upscaler = new Upscaler(model === null ? { device } : { device, model: `v1/models/${model}/` });
-  queue = new Queue(upscaler);
+  // A model of one's own takes the place of the choice between ours.
+  if (model !== null) $('model').replaceChildren(element('option', { value: model, textContent: model }));
+  open($('model').value);
+  queue = new Queue(open);
   queue.addEventListener('change', ({ detail }) => { update(detail); });
   queue.addEventListener('list', list);
   queue.addEventListener('rows', ({ detail: { job, first, width, rgba } }) => {
@@ -56,13 +60,24 @@ function begin() {
     if (shown === job) viewer.paint(first, width, rgba);
   });
   queue.addEventListener('change', ({ detail }) => { if (detail.state !== 'running') report(); });
-  report();
+}
+
+/** The upscaler for a model: there is one at a time, for a device has room for one. */
+function open(model) {
+  if (opened !== model) {
+    upscaler?.dispose();
+    const device = query.get('device') ?? 'auto';
+    upscaler = new Upscaler({ device, model: `v1/models/${model}/` });
+    opened = model;
+    report();
+  }
+  return upscaler;
 }
 
 /** Says where the network runs, or why it does not. */
 function report() {
   upscaler?.ready.then(
-    (where) => { $('device').textContent = text('device', { where }); document.body.dataset.ready = 'yes'; },
+    (where) => { $('device').textContent = text('device', { where }); document.body.dataset.ready = 'yes'; queue?.runsOn(where); },
     (error) => {
       if (error.name === 'AbortError') return; // the next worker reports for itself
       $('device').textContent = text('notReady');
@@ -75,7 +90,7 @@ function take(files) {
   $('error').hidden = true;
   if (files.length === 0) fail(text('noImages'));
   else if (queue) {
-    const options = { scale: Number($('scale').value), format: $('format').value, quality: $('quality').value / 100, strip: !$('carry').checked };
+    const options = { model: $('model').value, scale: Number($('scale').value), format: $('format').value, quality: $('quality').value / 100, strip: !$('carry').checked };
     queue.add(files, options);
   }
 }

@@ -35,16 +35,23 @@ function remember(device, speed) {
  * list's change by `list`.
  */
 export class Queue extends EventTarget {
-  #upscaler;
+  #open;
+  #upscaler = null;
   #device = '';
   #lastId = 0;
   /** @type {Job[]} */
   jobs = [];
 
-  constructor(upscaler) {
+  /** `open` gives the upscaler for a model's name. */
+  constructor(open) {
     super();
-    this.#upscaler = upscaler;
-    upscaler.ready.then((where) => { this.#device = where; }, () => {});
+    this.#open = open;
+  }
+
+  /** Tells where the network runs, which its speed depends on. */
+  runsOn(where) {
+    this.#device = where;
+    this.jobs.filter((job) => job.state === 'waiting').forEach((job) => this.#changed(job));
   }
 
   get running() { return this.jobs.find((job) => job.state === 'running'); }
@@ -76,7 +83,7 @@ export class Queue extends EventTarget {
     const running = job.state === 'running';
     if (!running && job.state !== 'waiting') return;
     this.#turn(job, 'cancelled');
-    if (running) this.#upscaler.cancel();
+    if (running) this.#upscaler?.cancel();
   }
 
   retry(job) {
@@ -109,6 +116,8 @@ export class Queue extends EventTarget {
     const start = performance.now();
     const seconds = () => (performance.now() - start) / 1000;
     try {
+      this.#upscaler = this.#open(job.options.model);
+      this.runsOn(await this.#upscaler.ready);
       const result = await this.#upscaler.upscale(job.file, {
         ...job.options,
         onProgress: (done, total) => {

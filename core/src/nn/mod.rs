@@ -19,5 +19,5 @@ pub use flow_executor::FlowExecutor;
 pub use lora::AdapterSet;
 pub use network::{BurnExecutor, Network, init_weights};
 pub use parameters::{Parameters, cast, download, upload};
-pub use perceptual::{Backbone, PerceptualDistance, TextureDistance};
+pub use perceptual::{Backbone, Embedding, PerceptualDistance, TextureDistance};
 pub use velocity::{ConditionedField, Conditioning, VelocityField, init_velocity, velocity_field};

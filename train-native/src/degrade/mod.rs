@@ -30,6 +30,8 @@ pub(crate) enum Protocol {
     RealMild,
     /// The Real-ESRGAN recipe
     RealFull,
+    /// One of the other three by chance: for photographs of any condition
+    Real,
 }
 
 impl Protocol {
@@ -39,6 +41,7 @@ impl Protocol {
             Self::Clean => "clean",
             Self::RealMild => "real-mild",
             Self::RealFull => "real-full",
+            Self::Real => "real",
         }
     }
 }

@@ -112,6 +112,11 @@ impl Recipe {
             Protocol::Clean => return None,
             Protocol::RealMild => &MILD,
             Protocol::RealFull => &FULL,
+            Protocol::Real => match random.below(3) {
+                0 => return None,
+                1 => &MILD,
+                _ => &FULL,
+            },
         };
         let rounds = [draw_round(&ranges[0], random), draw_round(&ranges[1], random)];
         let last_sinc = (random.unit() < LAST_SINC).then(|| {
@@ -418,6 +423,20 @@ mod tests {
         spread(&scales, ranges.poisson, "Poisson scale");
         let qualities: Vec<f64> = rounds.iter().map(|x| f64::from(x.quality)).collect();
         spread(&qualities, ranges.quality, "JPEG quality");
+    }
+
+    #[test]
+    fn photographs_of_any_condition_are_thirds_of_the_others() {
+        const DRAWS: usize = 3000;
+        let draw = |seed| Recipe::draw(Protocol::Real, &mut SplitMix64::new(seed as u64));
+        let drawn: Vec<Option<Recipe>> = (0..DRAWS).map(draw).collect();
+        let clean = drawn.iter().filter(|r| r.is_none()).count();
+        // Only the full recipe goes below a quality of 60, in one of two rounds: in 1 - (35 / 65)^2 of its draws.
+        let worse = |r: &&Recipe| r.rounds.iter().any(|round| round.quality < 60);
+        let full = drawn.iter().flatten().filter(worse).count();
+        let near = |count: usize, share: f64| (count as f64 / DRAWS as f64 - share).abs() < 0.035;
+        assert!(near(clean, 1.0 / 3.0), "{clean}");
+        assert!(near(full, 0.710 / 3.0), "{full}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use asasr_core::model::Weights;
-use asasr_core::nn::{Backbone, PerceptualDistance, TextureDistance};
+use asasr_core::nn::{Backbone, Embedding, PerceptualDistance, TextureDistance};
 use asasr_core::spectral::log_spectral_distance;
 use asasr_core::{Planes, metrics, resample};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -187,6 +187,8 @@ pub(super) struct Subject<'a> {
     scale: usize,
     bicubic: f64,
     text: Option<String>,
+    /// What each LPIPS sees in the truth; nothing for DISTS.
+    seen: Vec<Option<Embedding>>,
 }
 
 impl Judge {
@@ -235,11 +237,17 @@ impl Judge {
         }
         let mut bicubic = resample::enlarge(&pair.lq, scale);
         metrics::quantise(&mut bicubic);
+        let seen = |(_, network): &(_, Network)| match network {
+            Network::Lpips(lpips) => lpips.embed(batch(&pair.hq)).map(Some),
+            Network::Dists(_) => Ok(None),
+        };
+        let seen = self.networks.iter().map(seen).collect::<asasr_core::Result<_>>();
         let read = self.reader.as_ref().map(|r| r.read(&pair.hq)).transpose()?;
         Ok(Subject {
             pair,
             scale,
             bicubic: metrics::psnr_y(&bicubic, &pair.hq, scale)?.min(BEST),
+            seen: seen.map_err(|e| Error::at(&pair.path, e))?,
             // Where nothing is written, nothing can be misread.
             text: read.filter(|text| reading::words(text).next().is_some()),
         })
@@ -267,11 +275,11 @@ impl Judge {
                 metrics::consistency(image, &subject.pair.lq)?.min(BEST),
             );
         }
-        for (key, network) in &self.networks {
-            let (a, b) = (batch(image), batch(truth));
-            let distance = match network {
-                Network::Lpips(lpips) => lpips.distance(a, b)?,
-                Network::Dists(dists) => dists.distance(a, b)?,
+        for ((key, network), seen) in self.networks.iter().zip(&subject.seen) {
+            let distance = match (network, seen) {
+                (Network::Lpips(lpips), Some(seen)) => lpips.distance_to(batch(image), seen)?,
+                (Network::Lpips(lpips), None) => lpips.distance(batch(image), batch(truth))?,
+                (Network::Dists(dists), _) => dists.distance(batch(image), batch(truth))?,
             };
             scores.insert(key, f64::from(crate::train::scalar(distance)?));
         }

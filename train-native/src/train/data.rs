@@ -219,7 +219,7 @@ impl Photo {
     fn new(hq: &Planes, scale: usize, protocol: Protocol) -> Result<Self> {
         let lq = match protocol {
             Protocol::Clean => Some(bytes(&degrade(hq, scale, protocol, &mut SplitMix64::new(0))?)),
-            Protocol::RealMild | Protocol::RealFull => None,
+            Protocol::RealMild | Protocol::RealFull | Protocol::Real => None,
         };
         Ok(Self {
             hq: bytes(hq),

@@ -9,7 +9,7 @@
 mod features;
 mod texture;
 
-use alloc::{format, string::String, vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
 use burn::tensor::{Device, Tensor};
 
@@ -28,6 +28,10 @@ const SMALLEST: usize = 32;
 /// The statistics that the published networks expect, of values from -1 to 1.
 const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
 const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
+
+/// What a [`PerceptualDistance`] compares images by.
+#[derive(Debug, Clone)]
+pub struct Embedding(Vec<Tensor<4>>);
 
 /// The LPIPS distance on `AlexNet` or VGG-16, shift-tolerant where the weights are.
 ///
@@ -98,18 +102,52 @@ impl PerceptualDistance {
         comparable(&a, &b)?;
         let n = a.dims()[0];
         // One pass over both.
-        let x = self.scaled(Tensor::cat(vec![a, b], 0));
-        let mut total = Tensor::zeros([n], &x.device());
-        for (slice, x) in self.features.of(x).into_iter().enumerate() {
-            let norm = (x.clone().square().sum_dim(1) + TINY).sqrt();
-            let unit = x / norm;
-            let [_, c, h, w] = unit.dims();
-            let difference = unit.clone().narrow(0, 0, n) - unit.narrow(0, n, n);
-            let weights = self.parameters[&linear(slice)].clone().reshape([1, c, 1, 1]);
-            let each = (difference.square() * weights).sum_dim(1);
-            total = total + each.reshape([n, h * w]).mean_dim(1).reshape([n]);
+        let both = self.directions(Tensor::cat(vec![a, b], 0));
+        let part = |x: &Tensor<4>, i: usize| x.clone().narrow(0, i * n, n);
+        let [a, b] = [0, 1].map(|i| both.iter().map(|x| part(x, i)).collect::<Vec<_>>());
+        Ok(self.between(&a, &b))
+    }
+
+    /// What images are compared by, for several comparisons with one of them: the unit vectors of their features after each
+    /// slice. `x` is `[n, 3, h, w]` in `[0, 1]`.
+    ///
+    /// # Errors
+    /// [`Error::Size`] when a side is smaller than 32 pixels.
+    pub fn embed(&self, x: Tensor<4>) -> Result<Embedding> {
+        comparable(&x, &x)?;
+        Ok(Embedding(self.directions(x)))
+    }
+
+    /// The distance of each image to that of an embedding of images of the same size, `[n]`.
+    ///
+    /// # Errors
+    /// As [`Self::embed`], and when sizes differ.
+    pub fn distance_to(&self, a: Tensor<4>, b: &Embedding) -> Result<Tensor<1>> {
+        let a = self.embed(a)?;
+        if a.0.iter().zip(&b.0).any(|(a, b)| a.dims() != b.dims()) {
+            return Err(Error::Size("the embedding is of images of another size".into()));
         }
-        Ok(total)
+        Ok(self.between(&a.0, &b.0))
+    }
+
+    fn directions(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
+        let unit = |x: Tensor<4>| {
+            let norm = (x.clone().square().sum_dim(1) + TINY).sqrt();
+            x / norm
+        };
+        self.features.of(self.scaled(x)).into_iter().map(unit).collect()
+    }
+
+    fn between(&self, a: &[Tensor<4>], b: &[Tensor<4>]) -> Tensor<1> {
+        let each = a.iter().zip(b).enumerate().map(|(slice, (a, b))| {
+            let [n, c, h, w] = a.dims();
+            let weights = self.parameters[&linear(slice)].clone().reshape([1, c, 1, 1]);
+            let each = ((a.clone() - b.clone()).square() * weights).sum_dim(1);
+            each.reshape([n, h * w]).mean_dim(1).reshape([n])
+        });
+        let n = a.first().map_or(0, |x| x.dims()[0]);
+        each.reduce(|a, b| a + b)
+            .unwrap_or_else(|| Tensor::zeros([n], &Device::default()))
     }
 
     /// `[0, 1]` to the range and statistics that the network was trained for.
@@ -153,7 +191,6 @@ fn comparable(a: &Tensor<4>, b: &Tensor<4>) -> Result<()> {
 mod tests {
     use super::*;
     use crate::random::SplitMix64;
-    use alloc::vec::Vec;
     use burn::tensor::TensorData;
 
     /// A network of few channels with random weights; its biases keep features away from zero, where a vector's direction
@@ -248,6 +285,10 @@ mod tests {
                 let (a, b) = (image(1, 1, 70), image(2, 1, 70));
                 let ab = values(distance.distance(a.clone(), b).expect("fits"))[0];
                 assert!(ab > 0.0 && ab.is_finite());
+                let embedded = distance.embed(image(2, 1, 70)).expect("fits");
+                let again = values(distance.distance_to(image(1, 1, 70), &embedded).expect("fits"))[0];
+                assert!((again - ab).abs() < 1e-6, "{again} {ab}");
+                assert!(distance.distance_to(image(1, 1, 90), &embedded).is_err());
                 assert_eq!(values(distance.distance(a.clone(), a).expect("fits")), [0.0]);
             }
         }
