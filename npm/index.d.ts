@@ -22,7 +22,7 @@ export interface UpscaleOptions {
   /** Called after every tile. */
   onProgress?: (done: number, total: number) => void;
   /** Called for rows that are finished, from the top: 4 bytes a pixel. */
-  onRows?: (first: number, width: number, rgba: Uint8ClampedArray) => void;
+  onRows?: (first: number, width: number, rgba: Uint8ClampedArray<ArrayBuffer>) => void;
 }
 
 export interface Upscaled {
@@ -42,7 +42,7 @@ export interface Rows {
   first: number;
   width: number;
   height: number;
-  rgba: Uint8ClampedArray;
+  rgba: Uint8ClampedArray<ArrayBuffer>;
 }
 
 /** Runs the network in a worker. */
@@ -52,6 +52,7 @@ export class Upscaler {
   constructor(options?: UpscalerOptions);
   /** Where the network runs, and why. */
   readonly ready: Promise<string>;
+  /** Calls wait for each other: there is one network. */
   upscale(file: Blob, options?: UpscaleOptions): Promise<Upscaled>;
   /** The same as a sequence of rows; its return value is the result. */
   run(file: Blob, options?: Omit<UpscaleOptions, 'onRows'>): AsyncGenerator<Rows, Upscaled, void>;

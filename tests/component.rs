@@ -48,7 +48,8 @@ async fn bare_html_embeds_it() {
     };
     let elements = element("a", "src=small.png alt=Photo")
         + &element("b", "src=small.png scale=2 format=webp")
-        + &element("c", "");
+        + &element("c", "")
+        + "<asasr-upscaler id=e device=cpu src=small.png></asasr-upscaler>";
     write(folder.path(), "index.html", page(&elements));
     write(folder.path(), "watch.js", WATCH);
     write(folder.path(), "small.png", drawn(12, 10));
@@ -57,7 +58,7 @@ async fn bare_html_embeds_it() {
     let browser = Browser::start().await;
     browser.visit(site.url()).await;
     browser
-        .wait_for("seen.includes('a result') && seen.includes('b result')")
+        .wait_for("['a', 'b', 'e'].every((id) => seen.includes(`${id} result`))")
         .await;
     let of = "const element = document.getElementById(args[0]);
               const image = element.shadowRoot.querySelector('img');
@@ -68,7 +69,8 @@ async fn bare_html_embeds_it() {
         "48,40,Photo,image/png,true"
     );
     assert_eq!(browser.run(of, vec!["b".into()]).await, "24,20,,image/webp,true");
-    assert_eq!(browser.run("return workers;", vec![]).await, 1);
+    // One for the model of another origin, and one for the package's own.
+    assert_eq!(browser.run("return workers;", vec![]).await, 2);
     assert_eq!(
         browser.run("return seen.includes('a progress');", vec![]).await,
         true
@@ -81,6 +83,9 @@ async fn bare_html_embeds_it() {
         const first = outcome(element.upscale(blob));
         await new Promise((resolve) => element.addEventListener('progress', resolve, { once: true }));
         element.cancel();
+        await first;
+        const bar = element.shadowRoot.querySelector('progress').checkVisibility();
+        if (bar || !document.getElementById('c-before').checkVisibility()) return 'the bar stayed';
         const stop = new AbortController();
         const second = outcome(element.upscale(blob, { signal: stop.signal }));
         stop.abort();
@@ -151,7 +156,7 @@ async fn a_bundler_takes_its_package() {
         ],
     );
     copy_folder(
-        &app.join("node_modules/asasr-upscaler/models"),
+        &app.join("node_modules/asasr-upscaler/v1/models"),
         &app.join("public/models"),
     );
     write(&app.join("public"), "photo.png", drawn(10, 10));

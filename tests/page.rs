@@ -152,7 +152,8 @@ async fn colour_profile_and_exif_go_along_unless_stripped() {
     ]
     .concat();
     // Display P3 as its makers publish it would do as well: the bytes are carried, not read.
-    let icc: Vec<u8> = (0..70_000u32).map(|i| (i * 7 % 251) as u8).collect();
+    let mut icc: Vec<u8> = (0..70_000u32).map(|i| (i * 7 % 251) as u8).collect();
+    icc[16..20].copy_from_slice(b"RGB ");
     let metadata = Metadata {
         icc: Some(icc),
         exif: Some(exif),
@@ -342,6 +343,57 @@ async fn the_result_is_compared_by_mouse_and_keyboard() {
     browser.click("input[value=beside]").await;
     let both = browser.run(place, vec![]).await;
     assert_eq!(both[0], both[1]);
+    browser.close().await;
+}
+
+/// The two models answer differently; changing between them, cancelling and trying again all lead to a result.
+#[tokio::test]
+async fn models_are_changed_and_photos_tried_again() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    let choose = "document.getElementById('model').value = args[0];";
+    let mut results = Vec::new();
+    for (model, name) in [
+        ("asasr-x4-clean", "a"),
+        ("asasr-x4-real", "b"),
+        ("asasr-x4-clean", "c"),
+    ] {
+        browser.run(choose, vec![model.into()]).await;
+        browser.drop_file(&format!("{name}.png"), &drawn(24, 20)).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "", "{model}");
+        results.push(browser.download(&format!("{name}-x4.png")).await);
+    }
+    assert!(results[0] == results[2] && results[0] != results[1]);
+
+    browser.clear().await;
+    browser
+        .drop_files(&[("large.png", &drawn(700, 500)), ("small.png", &drawn(6, 6))])
+        .await;
+    browser
+        .wait_for("document.querySelector('#list .running progress')?.value >= 1")
+        .await;
+    let button = |name: &str| {
+        format!(
+            "[...document.querySelectorAll('#list li:first-child button')].find((b) => b.textContent === '{name}' && !b.hidden)"
+        )
+    };
+    browser
+        .run(&format!("{}.click();", button("Cancel")), vec![])
+        .await;
+    browser
+        .wait_for("document.querySelector('#list li:first-child').className === 'cancelled'")
+        .await;
+    // The keyboard's focus stays in the row whose button went away.
+    let focused = "return document.activeElement.closest('li') === document.querySelector('#list li');";
+    assert_eq!(browser.run(focused, vec![]).await, true);
+    browser.finished().await;
+    browser
+        .run(&format!("{}.click();", button("Try again")), vec![])
+        .await;
+    browser
+        .wait_for("document.querySelectorAll('#list .done').length === 2")
+        .await;
     browser.close().await;
 }
 

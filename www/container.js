@@ -66,8 +66,12 @@ function webp(bytes, icc, exif, { width, height, alpha }) {
   return [bytesOf('RIFF'), little(length, 4), bytesOf('WEBP'), ...parts];
 }
 
+/** Whether a profile is of three colours: what a canvas writes always has three, whatever the picture had. */
+const isRgb = (icc) => String.fromCharCode(...icc.subarray(16, 20)) === 'RGB ';
+
 /** A JPEG or WebP file with the profile and the EXIF data that there are. */
-export async function withMetadata(blob, { icc, exif, ...image }) {
+export async function withMetadata(blob, { icc: given, exif, ...image }) {
+  const icc = given && isRgb(given) ? given : undefined;
   if (!icc && !exif) return blob;
   const bytes = new Uint8Array(await blob.arrayBuffer());
   const parts = blob.type === 'image/jpeg' ? jpeg(bytes, icc, exif) : webp(bytes, icc, exif, image);

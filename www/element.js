@@ -4,12 +4,12 @@
 
 import { Upscaler } from './upscaler.js';
 
-/** Workers in use: `{ upscaler, users, turn }` by device and model. `turn` is the end of the last image that was asked for. */
+/** Workers in use: `{ upscaler, users }` by device and model. */
 const shared = new Map();
 
 function acquire(options) {
   const key = JSON.stringify(options);
-  if (!shared.has(key)) shared.set(key, { upscaler: new Upscaler(options), users: 0, turn: Promise.resolve() });
+  if (!shared.has(key)) shared.set(key, { upscaler: new Upscaler(options), users: 0 });
   const entry = shared.get(key);
   entry.users += 1;
   let released = false;
@@ -44,6 +44,8 @@ export class AsasrUpscaler extends HTMLElement {
   #parts;
   #planned = false;
   #address = null;
+  /** The source that is being fetched or was fetched last. */
+  #wish = null;
   /** The last result: { blob, width, height, notes, consistency, differences }. */
   result = null;
 
@@ -77,15 +79,19 @@ export class AsasrUpscaler extends HTMLElement {
   }
 
   async #fetch() {
+    this.cancel();
     const src = this.getAttribute('src');
+    const wish = {};
+    this.#wish = wish;
+    const current = () => this.isConnected && this.#wish === wish;
     try {
       const response = await fetch(src);
       if (!response.ok) throw new Error(`${src} could not be loaded (${response.status})`);
       const blob = await response.blob();
-      if (this.isConnected && src === this.getAttribute('src')) await this.upscale(blob);
+      if (current()) await this.upscale(blob);
     } catch (error) {
-      // What `upscale` met it has told already.
-      if (!error.told) this.#fail(error);
+      // What `upscale` met it has told already; what another source met is of no interest any more.
+      if (!error.told && current()) this.#fail(error);
     }
   }
 
@@ -94,7 +100,9 @@ export class AsasrUpscaler extends HTMLElement {
     this.cancel();
     const stop = new AbortController();
     this.#stop = stop;
-    signal?.addEventListener('abort', () => stop.abort());
+    const done = new AbortController();
+    if (signal?.aborted) stop.abort();
+    else signal?.addEventListener('abort', () => stop.abort(), { signal: done.signal });
     const options = {};
     for (const name of ['device', 'model']) if (this.hasAttribute(name)) options[name] = this.getAttribute(name);
     const before = this.#lease;
@@ -103,10 +111,8 @@ export class AsasrUpscaler extends HTMLElement {
     const { entry } = this.#lease;
     this.#show('status');
     this.#parts.progress.removeAttribute('value');
-    // One after the other: a worker has one network.
-    const mine = entry.turn.then(() => {
-      stop.signal.throwIfAborted();
-      return entry.upscaler.upscale(blob, {
+    try {
+      this.result = await entry.upscaler.upscale(blob, {
         scale: Number(this.getAttribute('scale') ?? 4),
         format: this.getAttribute('format') ?? 'png',
         signal: stop.signal,
@@ -115,10 +121,6 @@ export class AsasrUpscaler extends HTMLElement {
           this.#tell('progress', { done, total });
         },
       });
-    });
-    entry.turn = mine.catch(() => {});
-    try {
-      this.result = await mine;
       if (this.#address) URL.revokeObjectURL(this.#address);
       this.#address = URL.createObjectURL(this.result.blob);
       Object.assign(this.#parts.image, { src: this.#address, alt: this.getAttribute('alt') ?? '', width: this.result.width, height: this.result.height });
@@ -127,11 +129,12 @@ export class AsasrUpscaler extends HTMLElement {
       return this.result;
     } catch (error) {
       if (error.name === 'AbortError') {
-        if (this.#stop === stop) this.#show('before');
+        if (!this.#stop || this.#stop === stop) this.#show(this.#address ? 'image' : 'before');
         this.#tell('cancel');
       } else this.#fail(error);
       throw Object.assign(error, { told: true });
     } finally {
+      done.abort();
       if (this.#stop === stop) this.#stop = null;
     }
   }

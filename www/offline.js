@@ -2,25 +2,38 @@
 
 import { text } from './texts.js';
 
-/** Registers the service worker and says on `line` what there is to know; `loaded` resolves to what the network's worker loaded. */
-export async function keepOffline(line, loaded) {
+/**
+ * Registers the service worker and says on `line` what there is to know; `loaded` resolves to what the network's worker loaded,
+ * `busy` tells whether work would be lost. */
+export async function keepOffline(line, loaded, busy) {
   const service = navigator.serviceWorker;
   if (!service) return; // not a secure context, or forbidden
   const say = (...parts) => { line.replaceChildren(...parts); line.hidden = false; };
   let asked = false;
+  let offered = false;
   service.addEventListener('message', ({ data }) => {
     if (data === 'kept') {
-      say(text('offlineReady'));
+      if (!offered) say(text('offlineReady'));
       document.body.dataset.offline = 'yes';
     }
-    if (data === 'close the others') say(text('closeOthers'));
+    if (data === 'close the others') {
+      line.prepend(text('closeOthers'), ' ');
+    }
   });
   service.addEventListener('controllerchange', () => { if (asked) location.reload(); });
   try {
     const registration = await service.register('service-worker.js');
     const offer = (worker) => {
       const button = Object.assign(document.createElement('button'), { type: 'button', className: 'quiet', textContent: text('reload') });
-      button.addEventListener('click', () => { asked = true; worker.postMessage('take over'); });
+      button.addEventListener('click', () => {
+        if (busy()) {
+          line.prepend(text('busy'), ' ');
+          return;
+        }
+        asked = true;
+        worker.postMessage('take over');
+      });
+      offered = true;
       say(text('update'), ' ', button);
       document.body.dataset.update = 'yes';
     };

@@ -26,8 +26,6 @@ function fail(message) {
   $('error').hidden = false;
 }
 
-const sentence = (error) => (error.text ? text(error.text.key, error.text.values) : error.message);
-
 const element = (tag, properties = {}, ...children) => {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
@@ -59,7 +57,6 @@ function begin() {
     if (!shown && job.width) show(job);
     if (shown === job) viewer.paint(first, width, rgba);
   });
-  queue.addEventListener('change', ({ detail }) => { if (detail.state !== 'running') report(); });
 }
 
 /** The upscaler for a model: there is one at a time, for a device has room for one. */
@@ -101,14 +98,22 @@ function row(job) {
   const { name } = job.file;
   const button = (action) => {
     const made = element('button', { type: 'button', className: 'quiet' });
-    made.addEventListener('click', action);
+    made.addEventListener('click', () => {
+      const next = parts.root.nextElementSibling ?? parts.root.previousElementSibling;
+      action();
+      // The button goes away under the keyboard's focus: on to what is left of its row, or to the next one.
+      const left = (row) => row?.isConnected && row.querySelector('.actions > :not([hidden])');
+      (left(parts.root) || left(next) || $('choose')).focus();
+    });
     return made;
   };
-  const thumb = element('img', { alt: '', decoding: 'async', src: URL.createObjectURL(job.file) });
+  const address = URL.createObjectURL(job.file);
+  const thumb = element('img', { alt: '', decoding: 'async', src: address });
   thumb.addEventListener('load', () => queue.measured(job, thumb.naturalWidth, thumb.naturalHeight));
   thumb.addEventListener('error', () => { thumb.removeAttribute('src'); });
   const parts = {
     thumb,
+    address,
     name: element('button', { type: 'button', className: 'name', textContent: name, title: name }),
     state: element('span', { className: 'state' }),
     progress: element('progress', { max: 1 }),
@@ -134,7 +139,7 @@ function label(job) {
 }
 
 function forget(parts) {
-  URL.revokeObjectURL(parts.thumb.src);
+  URL.revokeObjectURL(parts.address);
   if (parts.download.href) URL.revokeObjectURL(parts.download.href);
   parts.root.remove();
 }
@@ -170,7 +175,7 @@ function stateText(job) {
       if (progress.done === progress.total) return text('saving');
       return progress.left >= 1 ? text('tileLeft', { ...progress, time: duration(progress.left) }) : text('tile', progress);
     case 'done': return text('done', { ...result, time: duration(result.seconds) });
-    case 'failed': return text('failed', { message: sentence(job.error) });
+    case 'failed': return text('failed', { message: job.error.message });
     default: return text('cancelled');
   }
 }
@@ -200,7 +205,7 @@ function turned(job, parts) {
   const announce = {
     running: () => text('announceStart', { name }),
     done: () => text('announceDone', { name }),
-    failed: () => text('announceFailed', { name, message: sentence(job.error) }),
+    failed: () => text('announceFailed', { name, message: job.error.message }),
   }[job.state];
   if (announce) $('live').textContent = announce();
   if (job.state === 'done') {
@@ -210,8 +215,10 @@ function turned(job, parts) {
     if (!shown || shown === job) show(job);
   }
   if (['failed', 'cancelled'].includes(job.state) && shown === job) hide();
+  // Whether it failed or was cancelled, another worker may have begun.
+  if (['done', 'failed', 'cancelled'].includes(job.state)) report();
   // One photo that fails says so where everybody looks.
-  if (job.state === 'failed') fail(`${name}: ${sentence(job.error)}`);
+  if (job.state === 'failed') fail(`${name}: ${job.error.message}`);
 }
 
 function actions() {
@@ -275,6 +282,8 @@ function hide() {
   shown = null;
   addresses.forEach(URL.revokeObjectURL);
   addresses = [];
+  viewer.clear();
+  $('differences').width = $('differences').height = 1;
   $('result').hidden = true;
 }
 
@@ -316,8 +325,14 @@ $('format').addEventListener('change', () => { $('quality-choice').hidden = $('f
 $('quality').addEventListener('input', () => { $('quality-value').value = $('quality').value; });
 $('show-differences').addEventListener('change', drawDifferences);
 $('download-all').addEventListener('click', downloadAll);
-$('cancel-all').addEventListener('click', () => queue.unfinished.reverse().forEach((job) => queue.cancel(job)));
-$('clear').addEventListener('click', () => queue.jobs.forEach((job) => queue.remove(job)));
+$('cancel-all').addEventListener('click', () => {
+  queue.unfinished.reverse().forEach((job) => queue.cancel(job));
+  $('clear').focus();
+});
+$('clear').addEventListener('click', () => {
+  queue.jobs.forEach((job) => queue.remove(job));
+  $('choose').focus();
+});
 for (const radio of document.querySelectorAll('input[name=mode]')) {
   radio.addEventListener('change', () => { viewer.mode = radio.value; });
 }
@@ -326,7 +341,9 @@ $('zoom-in').addEventListener('click', () => viewer.magnify(1.5));
 $('zoom-out').addEventListener('click', () => viewer.magnify(1 / 1.5));
 $('zoom-fit').addEventListener('click', () => viewer.fit());
 $('zoom-pixels').addEventListener('click', () => viewer.pixels());
-addEventListener('beforeunload', (event) => { if (queue?.running) event.preventDefault(); });
+/** Whether something would be lost with the page. */
+const busy = () => Boolean(queue?.unfinished.length);
+addEventListener('beforeunload', (event) => { if (busy()) event.preventDefault(); });
 $('language').addEventListener('change', () => {
   try {
     localStorage.setItem('asasr-language', $('language').value);
@@ -348,4 +365,4 @@ $('language').replaceChildren(...Object.keys(languages).map((code) => {
   return element('option', { value: code, lang: code, textContent: own, selected: code === language() });
 }));
 begin();
-if (upscaler) keepOffline($('offline'), upscaler.loaded);
+if (upscaler) keepOffline($('offline'), upscaler.loaded, busy);

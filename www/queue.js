@@ -39,6 +39,8 @@ export class Queue extends EventTarget {
   #upscaler = null;
   #device = '';
   #lastId = 0;
+  /** Whether a run has not come back yet, be it cancelled. */
+  #busy = false;
   /** @type {Job[]} */
   jobs = [];
 
@@ -50,6 +52,7 @@ export class Queue extends EventTarget {
 
   /** Tells where the network runs, which its speed depends on. */
   runsOn(where) {
+    if (where === this.#device) return;
     this.#device = where;
     this.jobs.filter((job) => job.state === 'waiting').forEach((job) => this.#changed(job));
   }
@@ -109,9 +112,14 @@ export class Queue extends EventTarget {
   }
 
   async #next() {
-    if (this.running) return;
+    if (this.running || this.#busy) return;
     const job = this.jobs.find((each) => each.state === 'waiting');
     if (!job) return;
+    // A job that is cancelled and tried again is another run: what is late from the first is not heeded.
+    const run = {};
+    job.run = run;
+    const current = () => job.run === run && job.state === 'running';
+    this.#busy = true;
     this.#turn(job, 'running');
     const start = performance.now();
     const seconds = () => (performance.now() - start) / 1000;
@@ -121,25 +129,30 @@ export class Queue extends EventTarget {
       const result = await this.#upscaler.upscale(job.file, {
         ...job.options,
         onProgress: (done, total) => {
+          if (!current()) return;
           job.progress = { done, total, left: done ? seconds() / done * (total - done) : null };
           this.#changed(job);
         },
         onRows: (first, width, rgba) => {
+          if (!current()) return;
           this.dispatchEvent(new CustomEvent('rows', { detail: { job, first, width, rgba } }));
         },
       });
-      if (job.state !== 'running') return; // cancelled while its answer was on the way
-      job.result = { ...result, name: resultName(job.file.name || 'image', job.options), seconds: seconds() };
+      if (!current()) return; // cancelled while its answer was on the way
+      // A format that could not be written came as PNG.
+      const options = { ...job.options, format: result.blob.type.slice('image/'.length) };
+      job.result = { ...result, name: resultName(job.file.name || 'image', options), seconds: seconds() };
       const { scale } = job.options;
       // The network works on input pixels, whatever the output's size.
       remember(this.#device, result.width * result.height / scale ** 2 / seconds());
       this.#turn(job, 'done');
     } catch (error) {
-      if (job.state === 'running') {
+      if (current()) {
         job.error = error;
         this.#turn(job, error.name === 'AbortError' ? 'cancelled' : 'failed');
       }
     } finally {
+      this.#busy = false;
       this.#next();
     }
   }

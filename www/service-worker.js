@@ -32,8 +32,8 @@ async function ofBuild(path) {
     self.registration.update().catch(() => {});
     return Response.error();
   }
-  // A copy without the redirects that a server may have made of it.
-  await cache.put(url, new Response(response.clone().body, { headers: response.headers }));
+  // A copy without the redirects that a server may have made of it. A full disk costs the copy, not the page.
+  await cache.put(url, new Response(response.clone().body, { headers: response.headers })).catch(() => {});
   return response;
 }
 
@@ -54,13 +54,17 @@ async function ofModel(request) {
     if (kept) return kept;
     throw error;
   }
-  if (response.ok && (!hash || await sha256(response) === hash)) {
+  if (!response.ok) return await cache.match(url.href) ?? response;
+  if (hash ? await sha256(response) === hash : await isManifest(response)) {
     // The weights of before are not asked for again.
     if (hash) await cache.delete(url.href, { ignoreSearch: true });
-    await cache.put(url.href, response.clone());
+    await cache.put(url.href, response.clone()).catch(() => {});
   }
   return response;
 }
+
+/** Whether an answer is a manifest, and not a page that a network puts in everybody's way. */
+const isManifest = (response) => response.clone().json().then((json) => typeof json.sha256 === 'string', () => false);
 
 const isModel = (url) => url.origin === base.origin && url.pathname.includes('/v1/models/');
 
@@ -97,20 +101,26 @@ if (BUILD) {
       // Another page of the old build would get files of this one.
       event.waitUntil((async () => {
         const pages = await self.clients.matchAll({ includeUncontrolled: true, type: 'window' });
-        if (pages.length <= 1) await self.skipWaiting();
+        // Other sites may share the origin.
+        if (pages.filter(({ url }) => url.startsWith(base.href)).length <= 1) await self.skipWaiting();
         else event.source.postMessage('close the others');
       })());
     }
     if (event.data?.keep) {
       // What the page loaded before this worker was there.
       event.waitUntil((async () => {
-        await Promise.all(event.data.keep.map(async (address) => {
+        const kept = await Promise.all(event.data.keep.map(async (address) => {
           const url = new URL(address);
           const path = fileAt(url);
-          if (isModel(url)) await ofModel(new Request(url));
-          else if (path) await ofBuild(path);
+          if (isModel(url)) {
+            await ofModel(new Request(url));
+            return (await caches.open(MODELS)).match(url.href);
+          }
+          if (!path) return true; // of another origin, which the browser may keep or not
+          await ofBuild(path);
+          return (await caches.open(PAGE)).match(url.href);
         }));
-        event.source.postMessage('kept');
+        if (kept.every(Boolean)) event.source.postMessage('kept');
       })());
     }
   });

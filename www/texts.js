@@ -65,12 +65,12 @@ const en = {
   offlineReady: 'Works offline now.',
   update: 'A new version is here.',
   reload: 'Reload',
+  busy: 'Photos are still being enlarged: wait, or cancel them.',
   closeOthers: 'Close the other tabs of this page first, then reload.',
   noImages: 'There is no image in what was given.',
   badQuery: '?{key}={value} is unknown: use {choices}',
   badModel: '?model={value} is no model\'s name: the server lists them under v1/models',
 
-  tooWide: '{format} ends at {limit} pixels a side: save as PNG, or enlarge less',
 };
 
 const de = {
@@ -138,12 +138,12 @@ const de = {
   offlineReady: 'Geht jetzt auch ohne Netz.',
   update: 'Eine neue Fassung ist da.',
   reload: 'Neu laden',
+  busy: 'Es werden noch Fotos vergrößert: warten oder abbrechen.',
   closeOthers: 'Zuerst die anderen Fenster dieser Seite schließen, dann neu laden.',
   noImages: 'Darin ist kein Bild.',
   badQuery: '?{key}={value} ist unbekannt: möglich sind {choices}',
   badModel: '?model={value} ist kein Name eines Modells: der Server nennt sie unter v1/models',
 
-  tooWide: '{format} endet bei {limit} Pixeln je Seite: als PNG speichern oder weniger vergrößern',
 };
 
 export const languages = { en, de };

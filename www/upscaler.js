@@ -12,7 +12,10 @@ export class Upscaler {
   #requests = new Map(); // id → { resolve, reject, onProgress, onRows }
   #lastId = 0;
   #opened;
+  #failed = false;
   #disposed = false;
+  /** The end of the last image that was asked for: a worker has one network. */
+  #turn = Promise.resolve();
 
   /** An upscaler that is ready, or the error why there is none. */
   static async load(options) {
@@ -52,12 +55,12 @@ export class Upscaler {
       }
       this.#requests.delete(id);
       if (kind === 'done') request?.resolve(data.value);
-      else request?.reject(Object.assign(new Error(data.message), { text: data.text }));
+      else request?.reject(new Error(data.message));
       if (data.fatal && worker === this.#worker) this.#restart(fatal(data.message));
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      const trap = /unreachable|RuntimeError|memory/.test(event.message ?? '');
+      const trap = /unreachable|RuntimeError|memory|allocation/.test(event.message ?? '');
       const message = trap
         ? 'the image needs more memory than the browser gives: try a smaller one'
         : 'the worker could not run: reload the page';
@@ -65,7 +68,8 @@ export class Upscaler {
     };
     const model = new URL(this.#options.model, document.baseURI).href;
     this.#opened = this.#ask({ kind: 'open', device: this.#options.device, model });
-    this.#opened.catch(() => {}); // reported by whoever awaits it
+    this.#failed = false;
+    this.#opened.catch(() => { this.#failed = true; }); // reported by whoever awaits it
   }
 
   /** Ends the worker and every request; begins anew unless the worker could not even open its model. */
@@ -87,23 +91,34 @@ export class Upscaler {
   }
 
   /**
-   * Enlarges a file `scale` times (2, 3 or 4) into `format` ('png', 'jpeg' or 'webp'; `quality` from 0 to 1 for the latter
+   * Enlarges a file, after those that were asked for before, `scale` times (2, 3 or 4) into `format` ('png', 'jpeg' or 'webp'; `quality` from 0 to 1 for the latter
    * two). Colour profile and EXIF data are carried along unless `strip` is set. `onProgress(done, total)` counts tiles,
    * `onRows(first, width, rgba)` is given rows as they are finished. `signal` cancels.
    *
    * Resolves to { blob, width, height, notes, consistency, differences }: the PSNR in dB between the given image and the
    * result made as small again, and for each given pixel how many grey levels they differ.
    */
-  async upscale(file, { scale = 4, format = 'png', quality = 0.92, strip = false, signal, onProgress, onRows } = {}) {
+  upscale(file, options = {}) {
+    const mine = this.#turn.then(() => this.#upscale(file, options));
+    this.#turn = mine.catch(() => {});
+    return mine;
+  }
+
+  async #upscale(file, { scale = 4, format = 'png', quality = 0.92, strip = false, signal, onProgress, onRows }) {
     if (this.#disposed) throw new Error('this upscaler was disposed of');
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw cancelled();
+    // What was not there the last time may be there now.
+    if (this.#failed) {
+      this.#worker.terminate();
+      this.#start();
+    }
     const stop = () => this.cancel();
     signal?.addEventListener('abort', stop);
     try {
       const worker = this.#worker;
       await this.#opened;
       const bytes = new Uint8Array(await file.arrayBuffer());
-      if (worker !== this.#worker) throw cancelled();
+      if (this.#disposed || worker !== this.#worker) throw cancelled();
       const wish = { kind: 'upscale', bytes, scale, format, quality, strip, preview: Boolean(onRows) };
       return await this.#ask(wish, { onProgress, onRows }, [bytes.buffer]);
     } finally {
@@ -116,10 +131,14 @@ export class Upscaler {
    * `upscale` resolves to.
    */
   async* run(file, options = {}) {
+    const left = new AbortController();
+    options.signal?.addEventListener('abort', () => left.abort(), { signal: left.signal });
+    if (options.signal?.aborted) left.abort();
     const rows = [];
     let wake;
     const result = this.upscale(file, {
       ...options,
+      signal: left.signal,
       onRows: (first, width, rgba) => {
         rows.push({ first, width, height: rgba.length / 4 / width, rgba });
         wake?.();
@@ -135,14 +154,12 @@ export class Upscaler {
       return await result;
     } finally {
       // Whoever leaves the loop early wants no more.
-      if (!over) {
-        this.cancel();
-        result.catch(() => {});
-      }
+      result.catch(() => {});
+      left.abort();
     }
   }
 
-  /** Stops what is running and gets ready for the next image. */
+  /** Stops what is running and gets ready for the next image, which may be waiting already. */
   cancel() {
     this.#restart(cancelled());
   }

@@ -41,7 +41,7 @@ export class Viewer {
   /** Shows the addresses of two images; `size` is the result's. Without the second it is painted by and by. */
   show(before, after, size, name) {
     const same = this.#size.width === size.width && this.#size.height === size.height && this.#name === name;
-    this.#size = size;
+    this.#size = { width: size.width, height: size.height };
     this.#name = name;
     this.#layers.before.querySelector('img').src = before;
     const [image, canvas] = [this.#layers.after.querySelector('img'), this.#preview];
@@ -50,7 +50,7 @@ export class Viewer {
     if (after === null) {
       // Larger ones, which browsers may refuse, appear when they are done.
       const shown = size.width * size.height <= MOST;
-      Object.assign(canvas, shown ? size : { width: 1, height: 1 });
+      Object.assign(canvas, shown ? this.#size : { width: 1, height: 1 });
     } else {
       image.src = after;
       canvas.width = canvas.height = 1;
@@ -63,6 +63,12 @@ export class Viewer {
     // What somebody looks at already stays where it is when it is done.
     if (same) this.#draw();
     else this.fit();
+  }
+
+  /** Lets go of the images. */
+  clear() {
+    this.#stage.querySelectorAll('.layer > img').forEach((image) => image.removeAttribute('src'));
+    this.#preview.width = this.#preview.height = 1;
   }
 
   /** Paints rows of the result, `rgba` from row `first`. */
@@ -116,7 +122,7 @@ export class Viewer {
   #zoomTo(wanted, point) {
     const pane = this.#pane();
     const fit = Math.min(pane.width / this.#size.width, pane.height / this.#size.height);
-    const zoom = clamp(wanted, Math.min(fit, 1), CLOSEST);
+    const zoom = clamp(wanted, Math.min(fit, 1 / devicePixelRatio), CLOSEST);
     const { x = pane.width / 2, y = pane.height / 2 } = point ?? {};
     const [dx, dy] = [(x % pane.width) - pane.width / 2, y - pane.height / 2];
     const old = this.#view;

@@ -70,12 +70,6 @@ async function open({ device: wanted, model }) {
   return { where, loaded: [described, kept, ...module] };
 }
 
-/** The longest side that a format can have. */
-const LONGEST = { png: Infinity, jpeg: 65500, webp: 16383 };
-
-/** An error that the page has a text for. */
-const told = (key, values, message) => Object.assign(new Error(message), { text: { key, values } });
-
 /** A file that only the browser reads, as a PNG of 8 bits: AVIF. */
 async function readable(bytes) {
   const brand = String.fromCharCode(...bytes.subarray(4, 12));
@@ -121,14 +115,14 @@ async function upscale({ id, bytes: given, scale, format, quality, strip, previe
   result.free();
   let blob = new Blob(png, { type: 'image/png' });
   if (format !== 'png') {
-    const limit = LONGEST[format];
-    if (Math.max(width, height) > limit) {
-      const name = format === 'jpeg' ? 'JPEG' : 'WebP';
-      throw told('tooWide', { format: name, limit }, `${name} ends at ${limit} pixels a side: save as PNG`);
+    try {
+      blob = await drawn(await createImageBitmap(blob), `image/${format}`, quality);
+      if (!strip) blob = await withMetadata(blob, { icc, exif, width, height, alpha });
+      if (alpha && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
+    } catch {
+      // An hour's work is not thrown away because the browser cannot write it in that format.
+      notes.push(`the browser could not write ${format === 'jpeg' ? 'JPEG' : 'WebP'} of this size: it was saved as PNG`);
     }
-    blob = await drawn(await createImageBitmap(blob), `image/${format}`, quality);
-    if (!strip) blob = await withMetadata(blob, { icc, exif, width, height, alpha });
-    if (alpha && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
   }
   return { blob, width, height, notes, consistency, differences };
 }
@@ -144,6 +138,6 @@ self.onmessage = async ({ data }) => {
     const message = trap
       ? 'the image needs more memory than the browser gives: try a smaller one'
       : `${error?.message ?? error}${lost ? ' (the device is being opened again)' : ''}`;
-    postMessage({ id, kind: 'error', message, text: error?.text, fatal: data.kind === 'upscale' && (trap || lost) });
+    postMessage({ id, kind: 'error', message, fatal: data.kind === 'upscale' && (trap || lost) });
   }
 };

@@ -1,7 +1,8 @@
 use std::io::Cursor;
 
 use image::{
-    AnimationDecoder as _, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
+    AnimationDecoder as _, DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat,
+    ImageReader, Limits,
     codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
     metadata::Orientation,
 };
@@ -9,6 +10,8 @@ use image::{
 use crate::extend::extend;
 use crate::picture::Samples;
 use crate::{Error, Layout, Metadata, Picture, jpeg};
+
+const CMYK: &str = "the file is CMYK: its colours were converted to RGB without a profile";
 
 /// Decodes an image file, applies its EXIF orientation and keeps its layout and depth: grey stays grey, 16 bits
 /// stay 16. Palettes become RGB, CMYK becomes RGB, an animation gives its first frame. What is wholly transparent takes the
@@ -36,7 +39,7 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
             return Err(Error::Truncated);
         }
         if markers.components == 4 {
-            notes.push("the file is CMYK: its colours were converted to RGB without a profile");
+            notes.push(CMYK);
         }
     }
     let (width, height) = if let Some(size) = png_size(bytes, format) {
@@ -67,7 +70,11 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
         icc: decoder.icc_profile().ok().flatten(),
         exif: decoder.exif_metadata().ok().flatten(),
     };
-    if notes.iter().any(|n| n.contains("CMYK")) {
+    let cmyk = [ExtendedColorType::Cmyk8, ExtendedColorType::Cmyk16].contains(&decoder.original_color_type());
+    if cmyk && notes.is_empty() {
+        notes.push(CMYK);
+    }
+    if notes.contains(&CMYK) {
         metadata.icc = None;
     }
     if let Some(exif) = &mut metadata.exif {

@@ -269,7 +269,7 @@ pub(crate) struct Results {
     /// The Markdown page to write; charts go into the folder `images` beside it
     #[arg(short, long, value_name = "FILE.md")]
     pub(crate) output: PathBuf,
-    /// Another page whose marked tables are renewed: between `<!-- results NAME: METHOD, METHOD -->` and `<!-- end -->`
+    /// Another page whose marked tables are renewed: between `<!-- results NAME: METHOD; METHOD -->` and `<!-- end -->`
     #[arg(long, value_name = "FILE.md")]
     pub(crate) insert: Vec<PathBuf>,
 }

@@ -9,6 +9,7 @@ use crate::encode;
 use crate::error::Result;
 
 const WIDTH: f64 = 420.0;
+/// Of a chart with few curves; the names of more need more.
 const HEIGHT: f64 = 180.0;
 const COLOURS: [&str; 10] = [
     "#8a8a94", "#1f66bf", "#e66b0d", "#26894c", "#9b3fb5", "#b3261e", "#00838f", "#7a5c00", "#4b5a00",
@@ -41,6 +42,7 @@ pub(crate) fn svg(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
 }
 
 fn drawn(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
+    let height = HEIGHT.max(46.0 + 16.0 * curves.len() as f64);
     let all = || curves.iter().flat_map(|(_, points)| points);
     let range = |pick: fn(&(f64, f64)) -> f64| {
         let (low, high) = all()
@@ -54,19 +56,21 @@ fn drawn(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
     };
     let ((x0, x1), (y0, y1)) = (range(|p| p.0), range(|p| p.1));
     let mut svg = format!(
-        "<svg role=\"img\" aria-label=\"{}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-         width=\"{WIDTH}\" height=\"{HEIGHT}\" font-family=\"system-ui, sans-serif\"><title>{0}</title>\
+        "<svg role=\"img\" aria-label=\"{}\" viewBox=\"0 0 {WIDTH} {height}\" \
+         width=\"{WIDTH}\" height=\"{height}\" font-family=\"system-ui, sans-serif\"><title>{0}</title>\
          <rect width=\"100%\" height=\"100%\" fill=\"#fafafc\"/>",
         escaped(title)
     );
     for (i, (name, points)) in curves.iter().enumerate() {
         let colour = COLOURS[(i + usize::from(curves.len() == 1)) % COLOURS.len()];
+        // Colours come again after all of them: dashed.
+        let dashes = ["none", "6 3", "2 2"][i / COLOURS.len() % 3];
         let mut path = String::new();
         let mut last = (0.0, 0.0);
         for (x, y) in points {
             let (px, py) = (
                 8.0 + (x - x0) / (x1 - x0) * (WIDTH - 16.0),
-                HEIGHT - 20.0 - (y - y0) / (y1 - y0) * (HEIGHT - 40.0),
+                height - 20.0 - (y - y0) / (y1 - y0) * (height - 40.0),
             );
             let _ = write!(path, "{px:.1},{py:.1} ");
             last = (px, py);
@@ -75,7 +79,7 @@ fn drawn(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
             // The dot shows a curve of one point too.
             let _ = write!(
                 svg,
-                "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{path}\"/>\
+                "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dashes}\" points=\"{path}\"/>\
                  <circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"/>",
                 last.0, last.1
             );
@@ -94,7 +98,7 @@ fn drawn(title: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
         svg,
         "<g font-size=\"11\" fill=\"#555\"><text x=\"8\" y=\"14\">{y1:.4}</text><text x=\"8\" y=\"{0}\">{y0:.4}</text>\
          <text x=\"{1}\" y=\"{0}\" text-anchor=\"end\">{x0:.2} to {x1:.2}</text></g></svg>",
-        HEIGHT - 4.0,
+        height - 4.0,
         WIDTH - 8.0,
     );
     svg

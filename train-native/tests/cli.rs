@@ -415,7 +415,10 @@ fn a_flow_trains_resumes_and_samples() {
         "eval --data @/val --weights @/conv-whole/best --mode fast --protocol real-mild --device cpu",
     );
     assert!(eval.status.success(), "{}", text(&eval));
-    let none = line(folder.path(), "upscale @/val/v.png -o @/n.png --mode quality");
+    let none = line(
+        folder.path(),
+        "upscale @/val/v.png -o @/n.png --weights asasr-x4-real --mode quality",
+    );
     assert!(
         !none.status.success() && text(&none).contains("has no flow"),
         "{}",
@@ -827,7 +830,7 @@ fn models_and_results_are_scored_alike() {
     fs::write(path("results/goals.toml"), goals.concat()).unwrap();
     fs::write(
         path("page.md"),
-        "Before.\n<!-- results clean: Truth, bicubic -->\nold\n<!-- end -->\nAfter.\n",
+        "Before.\n<!-- results clean: Truth; bicubic -->\nold\n<!-- end -->\nAfter.\n",
     )
     .unwrap();
     let run = line(
@@ -900,7 +903,14 @@ fn models_and_results_are_scored_alike() {
         ("eval --data @/data --inputs @/exact", "120x96 pixels"),
         ("eval --data @/data --lpips @/e.csv", "e.csv"),
         ("eval --data @/data --json @/none/e.json", "does not exist"),
-        ("eval --data @/data --mode quality", "has no flow"),
+        (
+            "eval --data @/data --weights asasr-x4-real --mode quality",
+            "has no flow",
+        ),
+        (
+            "eval --data @/data --weights asasr-x4-none",
+            "neither a folder nor a built-in model",
+        ),
         (
             "eval --data @/data --results @/exact --speed other=1",
             "no --results are named other",
@@ -1079,9 +1089,12 @@ fn work_is_shared_and_checkpoints_are_kept() {
         let line: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
         line["loss"].as_f64().unwrap()
     };
-    let full = final_loss("shared");
+    // Steps that are long enough for the network to have its say.
+    let fast = "--devices 2 --warm-up 0 --learning-rate 0.01";
+    good("full", fast);
+    let full = final_loss("full");
     for precision in ["bf16", "f16"] {
-        good(precision, &format!("--devices 2 --precision {precision}"));
+        good(precision, &format!("{fast} --precision {precision}"));
         let low = final_loss(precision);
         assert!(
             low != full && (low - full).abs() < 0.02 * full,
@@ -1096,7 +1109,7 @@ fn work_is_shared_and_checkpoints_are_kept() {
         );
         assert!(dit.status.success(), "{}", text(&dit));
         let export = fs::read_to_string(path(&format!("{precision}/best/manifest.json"))).unwrap();
-        assert!(export.contains(&format!("--devices 2 --precision {precision}")));
+        assert!(export.contains(&format!("--devices 2 --warm-up 0 --precision {precision}")));
     }
     for (rest, why) in [
         ("--from @/alone/checkpoints/best.safetensors", "--resume"),

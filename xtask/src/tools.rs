@@ -10,7 +10,7 @@ use crate::shell::{Result, output, root, run, say};
 const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132";
 const AXE: &str = "4.11.0";
-const VITE: &str = "8.3.8";
+const VITE: &str = "7.3.8";
 const WASM: &str = "wasm32-unknown-unknown";
 /// A target without a standard library.
 pub(crate) const BARE: &str = "wasm32v1-none";

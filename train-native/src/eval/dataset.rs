@@ -19,8 +19,8 @@ pub(crate) struct Pair {
 /// Largest image read for training or evaluation, in pixels.
 pub(crate) const MAX_PIXELS: u64 = 100_000_000;
 
-/// Smallest side that is measured: the border that PSNR-Y leaves out must leave something.
-const MIN_SIDE: usize = 16;
+/// Smallest side that is measured: without a border of 4 pixels a window of SSIM has to fit in.
+const MIN_SIDE: usize = 20;
 /// PSNR-Y counted for an image met exactly, in dB; the true value is infinite and would swallow every mean.
 pub(super) const BEST: f64 = 100.0;
 /// Side of a tile's core in pixels: large images must not need memory without bound.
@@ -44,22 +44,32 @@ pub(crate) fn pairs(paths: &[PathBuf], scale: usize, protocol: Protocol) -> Resu
 }
 
 /// Reads one image, cropped to multiples of `scale`; an alpha channel is left out.
-pub(crate) fn truth(path: &Path, scale: usize) -> Result<Planes> {
+pub(crate) fn colours(path: &Path, scale: usize) -> Result<Planes> {
     let bytes = std::fs::read(path).map_err(|e| Error::at(path, e))?;
     let picture = asasr_codec::decode(&bytes, MAX_PIXELS).map_err(|e| Error::at(path, e))?;
-    if picture.width() < MIN_SIDE || picture.height() < MIN_SIDE {
-        return Err(Error::at(
-            path,
-            format!("smaller than {MIN_SIDE}x{MIN_SIDE} pixels"),
-        ));
+    let (width, height) = (picture.width() / scale * scale, picture.height() / scale * scale);
+    if width == 0 || height == 0 {
+        return Err(Error::at(path, format!("smaller than {scale}x{scale} pixels")));
     }
     let (hq, _) = picture.all_planes().split_channels(3);
     Ok(hq.crop(Rect {
         x0: 0,
         y0: 0,
-        x1: hq.width() / scale * scale,
-        y1: hq.height() / scale * scale,
+        x1: width,
+        y1: height,
     }))
+}
+
+/// Reads one image that can be measured on, cropped to multiples of `scale`; an alpha channel is left out.
+pub(crate) fn truth(path: &Path, scale: usize) -> Result<Planes> {
+    let hq = colours(path, scale)?;
+    if hq.width() < MIN_SIDE || hq.height() < MIN_SIDE {
+        return Err(Error::at(
+            path,
+            format!("smaller than {MIN_SIDE}x{MIN_SIDE} pixels"),
+        ));
+    }
+    Ok(hq)
 }
 
 /// Reads one image and degrades it under `protocol` with seed 0.
@@ -127,11 +137,11 @@ pub(crate) fn measure(
 
 /// Reads truths and their inputs, which lie in `inputs` under the same names.
 pub(super) fn pairs_with(paths: &[PathBuf], inputs: &Path, scale: usize) -> Result<Vec<Pair>> {
-    let folder = Results::open(inputs)?;
+    let folder = Results::open(inputs, paths)?;
     let pair = |path: &PathBuf| -> Result<Pair> {
         let hq = truth(path, scale)?;
         let from = folder.of(path)?;
-        let lq = truth(&from, 1)?;
+        let lq = colours(&from, 1)?;
         if (lq.width() * scale, lq.height() * scale) != (hq.width(), hq.height()) {
             return Err(Error::at(
                 &from,
@@ -157,32 +167,45 @@ pub(super) fn pairs_with(paths: &[PathBuf], inputs: &Path, scale: usize) -> Resu
 pub(super) struct Results {
     folder: PathBuf,
     images: Vec<PathBuf>,
+    /// The names of those others, without their endings.
+    names: Vec<String>,
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// How well a result's name fits an image's: by the length of what they share; the result's may go on after a mark.
+fn fit(result: &str, name: &str) -> Option<usize> {
+    let rest = result.strip_prefix(name)?;
+    (rest.is_empty() || rest.starts_with(['-', '_', '.'])).then_some(name.len())
 }
 
 impl Results {
-    pub(super) fn open(folder: &Path) -> Result<Self> {
+    /// The results in `folder` for the images at `truths`.
+    pub(super) fn open(folder: &Path, truths: &[PathBuf]) -> Result<Self> {
         Ok(Self {
             images: files::images_below(folder)?,
             folder: folder.to_path_buf(),
+            names: truths.iter().map(|p| stem(p)).collect(),
         })
     }
 
-    /// The image of the name of `path`, whatever its ending; the name may go on after a `-`, `_` or `.`, as in `photo-x4.png`.
+    /// The image of the name of `path`, whatever its ending; the name may go on after a `-`, `_` or `.`, as in `photo-x4.png`,
+    /// unless that makes it another image's.
     pub(super) fn of(&self, path: &Path) -> Result<PathBuf> {
-        let stem = |p: &Path| p.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let wanted = stem(path);
-        let goes_on = |p: &&PathBuf| {
-            stem(p)
-                .strip_prefix(&wanted)
-                .is_some_and(|rest| rest.starts_with(['-', '_', '.']))
+        let meant = |p: &&PathBuf| {
+            let result = stem(p);
+            let best = self.names.iter().filter_map(|n| fit(&result, n)).max();
+            fit(&result, &wanted).is_some_and(|own| Some(own) == best)
         };
-        let exact: Vec<&PathBuf> = self.images.iter().filter(|p| stem(p) == wanted).collect();
-        let found = if exact.is_empty() {
-            self.images.iter().filter(goes_on).collect()
-        } else {
-            exact
-        };
-        match found[..] {
+        let found: Vec<&PathBuf> = self.images.iter().filter(meant).collect();
+        let exact: Vec<&PathBuf> = found.iter().copied().filter(|p| stem(p) == wanted).collect();
+        match if exact.is_empty() { &found } else { &exact }[..] {
             [one] => Ok(one.clone()),
             [] => Err(Error::at(
                 &self.folder,
@@ -196,5 +219,33 @@ impl Results {
                 ),
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_belong_to_the_longest_name_they_bear() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        for name in ["a-x4.png", "a-2-x4.png", "b.png", "b-x4.png"] {
+            std::fs::write(path(name), "").expect("is written");
+        }
+        let truths = ["a.jpg", "a-2.jpg", "b.jpg", "c.jpg"].map(PathBuf::from);
+        let results = Results::open(folder.path(), &truths).expect("opens");
+        for (truth, result) in [
+            ("a.jpg", "a-x4.png"),
+            ("a-2.jpg", "a-2-x4.png"),
+            ("b.jpg", "b.png"),
+        ] {
+            assert_eq!(results.of(Path::new(truth)), Ok(path(result)), "{truth}");
+        }
+        let missing = results
+            .of(Path::new("c.jpg"))
+            .expect_err("is missing")
+            .to_string();
+        assert!(missing.contains("no image named c"), "{missing}");
     }
 }

@@ -169,6 +169,9 @@ pub(crate) const METRICS: [Metric; 27] = [
 /// Largest image that the perceptual networks take in, in pixels: their features take a gigabyte and more.
 const MAX_PERCEPTUAL: usize = 4_000_000;
 
+/// Smallest side that they take in.
+const SMALLEST: usize = 32;
+
 enum Network {
     Lpips(PerceptualDistance),
     Dists(TextureDistance),
@@ -221,20 +224,27 @@ impl Judge {
         })
     }
 
+    /// Refuses, before any is measured, images that the networks do not take.
+    pub(crate) fn check(&self, pairs: &[Pair]) -> Result<()> {
+        for pair in pairs.iter().filter(|_| !self.networks.is_empty()) {
+            let (w, h) = (pair.hq.width(), pair.hq.height());
+            if w * h > MAX_PERCEPTUAL || w.min(h) < SMALLEST {
+                return Err(Error::at(
+                    &pair.path,
+                    format!(
+                        "{w}x{h} pixels; perceptual distances take at least {SMALLEST} a side and at most {} megapixels: \
+                         crop the image, or leave it out",
+                        MAX_PERCEPTUAL / 1_000_000
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Prepares an image.
     pub(super) fn subject<'a>(&self, pair: &'a Pair) -> Result<Subject<'a>> {
         let scale = pair.hq.width() / pair.lq.width();
-        let pixels = pair.hq.width() * pair.hq.height();
-        if !self.networks.is_empty() && pixels > MAX_PERCEPTUAL {
-            return Err(Error::at(
-                &pair.path,
-                format!(
-                    "{:.1} megapixels; perceptual distances take at most {} MP: crop the image",
-                    pixels as f64 / 1e6,
-                    MAX_PERCEPTUAL / 1_000_000
-                ),
-            ));
-        }
         let mut bicubic = resample::enlarge(&pair.lq, scale);
         metrics::quantise(&mut bicubic);
         let seen = |(_, network): &(_, Network)| match network {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use asasr_core::{Planes, resample};
 
-use super::dataset::{Pair, Results, enlarge, truth};
+use super::dataset::{Pair, Results, colours, enlarge};
 use crate::cli::{Eval, Mode};
 use crate::device::ExecutorMaker;
 use crate::error::{Error, Result};
@@ -38,7 +38,8 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
         speed: None,
     }];
     for (name, folder) in args.results.iter().map(named) {
-        let results = Results::open(&folder)?;
+        let truths: Vec<PathBuf> = pairs.iter().map(|p| p.path.clone()).collect();
+        let results = Results::open(&folder, &truths)?;
         for pair in pairs {
             results.of(&pair.path)?;
         }
@@ -126,7 +127,7 @@ impl Method {
             }
             Source::Folder(results) => {
                 let path = results.of(&pair.path)?;
-                let image = truth(&path, 1)?;
+                let image = colours(&path, 1)?;
                 if (image.width(), image.height()) != (pair.hq.width(), pair.hq.height()) {
                     let (w, h) = (pair.hq.width(), pair.hq.height());
                     return Err(Error::at(

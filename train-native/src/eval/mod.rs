@@ -16,7 +16,7 @@ mod output;
 mod page;
 mod reading;
 
-pub(crate) use dataset::{Pair, enlarge, measure, pairs, truth};
+pub(crate) use dataset::{Pair, colours, enlarge, measure, pairs, truth};
 pub(crate) use judge::{Judge, METRICS, Metric, Scores};
 pub(crate) use output::{command, in_tables, machine};
 
@@ -53,6 +53,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         Some(inputs) => dataset::pairs_with(&paths, inputs, scale)?,
         None => pairs(&paths, scale, args.protocol)?,
     };
+    judge.check(&pairs)?;
     let methods = method::all(args, &pairs)?;
     let mut page = args.html.as_deref().map(|_| page::Page::default());
     let bar = ProgressBar::new((pairs.len() * methods.len()) as u64);
@@ -116,7 +117,8 @@ pub(crate) fn score(
         let executor = maker.for_image(pair.lq.width(), pair.lq.height())?;
         let mut image = enlarge(executor, &pair.lq).map_err(|e| Error::at(&pair.path, e))?;
         asasr_core::metrics::quantise(&mut image);
-        scores.push(judge.scores(&judge.subject(pair)?, &image, None)?);
+        let own = judge.scores(&judge.subject(pair)?, &image, None);
+        scores.push(own.map_err(|e| Error::at(&pair.path, e))?);
     }
     Ok(judge::means(&scores, 0.0))
 }

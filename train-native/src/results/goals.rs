@@ -40,8 +40,9 @@ pub(super) struct Goals(Vec<Goal>);
 
 /// Reads the file, where there is one.
 pub(super) fn read(path: &Path) -> Result<Goals> {
-    let Ok(text) = fs::read_to_string(path) else {
-        return Ok(Goals(Vec::new()));
+    let text = match fs::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Goals(Vec::new())),
+        text => text.map_err(|e| Error::at(path, e))?,
     };
     let file: Table = text.parse().map_err(|e| Error::at(path, e))?;
     let list = file.get("goal").and_then(Value::as_array);
@@ -56,9 +57,23 @@ fn goal(value: &Value) -> Result<Goal> {
         word.map(str::to_owned)
             .ok_or_else(|| Error::new(format!("a [[goal]] needs {key} = \"…\"")))
     };
+    for key in value.as_table().into_iter().flat_map(Table::keys) {
+        if !["text", "results", "metric", "of", "than", "value", "by"].contains(&key.as_str()) {
+            return Err(Error::new(format!("a [[goal]] has no {key}")));
+        }
+    }
+    if value.get("value").is_some() == value.get("than").is_some() {
+        return Err(Error::new(
+            "a [[goal]] has either than = \"…\" or value = a number",
+        ));
+    }
     let number = |key: &str| {
-        let number = value.get(key);
-        number.and_then(|v| v.as_float().or(v.as_integer().map(|i| i as f64)))
+        let Some(given) = value.get(key) else {
+            return Ok(None);
+        };
+        let number = given.as_float().or(given.as_integer().map(|i| i as f64));
+        let number = number.ok_or_else(|| Error::new(format!("{key} = {given} is no number")))?;
+        Ok::<_, Error>(Some(number))
     };
     let key = word("metric")?;
     let metric = METRICS.iter().find(|m| m.key == key);
@@ -67,15 +82,27 @@ fn goal(value: &Value) -> Result<Goal> {
         results: word("results")?,
         metric: metric.ok_or_else(|| Error::new(format!("metric = {key:?} is unknown")))?,
         of: word("of")?,
-        bar: match number("value") {
+        bar: match number("value")? {
             Some(value) => Bar::Value(value),
             None => Bar::Row(word("than")?),
         },
-        by: number("by").unwrap_or(0.0),
+        by: number("by")?.unwrap_or(0.0),
     })
 }
 
 impl Goals {
+    /// Refuses goals of results that are not there: a page without them would look as if nothing was missed.
+    pub(super) fn check(&self, reports: &[Report]) -> Result<()> {
+        let missing = self
+            .0
+            .iter()
+            .find(|g| reports.iter().all(|r| r.name != g.results));
+        missing.map_or(Ok(()), |goal| {
+            let why = format!("a goal is of the results {:?}, which are not there", goal.results);
+            Err(Error::new(why))
+        })
+    }
+
     /// A table of the goals of a report, or nothing.
     pub(super) fn of(&self, report: &Report) -> Result<String> {
         let mut text = String::new();
@@ -91,24 +118,26 @@ impl Goals {
 }
 
 impl Goal {
-    /// What came out, and whether it is good enough. A difference between rows of a sweep that is smaller than both rows'
-    /// deviations together is no difference.
+    /// What came out, and whether it is good enough. Between rows of a sweep, whose runs with the same seed build on the same
+    /// ones, it is the difference of each seed that counts: a mean that is smaller than their deviation is no difference.
     fn verdict(&self, report: &Report) -> Result<(String, &'static str)> {
         let key = self.metric.key;
-        let get = |name: &str| -> Result<(f64, f64)> {
+        let get = |name: &str| -> Result<(f64, Vec<f64>)> {
             let row = report.row(name)?;
+            let seeds = row.seeds.iter().filter_map(|s| s.get(key)).copied().collect();
             let mean = row.means.get(key).copied();
-            let deviation = row.deviations.get(key).copied().unwrap_or(0.0);
-            mean.map(|m| (m, deviation))
+            mean.map(|m| (m, seeds))
                 .ok_or_else(|| Error::new(format!("{}: {name} has no {key}", report.name)))
         };
         let (value, own) = get(&self.of)?;
         let (bar, other) = match &self.bar {
             Bar::Row(name) => get(name)?,
-            Bar::Value(value) => (*value, 0.0),
+            Bar::Value(value) => (*value, vec![*value; own.len()]),
         };
         let sign = if self.metric.lower_is_better { -1.0 } else { 1.0 };
-        let (ahead, spread) = ((value - bar) * sign - self.by, own.hypot(other));
+        let ahead = (value - bar) * sign - self.by;
+        let differences: Vec<f64> = own.iter().zip(&other).map(|(a, b)| a - b).collect();
+        let spread = deviation(&differences);
         let decimals = self.metric.decimals;
         let plus = if self.by == 0.0 {
             String::new()
@@ -116,7 +145,9 @@ impl Goal {
             format!(" {} {:.*}", if sign > 0.0 { "+" } else { "-" }, decimals, self.by)
         };
         let result = format!("{value:.decimals$} against {bar:.decimals$}{plus}");
-        let verdict = if ahead.abs() < spread {
+        let verdict = if own.len() == 1 {
+            "one seed tells nothing"
+        } else if ahead.abs() < spread {
             "within the spread"
         } else if ahead >= 0.0 {
             "met"
@@ -124,5 +155,17 @@ impl Goal {
             "missed"
         };
         Ok((result, verdict))
+    }
+}
+
+/// Sample deviation; none of fewer than two values.
+fn deviation(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+    if values.len() < 2 {
+        0.0
+    } else {
+        (squares / (n - 1.0)).sqrt()
     }
 }

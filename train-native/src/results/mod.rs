@@ -21,6 +21,7 @@ use crate::files;
 pub(crate) fn run(args: &Results) -> Result<()> {
     let reports = report::all(&args.folder)?;
     let goals = goals::read(&args.folder.join("goals.toml"))?;
+    goals.check(&reports)?;
     let images = args.output.with_file_name("images");
     files::make_folder(&images)?;
     let mut page = String::from(
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &Results) -> Result<()> {
         if !verdicts.is_empty() {
             page += &verdicts;
         }
-        let comment = args.folder.join(&report.name).with_extension("md");
+        let comment = args.folder.join(format!("{}.md", report.name));
         if let Ok(text) = fs::read_to_string(&comment) {
             let _ = write!(page, "\n{}\n", text.trim());
         }
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Results) -> Result<()> {
     Ok(())
 }
 
-/// Puts tables between the marks of another page: `<!-- results NAME: METHOD, … -->` and `<!-- end -->`.
+/// Puts tables between the marks of another page: `<!-- results NAME: METHOD; … -->` and `<!-- end -->`.
 fn insert(path: &Path, reports: &[Report]) -> Result<()> {
     let text = fs::read_to_string(path).map_err(|e| Error::at(path, e))?;
     let (open, close) = ("<!-- results ", "<!-- end -->");
@@ -76,12 +77,12 @@ fn insert(path: &Path, reports: &[Report]) -> Result<()> {
         let Some((mark, name, methods, after)) = mark else {
             return Err(Error::at(
                 path,
-                format!("{open}NAME: METHOD, … --> without {close} after it"),
+                format!("{open}NAME: METHOD; … --> without {close} after it"),
             ));
         };
         let report = reports.iter().find(|r| r.name == name);
         let report = report.ok_or_else(|| Error::at(path, format!("there are no results named {name}")))?;
-        let methods: Vec<&str> = methods.split(", ").collect();
+        let methods: Vec<&str> = methods.split("; ").collect();
         let table = tables::some(report, &methods).map_err(|e| Error::at(path, e))?;
         let _ = write!(out, "{open}{mark} -->\n{table}{close}{after}");
         count += 1;
@@ -89,7 +90,7 @@ fn insert(path: &Path, reports: &[Report]) -> Result<()> {
     if count == 0 {
         return Err(Error::at(
             path,
-            format!("it has no mark {open}NAME: METHOD, … -->"),
+            format!("it has no mark {open}NAME: METHOD; … -->"),
         ));
     }
     files::write(path, out.as_bytes())

@@ -14,6 +14,8 @@ pub(super) struct Row {
     pub(super) means: BTreeMap<String, f64>,
     /// Sample deviations over seeds, of a sweep.
     pub(super) deviations: BTreeMap<String, f64>,
+    /// The scores of each seed, of a sweep.
+    pub(super) seeds: Vec<BTreeMap<String, f64>>,
 }
 
 /// A file.
@@ -92,6 +94,12 @@ fn row(value: &Value) -> Option<Row> {
         name: value["name"].as_str()?.to_owned(),
         means: numbers(&value["means"]).or_else(|| numbers(&value["mean"]))?,
         deviations: numbers(&value["deviation"]).unwrap_or_default(),
+        seeds: value["seeds"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|s| numbers(&s["means"]))
+            .collect(),
     })
 }
 

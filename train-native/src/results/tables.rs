@@ -106,6 +106,7 @@ mod tests {
             name: name.into(),
             means: [("psnr_y".to_owned(), psnr), ("lsd".to_owned(), lsd)].into(),
             deviations: [("lsd".to_owned(), 0.25)].into(),
+            seeds: Vec::new(),
         };
         let rows = [row("a", 30.0, 14.0), row("b", 30.0001, 15.0)];
         let rows: Vec<&Row> = rows.iter().collect();

@@ -36,8 +36,8 @@ impl Origin {
 }
 
 /// Options that make a validation score another measure.
-const MEASURES: [&str; 9] = [
-    "val", "protocol", "loss", "restorer", "init", "sigma", "s", "mix", "beta",
+const MEASURES: [&str; 10] = [
+    "val", "protocol", "loss", "restorer", "init", "sigma", "s", "source-s", "mix", "beta",
 ];
 
 /// The state of a run after `step` optimiser steps.

@@ -124,7 +124,10 @@ fn makers(pairs: &Path) -> Result<Vec<PathBuf>> {
 fn triple(pairs: &Path, made: &Path, patch: usize) -> Result<Triple> {
     let stem = made.file_stem().unwrap_or_default();
     let beside = |folder: &str| pairs.join(folder).join(stem).with_extension("png");
-    let (low, high) = (eval::truth(&beside(INPUTS), 1)?, eval::truth(&beside(TRUTHS), 1)?);
+    let (low, high) = (
+        eval::colours(&beside(INPUTS), 1)?,
+        eval::truth(&beside(TRUTHS), 1)?,
+    );
     let result = eval::truth(made, 1)?;
     let (width, height) = (low.width(), low.height());
     let size = (width * SCALE, height * SCALE);

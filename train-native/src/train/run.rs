@@ -126,6 +126,13 @@ pub(crate) fn train<S: Stage>(
         window: Window::new(),
     };
     let end = common.stop_after.unwrap_or(common.steps).min(common.steps);
+    if state.step >= end && !run.reported(state.step) {
+        // It was stopped between its last step and the validation.
+        let best = run.report(&mut state)?;
+        state.save(&checkpoint, &origin)?;
+        checkpoint::keep(&checkpoint, state.step, common.keep, best)?;
+        return Ok(());
+    }
     if state.step >= end {
         return Err(Error::new(format!(
             "the run is at step {} already: give more --steps to go on",
@@ -222,6 +229,13 @@ struct Run<'a, S> {
 }
 
 impl<S: Stage> Run<'_, S> {
+    /// Whether a step was validated.
+    fn reported(&self, step: u64) -> bool {
+        let log = fs::read_to_string(self.common.out.join("metrics.jsonl")).unwrap_or_default();
+        let of_step = |line: &str| serde_json::from_str::<Value>(line).is_ok_and(|l| l["step"] == step);
+        log.lines().any(of_step)
+    }
+
     /// What the progress bar says: the loss, its terms, crops per second and memory.
     fn message(&self) -> String {
         let mut text = format!("loss {:.5}", self.window.mean());

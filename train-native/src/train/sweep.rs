@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use asasr_core::model::sha256_hex;
 use serde_json::{Map, Value as Json, json};
 use toml::{Table, Value};
 
@@ -35,6 +36,8 @@ struct Run {
     stage: Train,
     options: String,
     scored: bool,
+    /// Folders of the runs that it builds on.
+    built_on: Vec<PathBuf>,
 }
 
 /// The file.
@@ -52,18 +55,47 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     let first = plan.runs.first().and_then(|r| stage::common(&r.stage));
     let first = first.ok_or_else(|| Error::at(&args.config, "it has no [[run]]"))?;
     let (protocol, device) = (first.protocol, first.device);
+    for run in &plan.runs {
+        let own = stage::common(&run.stage).map(|c| (c.protocol, c.device));
+        if run.scored && own != Some((protocol, device)) {
+            let why = format!(
+                "[{}] is scored, and has another protocol or device than the first run",
+                run.name
+            );
+            return Err(Error::at(&args.config, why));
+        }
+    }
     let judge = Judge::new(protocol, &args.networks, false)?;
     let pairs = eval::pairs(&files::images_below(&args.val)?, super::run::SCALE, protocol)?;
+    judge.check(&pairs)?;
     files::make_folder(&args.out)?;
     for run in &plan.runs {
         let title = format!("{}, seed {}", run.name, run.seed);
-        stage::run(&title, &run.stage, &run.options, args.resume)?;
-        let scores = run.folder.join("scores.json");
-        if run.scored && !(args.resume && scores.exists()) {
-            eprintln!("{title}: is scored");
+        let mut options = run.options.clone();
+        for base in &run.built_on {
+            options.push('\n');
+            options += &made(base)?;
+        }
+        stage::run(&title, &run.stage, &options, args.resume)?;
+        if run.scored {
             let best = run.folder.join("best");
-            let means = eval::score(&best, (plan.mode, device), &pairs, &judge)?;
-            write(&scores, &json!(means))?;
+            // What scores are of: others are not taken for them.
+            let of = json!({
+                "model": made(&best)?,
+                "mode": plan.mode.name(),
+                "protocol": protocol.name(),
+                "images": pairs.iter().map(|p| eval::name(&p.path)).collect::<Vec<_>>(),
+                "networks": networks(args)?,
+            });
+            let path = run.folder.join("scores.json");
+            let known = fs::read(&path)
+                .ok()
+                .and_then(|b| serde_json::from_slice::<Json>(&b).ok());
+            if known.is_none_or(|k| k["of"] != of) {
+                eprintln!("{title}: is scored");
+                let means = eval::score(&best, (plan.mode, device), &pairs, &judge)?;
+                write(&path, &json!({ "of": of, "means": means }))?;
+            }
         }
         summary(args, &plan, &pairs, protocol.name())?;
     }
@@ -79,7 +111,7 @@ fn summary(args: &Sweep, plan: &Plan, pairs: &[eval::Pair], protocol: &str) -> R
             continue;
         };
         let scores: Json = serde_json::from_str(&text).map_err(|e| Error::at(&run.folder, e))?;
-        let of_seed = json!({ "seed": run.seed, "means": scores });
+        let of_seed = json!({ "seed": run.seed, "means": scores["means"] });
         match runs.iter_mut().find(|r| r["name"] == run.name.as_str()) {
             Some(known) => known["seeds"].as_array_mut().map_or((), |s| s.push(of_seed)),
             None => runs.push(json!({
@@ -113,6 +145,30 @@ fn summary(args: &Sweep, plan: &Plan, pairs: &[eval::Pair], protocol: &str) -> R
         "runs": runs,
     });
     write(&args.out.join("sweep.json"), &report)
+}
+
+/// The hash of a model's manifest, or of an adapter.
+fn made(folder: &Path) -> Result<String> {
+    let manifest = folder.join("manifest.json");
+    let path = if manifest.exists() {
+        manifest
+    } else {
+        folder.join("adapter_model.safetensors")
+    };
+    let bytes = fs::read(&path).map_err(|e| Error::at(&path, e))?;
+    Ok(sha256_hex(&bytes))
+}
+
+/// The hashes of the networks that measure.
+fn networks(args: &Sweep) -> Result<Vec<String>> {
+    let networks = &args.networks;
+    let all = networks
+        .lpips
+        .iter()
+        .chain(&networks.dists)
+        .chain(&networks.backbone);
+    all.map(|path| Ok(sha256_hex(&fs::read(path).map_err(|e| Error::at(path, e))?)))
+        .collect()
 }
 
 fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
@@ -150,6 +206,22 @@ fn plan(args: &Sweep, config: &Table) -> Result<Plan> {
         .get("common")
         .map_or(Ok(&empty), |c| stage::table("common", c))?;
     let sections = sections(config)?;
+    for section in sections.iter().filter(|s| s.scored) {
+        let scored_in = match section.stage.as_str() {
+            "restorer" => mode == Mode::Instant,
+            "distill" => mode == Mode::Fast,
+            _ => true,
+        };
+        if !scored_in {
+            let why = format!(
+                "[{}] a {} is not what the mode {} runs",
+                section.name,
+                section.stage,
+                mode.name()
+            );
+            return Err(Error::new(why));
+        }
+    }
     let mut runs = Vec::new();
     for seed in 0..seeds {
         for (i, section) in sections.iter().enumerate() {
@@ -174,24 +246,26 @@ fn plan(args: &Sweep, config: &Table) -> Result<Plan> {
                 };
                 if let Some(earlier) = sections[..i].iter().find(|s| s.name == name) {
                     let best = self::folder(&args.out, earlier, seed).join("best");
-                    words.extend([format!("--{key}").into(), best.into()]);
-                    built_on.push(format!("{key} = \"{name}\""));
+                    words.extend([format!("--{key}").into(), best.clone().into()]);
+                    built_on.push((format!("{key} = \"{name}\""), best));
                     own.remove(key);
                 }
             }
             let (stage, options) = stage::parse(&section.name, words, shared, &own)?;
-            // What does not build on another run can be told to fail now.
-            if built_on.is_empty() {
+            // What does not begin with another run's weights can be told to fail now.
+            if !built_on.iter().any(|(named, _)| named.starts_with("init")) {
                 stage::check(&stage)?;
             }
-            built_on.push(options);
+            let (mut named, built_on): (Vec<String>, Vec<PathBuf>) = built_on.into_iter().unzip();
+            named.push(options);
             runs.push(Run {
                 name: section.name.clone(),
                 seed,
                 folder,
                 stage,
-                options: built_on.join("\n"),
+                options: named.join("\n"),
                 scored: section.scored,
+                built_on,
             });
         }
     }
