@@ -276,6 +276,15 @@ async fn the_script_gives_rows_obeys_signals_and_ends() {
         const blob = await canvas.convertToBlob();
         const sizes = (await Promise.all([a.upscale(blob), b.upscale(blob, { scale: 3 })])).map((r) => r.width);
         a.dispose(); b.dispose();
+        // What could not be loaded is asked for again.
+        const once = globalThis.Worker;
+        globalThis.Worker = class extends once { constructor() { super('none.js', { type: 'module' }); } };
+        const c = new Upscaler({ device: 'cpu' });
+        const first = await c.upscale(blob).then(() => 'opened', () => 'failed');
+        globalThis.Worker = once;
+        const second = (await c.upscale(blob, { scale: 2 })).width;
+        if (first !== 'failed' || second !== 40) return `${first} ${second}`;
+        c.dispose();
         const missing = await Upscaler.load({ device: 'cpu', model: 'v1/models/none/' }).then(() => 'opened', (e) => e.message);
         return `${sizes} ${missing}`;";
     let told = browser.run(script, vec![]).await;
@@ -411,6 +420,10 @@ async fn it_speaks_german() {
     assert_eq!(browser.text("choose").await, "Fotos auswählen");
     assert!(browser.text("summary").await.starts_with("24 × 16 Pixel in"));
     assert_eq!(browser.text("download").await, "Herunterladen");
+    assert!(
+        browser.text("summary").await.contains(','),
+        "with a decimal comma"
+    );
     browser.reload().await;
     assert_eq!(browser.text("choose").await, "Fotos auswählen");
     // Both languages have all texts, with the same places to fill.

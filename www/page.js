@@ -3,7 +3,7 @@
 import { fromFolder, fromList, fromTransfer } from './collect.js';
 import { keepOffline } from './offline.js';
 import { Queue } from './queue.js';
-import { duration, language, languages, speak, text } from './texts.js';
+import { duration, language, languages, number, speak, text } from './texts.js';
 import { Upscaler } from './upscaler.js';
 import { Viewer } from './viewer.js';
 import { zip } from './zip.js';
@@ -255,7 +255,7 @@ function show(job) {
   $('notes').replaceChildren(...result.notes.map((note) => element('li', { textContent: note })));
   $('notes').hidden = result.notes.length === 0;
   const exact = !Number.isFinite(result.consistency);
-  $('consistency').textContent = exact ? text('exact') : text('consistency', { psnr: result.consistency.toFixed(1) });
+  $('consistency').textContent = exact ? text('exact') : text('consistency', { psnr: number(result.consistency, 1) });
   drawDifferences();
 }
 

@@ -125,7 +125,8 @@ export class Queue extends EventTarget {
     const seconds = () => (performance.now() - start) / 1000;
     try {
       this.#upscaler = this.#open(job.options.model);
-      this.runsOn(await this.#upscaler.ready);
+      // Whether it is ready or failed to open, `upscale` knows what to do.
+      this.#upscaler.ready.then((where) => this.runsOn(where), () => {});
       const result = await this.#upscaler.upscale(job.file, {
         ...job.options,
         onProgress: (done, total) => {

@@ -158,10 +158,13 @@ export function text(key, values = {}) {
   return languages[current][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
+/** A number for a reader, with so many digits after its point or comma. */
+export const number = (value, digits) => new Intl.NumberFormat(current, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+
 /** Seconds for a reader. */
 export const duration = (seconds) => (seconds < 90
-  ? text('seconds', { n: seconds < 10 ? seconds.toFixed(1) : Math.round(seconds) })
-  : text('minutes', { n: Math.round(seconds / 60) }));
+  ? text('seconds', { n: number(seconds, seconds < 10 ? 1 : 0) })
+  : text('minutes', { n: number(seconds / 60, 0) }));
 
 /** Takes a language, or the reader's own where it is known, and puts the texts of `data-text` and `data-label` in place. */
 export function speak(wanted) {
