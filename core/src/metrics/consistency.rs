@@ -143,15 +143,12 @@ impl ConsistencyMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{consistency, quantise};
-    use crate::random::SplitMix64;
+    use crate::metrics::{consistency, quantise, tests::noise};
     use crate::{Rect, resample};
 
     #[test]
     fn strips_measure_what_the_whole_does() {
-        let mut random = SplitMix64::new(4);
-        let values = (0..3 * 36 * 52).map(|_| random.unit() as f32).collect();
-        let mut truth = Planes::new(3, 36, 52, values).expect("sizes agree");
+        let mut truth = noise(4, 36, 52);
         quantise(&mut truth);
         let mut input = resample::shrink(&truth, 4).expect("fits");
         quantise(&mut input);

@@ -78,16 +78,10 @@ fn decibel(mean_square: f64, peak: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::Error;
-    use crate::random::SplitMix64;
+    use crate::metrics::tests::noise;
 
     fn grey(v: f32) -> Planes {
         Planes::new(3, 6, 6, alloc::vec![v; 108]).expect("sizes agree")
-    }
-
-    fn noise(seed: u64, h: usize, w: usize) -> Planes {
-        let mut random = SplitMix64::new(seed);
-        let values = (0..3 * h * w).map(|_| random.unit() as f32).collect();
-        Planes::new(3, h, w, values).expect("sizes agree")
     }
 
     #[test]

@@ -60,6 +60,14 @@ pub fn to_u8(v: f32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::SplitMix64;
+
+    /// Random colours.
+    pub(super) fn noise(seed: u64, h: usize, w: usize) -> Planes {
+        let mut random = SplitMix64::new(seed);
+        let values = (0..3 * h * w).map(|_| random.unit() as f32).collect();
+        Planes::new(3, h, w, values).expect("sizes agree")
+    }
 
     #[test]
     fn rounding_is_half_up_and_clamped() {

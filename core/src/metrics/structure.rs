@@ -76,13 +76,7 @@ fn filtered(x: &[f64], w: usize, h: usize, kernel: &[f64; WINDOW]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::SplitMix64;
-
-    fn noise(seed: u64, h: usize, w: usize) -> Planes {
-        let mut random = SplitMix64::new(seed);
-        let values = (0..3 * h * w).map(|_| random.unit() as f32).collect();
-        Planes::new(3, h, w, values).expect("sizes agree")
-    }
+    use crate::metrics::tests::noise;
 
     /// The definition, window by window, with the kernel of two dimensions.
     #[test]

@@ -358,3 +358,24 @@ pub(crate) fn means(scores: &[Scores], pixels: f64) -> Scores {
     }
     means
 }
+
+/// The sample deviation; of fewer than two values there is none.
+pub(crate) fn deviation(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+    (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deviation_takes_two_values() {
+        assert_eq!(
+            (deviation(&[2.0]), deviation(&[1.0, 2.0, 3.0])),
+            (None, Some(1.0))
+        );
+    }
+}

@@ -17,7 +17,7 @@ mod page;
 mod reading;
 
 pub(crate) use dataset::{Pair, colours, enlarge, measure, pairs, truth};
-pub(crate) use judge::{Judge, METRICS, Metric, Scores};
+pub(crate) use judge::{Judge, METRICS, Metric, Scores, deviation};
 pub(crate) use output::{command, in_tables, machine};
 
 use std::path::Path;

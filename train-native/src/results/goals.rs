@@ -18,7 +18,7 @@ use toml::{Table, Value};
 
 use super::report::Report;
 use crate::error::{Error, Result};
-use crate::eval::{METRICS, Metric};
+use crate::eval::{METRICS, Metric, deviation};
 
 /// What a value is held against.
 enum Bar {
@@ -137,7 +137,7 @@ impl Goal {
         let sign = if self.metric.lower_is_better { -1.0 } else { 1.0 };
         let ahead = (value - bar) * sign - self.by;
         let differences: Vec<f64> = own.iter().zip(&other).map(|(a, b)| a - b).collect();
-        let spread = deviation(&differences);
+        let spread = deviation(&differences).unwrap_or(0.0);
         let decimals = self.metric.decimals;
         let plus = if self.by == 0.0 {
             String::new()
@@ -155,17 +155,5 @@ impl Goal {
             "missed"
         };
         Ok((result, verdict))
-    }
-}
-
-/// Sample deviation; none of fewer than two values.
-fn deviation(values: &[f64]) -> f64 {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-    if values.len() < 2 {
-        0.0
-    } else {
-        (squares / (n - 1.0)).sqrt()
     }
 }

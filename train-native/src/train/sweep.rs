@@ -127,9 +127,11 @@ fn summary(args: &Sweep, plan: &Plan, pairs: &[eval::Pair], protocol: &str) -> R
         let keys = seeds.first().and_then(|s| s["means"].as_object());
         for key in keys.into_iter().flat_map(Map::keys) {
             let values: Vec<f64> = seeds.iter().filter_map(|s| s["means"][key].as_f64()).collect();
-            let (m, s) = mean_and_deviation(&values);
-            mean.insert(key.clone(), json!(m));
-            spread.insert(key.clone(), json!(s));
+            mean.insert(
+                key.clone(),
+                json!(values.iter().sum::<f64>() / values.len() as f64),
+            );
+            spread.insert(key.clone(), json!(eval::deviation(&values)));
         }
         run["mean"] = Json::Object(mean);
         run["deviation"] = Json::Object(spread);
@@ -169,13 +171,6 @@ fn networks(args: &Sweep) -> Result<Vec<String>> {
         .chain(&networks.backbone);
     all.map(|path| Ok(sha256_hex(&fs::read(path).map_err(|e| Error::at(path, e))?)))
         .collect()
-}
-
-fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-    (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
 }
 
 fn write(path: &Path, value: &Json) -> Result<()> {
@@ -327,16 +322,4 @@ fn sections(config: &Table) -> Result<Vec<Section>> {
         });
     }
     Ok(sections)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seeds_have_a_mean_and_a_sample_deviation() {
-        assert_eq!(mean_and_deviation(&[2.0]), (2.0, None));
-        let (mean, deviation) = mean_and_deviation(&[1.0, 2.0, 3.0]);
-        assert_eq!((mean, deviation), (2.0, Some(1.0)));
-    }
 }
