@@ -289,6 +289,18 @@ fn training_resumes_to_the_same_weights() {
     }
     assert_eq!(read("muon"), read("muon-parts"));
     assert_ne!(read("muon"), read("whole"));
+    // From one optimiser to the other, and on from there.
+    for (out, stops) in [("mixed", &["10"][..]), ("mixed-parts", &["7", "10"])] {
+        for (i, (optimiser, steps)) in [("muon", "5")]
+            .into_iter()
+            .chain(stops.iter().map(|s| ("adam", *s)))
+            .enumerate()
+        {
+            let run = train_by(optimiser, out, steps, i > 0);
+            assert!(run.status.success(), "{}", text(&run));
+        }
+    }
+    assert_eq!(read("mixed"), read("mixed-parts"));
 
     let run = asasr(&[
         "upscale",

@@ -88,6 +88,7 @@ impl State {
                 Moments::Adam(state) => {
                     put(format!("moment1.{name}"), download(&state.momentum.moment_1)?);
                     put(format!("moment2.{name}"), download(&state.momentum.moment_2)?);
+                    put(format!("time.{name}"), vec![state.momentum.time as f32]);
                 }
                 Moments::Momentum(momentum) => put(format!("momentum.{name}"), download(momentum)?),
             }
@@ -182,7 +183,9 @@ impl State {
                 let moments = Moments::Momentum(take("momentum")?);
                 state.moments.insert(name.clone(), moments);
             } else if step > 0 {
-                let momentum = AdaptiveMomentumState::new(step as usize, take("moment1")?, take("moment2")?);
+                // As old as the moments are; that is the step, unless another optimiser went before.
+                let time = get(&format!("time.{name}"), 1).map_or(step, |t| t[0] as u64);
+                let momentum = AdaptiveMomentumState::new(time as usize, take("moment1")?, take("moment2")?);
                 let moments = Moments::Adam(AdamState::new(momentum));
                 state.moments.insert(name.clone(), moments);
             }
