@@ -607,6 +607,18 @@ fn one_file_trains_every_stage() {
         "{}",
         text(&changed)
     );
+    // What stands on a flow that is another now is not taken for done.
+    let flow = fs::read(path("run/flow/best/manifest.json")).unwrap();
+    fs::write(path("run/flow/best/manifest.json"), [&flow[..], b"\n"].concat()).unwrap();
+    let other = all(&config, "--resume");
+    assert!(
+        !other.status.success()
+            && text(&other).contains("on another model")
+            && text(&other).contains("run/adversary"),
+        "{}",
+        text(&other)
+    );
+    fs::write(path("run/flow/best/manifest.json"), flow).unwrap();
     for stage in ["restorer", "flow", "adversary", "align", "distill"] {
         let report = fs::read_to_string(path(&format!("run/{stage}/report.html"))).unwrap();
         assert!(

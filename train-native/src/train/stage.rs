@@ -3,8 +3,9 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use asasr_core::model::sha256_hex;
 use clap::Parser as _;
 use toml::{Table, Value};
 
@@ -85,13 +86,20 @@ pub(super) fn run(name: &str, stage: &Train, options: &str, resume: bool) -> Res
         return Err(Error::new(format!("[{name}] is no stage of training")));
     };
     let mark = common.out.join(DONE);
+    // What it builds on may have been trained again.
+    let mut options = options.to_owned();
+    for base in bases(stage) {
+        options.push('\n');
+        options += &made(base)?;
+    }
     if resume && mark.exists() {
         let done = fs::read_to_string(&mark).map_err(|e| Error::at(&mark, e))?;
         if done != options {
             return Err(Error::at(
                 &common.out,
                 format!(
-                    "finished with other options ({}): put the old ones back, or remove the folder to train it again",
+                    "finished with other options, or on another model ({}): put the old ones back, or remove the folder to train \
+                     it again",
                     done.replace('\n', ", ")
                 ),
             ));
@@ -109,6 +117,33 @@ pub(super) fn run(name: &str, stage: &Train, options: &str, resume: bool) -> Res
         Train::Export(_) | Train::All(_) | Train::Sweep(_) => Ok(()),
     }?;
     files::write(&mark, options.as_bytes())
+}
+
+/// The folders of the models and adapters that a stage builds on.
+fn bases(stage: &Train) -> Vec<&Path> {
+    let named = match stage {
+        Train::Restorer(a) => vec![a.init.as_ref()],
+        Train::Flow(a) => vec![a.init.as_ref(), a.restorer.as_ref()],
+        Train::Adversary(a) => vec![Some(&a.model)],
+        Train::Align(a) => vec![Some(&a.model), a.adapter.as_ref()],
+        Train::Distill(a) => vec![Some(&a.model)],
+        Train::Export(_) | Train::All(_) | Train::Sweep(_) => Vec::new(),
+    };
+    // A built-in model's id names no folder.
+    let folders = named.into_iter().flatten().filter(|p| p.exists());
+    folders.map(PathBuf::as_path).collect()
+}
+
+/// The hash of a model's manifest, or of an adapter.
+pub(super) fn made(folder: &Path) -> Result<String> {
+    let manifest = folder.join("manifest.json");
+    let path = if manifest.exists() {
+        manifest
+    } else {
+        folder.join("adapter_model.safetensors")
+    };
+    let bytes = fs::read(&path).map_err(|e| Error::at(&path, e))?;
+    Ok(sha256_hex(&bytes))
 }
 
 /// A section.

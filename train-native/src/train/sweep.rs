@@ -36,8 +36,6 @@ struct Run {
     stage: Train,
     options: String,
     scored: bool,
-    /// Folders of the runs that it builds on.
-    built_on: Vec<PathBuf>,
 }
 
 /// The file.
@@ -71,17 +69,12 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     files::make_folder(&args.out)?;
     for run in &plan.runs {
         let title = format!("{}, seed {}", run.name, run.seed);
-        let mut options = run.options.clone();
-        for base in &run.built_on {
-            options.push('\n');
-            options += &made(base)?;
-        }
-        stage::run(&title, &run.stage, &options, args.resume)?;
+        stage::run(&title, &run.stage, &run.options, args.resume)?;
         if run.scored {
             let best = run.folder.join("best");
             // What scores are of: others are not taken for them.
             let of = json!({
-                "model": made(&best)?,
+                "model": stage::made(&best)?,
                 "mode": plan.mode.name(),
                 "protocol": protocol.name(),
                 "images": pairs.iter().map(|p| eval::name(&p.path)).collect::<Vec<_>>(),
@@ -147,18 +140,6 @@ fn summary(args: &Sweep, plan: &Plan, pairs: &[eval::Pair], protocol: &str) -> R
         "runs": runs,
     });
     write(&args.out.join("sweep.json"), &report)
-}
-
-/// The hash of a model's manifest, or of an adapter.
-fn made(folder: &Path) -> Result<String> {
-    let manifest = folder.join("manifest.json");
-    let path = if manifest.exists() {
-        manifest
-    } else {
-        folder.join("adapter_model.safetensors")
-    };
-    let bytes = fs::read(&path).map_err(|e| Error::at(&path, e))?;
-    Ok(sha256_hex(&bytes))
 }
 
 /// The hashes of the networks that measure.
@@ -241,26 +222,24 @@ fn plan(args: &Sweep, config: &Table) -> Result<Plan> {
                 };
                 if let Some(earlier) = sections[..i].iter().find(|s| s.name == name) {
                     let best = self::folder(&args.out, earlier, seed).join("best");
-                    words.extend([format!("--{key}").into(), best.clone().into()]);
-                    built_on.push((format!("{key} = \"{name}\""), best));
+                    words.extend([format!("--{key}").into(), best.into()]);
+                    built_on.push(format!("{key} = \"{name}\""));
                     own.remove(key);
                 }
             }
             let (stage, options) = stage::parse(&section.name, words, shared, &own)?;
             // What does not begin with another run's weights can be told to fail now.
-            if !built_on.iter().any(|(named, _)| named.starts_with("init")) {
+            if !built_on.iter().any(|named| named.starts_with("init")) {
                 stage::check(&stage)?;
             }
-            let (mut named, built_on): (Vec<String>, Vec<PathBuf>) = built_on.into_iter().unzip();
-            named.push(options);
+            built_on.push(options);
             runs.push(Run {
                 name: section.name.clone(),
                 seed,
                 folder,
                 stage,
-                options: named.join("\n"),
+                options: built_on.join("\n"),
                 scored: section.scored,
-                built_on,
             });
         }
     }
