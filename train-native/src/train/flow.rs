@@ -70,7 +70,8 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         let model = model::open(args.init.as_deref().or(restorer))?;
         let (architecture, source) = (begin.architecture.clone(), begin.source);
         let noise = args.source_s.unwrap_or(begin.s);
-        let sampler = Sampler::new(model, architecture, source, noise, &args.common, device)?;
+        let mut sampler = Sampler::new(model, architecture, source, noise, &args.common, device)?;
+        sampler.loss_s = begin.s;
         Ok(FlowStage {
             metric: sampler.metric(&args.common, begin.s)?,
             perceptual: perceptual::open(&args.perceptual, device)?,

@@ -39,6 +39,8 @@ pub(super) struct Sampler {
     pub(super) source: Source,
     /// Sobolev order of the source's noise.
     pub(super) s: f64,
+    /// Sobolev order of the flow loss that validation takes; the noise's, unless a stage has another.
+    pub(super) loss_s: f64,
     precision: Precision,
     pub(super) device: Device,
 }
@@ -81,6 +83,7 @@ impl Sampler {
             architecture,
             source,
             s,
+            loss_s: s,
             precision: common.precision,
             device: device.clone(),
         })
@@ -132,7 +135,7 @@ impl Sampler {
     /// The metric of the source's order for the images of a batch.
     pub(super) fn metric_of(&self, batch: &Batch) -> Result<SobolevMetric> {
         let [_, _, h, w] = batch.high.dims();
-        self.metric_of_order(h, w, self.s)
+        self.metric_of_order(h, w, self.loss_s)
     }
 
     /// The metric of order `s` for images of a size.
@@ -222,7 +225,7 @@ impl Sampler {
         for (i, pair) in pairs.iter().enumerate() {
             let batch = centre(pair, &self.device);
             let [_, _, h, w] = batch.high.dims();
-            let metric = self.metric_of_order(h, w, self.s)?;
+            let metric = self.metric_of_order(h, w, self.loss_s)?;
             let truth = planes(batch.high.clone())?;
             let prepared = self.prepare(batch, [0, i as u64])?;
             for t in TIMES {
