@@ -57,8 +57,6 @@ export class Queue extends EventTarget {
     this.jobs.filter((job) => job.state === 'waiting').forEach((job) => this.#changed(job));
   }
 
-  get running() { return this.jobs.find((job) => job.state === 'running'); }
-
   get unfinished() { return this.jobs.filter((job) => ['waiting', 'running'].includes(job.state)); }
 
   /** Puts files at the end and returns their jobs. */
@@ -112,7 +110,7 @@ export class Queue extends EventTarget {
   }
 
   async #next() {
-    if (this.running || this.#busy) return;
+    if (this.#busy) return;
     const job = this.jobs.find((each) => each.state === 'waiting');
     if (!job) return;
     // A job that is cancelled and tried again is another run: what is late from the first is not heeded.

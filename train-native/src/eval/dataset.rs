@@ -108,12 +108,11 @@ pub(crate) fn enlarge(executor: &mut impl Executor, image: &Planes) -> asasr_cor
     Ok(out)
 }
 
-/// Mean PSNR-Y of what `enlarge` makes and of bicubic enlargement over `pairs`; `each` sees every image's two scores.
+/// Mean PSNR-Y of what `enlarge` makes and of bicubic enlargement over `pairs`.
 pub(crate) fn measure(
     pairs: &[Pair],
     protocol: Protocol,
     mut enlarge: impl FnMut(&Planes) -> Result<Planes>,
-    mut each: impl FnMut(&Pair, f64, f64),
 ) -> Result<Measured> {
     let (mut ours, mut bicubic) = (0.0, 0.0);
     for pair in pairs {
@@ -122,7 +121,6 @@ pub(crate) fn measure(
         let at = |e: asasr_core::Error| Error::at(&pair.path, e);
         let a = score(output, &pair.hq, scale).map_err(at)?;
         let b = score(resample::enlarge(&pair.lq, scale), &pair.hq, scale).map_err(at)?;
-        each(pair, a, b);
         ours += a;
         bicubic += b;
     }

@@ -37,8 +37,8 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
         source: Source::Bicubic,
         speed: None,
     }];
+    let truths: Vec<PathBuf> = pairs.iter().map(|p| p.path.clone()).collect();
     for (name, folder) in args.results.iter().map(named) {
-        let truths: Vec<PathBuf> = pairs.iter().map(|p| p.path.clone()).collect();
         let results = Results::open(&folder, &truths)?;
         for pair in pairs {
             results.of(&pair.path)?;
