@@ -37,7 +37,7 @@ mod upscale;
 pub use error::Error;
 pub use planes::{Planes, Rect};
 pub use tile::{Mosaic, Tile, TilePlan};
-pub use upscale::{Executor, OutputScale, Progress, upscale};
+pub use upscale::{Executor, OnStep, OutputScale, Progress, upscale};
 
 /// Results of this crate.
 pub type Result<T> = core::result::Result<T, Error>;

@@ -16,23 +16,30 @@ pub trait Executor {
     /// Input pixels around a tile that its result depends on.
     fn halo(&self) -> usize;
 
-    /// Enlarges `tile`, `[3, h, w]` in `[0, 1]`, to `[3, h * scale, w * scale]`; values are not clamped. `place` is where
-    /// the tile lies in the image, in input pixels: networks that draw noise draw it there.
+    /// Enlarges `tile`, `[3, h, w]` in `[0, 1]`, to `[3 + n, h * scale, w * scale]`; values are not clamped. The `n` planes
+    /// beside the image, the same number for every tile, are what the executor tells about it; most tell nothing. `place`
+    /// is where the tile lies in the image, in input pixels: networks that draw noise draw it there. Executors that take
+    /// several steps for a tile tell of each by `on_step`.
     ///
     /// # Errors
-    /// [`Error::Device`] when the device fails.
-    async fn run(&mut self, tile: &Planes, place: Rect) -> Result<Planes>;
+    /// [`Error::Device`] when the device fails; [`Error::Cancelled`] when `on_step` said so.
+    async fn run(&mut self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes>;
 }
 
+/// Is told how many steps of how many are taken, and stops the work by returning `false`.
+pub type OnStep<'a> = &'a mut dyn FnMut(usize, usize) -> bool;
+
 /// How far an enlargement has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
     /// Tiles finished.
     pub done: usize,
     /// Tiles in all.
     pub total: usize,
-    /// The tile just finished, in input pixels.
+    /// The tile just finished or, between its steps, the one at work, in input pixels.
     pub tile: Tile,
+    /// Share of all the work that is done, in `(0, 1]`.
+    pub fraction: f64,
 }
 
 /// Enlargement a user can ask for: 2, 3 or 4.
@@ -66,7 +73,8 @@ const FEATHER: usize = 2;
 /// `read` gives the pixels of a rectangle: three colour planes and any number of further ones (alpha), which are
 /// enlarged by bicubic interpolation. Finished rows go to `write` from the top, with the index of the first; the
 /// output is never held whole. Scales below the network's are made by antialiased bicubic reduction of each tile.
-/// `progress` is called after every tile and stops the work by returning `false`.
+/// What an executor tells beside the image comes as further planes, after those of `read`.
+/// `progress` is called after every tile and every step of one, and stops the work by returning `false`.
 ///
 /// # Errors
 /// Those of the executor and of `write`; [`Error::Cancelled`] when `progress` said so.
@@ -92,12 +100,24 @@ pub async fn upscale<E: Executor>(
     let mut mosaic: Option<Mosaic> = None;
     for (i, tile) in plan.tiles().enumerate() {
         let (colour, extra) = read(tile.input).split_channels(3);
-        let mut result = executor.run(&colour, tile.input).await?;
+        let on_step = &mut |step: usize, steps: usize| {
+            progress(Progress {
+                done: i,
+                total: plan.len(),
+                tile,
+                fraction: (i as f64 + step as f64 / steps as f64) / plan.len() as f64,
+            })
+        };
+        let mut result = executor.run(&colour, tile.input, on_step).await?;
         if scale < executor.scale() {
             result = resample::bicubic(&result, colour.width() * scale, colour.height() * scale);
         }
         if let Some(extra) = extra {
-            result = result.with_channels(resample::enlarge(&extra, scale));
+            let (image, beside) = result.split_channels(3);
+            result = image.with_channels(resample::enlarge(&extra, scale));
+            if let Some(beside) = beside {
+                result = result.with_channels(beside);
+            }
         }
         let result = result.crop(tile.inner().scaled(scale));
         let mosaic = mosaic.get_or_insert_with(|| Mosaic::new(&plan, result.channels(), scale));
@@ -108,6 +128,7 @@ pub async fn upscale<E: Executor>(
             done: i + 1,
             total: plan.len(),
             tile,
+            fraction: (i + 1) as f64 / plan.len() as f64,
         }) {
             return Err(Error::Cancelled);
         }
@@ -128,8 +149,27 @@ mod tests {
         fn halo(&self) -> usize {
             2
         }
-        async fn run(&mut self, tile: &Planes, _place: Rect) -> Result<Planes> {
+        async fn run(&mut self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
             Ok(resample::enlarge(tile, 4))
+        }
+    }
+
+    /// Takes two steps and tells the image's red beside it.
+    struct Telling;
+    impl Executor for Telling {
+        fn scale(&self) -> usize {
+            4
+        }
+        fn halo(&self) -> usize {
+            2
+        }
+        async fn run(&mut self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
+            if !(on_step(1, 2) && on_step(2, 2)) {
+                return Err(Error::Cancelled);
+            }
+            let image = Bicubic.run(tile, place, on_step).await?;
+            let red = image.clone().split_channels(1).0;
+            Ok(image.with_channels(red))
         }
     }
 
@@ -172,6 +212,35 @@ mod tests {
     #[test]
     fn progress_can_stop_the_work() {
         assert_eq!(run(11, 4, 3), Err(Error::Cancelled));
+    }
+
+    #[test]
+    fn what_an_executor_tells_comes_after_the_image_and_its_alpha() {
+        let image = image();
+        let mut fractions = Vec::new();
+        pollster::block_on(upscale(
+            &mut Telling,
+            (41, 30),
+            21,
+            OutputScale::new(2).expect("offered"),
+            |rect| image.crop(rect),
+            |_, rows| {
+                assert_eq!(rows.channels(), 5);
+                assert_eq!(rows.plane(4), rows.plane(0));
+                assert_ne!(rows.plane(3), rows.plane(0));
+                Ok(())
+            },
+            |p| {
+                fractions.push((p.done, p.total, p.fraction));
+                true
+            },
+        ))
+        .expect("runs");
+        assert_eq!(
+            fractions[..4],
+            [(0, 4, 0.125), (0, 4, 0.25), (1, 4, 0.25), (1, 4, 0.375)]
+        );
+        assert_eq!(fractions.last(), Some(&(4, 4, 1.0)));
     }
 
     #[test]

@@ -1,7 +1,5 @@
-// A 3x3 convolution, stride 1, zero padding, then the activation.
+// A 3x3 convolution, stride 1, zero padding, and what follows it; `weights[((o * GROUPS_IN + g) * 3 + dy) * 3 + dx]`.
 //
-// Features are packed by four channels: value (x, y) of channels 4g .. 4g+3 is `input[(g * height + y) * width + x]`.
-// Weights are 4x4 blocks, column j for input channel j: `weights[((o * GROUPS_IN + g) * 3 + dy) * 3 + dx]`.
 // One invocation computes four pixels of a row for two groups of output channels: each value loaded serves 24
 // multiplications of a block by a vector.
 
@@ -10,26 +8,26 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let x0 = id.x * 4u;
     let y = id.y;
     let o = id.z * 2u;
-    if (x0 >= size.x || y >= size.y || o >= GROUPS_OUT) {
+    if (x0 >= frame.size.x || y >= frame.size.y || o >= GROUPS_OUT) {
         return;
     }
     // An odd last group is computed twice and stored once.
     let o2 = min(o + 1u, GROUPS_OUT - 1u);
-    var a0 = parameters[o];
+    var a0 = vec4<f32>();
     var a1 = a0;
     var a2 = a0;
     var a3 = a0;
-    var b0 = parameters[o2];
+    var b0 = a0;
     var b1 = b0;
     var b2 = b0;
     var b3 = b0;
     for (var g = 0u; g < GROUPS_IN; g++) {
         for (var dy = 0u; dy < 3u; dy++) {
             let row = i32(y + dy) - 1;
-            if (row < 0 || row >= i32(size.y)) {
+            if (row < 0 || row >= i32(frame.size.y)) {
                 continue;
             }
-            let start = (g * size.y + u32(row)) * size.x;
+            let start = (g * frame.size.y + u32(row)) * frame.size.x;
             let v0 = load(start, i32(x0) - 1);
             let v1 = load(start, i32(x0));
             let v2 = load(start, i32(x0) + 1);
@@ -61,7 +59,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 
 fn load(start: u32, x: i32) -> vec4<f32> {
-    if (x < 0 || x >= i32(size.x)) {
+    if (x < 0 || x >= i32(frame.size.x)) {
         return vec4<f32>();
     }
     return input[start + u32(x)];

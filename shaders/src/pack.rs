@@ -23,16 +23,28 @@ pub(crate) fn weights(values: &[f32], outputs: usize, inputs: usize, kernel: usi
     out
 }
 
-/// Biases and learned slopes, each filled up to whole groups.
-pub(crate) fn parameters(bias: &[f32], slope: Option<&[f32]>) -> Vec<f32> {
-    let padded = groups(bias.len()) * 4;
-    let mut out = bias.to_vec();
-    out.resize(padded, 0.0);
-    if let Some(slope) = slope {
-        out.extend_from_slice(slope);
-        out.resize(2 * padded, 0.0);
+/// Values of one for each channel, then learned slopes, each filled up to whole groups.
+pub(crate) fn parameters(values: &[&[f32]], slope: Option<&[f32]>) -> Vec<f32> {
+    let mut out = Vec::new();
+    for part in values.iter().copied().chain(slope) {
+        out.extend_from_slice(part);
+        out.resize(out.len().next_multiple_of(4), 0.0);
     }
     out
+}
+
+/// The parameters of a layer with `bias` that is modulated by `gamma` and `beta`, one after the other in `modulation`:
+/// `(x + bias) (1 + gamma) + beta` is `x factor + shift`.
+pub(crate) fn modulated(bias: &[f32], modulation: &[f32], slope: Option<&[f32]>) -> Vec<f32> {
+    let (gamma, beta) = modulation.split_at(bias.len());
+    let factors: Vec<f32> = gamma.iter().map(|g| 1.0 + g).collect();
+    let shifts: Vec<f32> = bias
+        .iter()
+        .zip(&factors)
+        .zip(beta)
+        .map(|((bias, factor), beta)| bias * factor + beta)
+        .collect();
+    parameters(&[&shifts, &factors], slope)
 }
 
 /// Three planes as pixels of four values, the last one zero.

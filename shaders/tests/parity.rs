@@ -3,11 +3,15 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use asasr_core::{
-    Executor, Planes, Rect,
-    model::{Activation, Architecture, Layer, Skip, Tensor, Weights},
-    nn::{BurnExecutor, Network},
+    Error, Executor, Planes, Rect,
+    flow::{Drawing, Sampler, Source},
+    model::{
+        Activation, Architecture, FlowPart, GaussianSkip, Layer, ParameterShape, Skip, Tensor, Training,
+        VelocityArchitecture, Weights,
+    },
+    nn::{BurnExecutor, BurnFlow, Network},
 };
-use asasr_shaders::{Gpu, GpuExecutor};
+use asasr_shaders::{Gpu, GpuExecutor, GpuFlow};
 use burn::tensor::Device;
 
 /// A plain stream of values in `[-1, 1]`.
@@ -17,20 +21,31 @@ fn values(seed: usize, n: usize) -> Vec<f32> {
         .collect()
 }
 
-fn weights(architecture: &Architecture) -> Weights {
+fn weights(parameters: &[ParameterShape]) -> Weights {
     let mut all = Weights::default();
-    for (i, p) in architecture.parameters().into_iter().enumerate() {
+    for (i, p) in parameters.iter().enumerate() {
         let fan_in = p.shape[1..].iter().product::<usize>().max(4) as f32;
         let values = values(i + 1, p.len()).iter().map(|v| v / fan_in.sqrt()).collect();
-        all.insert(
-            p.name,
-            Tensor {
-                shape: p.shape,
-                values,
-            },
-        );
+        let shape = p.shape.clone();
+        all.insert(p.name.clone(), Tensor { shape, values });
     }
     all
+}
+
+/// All of an image of that size.
+fn whole(width: usize, height: usize) -> Rect {
+    Rect {
+        x0: 0,
+        y0: 0,
+        x1: width,
+        y1: height,
+    }
+}
+
+fn difference(a: &Planes, b: &Planes) -> f32 {
+    assert_eq!((a.width(), a.height()), (b.width(), b.height()));
+    let pairs = a.data().iter().zip(b.data());
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 fn image(width: usize, height: usize) -> Planes {
@@ -42,28 +57,17 @@ fn image(width: usize, height: usize) -> Planes {
 }
 
 fn worst(architecture: &Architecture, sizes: &[(usize, usize)]) -> f32 {
-    let weights = weights(architecture);
+    let weights = weights(&architecture.parameters());
     let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
     let mut shaders = GpuExecutor::new(gpu, architecture, &weights).unwrap();
     let mut cpu = BurnExecutor::new(Network::new(architecture, &weights, &Device::flex()).unwrap());
     let mut worst = 0.0f32;
     for (width, height) in sizes {
         let image = image(*width, *height);
-        let place = Rect {
-            x0: 0,
-            y0: 0,
-            x1: *width,
-            y1: *height,
-        };
-        let a = pollster::block_on(shaders.run(&image, place)).unwrap();
-        let b = pollster::block_on(cpu.run(&image, place)).unwrap();
-        assert_eq!((a.width(), a.height()), (b.width(), b.height()));
-        worst = a
-            .data()
-            .iter()
-            .zip(b.data())
-            .map(|(a, b)| (a - b).abs())
-            .fold(worst, f32::max);
+        let place = whole(*width, *height);
+        let a = pollster::block_on(shaders.run(&image, place, &mut |_, _| true)).unwrap();
+        let b = pollster::block_on(cpu.run(&image, place, &mut |_, _| true)).unwrap();
+        worst = difference(&a, &b).max(worst);
     }
     worst
 }
@@ -120,4 +124,99 @@ fn whole_restorers_agree() {
         let worst = worst(&architecture, &[(16, 16), (33, 17), (1, 1), (7, 40)]);
         assert!(worst < 1e-3, "{channels} channels: {worst}");
     }
+}
+
+/// A flow of that many channels and blocks; its restorer; and both with lively weights.
+fn flow(channels: usize, blocks: usize, skip: bool) -> (Architecture, FlowPart) {
+    let mut field = VelocityArchitecture::conv(4, channels, blocks);
+    if skip {
+        field = field.with_skip(GaussianSkip {
+            sigma: 0.1,
+            rho: 0.05,
+        });
+    }
+    let part = FlowPart {
+        file: "flow.safetensors".into(),
+        bytes: 0,
+        sha256: String::new(),
+        parameters: field.parameter_count(),
+        architecture: field,
+        source: Source::PosteriorMean { sigma: 0.1 },
+        s: 1.5,
+        steps: 4,
+        training: Training {
+            command: String::new(),
+            steps: 0,
+            images: 0,
+        },
+    };
+    (Architecture::restorer(4, channels, 1), part)
+}
+
+/// Whole drawings, with what is told beside them, for tiles of many sizes and several schedules.
+#[test]
+fn flows_agree() {
+    for (channels, blocks, skip) in [(8, 1, false), (20, 2, true)] {
+        let (architecture, part) = flow(channels, blocks, skip);
+        let restorer = weights(&architecture.parameters());
+        let field = weights(&part.architecture.parameters());
+        let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
+        let shaders = GpuExecutor::new(gpu, &architecture, &restorer).unwrap();
+        let mut shaders = Some(GpuFlow::new(shaders, &part, &field).unwrap());
+        let device = Device::flex();
+        let network = Network::new(&architecture, &restorer, &device).unwrap();
+        let cpu = BurnFlow::new(network, &part, &field, &device).unwrap();
+        let mut worst = 0.0f32;
+        for (steps, (width, height)) in [(1, (9, 7)), (3, (1, 1)), (3, (17, 12)), (2, (5, 16))] {
+            let image = image(width, height);
+            let (place, size) = (whole(width, height), (width, height));
+            let drawing = Drawing {
+                mean: true,
+                samples: 2,
+                ..Drawing::new(7, steps)
+            };
+            let mut told = Vec::new();
+            let mut a = Sampler::new(shaders.take().unwrap(), &part, drawing, size).unwrap();
+            let drawn = pollster::block_on(a.run(&image, place, &mut |done, total| {
+                told.push((done, total));
+                true
+            }));
+            let drawn = drawn.unwrap();
+            shaders = Some(a.into_device());
+            assert_eq!(told.last(), Some(&(2 * steps, 2 * steps)));
+            let mut b = Sampler::new(cpu.clone(), &part, drawing, size).unwrap();
+            let expected = pollster::block_on(b.run(&image, place, &mut |_, _| true)).unwrap();
+            assert_eq!(drawn.channels(), 7);
+            // A field that is zero would prove nothing.
+            let moved = expected.plane(0).iter().zip(expected.plane(3));
+            assert!(moved.map(|(x, m)| (x - m).abs()).fold(0.0, f32::max) > 0.1);
+            worst = difference(&drawn, &expected).max(worst);
+        }
+        assert!(worst < 1e-3, "{channels} channels: {worst}");
+    }
+}
+
+#[test]
+fn a_flow_stops_where_it_is_told_to() {
+    let (architecture, part) = flow(4, 1, true);
+    let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
+    let restorer = GpuExecutor::new(gpu, &architecture, &weights(&architecture.parameters())).unwrap();
+    let flow = GpuFlow::new(restorer, &part, &weights(&part.architecture.parameters())).unwrap();
+    let mut sampler = Sampler::new(flow, &part, Drawing::new(1, 9), (8, 8)).unwrap();
+    let run = |sampler: &mut Sampler<GpuFlow>, last| {
+        let stop = &mut |done, _| done < last;
+        pollster::block_on(sampler.run(&image(8, 8), whole(8, 8), stop))
+    };
+    assert_eq!(run(&mut sampler, 2), Err(Error::Cancelled));
+    assert!(run(&mut sampler, usize::MAX).is_ok());
+}
+
+#[test]
+fn a_transformer_is_refused() {
+    let (architecture, mut part) = flow(4, 1, false);
+    part.architecture = VelocityArchitecture::dit(4, 32, 1);
+    let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
+    let restorer = GpuExecutor::new(gpu, &architecture, &weights(&architecture.parameters())).unwrap();
+    let refused = GpuFlow::new(restorer, &part, &weights(&part.architecture.parameters()));
+    assert!(refused.unwrap_err().to_string().contains("transformer"));
 }

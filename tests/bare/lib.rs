@@ -20,7 +20,7 @@ use asasr_core::random::SplitMix64;
 use asasr_core::spectral::{
     ColouredNoise, Laplacian, SobolevOperator, Spectrum, estimate_s, log_spectral_distance, radial_power,
 };
-use asasr_core::{Executor, OutputScale, Planes, Rect, Result, metrics, resample, upscale};
+use asasr_core::{Executor, OnStep, OutputScale, Planes, Rect, Result, metrics, resample, upscale};
 
 #[cfg(target_os = "none")]
 #[global_allocator]
@@ -141,7 +141,7 @@ impl Executor for Bicubic {
         2
     }
 
-    async fn run(&mut self, tile: &Planes, _place: Rect) -> Result<Planes> {
+    async fn run(&mut self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
         Ok(resample::enlarge(tile, 4))
     }
 }

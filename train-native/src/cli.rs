@@ -145,13 +145,18 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
+    /// As a model knows it.
+    pub(crate) fn of_model(self) -> asasr_core::model::Mode {
+        match self {
+            Self::Instant => asasr_core::model::Mode::Instant,
+            Self::Fast => asasr_core::model::Mode::Fast,
+            Self::Quality => asasr_core::model::Mode::Quality,
+        }
+    }
+
     /// As users type it.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Instant => "instant",
-            Self::Fast => "fast",
-            Self::Quality => "quality",
-        }
+        self.of_model().name()
     }
 }
 

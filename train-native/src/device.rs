@@ -1,8 +1,8 @@
 use asasr_core::{
-    Executor, Planes, Rect,
-    flow::{Schedule, Solver},
-    model::{Architecture, Weights},
-    nn::{BurnExecutor, FlowExecutor, Network, Parameters, cast},
+    Executor, OnStep, Planes, Rect,
+    flow::{Drawing, Sampler},
+    model::{Architecture, FlowPart, Manifest, Weights},
+    nn::{BurnExecutor, BurnFlow, Network, Parameters, cast},
 };
 use burn::tensor::{DType, Device, FloatDType};
 use clap::ValueEnum;
@@ -158,62 +158,91 @@ fn cuda() -> Result<Device> {
 /// Makes executors of a model: one for all images in the mode `instant`; a new one for each image where a flow draws the
 /// image's own noise.
 pub(crate) struct ExecutorMaker {
-    model: Model,
-    mode: Mode,
-    seed: u64,
-    fidelity: f64,
-    /// Where flows run, and their restorer there.
-    flow: Option<(Device, Network)>,
-    executor: Option<AnyExecutor>,
+    id: String,
     name: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Restorer(AnyExecutor),
+    Flow(Box<Flow>),
+}
+
+struct Flow {
+    place: FlowPlace,
+    part: FlowPart,
+    drawing: Drawing,
+    /// That of the image at work.
+    executor: Option<AnyExecutor>,
+}
+
+/// Where a flow runs.
+enum FlowPlace {
+    Burn(Box<BurnFlow>),
+    /// It is in the executor of the image at work.
+    #[cfg(feature = "wgpu")]
+    Wgpu(Option<Box<asasr_shaders::GpuFlow>>),
 }
 
 impl ExecutorMaker {
     pub(crate) fn new(model: Model, choice: DeviceChoice, mode: Mode, draw: Draw) -> Result<Self> {
-        let Draw { seed, fidelity } = draw;
+        let Model {
+            manifest,
+            restorer,
+            flow,
+            fast,
+        } = model;
         if mode == Mode::Instant {
-            let (executor, name) = AnyExecutor::new(choice, &model.manifest.architecture, &model.restorer)?;
+            let (executor, name) = AnyExecutor::new(choice, &manifest.architecture, &restorer)?;
+            let kind = Kind::Restorer(executor);
             return Ok(Self {
-                model,
-                mode,
-                seed,
-                fidelity,
-                flow: None,
-                executor: Some(executor),
+                id: manifest.id,
                 name,
+                kind,
             });
         }
-        if model.flow.is_none() {
+        let Some((part, steps)) = manifest.flow_of(mode.of_model()) else {
             return Err(Error::new(format!(
                 "the model {} has no flow: choose --mode instant, or --weights with a model that has one",
-                model.manifest.id
+                manifest.id
             )));
-        }
-        let (device, name) = match choice {
-            DeviceChoice::Cpu => (Device::flex(), "CPU"),
-            DeviceChoice::Cuda => (cuda()?, "CUDA"),
-            DeviceChoice::Auto => cuda().map_or_else(|_| (Device::flex(), "CPU"), |d| (d, "CUDA")),
-            DeviceChoice::Wgpu => {
-                return Err(Error::new(
-                    "flows run on the CPU or through CUDA: choose --device cpu or cuda",
-                ));
-            }
         };
-        let restorer = Network::new(&model.manifest.architecture, &model.restorer, &device)?;
+        let distilled = manifest.fast.as_ref().is_some_and(|f| f.file == part.file);
+        let weights = if distilled { fast } else { flow };
+        let weights = weights.ok_or_else(|| Error::new(format!("{} is not loaded", part.file)))?;
+        let burn = |device: Device, name: &str| -> Result<(FlowPlace, String)> {
+            let restorer = Network::new(&manifest.architecture, &restorer, &device)?;
+            let flow = BurnFlow::new(restorer, part, &weights, &device)?;
+            Ok((FlowPlace::Burn(Box::new(flow)), name.to_owned()))
+        };
+        let wgpu = |software| wgpu_flow(&manifest, &restorer, part, &weights, software);
+        let (place, name) = match choice {
+            DeviceChoice::Cpu => burn(Device::flex(), "CPU")?,
+            DeviceChoice::Cuda => burn(cuda()?, "CUDA")?,
+            DeviceChoice::Wgpu => wgpu(true)?,
+            DeviceChoice::Auto => wgpu(false)
+                .or_else(|_| burn(cuda()?, "CUDA"))
+                .or_else(|_| burn(Device::flex(), "CPU"))?,
+        };
+        let drawing = Drawing {
+            fidelity: draw.fidelity as f32,
+            ..Drawing::new(draw.seed, steps)
+        };
         Ok(Self {
-            model,
-            mode,
-            seed,
-            fidelity,
-            flow: Some((device, restorer)),
-            executor: None,
-            name: name.to_owned(),
+            name,
+            kind: Kind::Flow(Box::new(Flow {
+                place,
+                part: part.clone(),
+                drawing,
+                executor: None,
+            })),
+            id: manifest.id,
         })
     }
 
     /// The model and where it runs.
     pub(crate) fn describe(&self) -> String {
-        format!("{} on {}", self.model.manifest.id, self.name)
+        format!("{} on {}", self.id, self.name)
     }
 
     /// Where it runs.
@@ -223,48 +252,67 @@ impl ExecutorMaker {
 
     /// The executor for an image of that many input pixels.
     pub(crate) fn for_image(&mut self, width: usize, height: usize) -> Result<&mut AnyExecutor> {
-        let Model {
-            manifest, flow, fast, ..
-        } = &self.model;
-        let quality = manifest.flow.as_ref().zip(flow.as_ref());
-        // A model without a distilled flow takes its flow in four steps.
-        let chosen = match self.mode {
-            Mode::Instant => None,
-            Mode::Fast => {
-                let distilled = manifest.fast.as_ref().zip(fast.as_ref());
-                distilled
-                    .map(|part| (part, part.0.steps))
-                    .or(quality.map(|part| (part, 4)))
-            }
-            Mode::Quality => quality.map(|part| (part, part.0.steps)),
+        let Flow {
+            place,
+            part,
+            drawing,
+            executor,
+        } = match &mut self.kind {
+            Kind::Restorer(executor) => return Ok(executor),
+            Kind::Flow(flow) => &mut **flow,
         };
-        if let (Some((device, restorer)), Some(((part, weights), steps))) = (&self.flow, chosen) {
-            let schedule = Schedule::uniform(steps)?;
-            let executor = FlowExecutor::new(
-                restorer.clone(),
-                part,
-                weights,
-                (width, height),
-                self.seed,
-                (schedule, Solver::Euler),
-                device,
-            )?;
-            self.executor = Some(AnyExecutor::Flow(Box::new(
-                executor.with_fidelity(self.fidelity as f32),
-            )));
-        }
-        self.executor
-            .as_mut()
-            .ok_or_else(|| Error::new("the model has no executor"))
+        let size = (width, height);
+        let made = match place {
+            FlowPlace::Burn(flow) => {
+                AnyExecutor::Flow(Box::new(Sampler::new((**flow).clone(), part, *drawing, size)?))
+            }
+            #[cfg(feature = "wgpu")]
+            FlowPlace::Wgpu(kept) => {
+                let used = match executor.take() {
+                    Some(AnyExecutor::WgpuFlow(sampler)) => Some(sampler.into_device()),
+                    _ => kept.take().map(|flow| *flow),
+                };
+                let flow = used.ok_or_else(|| Error::new("the flow is not on the device"))?;
+                AnyExecutor::WgpuFlow(Box::new(Sampler::new(flow, part, *drawing, size)?))
+            }
+        };
+        Ok(executor.insert(made))
     }
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu_flow(
+    manifest: &Manifest,
+    restorer: &Weights,
+    part: &FlowPart,
+    weights: &Weights,
+    software: bool,
+) -> Result<(FlowPlace, String)> {
+    let gpu = pollster::block_on(asasr_shaders::Gpu::request(software))?;
+    let name = format!("wgpu: {}", gpu.name());
+    let restorer = asasr_shaders::GpuExecutor::new(gpu, &manifest.architecture, restorer)?;
+    let flow = asasr_shaders::GpuFlow::new(restorer, part, weights)?;
+    Ok((FlowPlace::Wgpu(Some(Box::new(flow))), name))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu_flow(_: &Manifest, _: &Weights, _: &FlowPart, _: &Weights, _: bool) -> Result<(FlowPlace, String)> {
+    Err(no_wgpu())
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn no_wgpu() -> Error {
+    Error::new("this build has no wgpu: build with --features wgpu, or choose --device cpu")
 }
 
 /// A network on the device of the user's choice.
 pub(crate) enum AnyExecutor {
     Burn(BurnExecutor),
-    Flow(Box<FlowExecutor>),
+    Flow(Box<Sampler<BurnFlow>>),
     #[cfg(feature = "wgpu")]
     Wgpu(Box<asasr_shaders::GpuExecutor>),
+    #[cfg(feature = "wgpu")]
+    WgpuFlow(Box<Sampler<asasr_shaders::GpuFlow>>),
 }
 
 impl AnyExecutor {
@@ -299,9 +347,7 @@ fn wgpu(architecture: &Architecture, weights: &Weights, software: bool) -> Resul
 
 #[cfg(not(feature = "wgpu"))]
 fn wgpu(_: &Architecture, _: &Weights, _: bool) -> Result<(AnyExecutor, String)> {
-    Err(Error::new(
-        "this build has no wgpu: build with --features wgpu, or choose --device cpu",
-    ))
+    Err(no_wgpu())
 }
 
 impl Executor for AnyExecutor {
@@ -311,6 +357,8 @@ impl Executor for AnyExecutor {
             Self::Flow(e) => e.scale(),
             #[cfg(feature = "wgpu")]
             Self::Wgpu(e) => e.scale(),
+            #[cfg(feature = "wgpu")]
+            Self::WgpuFlow(e) => e.scale(),
         }
     }
 
@@ -320,15 +368,19 @@ impl Executor for AnyExecutor {
             Self::Flow(e) => e.halo(),
             #[cfg(feature = "wgpu")]
             Self::Wgpu(e) => e.halo(),
+            #[cfg(feature = "wgpu")]
+            Self::WgpuFlow(e) => e.halo(),
         }
     }
 
-    async fn run(&mut self, tile: &Planes, place: Rect) -> asasr_core::Result<Planes> {
+    async fn run(&mut self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> asasr_core::Result<Planes> {
         match self {
-            Self::Burn(e) => e.run(tile, place).await,
-            Self::Flow(e) => e.run(tile, place).await,
+            Self::Burn(e) => e.run(tile, place, on_step).await,
+            Self::Flow(e) => e.run(tile, place, on_step).await,
             #[cfg(feature = "wgpu")]
-            Self::Wgpu(e) => e.run(tile, place).await,
+            Self::Wgpu(e) => e.run(tile, place, on_step).await,
+            #[cfg(feature = "wgpu")]
+            Self::WgpuFlow(e) => e.run(tile, place, on_step).await,
         }
     }
 }

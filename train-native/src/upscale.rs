@@ -114,8 +114,8 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Path, output: &Path) -
     let (layout, bits) = (picture.layout(), picture.bits());
     let mut png = PngRows::with_metadata(writer, (width, height), layout, bits, &metadata).map_err(encode)?;
 
-    let bar = ProgressBar::new(0).with_message(input.display().to_string());
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {pos}/{len} tiles, {eta} left") {
+    let bar = ProgressBar::new(1000).with_message(input.display().to_string());
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {percent} %, {eta} left") {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -130,8 +130,7 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Path, output: &Path) -
                 .map_err(|e| asasr_core::Error::Output(e.to_string()))
         },
         |p| {
-            bar.set_length(p.total as u64);
-            bar.set_position(p.done as u64);
+            bar.set_position((p.fraction * 1000.0) as u64);
             !interrupt::requested()
         },
     );

@@ -5,13 +5,15 @@
 //!
 //! [`Source`] makes `x0`, the functions of this module relate the points of a path, [`TimeSampling`] draws the times to
 //! train at, [`Schedule`] holds the times to sample at, and [`integrate`] does it, for planes, tensors or `Vec<f64>`
-//! alike ([`State`]).
+//! alike ([`State`]). [`Sampler`] draws whole images tile by tile on any [`FlowDevice`].
 
+mod sampler;
 mod schedule;
 mod solver;
 mod source;
 mod time;
 
+pub use sampler::{Drawing, FlowDevice, Sampler, spread};
 pub use schedule::Schedule;
 pub use solver::{Field, Solver, State, Step, integrate};
 pub use source::Source;

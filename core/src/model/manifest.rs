@@ -15,6 +15,9 @@ use crate::{Error, Result};
 /// The version of the manifest's own layout.
 pub const MANIFEST_FORMAT: u32 = 1;
 
+/// Steps of [`Mode::Fast`] where no flow was distilled for it.
+const FAST_STEPS: usize = 4;
+
 /// What a model is, where its weights are and how they came to be: `manifest.json` beside the weights file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -67,6 +70,37 @@ pub struct FlowPart {
     pub steps: usize,
     /// How it was trained.
     pub training: Training,
+}
+
+/// What a user asks of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// The restorer's answer: the mean of all likely images.
+    #[default]
+    Instant,
+    /// One likely image, in the few steps of a distilled flow or in four of the flow.
+    Fast,
+    /// One likely image, in all the steps of the flow.
+    Quality,
+}
+
+impl Mode {
+    /// Every mode, the quickest first.
+    pub const ALL: [Self; 3] = [Self::Instant, Self::Fast, Self::Quality];
+
+    /// As users type it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Instant => "instant",
+            Self::Fast => "fast",
+            Self::Quality => "quality",
+        }
+    }
+
+    /// The mode of that [name](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|m| m.name() == name)
+    }
 }
 
 /// How the weights were made.
@@ -140,6 +174,20 @@ impl Manifest {
         manifest.architecture.validate()?;
         count(manifest.parameters, manifest.architecture.parameter_count())?;
         Ok(manifest)
+    }
+
+    /// The flow that `mode` draws from and its number of steps; none where the restorer answers, or where the model has no
+    /// flow.
+    pub fn flow_of(&self, mode: Mode) -> Option<(&FlowPart, usize)> {
+        let whole = self.flow.as_ref();
+        match mode {
+            Mode::Instant => None,
+            Mode::Fast => {
+                let distilled = self.fast.as_ref().map(|f| (f, f.steps));
+                distilled.or(whole.map(|f| (f, FAST_STEPS.min(f.steps))))
+            }
+            Mode::Quality => whole.map(|f| (f, f.steps)),
+        }
     }
 
     /// The manifest as indented JSON with a final newline.

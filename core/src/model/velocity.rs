@@ -2,6 +2,7 @@ use alloc::{format, string::String, vec, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
+use super::Weights;
 use super::architecture::{COLOURS, check_scale};
 use super::layer::{
     Activation, Layer, MAX_CHANNELS, ParameterShape, check_layers, fail, layer_parameters, layer_radius,
@@ -220,6 +221,31 @@ impl VelocityArchitecture {
         (0..n)
             .map(|i| 1000.0 * libm::pow(1e4, -(i as f64) / n as f64))
             .collect()
+    }
+
+    /// The time embedding at `t` in `[0, 1]`, `silu(W2 silu(W1 f(t)))` of the cosines and sines of `t`, and a linear map of
+    /// it: the modulation of the layer `name`, `[2 * channels]`, all `gamma` before all `beta`.
+    ///
+    /// # Errors
+    /// [`Error::Weights`](crate::Error::Weights) when a parameter is missing.
+    pub fn modulation(&self, weights: &Weights, name: &str, t: f64) -> Result<Vec<f32>> {
+        let linear = |name: &str, x: &[f64]| -> Result<Vec<f64>> {
+            let get = |suffix: &str| weights.get(&format!("{name}.{suffix}"));
+            let (weight, bias) = (&get("weight")?.values, &get("bias")?.values);
+            let rows = weight.chunks_exact(x.len());
+            let product = |row: &[f32]| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>();
+            Ok(rows
+                .zip(bias)
+                .map(|(row, b)| product(row) + f64::from(*b))
+                .collect())
+        };
+        let silu = |x: Vec<f64>| -> Vec<f64> { x.iter().map(|v| v / (1.0 + libm::exp(-v))).collect() };
+        let angles: Vec<f64> = self.time_frequencies().iter().map(|f| f * t).collect();
+        let cosines = angles.iter().map(|a| libm::cos(*a));
+        let features: Vec<f64> = cosines.chain(angles.iter().map(|a| libm::sin(*a))).collect();
+        let hidden = silu(linear("time.0", &features)?);
+        let embedding = silu(linear("time.2", &hidden)?);
+        Ok(linear(name, &embedding)?.iter().map(|v| *v as f32).collect())
     }
 
     /// Checks that the parts fit each other.

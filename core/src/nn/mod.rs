@@ -4,10 +4,10 @@
 //! checkpoint and an [`AdapterSet`] treat all networks alike, and one backbone serves as policy and as reference
 //! by being handed other parameters.
 
+mod burn_flow;
 mod conv_field;
 mod cpu;
 mod dit_field;
-mod flow_executor;
 mod layers;
 mod lora;
 mod network;
@@ -15,7 +15,7 @@ mod parameters;
 mod perceptual;
 mod velocity;
 
-pub use flow_executor::FlowExecutor;
+pub use burn_flow::BurnFlow;
 pub use lora::AdapterSet;
 pub use network::{BurnExecutor, Network, init_weights};
 pub use parameters::{Parameters, cast, download, upload};

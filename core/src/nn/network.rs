@@ -7,7 +7,7 @@ use super::parameters::dtype_of;
 use super::{Parameters, download, upload};
 use crate::model::{Architecture, Layer, Skip, Weights};
 use crate::random::SplitMix64;
-use crate::{Error, Executor, Planes, Rect, Result, model, resample};
+use crate::{Error, Executor, OnStep, Planes, Rect, Result, model, resample};
 
 /// A network of [`Architecture`] on a burn device.
 ///
@@ -153,7 +153,7 @@ impl Executor for BurnExecutor {
         self.network.architecture.receptive_radius()
     }
 
-    async fn run(&mut self, tile: &Planes, _place: Rect) -> Result<Planes> {
+    async fn run(&mut self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
         self.network.enlarge(tile).await
     }
 }

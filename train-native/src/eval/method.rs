@@ -98,12 +98,8 @@ fn modes(args: &Eval) -> Result<Vec<Mode>> {
 /// The hashes of the files that a mode uses.
 fn hash(model: &Model, mode: Mode) -> String {
     let m = &model.manifest;
-    let flow = match mode {
-        Mode::Instant => None,
-        Mode::Fast => m.fast.as_ref().or(m.flow.as_ref()),
-        Mode::Quality => m.flow.as_ref(),
-    };
-    flow.map_or(m.sha256.clone(), |f| format!("{} {}", m.sha256, f.sha256))
+    let flow = m.flow_of(mode.of_model());
+    flow.map_or(m.sha256.clone(), |(f, _)| format!("{} {}", m.sha256, f.sha256))
 }
 
 /// `NAME=DIR`, or `DIR`, whose last part is the name.

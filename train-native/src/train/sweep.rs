@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use asasr_core::model::sha256_hex;
+use clap::ValueEnum as _;
 use serde_json::{Map, Value as Json, json};
 use toml::{Table, Value};
 
@@ -171,12 +172,9 @@ fn plan(args: &Sweep, config: &Table) -> Result<Plan> {
     let seeds = config.get("seeds").map_or(Some(1), Value::as_integer);
     let seeds = seeds.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0);
     let seeds = seeds.ok_or_else(|| Error::new("seeds is a number of at least 1"))?;
-    let mode = match config.get("mode").map_or(Some("quality"), Value::as_str) {
-        Some("instant") => Mode::Instant,
-        Some("fast") => Mode::Fast,
-        Some("quality") => Mode::Quality,
-        _ => return Err(Error::new("mode is \"instant\", \"fast\" or \"quality\"")),
-    };
+    let mode = config.get("mode").map_or(Some("quality"), Value::as_str);
+    let mode = mode.and_then(|name| Mode::from_str(name, false).ok());
+    let mode = mode.ok_or_else(|| Error::new("mode is \"instant\", \"fast\" or \"quality\""))?;
     let empty = Table::new();
     let shared = config
         .get("common")

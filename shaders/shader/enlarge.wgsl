@@ -6,15 +6,15 @@
 override SCALE: u32;
 override BICUBIC: bool;
 
-@group(0) @binding(0) var<uniform> size: vec4<u32>; // input width, height
+@group(0) @binding(0) var<uniform> frame: vec4<u32>; // input width, height
 @group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> image: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> output: array<f32>;
 
 @compute @workgroup_size(8, 8, 1)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let wide = size.x * SCALE;
-    let high = size.y * SCALE;
+    let wide = frame.x * SCALE;
+    let high = frame.y * SCALE;
     if (id.x >= wide || id.y >= high) {
         return;
     }
@@ -22,11 +22,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (BICUBIC) {
         skip = bicubic(id.x, id.y);
     }
-    let pixel = (id.y / SCALE) * size.x + id.x / SCALE;
+    let pixel = (id.y / SCALE) * frame.x + id.x / SCALE;
     let phase = (id.y % SCALE) * SCALE + id.x % SCALE;
     for (var c = 0u; c < 3u; c++) {
         let channel = c * SCALE * SCALE + phase;
-        let residual = features[(channel / 4u) * size.x * size.y + pixel][channel % 4u];
+        let residual = features[(channel / 4u) * frame.x * frame.y + pixel][channel % 4u];
         output[(c * high + id.y) * wide + id.x] = residual + skip[c];
     }
 }
@@ -40,10 +40,10 @@ fn bicubic(x: u32, y: u32) -> vec3<f32> {
     let wy = taps(cy - by);
     var sum = vec3<f32>();
     for (var j = 0; j < 4; j++) {
-        let row = reflect_index(i32(by) + j - 1, i32(size.y)) * size.x;
+        let row = reflect_index(i32(by) + j - 1, i32(frame.y)) * frame.x;
         var line = vec3<f32>();
         for (var i = 0; i < 4; i++) {
-            line += wx[i] * image[row + reflect_index(i32(bx) + i - 1, i32(size.x))].xyz;
+            line += wx[i] * image[row + reflect_index(i32(bx) + i - 1, i32(frame.x))].xyz;
         }
         sum += wy[j] * line;
     }

@@ -1,0 +1,387 @@
+use alloc::{vec, vec::Vec};
+
+use super::{Schedule, Source};
+use crate::model::FlowPart;
+use crate::spectral::{ColouredNoise, Laplacian, SobolevOperator, Spectrum};
+use crate::{Error, Executor, OnStep, Planes, Rect, Result};
+
+/// A restorer and a velocity field on some device.
+#[expect(
+    async_fn_in_trait,
+    reason = "devices are used by static dispatch; browsers have no Send futures"
+)]
+pub trait FlowDevice {
+    /// Enlargement factor.
+    fn scale(&self) -> usize;
+
+    /// Input pixels around a tile that a step of the flow depends on.
+    fn halo(&self) -> usize;
+
+    /// The posterior mean `m(c)`, `[3, h * scale, w * scale]`, of `low`, `[3, h, w]`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    async fn mean(&mut self, low: &Planes) -> Result<Planes>;
+
+    /// Where the field, given the low-quality image and its posterior mean, leads `x0`, of the size of the latter, by Euler
+    /// steps at the times of `schedule`; `on_step` is told of every step.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails; [`Error::Cancelled`] when `on_step` said so.
+    async fn integrate(
+        &mut self,
+        given: (&Planes, &Planes),
+        x0: &Planes,
+        schedule: &Schedule,
+        on_step: OnStep<'_>,
+    ) -> Result<Planes>;
+}
+
+/// How an image is drawn from a flow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drawing {
+    /// Names the image among all that are likely.
+    pub seed: u64,
+    /// Equal Euler steps, 1 to 1000.
+    pub steps: usize,
+    /// From the full sample, 0, to the posterior mean, 1: `(1 - fidelity) x1 + fidelity m`.
+    pub fidelity: f32,
+    /// Whether the posterior mean is given beside the image.
+    pub mean: bool,
+    /// Samples whose spread is given beside the image; fewer than 2 give none. The first is the image's own.
+    pub samples: usize,
+}
+
+impl Drawing {
+    /// The full sample of `seed` in `steps` steps, and nothing beside it.
+    pub fn new(seed: u64, steps: usize) -> Self {
+        Self {
+            seed,
+            steps,
+            fidelity: 0.0,
+            mean: false,
+            samples: 1,
+        }
+    }
+}
+
+/// Most samples whose spread can be asked for.
+const MOST_SAMPLES: usize = 64;
+
+/// Draws an image from a flow, tile by tile: the posterior mean and the image's coloured noise make the source, the
+/// velocity field leads it to an image.
+///
+/// The noise is the whole image's, so neighbouring tiles start alike; they differ only by what several steps could see
+/// beyond the halo of one.
+///
+/// Beside the image, as further planes of a result: the posterior mean (3 planes) where it is asked for, then the
+/// [`spread`] of the samples (1 plane) where there are several.
+#[derive(Debug)]
+pub struct Sampler<D> {
+    device: D,
+    source: Source,
+    s: f64,
+    drawing: Drawing,
+    schedule: Schedule,
+    /// One for each sample.
+    noises: Vec<ColouredNoise>,
+}
+
+impl<D: FlowDevice> Sampler<D> {
+    /// A sampler for one image of `width` by `height` input pixels.
+    ///
+    /// # Errors
+    /// [`Error::Size`] for an image without pixels, [`Error::Schedule`] for a number of steps or samples or a fidelity out of
+    /// range, [`Error::Spectrum`] for the flow's order.
+    pub fn new(
+        device: D,
+        flow: &FlowPart,
+        drawing: Drawing,
+        (width, height): (usize, usize),
+    ) -> Result<Self> {
+        if !(0.0..=1.0).contains(&drawing.fidelity) || drawing.samples > MOST_SAMPLES {
+            return Err(Error::Schedule(alloc::format!(
+                "a fidelity of {} is not within 0 to 1, or {} samples are more than {MOST_SAMPLES}",
+                drawing.fidelity,
+                drawing.samples
+            )));
+        }
+        let r = device.scale();
+        let noise = |i: u64| {
+            // The golden ratio's multiples keep the samples' seeds apart from their neighbours'.
+            let seed = drawing.seed ^ i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            ColouredNoise::new(seed, height * r, width * r, Spectrum::sobolev(flow.s)?)
+        };
+        Ok(Self {
+            schedule: Schedule::uniform(drawing.steps)?,
+            noises: (0..drawing.samples.max(1) as u64)
+                .map(noise)
+                .collect::<Result<_>>()?,
+            device,
+            source: flow.source,
+            s: flow.s,
+            drawing,
+        })
+    }
+
+    /// The device, for the next image.
+    pub fn into_device(self) -> D {
+        self.device
+    }
+}
+
+impl<D: FlowDevice> Executor for Sampler<D> {
+    fn scale(&self) -> usize {
+        self.device.scale()
+    }
+
+    fn halo(&self) -> usize {
+        self.device.halo()
+    }
+
+    async fn run(&mut self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
+        let mean = self.device.mean(tile).await?;
+        let place = place.scaled(self.device.scale());
+        let total = self.noises.len() * self.schedule.steps();
+        let mut samples = Vec::with_capacity(self.noises.len());
+        for noise in &self.noises {
+            let x0 = self.source.sample(&mean, noise, place)?;
+            let before = samples.len() * self.schedule.steps();
+            let told = &mut |done, _| on_step(before + done, total);
+            let sample = self.device.integrate((tile, &mean), &x0, &self.schedule, told);
+            samples.push(sample.await?);
+        }
+        let spread = (samples.len() > 1)
+            .then(|| spread(&samples, self.s))
+            .transpose()?;
+        let mut image = samples.swap_remove(0);
+        if self.drawing.fidelity != 0.0 {
+            for (x, m) in image.data_mut().iter_mut().zip(mean.data()) {
+                *x = (1.0 - self.drawing.fidelity) * *x + self.drawing.fidelity * m;
+            }
+        }
+        if self.drawing.mean {
+            image = image.with_channels(mean);
+        }
+        Ok(match spread {
+            Some(spread) => image.with_channels(spread),
+            None => image,
+        })
+    }
+}
+
+/// Where samples of one image differ, in the geometry of `H^s`: `[1, h, w]` of variances.
+///
+/// Each sample's departure `d` from their mean is weighed by the root of the precision operator, `r = Sigma_s^{-1/2} d`, so that
+/// the sum of `r^2` over the image is `||d||^2_{H^s}`. A pixel's value is `r^2` over the mean weight, averaged over the
+/// channels and, as variances are, over one sample less than there are. For `s = 0` it is the ordinary variance.
+///
+/// # Errors
+/// [`Error::Size`] for fewer than two samples or samples of several sizes; [`Error::Spectrum`] for an order out of range.
+pub fn spread(samples: &[Planes], s: f64) -> Result<Planes> {
+    let [first, _, ..] = samples else {
+        return Err(Error::Size("the spread of fewer than two samples".into()));
+    };
+    let size = |p: &Planes| (p.channels(), p.height(), p.width());
+    if samples.iter().any(|p| size(p) != size(first)) {
+        return Err(Error::Size("the spread of samples of several sizes".into()));
+    }
+    let (channels, height, width) = size(first);
+    let operator = SobolevOperator::new(height, width, Spectrum::sobolev(s)?, Laplacian::default())?;
+    let n = samples.len() as f32;
+    let mut mean = vec![0.0; first.data().len()];
+    for sample in samples {
+        mean.iter_mut().zip(sample.data()).for_each(|(m, v)| *m += v / n);
+    }
+    let mut out = Planes::zeros(1, height, width);
+    let share = 1.0 / (operator.mean_weight() * f64::from(n - 1.0) * channels as f64);
+    for sample in samples {
+        let mut departure: Vec<f32> = sample.data().iter().zip(&mean).map(|(v, m)| v - m).collect();
+        operator.apply(&mut departure, 0.5)?;
+        for plane in departure.chunks_exact(height * width) {
+            for (o, r) in out.data_mut().iter_mut().zip(plane) {
+                *o += (f64::from(*r) * f64::from(*r) * share) as f32;
+            }
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Field, Solver, integrate};
+    use crate::model::{Training, VelocityArchitecture};
+    use crate::resample;
+    use alloc::string::String;
+    use proptest::prelude::*;
+
+    /// The mean is the bicubic image, the field a constant, so that `x1 = x0 + 0.5`.
+    struct Lift;
+
+    impl Field<Planes> for Lift {
+        async fn velocity(&mut self, x: &Planes, _t: f64) -> Result<Planes> {
+            let mut v = x.clone();
+            v.data_mut().fill(0.5);
+            Ok(v)
+        }
+    }
+
+    impl FlowDevice for Lift {
+        fn scale(&self) -> usize {
+            2
+        }
+        fn halo(&self) -> usize {
+            2
+        }
+        async fn mean(&mut self, low: &Planes) -> Result<Planes> {
+            Ok(resample::enlarge(low, 2))
+        }
+        async fn integrate(
+            &mut self,
+            _given: (&Planes, &Planes),
+            x0: &Planes,
+            schedule: &Schedule,
+            on_step: OnStep<'_>,
+        ) -> Result<Planes> {
+            integrate(self, x0.clone(), schedule, Solver::Euler, |s| {
+                on_step(s.done, s.total)
+            })
+            .await
+        }
+    }
+
+    fn flow(s: f64) -> FlowPart {
+        FlowPart {
+            file: "flow.safetensors".into(),
+            bytes: 0,
+            sha256: String::new(),
+            parameters: 0,
+            architecture: VelocityArchitecture::conv(2, 4, 1),
+            source: Source::PosteriorMean { sigma: 0.1 },
+            s,
+            steps: 4,
+            training: Training {
+                command: String::new(),
+                steps: 0,
+                images: 0,
+            },
+        }
+    }
+
+    fn run(drawing: Drawing, on_step: OnStep<'_>) -> Result<Planes> {
+        let low = Planes::new(3, 5, 6, (0..90).map(|i| (i % 7) as f32 / 7.0).collect())?;
+        let place = Rect {
+            x0: 0,
+            y0: 0,
+            x1: 6,
+            y1: 5,
+        };
+        let mut sampler = Sampler::new(Lift, &flow(1.5), drawing, (6, 5))?;
+        pollster::block_on(sampler.run(&low, place, on_step))
+    }
+
+    #[test]
+    fn fidelity_leads_from_the_sample_to_the_mean() {
+        let at = |fidelity| {
+            let drawing = Drawing {
+                fidelity,
+                mean: true,
+                ..Drawing::new(3, 4)
+            };
+            run(drawing, &mut |_, _| true).expect("runs")
+        };
+        let full = at(0.0);
+        assert_eq!(full.channels(), 6);
+        let (sample, mean) = full.split_channels(3);
+        let mean = mean.expect("asked for");
+        // The mean moved by 0.5, and noise of deviation 0.1 on it.
+        let off: Vec<f32> = sample
+            .data()
+            .iter()
+            .zip(mean.data())
+            .map(|(x, m)| x - m - 0.5)
+            .collect();
+        assert!(off.iter().all(|v| v.abs() < 0.7) && off.iter().any(|v| v.abs() > 0.01));
+        let half = at(0.25).split_channels(3).0;
+        for ((h, x), m) in half.data().iter().zip(sample.data()).zip(mean.data()) {
+            assert!((h - (0.75 * x + 0.25 * m)).abs() < 1e-6);
+        }
+        assert_eq!(at(1.0).split_channels(3).0, mean);
+    }
+
+    #[test]
+    fn more_samples_change_the_image_in_nothing_and_tell_their_spread() {
+        let one = run(Drawing::new(3, 2), &mut |_, _| true).expect("runs");
+        let several = Drawing {
+            samples: 3,
+            ..Drawing::new(3, 2)
+        };
+        let mut steps = Vec::new();
+        let all = run(several, &mut |done, total| {
+            steps.push((done, total));
+            true
+        })
+        .expect("runs");
+        assert_eq!(steps, (1..=6).map(|i| (i, 6)).collect::<Vec<_>>());
+        let (image, spread) = all.split_channels(3);
+        assert_eq!(image, one);
+        assert!(spread.expect("asked for").data().iter().all(|v| *v > 0.0));
+    }
+
+    #[test]
+    fn a_step_can_be_the_last() {
+        let mut left = 3;
+        let stopped = run(Drawing::new(0, 8), &mut |_, _| {
+            left -= 1;
+            left > 0
+        });
+        assert_eq!(stopped, Err(Error::Cancelled));
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_refused() {
+        for (fidelity, samples, steps) in [(1.5, 1, 4), (f32::NAN, 1, 4), (0.0, 65, 4), (0.0, 1, 0)] {
+            let drawing = Drawing {
+                fidelity,
+                samples,
+                ..Drawing::new(0, steps)
+            };
+            assert!(matches!(run(drawing, &mut |_, _| true), Err(Error::Schedule(_))));
+        }
+        assert!(spread(&[Planes::zeros(1, 2, 2)], 0.0).is_err());
+        assert!(spread(&[Planes::zeros(1, 2, 2), Planes::zeros(1, 2, 3)], 0.0).is_err());
+    }
+
+    proptest! {
+        /// The spread adds up to the norm, and is the plain variance for `s = 0`.
+        #[test]
+        fn the_spread_is_the_norm_of_the_departures(
+            values in proptest::collection::vec(-1.0f32..1.0, 3 * 2 * 20),
+            s in 0.0f64..2.0,
+        ) {
+            let samples: Vec<Planes> = values
+                .chunks_exact(40)
+                .map(|v| Planes::new(2, 4, 5, v.to_vec()).expect("sizes agree"))
+                .collect();
+            let map = spread(&samples, s).expect("of one size");
+            let operator = SobolevOperator::new(4, 5, Spectrum::sobolev(s).expect("in range"), Laplacian::default())
+                .expect("plans");
+            let mean: Vec<f32> = (0..40).map(|i| samples.iter().map(|p| p.data()[i]).sum::<f32>() / 3.0).collect();
+            let mut expected = 0.0;
+            for sample in &samples {
+                let d: Vec<f64> = sample.data().iter().zip(&mean).map(|(v, m)| f64::from(v - m)).collect();
+                expected += operator.norm_squared(&d).expect("fits") / (operator.mean_weight() * 2.0 * 2.0);
+            }
+            let sum: f64 = map.data().iter().map(|v| f64::from(*v)).sum();
+            prop_assert!((sum - expected).abs() < 1e-4 * (1.0 + expected), "{sum} {expected}");
+
+            let plain = spread(&samples, 0.0).expect("of one size");
+            for i in 0..20 {
+                let variance = |o: usize| samples.iter().map(|p| (p.data()[i + o] - mean[i + o]).powi(2)).sum::<f32>() / 2.0;
+                prop_assert!((plain.data()[i] - f32::midpoint(variance(0), variance(20))).abs() < 1e-4);
+            }
+        }
+    }
+}

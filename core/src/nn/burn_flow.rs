@@ -1,0 +1,74 @@
+use alloc::{format, sync::Arc};
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{ConditionedField, Conditioning, Network, Parameters, VelocityField, upload, velocity_field};
+use crate::flow::{FlowDevice, Schedule, Solver, integrate};
+use crate::model::{FlowPart, Weights};
+use crate::{Error, OnStep, Planes, Result};
+
+/// A restorer and a velocity field on a burn device. Copies share their weights.
+#[derive(Debug, Clone)]
+pub struct BurnFlow {
+    restorer: Network,
+    field: Arc<dyn VelocityField>,
+    parameters: Parameters,
+    device: Device,
+}
+
+impl BurnFlow {
+    /// Loads the weights of `flow` beside a restorer on the same device.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] or [`Error::Weights`] when `weights` are not those of `flow`.
+    pub fn new(restorer: Network, flow: &FlowPart, weights: &Weights, device: &Device) -> Result<Self> {
+        let field = velocity_field(&flow.architecture)?;
+        weights.check(&flow.architecture.parameters())?;
+        Ok(Self {
+            restorer,
+            field: field.into(),
+            parameters: upload(weights, device),
+            device: device.clone(),
+        })
+    }
+}
+
+impl FlowDevice for BurnFlow {
+    fn scale(&self) -> usize {
+        self.restorer.architecture().scale
+    }
+
+    fn halo(&self) -> usize {
+        self.restorer.architecture().receptive_radius() + self.field.architecture().receptive_radius()
+    }
+
+    async fn mean(&mut self, low: &Planes) -> Result<Planes> {
+        self.restorer.enlarge(low).await
+    }
+
+    async fn integrate(
+        &mut self,
+        (low, mean): (&Planes, &Planes),
+        x0: &Planes,
+        schedule: &Schedule,
+        on_step: OnStep<'_>,
+    ) -> Result<Planes> {
+        let upload = |p: &Planes| -> Tensor<4> {
+            let shape = [1, p.channels(), p.height(), p.width()];
+            Tensor::from_data(TensorData::new(p.data().to_vec(), shape), &self.device)
+        };
+        let condition = Conditioning {
+            low: upload(low),
+            mean: Some(upload(mean)),
+        };
+        let mut field = ConditionedField::new(&*self.field, &self.parameters, condition)?;
+        let told = |s: crate::flow::Step<'_, Tensor<4>>| on_step(s.done, s.total);
+        let x1 = integrate(&mut field, upload(x0), schedule, Solver::Euler, told).await?;
+        let data = x1.into_data_async().await;
+        let values = data
+            .map_err(|e| Error::Device(format!("{e}")))?
+            .try_into_vec::<f32>()
+            .map_err(|e| Error::Device(format!("{e}")))?;
+        Planes::new(3, mean.height(), mean.width(), values)
+    }
+}
