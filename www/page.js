@@ -2,8 +2,8 @@
 
 import { fromFolder, fromList, fromTransfer } from './collect.js';
 import { keepOffline } from './offline.js';
-import { Queue } from './queue.js';
-import { duration, language, languages, number, speak, text } from './texts.js';
+import { Queue, resultName } from './queue.js';
+import { duration, language, languages, number, speak, text, translated } from './texts.js';
 import { Upscaler } from './upscaler.js';
 import { Viewer } from './viewer.js';
 import { zip } from './zip.js';
@@ -22,7 +22,7 @@ let shown = null;
 let addresses = [];
 
 function fail(message) {
-  $('error').textContent = `${message}.`;
+  $('error').textContent = `${translated(message)}.`;
   $('error').hidden = false;
 }
 
@@ -64,7 +64,8 @@ function open(model) {
   if (opened !== model) {
     upscaler?.dispose();
     const device = query.get('device') ?? 'auto';
-    upscaler = new Upscaler({ device, model: `v1/models/${model}/` });
+    const onLoading = (received, total) => { $('device').textContent = text('loading', { percent: Math.round(100 * received / total) }); };
+    upscaler = new Upscaler({ device, model: `v1/models/${model}/`, onLoading });
     opened = model;
     report();
   }
@@ -73,8 +74,15 @@ function open(model) {
 
 /** Says where the network runs, or why it does not. */
 function report() {
-  upscaler?.ready.then(
-    (where) => { $('device').textContent = text('device', { where }); document.body.dataset.ready = 'yes'; queue?.runsOn(where); },
+  const model = opened;
+  const known = upscaler && Promise.all([upscaler.ready, upscaler.modes]);
+  known?.then(
+    ([where, modes]) => {
+      $('device').textContent = text('device', { where: translated(where) });
+      document.body.dataset.ready = 'yes';
+      queue?.runsOn(where, model, modes);
+      offer(modes.map(({ mode }) => mode));
+    },
     (error) => {
       if (error.name === 'AbortError') return; // the next worker reports for itself
       $('device').textContent = text('notReady');
@@ -83,13 +91,38 @@ function report() {
   );
 }
 
+/** Offers the modes that the model has. */
+function offer(modes) {
+  if (opened !== $('model').value) return;
+  for (const option of $('mode').options) option.disabled = !modes.includes(option.value);
+  if ($('mode').selectedOptions[0]?.disabled) $('mode').value = 'instant';
+  explainMode();
+}
+
+/** What the mode chosen is for, and how long it takes where that was measured. */
+function explainMode() {
+  const { mode, model } = chosenOptions();
+  const time = queue?.seconds(1e6, { model, mode }) ?? null;
+  const explained = text(mode === 'instant' ? 'aboutInstant' : 'aboutFlow');
+  $('about-mode').textContent = time === null ? explained : `${explained} ${text('perMegapixel', { time: duration(time) })}`;
+  $('seed-choice').hidden = mode === 'instant';
+}
+
+function chosenOptions() {
+  const [mode, format] = [$('mode').value, $('format').value];
+  const size = $('scale').value === 'width' ? { width: $('width').valueAsNumber } : { scale: Number($('scale').value) };
+  const drawn = mode === 'instant' ? {} : { seed: $('seed').valueAsNumber, layers: true };
+  return { model: $('model').value, mode, ...size, ...drawn, format, quality: $('quality').value / 100, strip: !$('carry').checked };
+}
+
 function take(files) {
   $('error').hidden = true;
+  const wrong = [...document.querySelectorAll('#options input')].find((input) => input.checkVisibility() && !input.checkValidity());
   if (files.length === 0) fail(text('noImages'));
-  else if (queue) {
-    const options = { model: $('model').value, scale: Number($('scale').value), format: $('format').value, quality: $('quality').value / 100, strip: !$('carry').checked };
-    queue.add(files, options);
-  }
+  else if (wrong) {
+    fail(text('badNumber', { name: wrong.labels[0].textContent.trim(), min: wrong.min, max: wrong.max }));
+    wrong.focus();
+  } else queue?.add(files, chosenOptions());
 }
 
 // --- the list ------------------------------------------------------------------------------------------------------
@@ -172,10 +205,11 @@ function stateText(job) {
     case 'waiting': return expected === null ? text('waiting') : text('waitingAbout', { time: duration(expected) });
     case 'running':
       if (!progress) return text('preparing');
-      if (progress.done === progress.total) return text('saving');
-      return progress.left >= 1 ? text('tileLeft', { ...progress, time: duration(progress.left) }) : text('tile', progress);
+      if (progress.loading !== undefined) return text('loading', { percent: Math.round(100 * progress.loading) });
+      if (progress.fraction === 1) return text('saving');
+      return text(progress.left >= 1 ? 'shareLeft' : 'share', { percent: Math.round(100 * progress.fraction), time: duration(progress.left) });
     case 'done': return text('done', { ...result, time: duration(result.seconds) });
-    case 'failed': return text('failed', { message: job.error.message });
+    case 'failed': return text('failed', { message: translated(job.error.message) });
     default: return text('cancelled');
   }
 }
@@ -188,7 +222,7 @@ function update(job) {
   parts.state.textContent = stateText(job);
   const unfinished = ['waiting', 'running'].includes(job.state);
   parts.progress.hidden = job.state !== 'running';
-  if (job.progress) Object.assign(parts.progress, { max: job.progress.total, value: job.progress.done });
+  if (job.progress?.fraction) parts.progress.value = job.progress.fraction;
   else parts.progress.removeAttribute('value');
   parts.cancel.hidden = !unfinished;
   parts.remove.hidden = unfinished;
@@ -205,12 +239,13 @@ function turned(job, parts) {
   const announce = {
     running: () => text('announceStart', { name }),
     done: () => text('announceDone', { name }),
-    failed: () => text('announceFailed', { name, message: job.error.message }),
+    failed: () => text('announceFailed', { name, message: translated(job.error.message) }),
   }[job.state];
   if (announce) $('live').textContent = announce();
   if (job.state === 'done') {
-    parts.download.href = URL.createObjectURL(job.result.blob);
-    parts.download.download = job.result.name;
+    offerDownload(job);
+    // Another run of a finished one came to nothing: what it had is back.
+    if (job.error) fail(`${name}: ${translated(job.error.message)}`);
     // The first result shows itself; later ones do not push away what is looked at.
     if (!shown || shown === job) show(job);
   }
@@ -218,7 +253,14 @@ function turned(job, parts) {
   // Whether it failed or was cancelled, another worker may have begun.
   if (['done', 'failed', 'cancelled'].includes(job.state)) report();
   // One photo that fails says so where everybody looks.
-  if (job.state === 'failed') fail(`${name}: ${job.error.message}`);
+  if (job.state === 'failed') fail(`${name}: ${translated(job.error.message)}`);
+}
+
+function offerDownload(job) {
+  const { download } = rows.get(job.id);
+  if (download.href) URL.revokeObjectURL(download.href);
+  download.href = URL.createObjectURL(job.result.blob);
+  download.download = job.result.name;
 }
 
 function actions() {
@@ -236,43 +278,108 @@ function show(job) {
   shown = job;
   const { result, file } = job;
   addresses = [URL.createObjectURL(file)];
-  const { scale } = job.options;
   $('result').hidden = false;
   $('download').hidden = $('trust').hidden = !result;
-  $('differences').hidden = true;
+  $('differences').hidden = $('spread').hidden = true;
   rows.get(job.id).root.setAttribute('aria-current', 'true');
   if (!result) {
-    viewer.show(addresses[0], null, { width: job.width * scale, height: job.height * scale }, file.name);
+    const scale = (job.options.width ?? job.options.scale * job.width) / job.width;
+    viewer.show(addresses[0], null, { width: Math.round(job.width * scale), height: Math.max(Math.round(job.height * scale), 1) }, file.name);
     $('summary').textContent = '';
     $('notes').hidden = true;
     return;
   }
-  addresses.push(URL.createObjectURL(result.blob));
-  viewer.show(...addresses, result, file.name);
+  const { layers } = result;
+  addresses.push(URL.createObjectURL(layers ? layers.sample : result.blob));
+  if (layers) addresses.push(URL.createObjectURL(layers.mean));
+  const [before, after, mean] = addresses;
+  viewer.show(before, after, result, file.name, mean);
   $('summary').textContent = text('done', { ...result, time: duration(result.seconds) });
-  $('download').href = addresses[1];
+  $('fidelity-choice').hidden = $('spread-choice').hidden = !layers;
+  seen(job.fidelity);
+  tell();
+}
+
+/** A share of the mean as the viewer and the slider show it. */
+function seen(fidelity) {
+  viewer.fidelity = fidelity;
+  $('fidelity').value = Math.round(100 * fidelity);
+  $('fidelity-value').value = `${$('fidelity').value} %`;
+}
+
+/** What there is to know of the result that is shown: its file, its notes and how far it can be trusted. */
+function tell() {
+  const { result } = shown;
+  addresses[3] = URL.createObjectURL(result.blob);
+  $('download').href = addresses[3];
   $('download').download = result.name;
-  $('notes').replaceChildren(...result.notes.map((note) => element('li', { textContent: note })));
+  $('notes').replaceChildren(...result.notes.map((note) => element('li', { textContent: translated(note) })));
   $('notes').hidden = result.notes.length === 0;
   const exact = !Number.isFinite(result.consistency);
   $('consistency').textContent = exact ? text('exact') : text('consistency', { psnr: number(result.consistency, 1) });
-  drawDifferences();
+  $('measure').hidden = Boolean(result.spread);
+  $('measure').textContent = text('measure', { count: SAMPLES });
+  $('show-spread').disabled = !result.spread;
+  $('deviation').textContent = result.spread ? text('deviation', { levels: number(result.deviation, 1) }) : text('notMeasured');
+  drawMaps();
+}
+
+/** The wish for another fidelity that is at work. */
+let refining = null;
+
+/** Makes the file of another fidelity. Only the last wish counts. */
+async function refine() {
+  const job = shown;
+  const fidelity = $('fidelity').valueAsNumber / 100;
+  if (!job?.result?.layers || fidelity === job.fidelity) return;
+  const { result } = job;
+  const mine = {};
+  refining = mine;
+  const current = () => refining === mine && shown === job;
+  $('fidelity-choice').setAttribute('aria-busy', 'true');
+  try {
+    const blended = await upscaler.blend(job.file, result.layers, { ...job.options, fidelity });
+    if (!current()) return;
+    const { blob, notes, consistency, differences } = blended;
+    const name = resultName(job.file.name || 'image', { ...job.options, format: blob.type.slice('image/'.length) });
+    URL.revokeObjectURL(addresses[3]);
+    Object.assign(job, { fidelity, result: { ...result, blob, name, notes, consistency, differences } });
+    offerDownload(job);
+    tell();
+    $('live').textContent = text('announceFidelity', { percent: Math.round(100 * fidelity) });
+  } catch (error) {
+    if (error.name !== 'AbortError' && current()) {
+      seen(job.fidelity);
+      fail(error.message);
+    }
+  } finally {
+    if (refining === mine) $('fidelity-choice').removeAttribute('aria-busy');
+  }
 }
 
 /** A difference of so many grey levels is full red. */
 const FULL = 8;
+/** Samples that are drawn to see where they differ. */
+const SAMPLES = 4;
 
-/** The differences of the result that is shown, where they are wanted. */
-function drawDifferences() {
-  const canvas = $('differences');
-  canvas.hidden = !$('show-differences').checked || !shown?.result;
+/** The maps of the result that is shown, where they are wanted. */
+function drawMaps() {
+  const result = shown?.result;
+  drawMap('differences', result?.differences, [255, 0, 40], (level) => level / FULL);
+  // Everything is invented a little: what is more so than the whole stands out.
+  drawMap('spread', result?.spread, [255, 190, 0], (level) => (level / result.deviation / 2) ** 2);
+}
+
+/** Paints a value for each of the given image's pixels in a colour, as strong as `strength` says from 0 to 1. */
+function drawMap(id, levels, colour, strength) {
+  const canvas = $(id);
+  canvas.hidden = !$(`show-${id}`).checked || !levels;
   if (canvas.hidden) return;
-  const { differences, width, height } = shown.result;
-  const { scale } = shown.options;
-  Object.assign(canvas, { width: width / scale, height: height / scale });
+  const width = shown.result.mapWidth;
+  Object.assign(canvas, { width, height: levels.length / width });
   const image = new ImageData(canvas.width, canvas.height);
-  differences.forEach((difference, i) => {
-    image.data.set([255, 0, 40, Math.min(difference / FULL, 1) * 230], 4 * i);
+  levels.forEach((level, i) => {
+    image.data.set([...colour, Math.min(strength(level), 1) * 230], 4 * i);
   });
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
@@ -283,7 +390,7 @@ function hide() {
   addresses.forEach(URL.revokeObjectURL);
   addresses = [];
   viewer.clear();
-  $('differences').width = $('differences').height = 1;
+  for (const id of ['differences', 'spread']) Object.assign($(id), { width: 1, height: 1 });
   $('result').hidden = true;
 }
 
@@ -323,7 +430,18 @@ addEventListener('paste', async (event) => {
 });
 $('format').addEventListener('change', () => { $('quality-choice').hidden = $('format').value === 'png'; });
 $('quality').addEventListener('input', () => { $('quality-value').value = $('quality').value; });
-$('show-differences').addEventListener('change', drawDifferences);
+$('show-differences').addEventListener('change', drawMaps);
+$('show-spread').addEventListener('change', drawMaps);
+$('fidelity').addEventListener('input', () => seen($('fidelity').valueAsNumber / 100));
+$('fidelity').addEventListener('change', refine);
+$('measure').addEventListener('click', () => {
+  $('show-spread').checked = true;
+  queue.again(shown, { samples: SAMPLES, fidelity: shown.fidelity });
+});
+$('mode').addEventListener('change', explainMode);
+$('scale').addEventListener('change', () => { $('width-choice').hidden = $('scale').value !== 'width'; });
+// Whoever is at work keeps the device.
+$('model').addEventListener('change', () => { if (!busy()) open($('model').value); });
 $('download-all').addEventListener('click', downloadAll);
 $('cancel-all').addEventListener('click', () => {
   queue.unfinished.reverse().forEach((job) => queue.cancel(job));
@@ -350,6 +468,7 @@ $('language').addEventListener('change', () => {
   } catch { /* it lasts as long as the page */ }
   speak($('language').value);
   report();
+  explainMode();
   queue?.jobs.forEach((job) => { label(job); update(job); });
   if (shown) show(shown);
   if (queue) actions();

@@ -1,12 +1,12 @@
 // The photos to enlarge, one after the other.
 
-/** Where a measured speed is kept between visits, in input pixels per second. */
+/** Where a measured speed is kept between visits, in input pixels per second and unit of work. */
 const SPEED = 'asasr-speed';
 
 const ENDINGS = { png: 'png', jpeg: 'jpg', webp: 'webp' };
 
-/** `photo.jpg` four times larger as PNG is `photo-x4.png`. */
-export const resultName = (name, { scale, format }) => `${name.replace(/\.[^.]*$/, '')}-x${scale}.${ENDINGS[format]}`;
+/** `photo.jpg` four times larger as PNG is `photo-x4.png`, 900 pixels wide `photo-900px.png`. */
+export const resultName = (name, { scale, width, format }) => `${name.replace(/\.[^.]*$/, '')}-${width ? `${width}px` : `x${scale}`}.${ENDINGS[format]}`;
 
 function remembered(device) {
   try {
@@ -24,10 +24,12 @@ function remember(device, speed) {
 
 /**
  * A photo and what became of it. `state` is 'waiting', 'running', 'done', 'failed' or 'cancelled'.
- * @typedef {{ id: number, file: File, options: { scale: number, format: string, quality: number }, state: string,
- *   progress: ?{ done: number, total: number, left: ?number }, width: number, height: number, pixels: ?number,
+ * `options` are those of `Upscaler.upscale` and the model's name; `fidelity` is that of the result; `before` is what is given back
+ * if another run of a finished job comes to nothing.
+ * @typedef {{ id: number, file: File, options: object, state: string, fidelity: number,
+ *   progress: ?{ done: number, total: number, fraction: number, left: ?number }, width: number, height: number, pixels: ?number,
  *   result: ?{ blob: Blob, name: string, width: number, height: number, notes: string[], seconds: number },
- *   error: ?Error }} Job
+ *   before: ?object, error: ?Error }} Job
  */
 
 /**
@@ -38,6 +40,8 @@ export class Queue extends EventTarget {
   #open;
   #upscaler = null;
   #device = '';
+  /** For each model's modes how much work they are. */
+  #work = {};
   #lastId = 0;
   /** Whether a run has not come back yet, be it cancelled. */
   #busy = false;
@@ -50,18 +54,24 @@ export class Queue extends EventTarget {
     this.#open = open;
   }
 
-  /** Tells where the network runs, which its speed depends on. */
-  runsOn(where) {
-    if (where === this.#device) return;
+  /** Tells where a model runs, and what work its modes are: its speed depends on both. */
+  runsOn(where, model, modes) {
     this.#device = where;
+    this.#work[model] = Object.fromEntries(modes.map(({ mode, work }) => [mode, work]));
     this.jobs.filter((job) => job.state === 'waiting').forEach((job) => this.#changed(job));
+  }
+
+  /** A job's work for a pixel; null where its model is not known yet. */
+  #workOf({ model, mode, samples = 1 }) {
+    const work = this.#work[model]?.[mode];
+    return work ? 1 + (work - 1) * samples : null;
   }
 
   get unfinished() { return this.jobs.filter((job) => ['waiting', 'running'].includes(job.state)); }
 
   /** Puts files at the end and returns their jobs. */
   add(files, options) {
-    const jobs = files.map((file) => ({ id: ++this.#lastId, file, options, state: 'waiting', progress: null, width: 0, height: 0, pixels: null, result: null, error: null }));
+    const jobs = files.map((file) => ({ id: ++this.#lastId, file, options, state: 'waiting', progress: null, width: 0, height: 0, pixels: null, result: null, fidelity: 0, before: null, error: null }));
     this.jobs.push(...jobs);
     this.dispatchEvent(new CustomEvent('list'));
     this.#next();
@@ -70,8 +80,13 @@ export class Queue extends EventTarget {
 
   /** Seconds that a job would take; null where the device's speed or the photo's size is not known. */
   expected(job) {
-    const speed = remembered(this.#device);
-    return speed && job.pixels ? job.pixels / speed : null;
+    return job.pixels ? this.seconds(job.pixels, job.options) : null;
+  }
+
+  /** Seconds that so many pixels would take; null where the device's speed is not known. */
+  seconds(pixels, options) {
+    const [speed, work] = [remembered(this.#device), this.#workOf(options)];
+    return speed && work ? pixels * work / speed : null;
   }
 
   /** The photo's size, once somebody has seen it. */
@@ -94,6 +109,15 @@ export class Queue extends EventTarget {
     this.#next();
   }
 
+  /** Runs a finished job anew with other options. What it has is kept until then. */
+  again(job, options) {
+    if (job.state !== 'done') return;
+    const { result, fidelity } = job;
+    Object.assign(job, { before: { result, fidelity, options: job.options }, options: { ...job.options, ...options }, progress: null });
+    this.#turn(job, 'waiting');
+    this.#next();
+  }
+
   remove(job) {
     this.cancel(job);
     this.jobs = this.jobs.filter((other) => other !== job);
@@ -106,6 +130,8 @@ export class Queue extends EventTarget {
 
   #turn(job, state) {
     job.state = state;
+    if (job.before && ['failed', 'cancelled'].includes(state)) Object.assign(job, job.before, { before: null, state: 'done' });
+    if (state === 'done') job.before = null;
     this.#changed(job);
   }
 
@@ -124,12 +150,18 @@ export class Queue extends EventTarget {
     try {
       this.#upscaler = this.#open(job.options.model);
       // Whether it is ready or failed to open, `upscale` knows what to do.
-      this.#upscaler.ready.then((where) => this.runsOn(where), () => {});
+      const { model } = job.options;
+      Promise.all([this.#upscaler.ready, this.#upscaler.modes]).then(([where, modes]) => this.runsOn(where, model, modes), () => {});
       const result = await this.#upscaler.upscale(job.file, {
         ...job.options,
-        onProgress: (done, total) => {
+        onProgress: (done, total, fraction) => {
           if (!current()) return;
-          job.progress = { done, total, left: done ? seconds() / done * (total - done) : null };
+          job.progress = { done, total, fraction, left: seconds() / fraction * (1 - fraction) };
+          this.#changed(job);
+        },
+        onLoading: (received, total) => {
+          if (!current()) return;
+          job.progress = { loading: received / total };
           this.#changed(job);
         },
         onRows: (first, width, rgba) => {
@@ -141,9 +173,9 @@ export class Queue extends EventTarget {
       // A format that could not be written came as PNG.
       const options = { ...job.options, format: result.blob.type.slice('image/'.length) };
       job.result = { ...result, name: resultName(job.file.name || 'image', options), seconds: seconds() };
-      const { scale } = job.options;
+      job.fidelity = options.fidelity ?? 0;
       // The network works on input pixels, whatever the output's size.
-      remember(this.#device, result.width * result.height / scale ** 2 / seconds());
+      remember(this.#device, result.differences.length * (this.#workOf(options) ?? 1) / seconds());
       this.#turn(job, 'done');
     } catch (error) {
       if (current()) {

@@ -9,7 +9,9 @@ const cancelled = () => new DOMException('cancelled', 'AbortError');
 export class Upscaler {
   #worker;
   #options;
-  #requests = new Map(); // id → { resolve, reject, onProgress, onRows }
+  /** Blends layers beside the worker, which may be busy for long. */
+  #blender = null;
+  #requests = new Map(); // id → { resolve, reject, onProgress, onRows, onLoading }
   #lastId = 0;
   #opened;
   #failed = false;
@@ -37,6 +39,9 @@ export class Upscaler {
   /** Resolves to a sentence that says where the network runs and why. */
   get ready() { return this.#opened.then(({ where }) => where); }
 
+  /** Resolves to the modes that the model has: { mode, work } with 'instant', 'fast' or 'quality', and how many times the first one's work it is. */
+  get modes() { return this.#opened.then(({ modes }) => modes); }
+
   /** Resolves to the addresses of the model and the module that run. */
   get loaded() { return this.#opened.then(({ loaded }) => loaded); }
 
@@ -46,7 +51,11 @@ export class Upscaler {
     worker.onmessage = ({ data: { id, kind, ...data } }) => {
       const request = this.#requests.get(id);
       if (kind === 'progress') {
-        request?.onProgress?.(data.done, data.total);
+        request?.onProgress?.(data.done, data.total, data.fraction);
+        return;
+      }
+      if (kind === 'loading') {
+        (request?.onLoading ?? this.#options.onLoading)?.(data.received, data.total);
         return;
       }
       if (kind === 'rows') {
@@ -82,21 +91,28 @@ export class Upscaler {
     if (!this.#disposed && (opened || !reason.fatal)) this.#start();
   }
 
-  #ask(message, { onProgress, onRows } = {}, transfer = []) {
+  #ask(message, listeners = {}, transfer = []) {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      this.#requests.set(id, { resolve, reject, onProgress, onRows, opening: message.kind === 'open' });
+      this.#requests.set(id, { resolve, reject, ...listeners, opening: message.kind === 'open' });
       this.#worker.postMessage({ id, ...message }, transfer);
     });
   }
 
   /**
-   * Enlarges a file, after those that were asked for before, `scale` times (2, 3 or 4) into `format` ('png', 'jpeg' or 'webp'; `quality` from 0 to 1 for the latter
-   * two). Colour profile and EXIF data are carried along unless `strip` is set. `onProgress(done, total)` counts tiles,
-   * `onRows(first, width, rgba)` is given rows as they are finished. `signal` cancels.
+   * Enlarges a file, after those that were asked for before, `scale` times (2, 3 or 4) or to `width` pixels, into `format` ('png', 'jpeg' or
+   * 'webp'; `quality` from 0 to 1 for the latter two). Colour profile and EXIF data are carried along unless `strip` is set.
    *
-   * Resolves to { blob, width, height, notes, consistency, differences }: the PSNR in dB between the given image and the
-   * result made as small again, and for each given pixel how many grey levels they differ.
+   * `mode` is 'instant', the mean of all likely images, or 'fast' or 'quality', one of them: that of `seed`, taken back
+   * towards the mean by `fidelity` from 0 to 1. With `layers` both are given, for `blend`. With `samples` above 1 so many of
+   * them are drawn to see where they differ.
+   *
+   * `onProgress(done, total, fraction)` counts tiles and the share of all the work, `onRows(first, width, rgba)` is given rows as they
+   * are finished, `onLoading(received, total)` counts bytes of weights that come first. `signal` cancels.
+   *
+   * Resolves to { blob, width, height, notes, consistency, differences, spread, deviation, layers }: the PSNR in dB between the given
+   * image and the result made as small again, and for each given pixel how many grey levels they differ; the samples'
+   * deviation at each given pixel in grey levels, and over all.
    */
   upscale(file, options = {}) {
     const mine = this.#turn.then(() => this.#upscale(file, options));
@@ -104,7 +120,10 @@ export class Upscaler {
     return mine;
   }
 
-  async #upscale(file, { scale = 4, format = 'png', quality = 0.92, strip = false, signal, onProgress, onRows }) {
+  async #upscale(file, {
+    scale = 4, width, format = 'png', quality = 0.92, strip = false, mode = 'instant', seed = 0, fidelity = 0, layers = false, samples = 1,
+    signal, onProgress, onRows, onLoading,
+  }) {
     if (this.#disposed) throw new Error('this upscaler was disposed of');
     if (signal?.aborted) throw cancelled();
     // What was not there the last time may be there now.
@@ -119,8 +138,8 @@ export class Upscaler {
       await this.#opened;
       const bytes = new Uint8Array(await file.arrayBuffer());
       if (this.#disposed || worker !== this.#worker) throw cancelled();
-      const wish = { kind: 'upscale', bytes, scale, format, quality, strip, preview: Boolean(onRows) };
-      return await this.#ask(wish, { onProgress, onRows }, [bytes.buffer]);
+      const wish = { kind: 'upscale', bytes, scale, width, format, quality, strip, mode, seed, fidelity, layers, samples, preview: Boolean(onRows) };
+      return await this.#ask(wish, { onProgress, onRows, onLoading }, [bytes.buffer]);
     } finally {
       signal?.removeEventListener('abort', stop);
     }
@@ -159,6 +178,31 @@ export class Upscaler {
     }
   }
 
+  /**
+   * The result of `upscale` at another fidelity, from its `layers` and the file it was made of. No network runs, and it need not
+   * wait for one that does.
+   */
+  async blend(file, layers, { fidelity, format = 'png', quality = 0.92, strip = false }) {
+    if (this.#disposed) throw new Error('this upscaler was disposed of');
+    const { device } = await this.#opened;
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    // Only the last wish counts.
+    this.#blender?.stop();
+    const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
+    const done = new Promise((resolve, reject) => {
+      const stop = () => { worker.terminate(); reject(cancelled()); };
+      this.#blender = { stop };
+      worker.onmessage = ({ data }) => (data.kind === 'done' ? resolve(data.value) : reject(new Error(data.message)));
+      worker.onerror = (event) => { event.preventDefault(); reject(new Error('the worker could not run: reload the page')); };
+    });
+    worker.postMessage({ id: 0, kind: 'blend', device, bytes, layers, fidelity, format, quality, strip });
+    try {
+      return await done;
+    } finally {
+      worker.terminate();
+    }
+  }
+
   /** Stops what is running and gets ready for the next image, which may be waiting already. */
   cancel() {
     this.#restart(cancelled());
@@ -167,6 +211,7 @@ export class Upscaler {
   /** Ends the worker and frees the device. */
   dispose() {
     this.#disposed = true;
+    this.#blender?.stop();
     this.#restart(cancelled());
   }
 }

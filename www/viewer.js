@@ -19,6 +19,7 @@ export class Viewer {
   #divider;
   #layers;
   #preview;
+  #mean;
   #name = null;
   #size = { width: 1, height: 1 };
   #view = { zoom: 1, x: 0, y: 0 };
@@ -27,24 +28,32 @@ export class Viewer {
   #split = 0.5;
   #pointers = new Map();
 
-  /** Takes an element with `.stage`, which has `.layer.before`, `.layer.after` (each with an img, the latter with a canvas) and `.divider`. */
+  /** Takes an element with `.stage`, which has `.layer.before`, `.layer.after` (each with an img, the latter with another and a canvas) and `.divider`. */
   constructor(root) {
     this.#root = root;
     this.#stage = root.querySelector('.stage');
     this.#divider = root.querySelector('.divider');
     this.#layers = { before: root.querySelector('.before'), after: root.querySelector('.after') };
     this.#preview = root.querySelector('.after canvas');
+    this.#mean = root.querySelector('.after img + img');
     this.#listen();
     new ResizeObserver(() => (this.#fitted ? this.fit() : this.#draw())).observe(this.#stage);
   }
 
-  /** Shows the addresses of two images; `size` is the result's. Without the second it is painted by and by. */
-  show(before, after, size, name) {
+  /**
+   * Shows the addresses of two images; `size` is the result's. Without the second it is painted by and by. Where the posterior
+   * mean is given too, `fidelity` is its share.
+   */
+  show(before, after, size, name, mean = null) {
     const same = this.#size.width === size.width && this.#size.height === size.height && this.#name === name;
     this.#size = { width: size.width, height: size.height };
     this.#name = name;
     this.#layers.before.querySelector('img').src = before;
     const [image, canvas] = [this.#layers.after.querySelector('img'), this.#preview];
+    this.#mean.hidden = mean === null;
+    if (mean) this.#mean.src = mean;
+    else this.#mean.removeAttribute('src');
+    this.fidelity = 0;
     image.hidden = after === null;
     canvas.hidden = after !== null;
     if (after === null) {
@@ -63,6 +72,12 @@ export class Viewer {
     // What somebody looks at already stays where it is when it is done.
     if (same) this.#draw();
     else this.fit();
+  }
+
+  /** The share of the mean in what is seen, from 0 to 1. */
+  set fidelity(share) {
+    this.#layers.after.querySelector('img').style.opacity = this.#mean.hidden ? 1 : 1 - share;
+    this.#mean.style.opacity = share;
   }
 
   /** Lets go of the images. */

@@ -3,17 +3,40 @@
 import { withMetadata } from './container.js';
 
 let upscaler = null;
+/** The WebAssembly module, once it is loaded. */
+let module = null;
+/** The address of the model's folder. */
+let folder = null;
 
-async function bytesOf(url) {
-  let response;
+/** Longest side of an image in a format that the browser writes. */
+const LONGEST = { jpeg: 65_535, webp: 16_383 };
+
+/** Fetches a file; `told(received, total)` is called meanwhile where its size is known. */
+async function bytesOf(url, told) {
+  const name = new URL(url).pathname;
   try {
-    response = await fetch(url);
-  } catch {
-    throw new Error(`${new URL(url).pathname} could not be loaded: check the connection and reload`);
+    const response = await fetch(url);
+    if (!response.ok) throw Object.assign(new Error(`${name} could not be loaded (${response.status}): reload the page`), { told: true });
+    const total = Number(response.headers.get('content-length'));
+    // What is compressed on the way is counted in other bytes.
+    if (!told || !total || response.headers.has('content-encoding')) return new Uint8Array(await response.arrayBuffer());
+    const parts = [];
+    let received = 0;
+    for (const reader = response.body.getReader(); ;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      received += value.length;
+      told(received, total);
+    }
+    return new Uint8Array(await new Blob(parts).arrayBuffer());
+  } catch (error) {
+    throw error.told ? error : new Error(`${name} could not be loaded: check the connection and reload`);
   }
-  if (!response.ok) throw new Error(`${new URL(url).pathname} could not be loaded (${response.status}): reload the page`);
-  return new Uint8Array(await response.arrayBuffer());
 }
+
+/** The hash in the address lets caches keep each version apart. */
+const kept = (file, sha256) => new URL(`${file}?sha256=${sha256}`, folder).href;
 
 /** 'webgpu' or 'cpu', and a sentence why. */
 async function choose(wanted) {
@@ -31,43 +54,46 @@ async function choose(wanted) {
   return ['webgpu', 'the fastest here'];
 }
 
-/** Opens the model on a device; returns the addresses of the module's files. */
-async function load(device, manifest, weights) {
+/** Loads the module for a device; returns the addresses of its files. */
+async function load(device) {
   // Written out, so that bundlers find them.
   const gpu = device === 'webgpu';
-  const module = gpu ? await import('./asasr-gpu.js') : await import('./asasr-cpu.js');
+  module = gpu ? await import('./asasr-gpu.js') : await import('./asasr-cpu.js');
   await module.default();
-  upscaler = await module.Upscaler.open(manifest, weights);
   const name = gpu ? 'asasr-gpu' : 'asasr-cpu';
   return [`${name}.js`, `${name}_bg.wasm`].map((file) => new URL(file, self.location).href);
 }
 
-async function open({ device: wanted, model }) {
+async function open({ id, device: wanted, model }) {
+  folder = model;
   const described = new URL('manifest.json', model).href;
   const manifest = await bytesOf(described);
-  let file, sha256;
+  let address;
   try {
-    ({ file, sha256 } = JSON.parse(new TextDecoder().decode(manifest)));
+    const { file, sha256 } = JSON.parse(new TextDecoder().decode(manifest));
+    address = kept(file, sha256);
   } catch {
     throw new Error('the model\'s manifest is not usable: reload the page');
   }
-  // The hash in the address lets caches keep each version apart.
-  const kept = new URL(`${file}?sha256=${sha256}`, model).href;
-  const weights = await bytesOf(kept);
-  const [device, why] = await choose(wanted);
-  let where;
-  let module;
+  const weights = await bytesOf(address, (received, total) => postMessage({ id, kind: 'loading', received, total }));
+  const begin = async (device) => {
+    const files = await load(device);
+    upscaler = await module.Upscaler.open(manifest, weights);
+    return files;
+  };
+  let [device, why] = await choose(wanted);
+  let files;
   try {
-    module = await load(device, manifest, weights);
-    const name = device === 'webgpu' ? 'WebGPU' : 'CPU';
-    // Browsers often keep the adapter's name to themselves.
-    where = `${name}${upscaler.device === name ? '' : ` (${upscaler.device})`} – ${why}`;
+    files = await begin(device);
   } catch (error) {
     if (wanted !== 'auto' || device === 'cpu') throw error;
-    module = await load('cpu', manifest, weights);
-    where = `CPU – ${error.message}`;
+    [device, why] = ['cpu', error.message];
+    files = await begin(device);
   }
-  return { where, loaded: [described, kept, ...module] };
+  const name = device === 'webgpu' ? 'WebGPU' : 'CPU';
+  // Browsers often keep the adapter's name to themselves.
+  const where = `${name}${upscaler.device === name ? '' : ` (${upscaler.device})`} – ${why}`;
+  return { where, device, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i] })), loaded: [described, address, ...files] };
 }
 
 /** A file that only the browser reads, as a PNG of 8 bits: AVIF. */
@@ -102,35 +128,73 @@ async function drawn(image, type, quality) {
   return blob;
 }
 
-async function upscale({ id, bytes: given, scale, format, quality, strip, preview }) {
-  const progress = (done, total) => postMessage({ id, kind: 'progress', done, total });
-  const rows = (first, width, rgba) => {
-    if (preview) postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
-  };
-  const { bytes, notes: first } = await readable(given);
+/** What the module is to do, in its own terms. */
+function wishFor({ mode, scale, width, format, strip, seed, fidelity, layers, samples }) {
   // A canvas would turn colours into its own space: other formats are made of the bare samples, and carry the rest later.
-  const result = await upscaler.upscale(bytes, scale, format === 'png' && !strip, progress, rows);
-  const { width, height, png, alpha, icc, exif, consistency, differences } = result;
+  const carry = format === 'png' && !strip;
+  const wish = new module.Wish();
+  const wanted = { mode, scale, width, carry, seed, fidelity, layers, samples, longest: LONGEST[format] };
+  for (const [key, value] of Object.entries(wanted)) if (value !== undefined) wish[key] = value;
+  return wish;
+}
+
+/** The module's result as the page takes it. */
+async function finished(result, { format, quality, strip }, first) {
+  const { width, height, png, mean, alpha, bits, icc, exif, consistency, differences, map_width: mapWidth, spread, deviation } = result;
   const notes = [...first, ...result.notes];
   result.free();
-  let blob = new Blob(png, { type: 'image/png' });
+  const sample = new Blob(png, { type: 'image/png' });
+  let blob = sample;
   if (format !== 'png') {
     try {
-      blob = await drawn(await createImageBitmap(blob), `image/${format}`, quality);
+      blob = await drawn(await createImageBitmap(sample), `image/${format}`, quality);
       if (!strip) blob = await withMetadata(blob, { icc, exif, width, height, alpha });
       if (alpha && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
+      if (bits === 16) notes.push(`the photo has 16 bits a colour, ${format === 'jpeg' ? 'JPEG' : 'WebP'} keeps 8: save it as PNG to keep all`);
     } catch {
       // An hour's work is not thrown away because the browser cannot write it in that format.
       notes.push(`the browser could not write ${format === 'jpeg' ? 'JPEG' : 'WebP'} of this size: it was saved as PNG`);
     }
   }
-  return { blob, width, height, notes, consistency, differences };
+  const layers = mean && { sample, mean: new Blob(mean, { type: 'image/png' }) };
+  return { blob, width, height, notes, consistency, differences, mapWidth, spread: spread.length ? spread : null, deviation, layers };
 }
+
+async function upscale({ id, bytes: given, preview, ...wanted }) {
+  const progress = (done, total, fraction) => postMessage({ id, kind: 'progress', done, total, fraction });
+  const rows = (first, width, rgba) => postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
+  const wish = wishFor(wanted);
+  const [file, sha256] = upscaler.needs(wish);
+  if (file) {
+    upscaler.add(wish, await bytesOf(kept(file, sha256), (received, total) => postMessage({ id, kind: 'loading', received, total })));
+  }
+  const { bytes, notes } = await readable(given);
+  const result = await upscaler.upscale(bytes, wish, progress, preview ? rows : undefined);
+  if (!wanted.layers || !result.mean || wanted.fidelity === 0) return finished(result, wanted, notes);
+  // The layers stay as they are, the file is their blend.
+  const whole = await finished(result, { ...wanted, format: 'png' }, notes);
+  const { layers, spread, deviation } = whole;
+  return { ...await blended(bytes, layers, wanted, notes), layers, spread, deviation };
+}
+
+/** The blend of two layers of an image. */
+async function blended(bytes, { sample, mean }, wanted, notes) {
+  const [a, b] = await Promise.all([sample, mean].map(async (layer) => new Uint8Array(await layer.arrayBuffer())));
+  return finished(module.blend(bytes, a, b, wishFor(wanted)), wanted, notes);
+}
+
+async function blend({ bytes: given, layers, device, ...wanted }) {
+  if (!module) await load(device);
+  const { bytes, notes } = await readable(given);
+  return blended(bytes, layers, wanted, notes);
+}
+
+const kinds = { open, upscale, blend };
 
 self.onmessage = async ({ data }) => {
   const { id } = data;
   try {
-    postMessage({ id, kind: 'done', value: await (data.kind === 'open' ? open(data) : upscale(data)) });
+    postMessage({ id, kind: 'done', value: await kinds[data.kind](data) });
   } catch (error) {
     // A trap leaves the module in pieces, a lost device never comes back: the page starts another worker.
     const trap = error instanceof WebAssembly.RuntimeError;

@@ -9,12 +9,14 @@ mod decode;
 mod encode;
 mod extend;
 mod jpeg;
+mod lines;
 mod picture;
 
 use std::fmt;
 
 pub use decode::decode;
 pub use encode::{PngRows, SharedBytes};
+pub use lines::PngLines;
 pub use picture::{Layout, Metadata, Picture};
 
 /// Why a file could not be read or written.

@@ -4,9 +4,9 @@
 //! Pixel centres lie at half-integers, so output pixel `i` reads around `(i + 1/2) * n_in / n_out - 1/2`. Edges are
 //! reflected at half-samples (`… x1 x0 | x0 x1 …`), the boundary of the DCT-II.
 
-use alloc::{vec, vec::Vec};
+use alloc::{collections::VecDeque, format, vec, vec::Vec};
 
-use crate::Planes;
+use crate::{Error, Planes, Result};
 
 /// Keys' cubic kernel with `a = -0.5`.
 fn cubic(x: f64) -> f64 {
@@ -107,6 +107,109 @@ pub fn bicubic(image: &Planes, width: usize, height: usize) -> Planes {
     out
 }
 
+/// [`bicubic`] for an image whose rows come one after the other, from the top: only rows that are not complete are held.
+#[derive(Debug)]
+pub struct RowResampler {
+    channels: usize,
+    /// Columns and rows of what comes.
+    from: (usize, usize),
+    across: Axis,
+    /// For each row that comes, the rows of the result that it is part of.
+    down: Vec<Vec<(usize, f32)>>,
+    /// For each row of the result, the last one that it needs.
+    last: Vec<usize>,
+    /// Rows of the result from the first unfinished one, `[channels, width]` each.
+    open: VecDeque<Vec<f32>>,
+    next: usize,
+    finished: usize,
+}
+
+impl RowResampler {
+    /// For images of `channels` planes, from one size to another, columns and rows each.
+    ///
+    /// # Errors
+    /// [`Error::Size`] when one of these is zero.
+    pub fn new(channels: usize, from: (usize, usize), to: (usize, usize)) -> Result<Self> {
+        if [channels, from.0, from.1, to.0, to.1].contains(&0) {
+            return Err(Error::Size("an image without pixels cannot be resampled".into()));
+        }
+        let rows = Axis::new(from.1, to.1);
+        let mut down = vec![Vec::new(); from.1];
+        let mut last = vec![0; to.1];
+        for (i, last) in last.iter_mut().enumerate() {
+            for (row, weight) in rows.taps_of(i).filter(|(_, w)| *w != 0.0) {
+                down[row].push((i, weight));
+                *last = row.max(*last);
+            }
+        }
+        Ok(Self {
+            channels,
+            from,
+            across: Axis::new(from.0, to.0),
+            down,
+            last,
+            open: VecDeque::new(),
+            next: 0,
+            finished: 0,
+        })
+    }
+
+    /// Takes the next rows, `[channels or more, rows, width]`; further channels are left out. Returns the rows of the result
+    /// that are finished and the index of the first.
+    ///
+    /// # Errors
+    /// [`Error::Size`] when they are not the next ones of this image.
+    pub fn add(&mut self, first: usize, rows: &Planes) -> Result<Option<(usize, Planes)>> {
+        let fits = rows.width() == self.from.0 && rows.channels() >= self.channels;
+        if first != self.next || !fits || first + rows.height() > self.from.1 {
+            return Err(Error::Size(format!(
+                "rows {first} to {} of width {} came where row {} of width {} was due",
+                first + rows.height(),
+                rows.width(),
+                self.next,
+                self.from.0
+            )));
+        }
+        let width = self.across.len();
+        for y in 0..rows.height() {
+            for c in 0..self.channels {
+                let row = rows.row(c, y);
+                let narrow: Vec<f32> = (0..width)
+                    .map(|x| self.across.taps_of(x).map(|(j, w)| w * row[j]).sum())
+                    .collect();
+                for (i, weight) in &self.down[first + y] {
+                    let at = i - self.finished;
+                    while self.open.len() <= at {
+                        self.open.push_back(vec![0.0; self.channels * width]);
+                    }
+                    let sums = &mut self.open[at][c * width..(c + 1) * width];
+                    sums.iter_mut().zip(&narrow).for_each(|(s, v)| *s += weight * v);
+                }
+            }
+        }
+        self.next += rows.height();
+        let mut done = self.last[self.finished..].iter();
+        let count = done.position(|last| *last >= self.next);
+        let count = count.unwrap_or(self.last.len() - self.finished);
+        if count == 0 {
+            return Ok(None);
+        }
+        let mut out = Planes::zeros(self.channels, count, width);
+        for (y, line) in self.open.drain(..count).enumerate() {
+            for (c, row) in line.chunks_exact(width).enumerate() {
+                out.row_mut(c, y).copy_from_slice(row);
+            }
+        }
+        self.finished += count;
+        Ok(Some((self.finished - count, out)))
+    }
+
+    /// Whether all rows have come.
+    pub fn is_complete(&self) -> bool {
+        self.finished == self.last.len()
+    }
+}
+
 /// `image` enlarged by a whole factor.
 pub fn enlarge(image: &Planes, scale: usize) -> Planes {
     bicubic(image, image.width() * scale, image.height() * scale)
@@ -117,10 +220,10 @@ pub fn enlarge(image: &Planes, scale: usize) -> Planes {
 ///
 /// # Errors
 /// [`crate::Error::Size`] when a side is shorter than `scale`.
-pub fn shrink(image: &Planes, scale: usize) -> crate::Result<Planes> {
+pub fn shrink(image: &Planes, scale: usize) -> Result<Planes> {
     let (w, h) = (image.width() / scale, image.height() / scale);
     if w == 0 || h == 0 {
-        return Err(crate::Error::Size(alloc::format!(
+        return Err(Error::Size(format!(
             "an image of {}x{} pixels cannot be made {scale} times smaller",
             image.width(),
             image.height()
@@ -193,5 +296,37 @@ mod tests {
                 prop_assert!((out - v).abs() < 1e-5);
             }
         }
+    }
+
+    #[test]
+    fn rows_resample_to_what_the_whole_does() {
+        let data = (0..2 * 40 * 23)
+            .map(|i| ((i * 7919) % 256) as f32 / 255.0)
+            .collect();
+        let image = Planes::new(2, 40, 23, data).expect("sizes agree");
+        for (width, height) in [(23, 40), (9, 11), (17, 31), (1, 1), (30, 50)] {
+            let whole = bicubic(&image, width, height);
+            let mut rows = RowResampler::new(2, (23, 40), (width, height)).expect("has pixels");
+            let mut out = Planes::zeros(2, height, width);
+            for (y0, y1) in [(0, 1), (1, 7), (7, 33), (33, 40)] {
+                assert!(!rows.is_complete());
+                let strip = image.crop(crate::Rect {
+                    x0: 0,
+                    y0,
+                    x1: 23,
+                    y1,
+                });
+                if let Some((first, finished)) = rows.add(y0, &strip).expect("the next rows") {
+                    out.put_rows(first, &finished);
+                    assert!(rows.open.len() <= 2 + 5 * height / 40 + 4, "little is held");
+                }
+                assert!(rows.add(y0, &strip).is_err(), "these have come already");
+            }
+            assert!(rows.is_complete());
+            for (a, b) in out.data().iter().zip(whole.data()) {
+                assert!((a - b).abs() < 1e-5, "{width}x{height}: {a} {b}");
+            }
+        }
+        assert!(RowResampler::new(1, (0, 1), (1, 1)).is_err());
     }
 }

@@ -32,6 +32,20 @@ pub struct GpuExecutor {
     buffers: Option<Buffers>,
 }
 
+impl Clone for GpuExecutor {
+    /// On the same device and with the same weights, but with tiles of its own.
+    fn clone(&self) -> Self {
+        Self {
+            gpu: self.gpu.clone(),
+            scale: self.scale,
+            halo: self.halo,
+            network: self.network.clone(),
+            enlarge: self.enlarge.clone(),
+            buffers: None,
+        }
+    }
+}
+
 impl GpuExecutor {
     /// Uploads `weights` and builds a pipeline for every layer.
     ///

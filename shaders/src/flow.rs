@@ -80,11 +80,6 @@ impl GpuFlow {
         })
     }
 
-    /// The restorer, whose device this is.
-    pub fn restorer(&mut self) -> &mut GpuExecutor {
-        &mut self.restorer
-    }
-
     /// Makes the field ready for the times at which `schedule` asks it.
     fn prepare(&mut self, schedule: &Schedule) -> Result<()> {
         let times = &schedule.times()[..schedule.steps()];

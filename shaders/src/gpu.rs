@@ -104,7 +104,7 @@ impl Gpu {
 }
 
 /// A compiled kernel and how its invocations cover a tile.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Kernel {
     pipeline: ComputePipeline,
     /// Pixels of a row that an invocation computes.

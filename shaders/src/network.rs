@@ -15,7 +15,7 @@ const CONV1X1: &str = include_str!("../shader/conv1x1.wgsl");
 const POINTWISE: &str = include_str!("../shader/pointwise.wgsl");
 
 /// A step ready to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Ready {
     step: Step,
     kernel: Kernel,
@@ -25,7 +25,7 @@ struct Ready {
 }
 
 /// Layers with their weights on the device.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct GpuNetwork {
     plan: Plan,
     steps: Vec<Ready>,

@@ -1,36 +1,84 @@
 //! The executor this module was built for.
 
 use asasr_core::Result;
-use asasr_core::model::{Manifest, Weights};
+use asasr_core::model::{FlowPart, Manifest, Weights};
 
 #[cfg(feature = "gpu")]
-pub(crate) type Backend = asasr_shaders::GpuExecutor;
+mod device {
+    use super::{FlowPart, Manifest, Result, Weights};
+    use asasr_shaders::{Gpu, GpuExecutor, GpuFlow};
 
-/// The network on WebGPU and the adapter's name. A software adapter is taken: the page has already decided.
-#[cfg(feature = "gpu")]
-pub(crate) async fn open(manifest: &Manifest, weights: &Weights) -> Result<(Backend, String)> {
-    let gpu = asasr_shaders::Gpu::request(true).await?;
-    let name = gpu.name().to_owned();
-    Ok((
-        asasr_shaders::GpuExecutor::new(gpu, &manifest.architecture, weights)?,
-        name,
-    ))
+    pub(crate) type Restorer = GpuExecutor;
+    pub(crate) type Flow = GpuFlow;
+
+    /// The restorer on WebGPU and the adapter's name. A software adapter is taken: the page has already decided.
+    pub(super) async fn open(manifest: &Manifest, weights: &Weights) -> Result<(Restorer, String)> {
+        let gpu = Gpu::request(true).await?;
+        let name = gpu.name().to_owned();
+        Ok((GpuExecutor::new(gpu, &manifest.architecture, weights)?, name))
+    }
+
+    pub(super) fn flow(restorer: &Restorer, part: &FlowPart, weights: &Weights) -> Result<Flow> {
+        GpuFlow::new(restorer.clone(), part, weights)
+    }
 }
 
 #[cfg(not(feature = "gpu"))]
-pub(crate) type Backend = asasr_core::nn::BurnExecutor;
+mod device {
+    use super::{FlowPart, Manifest, Result, Weights};
+    use asasr_core::nn::{BurnExecutor, BurnFlow, Network};
+    use burn::tensor::Device;
 
-/// The network on burn's CPU backend.
-#[cfg(not(feature = "gpu"))]
-#[expect(
-    clippy::unused_async,
-    reason = "the twin for WebGPU has to wait for its adapter"
-)]
-pub(crate) async fn open(manifest: &Manifest, weights: &Weights) -> Result<(Backend, String)> {
-    let device = burn::tensor::Device::flex();
-    let network = asasr_core::nn::Network::new(&manifest.architecture, weights, &device)?;
-    Ok((
-        asasr_core::nn::BurnExecutor::new(network),
-        "one thread".to_owned(),
-    ))
+    pub(crate) type Restorer = BurnExecutor;
+    pub(crate) type Flow = BurnFlow;
+
+    /// The restorer on burn's CPU backend.
+    #[expect(
+        clippy::unused_async,
+        reason = "the twin for WebGPU has to wait for its adapter"
+    )]
+    pub(super) async fn open(manifest: &Manifest, weights: &Weights) -> Result<(Restorer, String)> {
+        let network = Network::new(&manifest.architecture, weights, &Device::flex())?;
+        Ok((BurnExecutor::new(network), "one thread".to_owned()))
+    }
+
+    pub(super) fn flow(restorer: &Restorer, part: &FlowPart, weights: &Weights) -> Result<Flow> {
+        BurnFlow::new(restorer.network().clone(), part, weights, &Device::flex())
+    }
+}
+
+pub(crate) use device::{Flow, Restorer};
+
+/// A model on the device.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) restorer: Restorer,
+    /// The flow that was loaded last, by its file.
+    flow: Option<(String, Flow)>,
+    /// What it runs on.
+    pub(crate) device: String,
+}
+
+impl Backend {
+    pub(crate) async fn open(manifest: &Manifest, weights: &Weights) -> Result<Self> {
+        let (restorer, device) = device::open(manifest, weights).await?;
+        Ok(Self {
+            restorer,
+            flow: None,
+            device,
+        })
+    }
+
+    /// Puts a flow beside the restorer.
+    pub(crate) fn add(&mut self, part: &FlowPart, weights: &Weights) -> Result<()> {
+        let flow = device::flow(&self.restorer, part, weights)?;
+        self.flow = Some((part.file.clone(), flow));
+        Ok(())
+    }
+
+    /// The flow of that part, where it was loaded.
+    pub(crate) fn flow(&mut self, part: &FlowPart) -> Option<&mut Flow> {
+        let (file, flow) = self.flow.as_mut()?;
+        (*file == part.file).then_some(flow)
+    }
 }

@@ -7,7 +7,9 @@
 #[cfg(any(feature = "gpu", feature = "cpu"))]
 mod backend;
 #[cfg(any(feature = "gpu", feature = "cpu"))]
+mod output;
+#[cfg(any(feature = "gpu", feature = "cpu"))]
 mod upscaler;
 
 #[cfg(any(feature = "gpu", feature = "cpu"))]
-pub use upscaler::{Upscaled, Upscaler};
+pub use upscaler::{Upscaled, Upscaler, Wish, blend};

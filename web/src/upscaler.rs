@@ -1,52 +1,108 @@
-use std::io;
-
-use asasr_codec::{Metadata, Picture, PngRows};
-use asasr_core::metrics::{self, ConsistencyMeter};
-use asasr_core::model::Manifest;
-use asasr_core::{Error, OutputScale, Planes, Rect};
-use js_sys::{Array, Function, Uint8Array, Uint8ClampedArray};
+use asasr_codec::{Metadata, Picture, PngLines};
+use asasr_core::flow::{Drawing, Sampler};
+use asasr_core::metrics::SpreadMeter;
+use asasr_core::model::{Manifest, Mode};
+use asasr_core::{Executor, OutputScale, Planes};
+use js_sys::{Array, Function};
 use wasm_bindgen::prelude::*;
 
-use crate::backend::{self, Backend};
+use crate::backend::Backend;
+use crate::output::Sink;
 
 /// Most input pixels: 4096x4096, whose fourfold enlargement is the largest most programs open.
 const MAX_PIXELS: u64 = 1 << 24;
 /// Side of a tile's core in input pixels.
 const TILE: usize = 128;
-
 /// Most bytes that one row of enlarged tiles may take: WebAssembly's memory ends at 4 GB, and the row is copied once.
 const MAX_STRIP: usize = 512 << 20;
-/// The PNG leaves WebAssembly's memory in parts of about this size.
-const PART: usize = 1 << 20;
+/// Rows that are blended at a time.
+const ROWS: usize = 64;
 
-/// A file that grows in JavaScript's memory.
-struct Parts {
-    parts: Array,
-    next: Vec<u8>,
-}
-
-impl io::Write for Parts {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.next.extend_from_slice(bytes);
-        if self.next.len() >= PART {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.parts.push(&Uint8Array::from(self.next.as_slice()));
-        self.next.clear();
-        Ok(())
-    }
-}
-
-/// A network ready to run.
+/// A model ready to run.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Upscaler {
+    manifest: Manifest,
     backend: Backend,
-    device: String,
+}
+
+/// What is wanted of an image.
+#[wasm_bindgen(getter_with_clone)]
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// `instant`, `fast` or `quality`.
+    pub mode: String,
+    /// How many times wider and higher: 2, 3 or 4.
+    pub scale: usize,
+    /// Columns of the result, instead of a scale.
+    pub width: Option<usize>,
+    /// Longest side of the result that its format takes.
+    pub longest: usize,
+    /// Whether the PNG carries colour profile and EXIF data.
+    pub carry: bool,
+    /// Names the image among all that are likely.
+    pub seed: u32,
+    /// From the full sample, 0, to the posterior mean, 1.
+    pub fidelity: f32,
+    /// Whether the posterior mean is given as a second PNG.
+    pub layers: bool,
+    /// Samples whose spread is measured; fewer than 2 measure none.
+    pub samples: usize,
+}
+
+#[wasm_bindgen]
+impl Wish {
+    /// The mode `instant` at the model's own scale, and nothing beside it.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "JavaScript calls it")]
+    pub fn new() -> Self {
+        Self {
+            mode: Mode::default().name().into(),
+            scale: 4,
+            width: None,
+            longest: usize::MAX,
+            carry: true,
+            seed: 0,
+            fidelity: 0.0,
+            layers: false,
+            samples: 1,
+        }
+    }
+
+    /// The whole factor that the network's result has, and the size of the file.
+    fn size(&self, picture: &Picture, most: usize) -> Result<(OutputScale, (usize, usize)), JsError> {
+        let (width, height) = (picture.width(), picture.height());
+        let (scale, size) = match self.width {
+            None => {
+                let scale = OutputScale::new(self.scale).map_err(js)?;
+                (scale, (width * scale.get(), height * scale.get()))
+            }
+            Some(wanted) if wanted < width || wanted > width * most => {
+                return Err(js(format!(
+                    "an image {width} pixels wide can be made {width} to {} wide, not {wanted}",
+                    width * most
+                )));
+            }
+            Some(wanted) => {
+                let scale = OutputScale::new(wanted.div_ceil(width).max(2)).map_err(js)?;
+                let scaled = (height as f64 * wanted as f64 / width as f64).round() as usize;
+                (scale, (wanted, scaled.max(1)))
+            }
+        };
+        if size.0.max(size.1) > self.longest {
+            return Err(js(format!(
+                "the result would have {}x{} pixels, and its format holds {} a side: save it as PNG, or smaller",
+                size.0, size.1, self.longest
+            )));
+        }
+        Ok((scale, size))
+    }
+
+    fn mode(&self) -> Result<Mode, JsError> {
+        let known = Mode::from_name(&self.mode);
+        known.ok_or_else(|| js(format!("{} is no mode: use instant, fast or quality", self.mode)))
+    }
 }
 
 /// An enlarged image.
@@ -59,10 +115,14 @@ pub struct Upscaled {
     pub height: usize,
     /// Whether it has transparency.
     pub alpha: bool,
+    /// Bits of a sample.
+    pub bits: u8,
     /// What decoding changed, a sentence each.
     pub notes: Vec<String>,
     /// The PNG file: byte arrays to be put together in this order.
     pub png: Array,
+    /// The posterior mean, likewise, where layers were wished for and the mode has some.
+    pub mean: Option<Array>,
     /// The ICC profile and EXIF data that other formats are to carry.
     pub icc: Option<Vec<u8>>,
     /// See [`Self::icc`].
@@ -71,16 +131,22 @@ pub struct Upscaled {
     pub consistency: f64,
     /// For each input pixel the largest difference of that over the channels, in grey levels.
     pub differences: Vec<u8>,
+    /// Columns of the input, and thus of both maps.
+    pub map_width: usize,
+    /// For each input pixel the deviation of the samples, weighed in the `H^s` norm, in grey levels; empty where it was not
+    /// measured.
+    pub spread: Vec<f32>,
+    /// The deviation over the whole image, in grey levels.
+    pub deviation: f64,
 }
 
 fn js(error: impl std::fmt::Display) -> JsError {
     JsError::new(&error.to_string())
 }
 
-/// Refuses an image so wide that one row of its tiles would not fit.
-fn check_strip(picture: &Picture, scale: OutputScale) -> Result<(), JsError> {
+/// Refuses an image so wide that one row of its tiles, `planes` planes each, would not fit.
+fn check_strip(picture: &Picture, scale: OutputScale, planes: usize) -> Result<(), JsError> {
     let samples = picture.width() * scale.get() * TILE.min(picture.height()) * scale.get();
-    let planes = 3 + usize::from(picture.layout().has_alpha());
     if samples.saturating_mul(planes * size_of::<f32>()) <= MAX_STRIP {
         return Ok(());
     }
@@ -92,109 +158,249 @@ fn check_strip(picture: &Picture, scale: OutputScale) -> Result<(), JsError> {
 
 #[wasm_bindgen]
 impl Upscaler {
-    /// Opens a model from the bytes of its `manifest.json` and of the weights file that it describes.
+    /// Opens a model from the bytes of its `manifest.json` and of the restorer's weights that it describes.
     ///
     /// # Errors
     /// A sentence for the user: a damaged manifest, weights with another sha256, no device.
     pub async fn open(manifest: Vec<u8>, weights: Vec<u8>) -> Result<Upscaler, JsError> {
         let manifest = Manifest::from_json(&manifest).map_err(js)?;
         let weights = manifest.open_weights(&weights).map_err(js)?;
-        let (backend, device) = backend::open(&manifest, &weights).await.map_err(js)?;
-        Ok(Self { backend, device })
+        let backend = Backend::open(&manifest, &weights).await.map_err(js)?;
+        Ok(Self { manifest, backend })
     }
 
     /// What it runs on.
     #[wasm_bindgen(getter)]
     pub fn device(&self) -> String {
-        self.device.clone()
+        self.backend.device.clone()
     }
 
-    /// Enlarges an image file `scale` times (2, 3 or 4). The PNG carries colour profile and EXIF data where `carry` says so.
-    /// `progress(done, total)` is called after every tile, `rows(first, width, rgba)` for rows that are finished.
+    /// The modes that the model has.
+    #[wasm_bindgen(getter)]
+    pub fn modes(&self) -> Vec<String> {
+        let has = |mode: &Mode| *mode == Mode::Instant || self.manifest.flow_of(*mode).is_some();
+        let modes = Mode::ALL.into_iter().filter(has);
+        modes.map(|m| m.name().to_owned()).collect()
+    }
+
+    /// How much work each of the [modes](Self::modes) is, as a multiple of the first one's: learned values times evaluations.
+    #[wasm_bindgen(getter)]
+    pub fn work(&self) -> Vec<f64> {
+        let own = self.manifest.parameters as f64;
+        let flow = |mode| self.manifest.flow_of(mode).map(|(f, steps)| (f.parameters * steps) as f64);
+        let of = |mode| (mode == Mode::Instant).then_some(1.0).or(flow(mode).map(|w| 1.0 + w / own));
+        Mode::ALL.into_iter().filter_map(of).collect()
+    }
+
+    /// The file of weights that a wish needs first, and its sha256; nothing where all is here.
+    ///
+    /// # Errors
+    /// A sentence for the user: an unknown mode, or one that the model does not have.
+    pub fn needs(&mut self, wish: &Wish) -> Result<Vec<String>, JsError> {
+        let mode = wish.mode()?;
+        if mode == Mode::Instant {
+            return Ok(Vec::new());
+        }
+        let Some((part, _)) = self.manifest.flow_of(mode) else {
+            return Err(js(format!(
+                "the model {} has no mode {}: use instant",
+                self.manifest.id, wish.mode
+            )));
+        };
+        Ok(match self.backend.flow(part) {
+            Some(_) => Vec::new(),
+            None => vec![part.file.clone(), part.sha256.clone()],
+        })
+    }
+
+    /// Takes the file that a wish [needs](Self::needs).
+    ///
+    /// # Errors
+    /// A sentence for the user: other bytes, or a flow that the device does not run.
+    pub fn add(&mut self, wish: &Wish, weights: &[u8]) -> Result<(), JsError> {
+        let Some((part, _)) = self.manifest.flow_of(wish.mode()?) else {
+            return Ok(());
+        };
+        let opened = part.open_weights(weights).map_err(js)?;
+        self.backend.add(part, &opened).map_err(js)
+    }
+
+    /// Enlarges an image file. `progress(done, total, fraction)` is called after every step, with tiles and the share of all the
+    /// work, `rows(first, width, rgba)` for rows that are finished.
     ///
     /// # Errors
     /// A sentence for the user: not an image, too large, cut short, or the device failed.
     pub async fn upscale(
         &mut self,
         file: Vec<u8>,
-        scale: usize,
-        carry: bool,
+        wish: Wish,
         progress: Function,
-        rows: Function,
+        rows: Option<Function>,
     ) -> Result<Upscaled, JsError> {
         let picture = asasr_codec::decode(&file, MAX_PIXELS).map_err(js)?;
         drop(file);
-        let scale = OutputScale::new(scale).map_err(js)?;
-        let size = (picture.width() * scale.get(), picture.height() * scale.get());
-        check_strip(&picture, scale)?;
-        let parts = Array::new();
-        let out = Parts {
-            parts: parts.clone(),
-            next: Vec::with_capacity(PART),
+        let job = Job {
+            wish: &wish,
+            picture: &picture,
+            progress: &progress,
+            rows: rows.as_ref(),
         };
-        let none = Metadata::default();
-        let metadata = if carry { picture.metadata() } else { &none };
-        let (layout, bits) = (picture.layout(), picture.bits());
-        let mut png = PngRows::with_metadata(out, size, layout, bits, metadata).map_err(js)?;
-        let mut meter =
-            ConsistencyMeter::new(3, picture.width(), picture.height(), scale.get()).map_err(js)?;
-        let row = |y: usize| {
-            let (x0, x1) = (0, picture.width());
-            picture.planes(Rect {
-                x0,
-                y0: y,
-                x1,
-                y1: y + 1,
-            })
+        let Some((part, steps)) = self.manifest.flow_of(wish.mode()?) else {
+            return job.run(&mut self.backend.restorer, (false, false)).await;
         };
-        asasr_core::upscale(
-            &mut self.backend,
-            (picture.width(), picture.height()),
-            TILE,
-            scale,
-            |rect| picture.planes(rect),
-            |first, strip| {
-                png.write(first, strip)
-                    .map_err(|e| Error::Output(e.to_string()))?;
-                meter.add(first, strip, row)?;
-                let shown = Uint8ClampedArray::from(rgba(strip).as_slice());
-                // A page that cannot show them gets its file all the same.
-                let _ = rows.call3(&JsValue::NULL, &first.into(), &size.0.into(), &shown);
-                Ok(())
-            },
-            |p| {
-                progress
-                    .call2(&JsValue::NULL, &p.done.into(), &p.total.into())
-                    .is_ok()
-            },
-        )
-        .await
-        .map_err(js)?;
-        png.finish().map_err(js)?;
-        let (differences, consistency) = meter.finish().map_err(js)?;
-        let notes = picture.notes().iter().map(|n| (*n).to_owned()).collect();
-        Ok(Upscaled {
-            width: size.0,
-            height: size.1,
-            alpha: layout.has_alpha(),
-            notes,
-            png: parts,
-            icc: picture.metadata().icc.clone(),
-            exif: picture.metadata().exif.clone(),
-            consistency,
-            differences,
-        })
+        let drawing = Drawing {
+            seed: wish.seed.into(),
+            steps,
+            // What comes in layers is blended later.
+            fidelity: if wish.layers { 0.0 } else { wish.fidelity },
+            mean: wish.layers,
+            samples: wish.samples,
+        };
+        let size = (picture.width(), picture.height());
+        let flow = self.backend.flow(part);
+        let flow = flow.ok_or_else(|| js("the flow's weights are not loaded"))?;
+        let mut sampler = Sampler::new(flow, part, drawing, size).map_err(js)?;
+        job.run(&mut sampler, (drawing.mean, drawing.samples > 1)).await
     }
 }
 
-/// Rows of `[3 or 4, h, w]` as interleaved bytes.
-fn rgba(rows: &Planes) -> Vec<u8> {
-    let n = rows.width() * rows.height();
-    let mut bytes = vec![255; 4 * n];
-    for c in 0..rows.channels().min(4) {
-        for (i, v) in rows.plane(c).iter().enumerate() {
-            bytes[4 * i + c] = metrics::to_u8(*v);
-        }
+/// The result at another fidelity: `(1 - fidelity) sample + fidelity mean`, of two PNG files that [`Upscaler::upscale`] gave for
+/// the image `file`. No network runs.
+///
+/// # Errors
+/// A sentence for the user, when the files do not belong together.
+#[wasm_bindgen]
+pub fn blend(file: &[u8], sample: &[u8], mean: &[u8], wish: &Wish) -> Result<Upscaled, JsError> {
+    let picture = asasr_codec::decode(file, MAX_PIXELS).map_err(js)?;
+    let mut lines = [sample, mean].map(PngLines::open).map(|l| l.map_err(js));
+    let [Ok(sample), Ok(mean)] = &mut lines else {
+        let failed = lines.into_iter().find_map(Result::err);
+        return Err(failed.unwrap_or_else(|| js("the layers cannot be read")));
+    };
+    let size = sample.size();
+    let format = (picture.layout(), picture.bits());
+    if mean.size() != size
+        || [&*sample, &*mean]
+            .iter()
+            .any(|l| (l.layout(), l.bits()) != format)
+    {
+        return Err(js("the layers are not those of this image"));
     }
-    bytes
+    let none = Metadata::default();
+    let metadata = if wish.carry { picture.metadata() } else { &none };
+    let sink = Sink::new(&picture, (size, size), metadata).map_err(js)?;
+    let mut sink = sink.measured().map_err(js)?;
+    while let Some((first, mut rows)) = sample.next(ROWS).map_err(js)? {
+        let Some((_, certain)) = mean.next(ROWS).map_err(js)? else {
+            return Err(js("the layers are not those of this image"));
+        };
+        for (x, m) in rows.data_mut().iter_mut().zip(certain.data()) {
+            *x = (1.0 - wish.fidelity) * *x + wish.fidelity * m;
+        }
+        sink.add(first, &rows).map_err(js)?;
+    }
+    upscaled(&picture, size, sink, None, None).map_err(js)
+}
+
+/// An image and what is to be done with it.
+struct Job<'a> {
+    wish: &'a Wish,
+    picture: &'a Picture,
+    progress: &'a Function,
+    rows: Option<&'a Function>,
+}
+
+impl Job<'_> {
+    /// Runs an executor that tells the mean, or the spread, or both.
+    async fn run(
+        &self,
+        executor: &mut impl Executor,
+        (tells_mean, tells_spread): (bool, bool),
+    ) -> Result<Upscaled, JsError> {
+        let Self { wish, picture, .. } = *self;
+        let given = (picture.width(), picture.height());
+        let (scale, size) = wish.size(picture, executor.scale())?;
+        let alpha = usize::from(picture.layout().has_alpha());
+        let told = 3 * usize::from(tells_mean) + usize::from(tells_spread);
+        check_strip(picture, scale, 3 + alpha + told)?;
+        let from = (given.0 * scale.get(), given.1 * scale.get());
+        let none = Metadata::default();
+        let metadata = if wish.carry { picture.metadata() } else { &none };
+        let sink = Sink::new(picture, (from, size), metadata).map_err(js)?;
+        let mut sink = sink.measured().map_err(js)?.shown(self.rows);
+        let mut mean = if tells_mean {
+            Some(Sink::new(picture, (from, size), &none).map_err(js)?)
+        } else {
+            None
+        };
+        let mut spread = if tells_spread {
+            Some(SpreadMeter::new(given, scale.get()).map_err(js)?)
+        } else {
+            None
+        };
+        let write = |first: usize, strip: &Planes| -> asasr_core::Result<()> {
+            let (image, beside) = strip.clone().split_channels(3 + alpha);
+            sink.add(first, &image)?;
+            let Some(beside) = beside else { return Ok(()) };
+            let (colours, variance) = beside.split_channels(if tells_mean { 3 } else { 1 });
+            let variance = if let Some(mean) = &mut mean {
+                // The mean has the transparency of the sample.
+                let clear = image.split_channels(3).1;
+                let whole = match clear {
+                    Some(clear) => colours.with_channels(clear),
+                    None => colours,
+                };
+                mean.add(first, &whole)?;
+                variance
+            } else {
+                Some(colours)
+            };
+            match (&mut spread, variance) {
+                (Some(spread), Some(variance)) => spread.add(first, &variance),
+                _ => Ok(()),
+            }
+        };
+        let told = |p: asasr_core::Progress| {
+            let (done, total) = (p.done.into(), p.total.into());
+            let told = self
+                .progress
+                .call3(&JsValue::NULL, &done, &total, &p.fraction.into());
+            told.is_ok()
+        };
+        let read = |rect| picture.planes(rect);
+        asasr_core::upscale(executor, given, TILE, scale, read, write, told)
+            .await
+            .map_err(js)?;
+        upscaled(picture, size, sink, mean, spread).map_err(js)
+    }
+}
+
+/// What was made, as JavaScript takes it.
+fn upscaled(
+    picture: &Picture,
+    (width, height): (usize, usize),
+    sink: Sink<'_>,
+    mean: Option<Sink<'_>>,
+    spread: Option<SpreadMeter>,
+) -> asasr_core::Result<Upscaled> {
+    let (png, differences, consistency) = sink.finish()?;
+    let mean = mean.map(Sink::finish).transpose()?;
+    let spread = spread.map(SpreadMeter::finish).transpose()?;
+    let (spread, deviation) = spread.unwrap_or_default();
+    Ok(Upscaled {
+        width,
+        height,
+        alpha: picture.layout().has_alpha(),
+        bits: picture.bits(),
+        notes: picture.notes().iter().map(|n| (*n).to_owned()).collect(),
+        png,
+        mean: mean.map(|(parts, ..)| parts),
+        icc: picture.metadata().icc.clone(),
+        exif: picture.metadata().exif.clone(),
+        consistency,
+        differences,
+        map_width: picture.width(),
+        spread,
+        deviation,
+    })
 }

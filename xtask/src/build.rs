@@ -85,10 +85,6 @@ pub(crate) fn npm() -> Result<PathBuf> {
             .map_err(|e| format!("{}: {e}", models.display()))?
             .flatten()
         {
-            // What the page does not run yet.
-            if file.file_name().to_string_lossy().starts_with("flow") {
-                continue;
-            }
             let place = package.join("v1").join("models").join(model.file_name());
             copy(file.path(), place.join(file.file_name()))?;
         }

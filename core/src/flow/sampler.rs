@@ -37,6 +37,30 @@ pub trait FlowDevice {
     ) -> Result<Planes>;
 }
 
+impl<D: FlowDevice> FlowDevice for &mut D {
+    fn scale(&self) -> usize {
+        (**self).scale()
+    }
+
+    fn halo(&self) -> usize {
+        (**self).halo()
+    }
+
+    async fn mean(&mut self, low: &Planes) -> Result<Planes> {
+        (**self).mean(low).await
+    }
+
+    async fn integrate(
+        &mut self,
+        given: (&Planes, &Planes),
+        x0: &Planes,
+        schedule: &Schedule,
+        on_step: OnStep<'_>,
+    ) -> Result<Planes> {
+        (**self).integrate(given, x0, schedule, on_step).await
+    }
+}
+
 /// How an image is drawn from a flow.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drawing {

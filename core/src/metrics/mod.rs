@@ -2,6 +2,7 @@
 
 mod consistency;
 mod distortion;
+mod spread;
 mod structure;
 
 use alloc::vec::Vec;
@@ -10,6 +11,7 @@ use crate::{Error, Planes, Result};
 
 pub use consistency::ConsistencyMeter;
 pub use distortion::{consistency, psnr_rgb, psnr_y, sobolev_error};
+pub use spread::SpreadMeter;
 pub use structure::ssim_y;
 
 /// BT.601 studio-range luma, 16 to 235, of sRGB-encoded values in `[0, 1]`; layout `[height, width]`.

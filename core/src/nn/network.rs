@@ -142,6 +142,11 @@ impl BurnExecutor {
     pub fn new(network: Network) -> Self {
         Self { network }
     }
+
+    /// What it runs.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
 }
 
 impl Executor for BurnExecutor {
