@@ -6,11 +6,31 @@ export interface UpscalerOptions {
   device?: DeviceChoice;
   /** Address of a model's folder, with a final slash; other origins need CORS. Default: `v1/models/asasr-x4-clean/` beside the script. */
   model?: string;
+  /** Called while the model is loaded, where its size is known. */
+  onLoading?: (received: number, total: number) => void;
 }
 
+/**
+ * `'instant'` is the mean of all likely images: nothing is invented. `'fast'` and `'quality'` are one of them, with the texture that the
+ * photo has lost, in few steps or in many.
+ */
+export type Mode = 'instant' | 'fast' | 'quality';
+
 export interface UpscaleOptions {
+  /** Default `'instant'`. */
+  mode?: Mode;
+  /** Which of the likely images. Default 0. */
+  seed?: number;
+  /** From the likely image, 0, back to the mean, 1. Default 0. */
+  fidelity?: number;
+  /** Gives both as files beside the result, for `Upscaler.blend`. Default `false`. */
+  layers?: boolean;
+  /** Likely images to draw and to compare, at most 64: the work grows with them. Default 1, which compares none. */
+  samples?: number;
   /** How many times wider and higher. Default 4. */
   scale?: 2 | 3 | 4;
+  /** Columns of the result instead: from the image's own to as many times more as the model enlarges. */
+  width?: number;
   /** Default `'png'`. */
   format?: 'png' | 'jpeg' | 'webp';
   /** Of JPEG and WebP, from 0 to 1. Default 0.92. */
@@ -19,8 +39,10 @@ export interface UpscaleOptions {
   strip?: boolean;
   /** Cancels; the promise is then rejected with an `AbortError`. */
   signal?: AbortSignal;
-  /** Called after every tile. */
-  onProgress?: (done: number, total: number) => void;
+  /** Called after every step, with tiles and the share of all the work, up to 1. */
+  onProgress?: (done: number, total: number, fraction: number) => void;
+  /** Called while weights are loaded that the mode needs first. */
+  onLoading?: (received: number, total: number) => void;
   /** Called for rows that are finished, from the top: 4 bytes a pixel. */
   onRows?: (first: number, width: number, rgba: Uint8ClampedArray<ArrayBuffer>) => void;
 }
@@ -35,6 +57,20 @@ export interface Upscaled {
   consistency: number;
   /** For each given pixel how many grey levels these differ. */
   differences: Uint8Array;
+  /** Columns of the given image, and thus of the maps. */
+  mapWidth: number;
+  /** For each given pixel the deviation of the samples in grey levels, fine detail weighed more; `null` for one sample. */
+  spread: Float32Array | null;
+  /** That of the whole image. */
+  deviation: number;
+  /** Where they were asked for and the mode has them. */
+  layers?: Layers;
+}
+
+/** The likely image and the mean of all likely ones, as PNG files. */
+export interface Layers {
+  sample: Blob;
+  mean: Blob;
 }
 
 /** Rows of the result that are finished. */
@@ -52,10 +88,14 @@ export class Upscaler {
   constructor(options?: UpscalerOptions);
   /** Where the network runs, and why. */
   readonly ready: Promise<string>;
+  /** What the model can do, and how many times the first one's work it is. */
+  readonly modes: Promise<{ mode: Mode; work: number }[]>;
   /** Calls wait for each other: there is one network. */
   upscale(file: Blob, options?: UpscaleOptions): Promise<Upscaled>;
   /** The same as a sequence of rows; its return value is the result. */
   run(file: Blob, options?: Omit<UpscaleOptions, 'onRows'>): AsyncGenerator<Rows, Upscaled, void>;
+  /** The result at another fidelity, of the same file. No network runs. */
+  blend(file: Blob, layers: Layers, options: Pick<UpscaleOptions, 'format' | 'quality' | 'strip'> & { fidelity: number }): Promise<Upscaled>;
   /** Stops what is running. */
   cancel(): void;
   /** Ends the worker and frees the device. */
@@ -63,13 +103,13 @@ export class Upscaler {
 }
 
 export interface AsasrUpscalerEventMap {
-  progress: CustomEvent<{ done: number; total: number }>;
+  progress: CustomEvent<{ done: number; total: number; fraction: number }>;
   result: CustomEvent<Upscaled>;
   error: CustomEvent<{ message: string }>;
   cancel: CustomEvent<null>;
 }
 
-/** `<asasr-upscaler src model scale format device alt>`. */
+/** `<asasr-upscaler src model mode seed fidelity scale width format device alt>`. */
 export class AsasrUpscaler extends HTMLElement {
   readonly result: Upscaled | null;
   upscale(blob: Blob, options?: { signal?: AbortSignal }): Promise<Upscaled>;

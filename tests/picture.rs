@@ -1,9 +1,10 @@
 //! The image the tests enlarge, and what the native CPU executor makes of it.
 
 use asasr_codec::{Layout, Picture, PngRows, SharedBytes, decode};
-use asasr_core::model::Manifest;
-use asasr_core::nn::{BurnExecutor, Network};
-use asasr_core::{OutputScale, Planes, upscale};
+use asasr_core::flow::{Drawing, Sampler};
+use asasr_core::model::{Manifest, Mode};
+use asasr_core::nn::{BurnExecutor, BurnFlow, Network};
+use asasr_core::{Executor, OutputScale, Planes, upscale};
 use burn::tensor::Device;
 
 /// A PNG with edges, a gradient and fine texture in every channel.
@@ -29,10 +30,37 @@ pub fn drawn(width: usize, height: usize) -> Vec<u8> {
 
 /// `file` four times larger by the shipped model on the native CPU backend, in one piece and rounded to 8 bits.
 pub fn enlarged_natively(file: &[u8]) -> Picture {
+    let (manifest, network) = shipped();
+    assert_eq!(manifest.architecture.scale, 4);
+    enlarged(file, &mut BurnExecutor::new(network))
+}
+
+/// Likewise, drawn from the shipped flow.
+pub fn drawn_natively(file: &[u8], mode: Mode, seed: u64) -> Picture {
+    let (manifest, network) = shipped();
+    let (part, steps) = manifest.flow_of(mode).expect("the shipped model has a flow");
+    let weights = asasr_weights::DEFAULT
+        .flow(&part.file)
+        .expect("its weights are there");
+    let weights = part.open_weights(weights).unwrap();
+    let flow = BurnFlow::new(network, part, &weights, &Device::flex()).unwrap();
+    let picture = decode(file, 1 << 20).unwrap();
+    let size = (picture.width(), picture.height());
+    enlarged(
+        file,
+        &mut Sampler::new(flow, part, Drawing::new(seed, steps), size).unwrap(),
+    )
+}
+
+fn shipped() -> (Manifest, Network) {
     let shipped = asasr_weights::DEFAULT;
     let manifest = Manifest::from_json(shipped.manifest).unwrap();
     let weights = manifest.open_weights(shipped.weights).unwrap();
     let network = Network::new(&manifest.architecture, &weights, &Device::flex()).unwrap();
+    (manifest, network)
+}
+
+fn enlarged(file: &[u8], executor: &mut impl Executor) -> Picture {
     let picture = decode(file, 1 << 20).unwrap();
     let (width, height) = (picture.width(), picture.height());
     let bytes = SharedBytes::default();
@@ -45,7 +73,7 @@ pub fn enlarged_natively(file: &[u8]) -> Picture {
     )
     .unwrap();
     pollster::block_on(upscale(
-        &mut BurnExecutor::new(network),
+        executor,
         (width, height),
         4096,
         OutputScale::new(4).unwrap(),

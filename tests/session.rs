@@ -1,10 +1,11 @@
 //! A running server and a driven Chromium.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use base64::Engine as _;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -101,6 +102,37 @@ impl Server {
         }
     }
 
+    /// The address of a line to it that carries so many bytes a second to the browser; it lasts as long as the test.
+    pub fn slowly(&self, rate: usize) -> String {
+        let address = self
+            .url
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_owned();
+        let line = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", line.local_addr().unwrap());
+        thread::spawn(move || {
+            for near in line.incoming().map_while(Result::ok) {
+                let Ok(far) = TcpStream::connect(&address) else {
+                    return;
+                };
+                let (to, from) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+                thread::spawn(move || io::copy(&mut &from, &mut &to));
+                thread::spawn(move || {
+                    let mut part = vec![0; rate.div_ceil(20)];
+                    while let Ok(n @ 1..) = (&far).read(&mut part) {
+                        if (&near).write_all(&part[..n]).is_err() {
+                            return;
+                        }
+                        thread::sleep(Duration::from_millis(50));
+                    }
+                    let _ = near.shutdown(Shutdown::Write);
+                });
+            }
+        });
+        url
+    }
+
     /// Its address, with a final slash.
     pub fn url(&self) -> &str {
         &self.url
@@ -111,6 +143,8 @@ impl Server {
 pub struct Browser {
     client: Client,
     downloads: TempDir,
+    /// The driver's address.
+    driver: String,
     _driver: Kept,
     _output: BufReader<ChildStdout>,
 }
@@ -145,6 +179,7 @@ impl Browser {
         Self {
             client,
             downloads,
+            driver: format!("127.0.0.1:{port}"),
             _driver: driver,
             _output: output,
         }
@@ -262,6 +297,45 @@ impl Browser {
              && (document.querySelector('#list li') !== null || !document.getElementById('error').hidden)",
         )
         .await;
+    }
+
+    /// Brings the browser's process for graphics down.
+    pub async fn crash_graphics(&self) {
+        let session = self.client.session_id().await.unwrap().unwrap();
+        let body = r#"{"cmd":"Browser.crashGpuProcess","params":{}}"#;
+        let mut line = TcpStream::connect(&self.driver).unwrap();
+        write!(
+            line,
+            "POST /session/{session}/goog/cdp/execute HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            self.driver,
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        BufReader::new(line).read_line(&mut answer).unwrap();
+        assert!(answer.contains(" 200 "), "{answer}");
+    }
+
+    /// Opens an address in a window of its own, which becomes the one that is driven.
+    pub async fn another_window(&self, url: &str) {
+        let window = self.client.new_window(true).await.unwrap();
+        self.client.switch_to_window(window.handle).await.unwrap();
+        self.visit(url).await;
+    }
+
+    /// Closes the window that is driven; the first one left becomes that.
+    pub async fn close_window(&self) {
+        self.client.close_window().await.unwrap();
+        let left = self.client.windows().await.unwrap().remove(0);
+        self.client.switch_to_window(left).await.unwrap();
+    }
+
+    /// Chooses a value of a select element or an input, as a person would.
+    pub async fn set(&self, id: &str, value: &str) {
+        let script = "const element = document.getElementById(args[0]);
+                      element.value = args[1];
+                      for (const kind of ['input', 'change']) element.dispatchEvent(new Event(kind, { bubbles: true }));";
+        self.run(script, vec![id.into(), value.into()]).await;
     }
 
     /// Sets the window's size.

@@ -1,4 +1,4 @@
-// <asasr-upscaler src model scale mode device>: an enlarged image where a page wants one.
+// <asasr-upscaler src model scale width mode seed fidelity device format>: an enlarged image where a page wants one.
 //
 // A page with several of them shares one worker, and one device, for each model and device choice.
 
@@ -37,7 +37,7 @@ const STYLE = `
 
 /** The element. Its texts are in slots: `progress` while it works, `error` when it failed; the default slot is shown before. */
 export class AsasrUpscaler extends HTMLElement {
-  static observedAttributes = ['src', 'model', 'scale', 'device', 'format'];
+  static observedAttributes = ['src', 'model', 'scale', 'width', 'mode', 'seed', 'fidelity', 'device', 'format'];
 
   #lease = null;
   #stop = null;
@@ -46,7 +46,7 @@ export class AsasrUpscaler extends HTMLElement {
   #address = null;
   /** The source that is being fetched or was fetched last. */
   #wish = null;
-  /** The last result: { blob, width, height, notes, consistency, differences }. */
+  /** The last result, as `Upscaler.upscale` gives it. */
   result = null;
 
   constructor() {
@@ -113,12 +113,11 @@ export class AsasrUpscaler extends HTMLElement {
     this.#parts.progress.removeAttribute('value');
     try {
       this.result = await entry.upscaler.upscale(blob, {
-        scale: Number(this.getAttribute('scale') ?? 4),
-        format: this.getAttribute('format') ?? 'png',
+        ...this.#wishes(),
         signal: stop.signal,
-        onProgress: (done, total) => {
-          Object.assign(this.#parts.progress, { max: total, value: done });
-          this.#tell('progress', { done, total });
+        onProgress: (done, total, fraction) => {
+          this.#parts.progress.value = fraction;
+          this.#tell('progress', { done, total, fraction });
         },
       });
       if (this.#address) URL.revokeObjectURL(this.#address);
@@ -137,6 +136,14 @@ export class AsasrUpscaler extends HTMLElement {
       done.abort();
       if (this.#stop === stop) this.#stop = null;
     }
+  }
+
+  /** What the attributes say. */
+  #wishes() {
+    const wishes = {};
+    for (const name of ['mode', 'format']) if (this.hasAttribute(name)) wishes[name] = this.getAttribute(name);
+    for (const name of ['scale', 'width', 'seed', 'fidelity']) if (this.hasAttribute(name)) wishes[name] = Number(this.getAttribute(name));
+    return wishes;
   }
 
   /** Stops what is running. */

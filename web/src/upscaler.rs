@@ -187,8 +187,16 @@ impl Upscaler {
     #[wasm_bindgen(getter)]
     pub fn work(&self) -> Vec<f64> {
         let own = self.manifest.parameters as f64;
-        let flow = |mode| self.manifest.flow_of(mode).map(|(f, steps)| (f.parameters * steps) as f64);
-        let of = |mode| (mode == Mode::Instant).then_some(1.0).or(flow(mode).map(|w| 1.0 + w / own));
+        let flow = |mode| {
+            self.manifest
+                .flow_of(mode)
+                .map(|(f, steps)| (f.parameters * steps) as f64)
+        };
+        let of = |mode| {
+            (mode == Mode::Instant)
+                .then_some(1.0)
+                .or(flow(mode).map(|w| 1.0 + w / own))
+        };
         Mode::ALL.into_iter().filter_map(of).collect()
     }
 

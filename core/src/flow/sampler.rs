@@ -68,7 +68,8 @@ pub struct Drawing {
     pub seed: u64,
     /// Equal Euler steps, 1 to 1000.
     pub steps: usize,
-    /// From the full sample, 0, to the posterior mean, 1: `(1 - fidelity) x1 + fidelity m`.
+    /// From the full sample, 0, to the posterior mean, 1: `(1 - fidelity) x1 + fidelity m`, of values within `[0, 1]` as files hold
+    /// them.
     pub fidelity: f32,
     /// Whether the posterior mean is given beside the image.
     pub mean: bool,
@@ -179,9 +180,10 @@ impl<D: FlowDevice> Executor for Sampler<D> {
             .then(|| spread(&samples, self.s))
             .transpose()?;
         let mut image = samples.swap_remove(0);
-        if self.drawing.fidelity != 0.0 {
+        let fidelity = self.drawing.fidelity;
+        if fidelity != 0.0 {
             for (x, m) in image.data_mut().iter_mut().zip(mean.data()) {
-                *x = (1.0 - self.drawing.fidelity) * *x + self.drawing.fidelity * m;
+                *x = (1.0 - fidelity) * x.clamp(0.0, 1.0) + fidelity * m.clamp(0.0, 1.0);
             }
         }
         if self.drawing.mean {
@@ -329,9 +331,16 @@ mod tests {
         assert!(off.iter().all(|v| v.abs() < 0.7) && off.iter().any(|v| v.abs() > 0.01));
         let half = at(0.25).split_channels(3).0;
         for ((h, x), m) in half.data().iter().zip(sample.data()).zip(mean.data()) {
-            assert!((h - (0.75 * x + 0.25 * m)).abs() < 1e-6);
+            assert!((h - (0.75 * x.clamp(0.0, 1.0) + 0.25 * m.clamp(0.0, 1.0))).abs() < 1e-6);
         }
-        assert_eq!(at(1.0).split_channels(3).0, mean);
+        let certain = at(1.0).split_channels(3).0;
+        assert!(
+            certain
+                .data()
+                .iter()
+                .zip(mean.data())
+                .all(|(a, m)| *a == m.clamp(0.0, 1.0))
+        );
     }
 
     #[test]

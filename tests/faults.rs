@@ -1,0 +1,163 @@
+//! What goes wrong around the page, and what it makes of that.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::time::{Duration, Instant};
+
+use asasr_codec::{Layout, PngRows, SharedBytes};
+use asasr_core::Planes;
+use asasr_tests::{Browser, Server, drawn};
+
+/// The process behind WebGPU is brought down while it works: the page says so, opens the device again and goes on.
+#[tokio::test]
+async fn a_lost_device_is_opened_again() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device=webgpu", server.url())).await;
+    browser.drop_file("large.png", &drawn(300, 200)).await;
+    browser
+        .wait_for("document.querySelector('#list .running') !== null")
+        .await;
+    browser.crash_graphics().await;
+    browser.finished().await;
+    let error = browser.text("error").await;
+    assert!(
+        error.contains("the compute device failed") && error.contains("opened again"),
+        "{error}"
+    );
+    browser.drop_file("dot.png", &drawn(3, 2)).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("12 × 8"));
+    assert!(browser.text("device").await.contains("WebGPU"));
+    browser.close().await;
+}
+
+/// The page is there long before the model; a photo may come meanwhile, and is made when all has come.
+#[tokio::test]
+async fn a_slow_line_is_told_and_waited_for() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    let url = server.slowly(400 << 10);
+    browser.visit(&format!("{url}?device=cpu")).await;
+    browser
+        .wait_for(
+            "document.querySelector('#mode') !== null && document.getElementById('choose').checkVisibility()",
+        )
+        .await;
+    let share = "/Loading the model: \\d+ %/.test(document.getElementById('device').textContent)";
+    browser.wait_for(share).await;
+    browser.drop_files(&[("dot.png", &drawn(3, 2))]).await;
+    let state = "return document.querySelector('#list .state').textContent;";
+    assert_eq!(browser.run(state, vec![]).await, "preparing…");
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    // A mode's own weights come when they are needed.
+    browser.set("mode", "fast").await;
+    browser.drop_files(&[("two.png", &drawn(3, 2))]).await;
+    browser
+        .wait_for("/Loading the model: \\d+ %/.test(document.querySelector('#list li:last-child .state').textContent)")
+        .await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    browser.close().await;
+}
+
+/// Work that would be lost is asked about; a page that is closed all the same leaves nothing in the next one's way.
+#[tokio::test]
+async fn a_page_closed_at_work_leaves_nothing_behind() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    let url = format!("{}?device=cpu", server.url());
+    browser.open(&url).await;
+    let asks = "const event = new Event('beforeunload', { cancelable: true }); dispatchEvent(event); return event.defaultPrevented;";
+    assert_eq!(browser.run(asks, vec![]).await, false);
+    browser.another_window(&url).await;
+    browser.wait_for("document.body?.dataset.ready === 'yes'").await;
+    browser.drop_files(&[("large.png", &drawn(2000, 1500))]).await;
+    browser
+        .wait_for("document.querySelector('#list .running') !== null")
+        .await;
+    assert_eq!(browser.run(asks, vec![]).await, true);
+    browser.close_window().await;
+    let start = Instant::now();
+    browser.drop_file("dot.png", &drawn(6, 5)).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
+    browser.close().await;
+}
+
+/// What a format does not hold is said before the work or with its result.
+#[tokio::test]
+async fn limits_of_formats_are_told() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    browser.set("format", "webp").await;
+    browser.drop_file("long.png", &drawn(4200, 1)).await;
+    browser.finished().await;
+    let error = browser.text("error").await;
+    assert!(
+        error.contains("16800x4 pixels, and its format holds 16383 a side"),
+        "{error}"
+    );
+    browser.set("format", "png").await;
+    browser.drop_file("long.png", &drawn(4200, 1)).await;
+    browser.finished().await;
+    assert!(browser.text("summary").await.contains("16800 × 4"));
+
+    let bytes = SharedBytes::default();
+    let mut rows = PngRows::new(bytes.clone(), 5, 4, Layout::Rgb, 16).unwrap();
+    rows.write(0, &Planes::new(3, 4, 5, vec![0.4; 60]).unwrap())
+        .unwrap();
+    rows.finish().unwrap();
+    let deep = bytes.take();
+    for (format, expected) in [("jpeg", "16 bits a colour, JPEG keeps 8"), ("png", "")] {
+        browser.set("format", format).await;
+        browser.drop_file("deep.png", &deep).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "");
+        assert!(browser.text("notes").await.contains(expected), "{format}");
+        assert_eq!(browser.text("notes").await.is_empty(), expected.is_empty());
+    }
+    browser.close().await;
+}
+
+/// What workers say is said in the reader's language.
+#[tokio::test]
+async fn workers_speak_german_too() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser
+        .open(&format!("{}?device=cpu&lang=de", server.url()))
+        .await;
+    assert!(browser.text("device").await.ends_with("wie gewünscht"));
+    let image = drawn(40, 30);
+    let cases: [(&str, &[u8], &str); 4] = [
+        ("note.txt", b"this is text", "das ist kein Bild"),
+        ("empty.png", b"", "die Datei ist leer"),
+        (
+            "cut.png",
+            &image[..image.len() / 2],
+            "die Datei ist abgeschnitten",
+        ),
+        (
+            "huge.png",
+            include_bytes!("../codec/tests/claims-60000.png"),
+            "das Bild hat 60000x60000 Pixel",
+        ),
+    ];
+    for (name, bytes, expected) in cases {
+        browser.drop_files(&[(name, bytes)]).await;
+        browser.finished().await;
+        let error = browser.text("error").await;
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+    browser
+        .drop_files(&[("cmyk.jpg", include_bytes!("../codec/tests/cmyk.jpg"))])
+        .await;
+    browser.finished().await;
+    let notes = browser.text("notes").await;
+    assert!(notes.contains("die Datei ist CMYK"), "{notes}");
+    browser.close().await;
+}

@@ -1,0 +1,259 @@
+//! What the page draws from a flow, and how it says what of that is invented.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use asasr_codec::decode;
+use asasr_core::Planes;
+use asasr_core::model::Mode;
+use asasr_tests::{Browser, Server, drawn, drawn_natively, enlarged_natively};
+use serde_json::Value;
+
+const PHOTO: (usize, usize) = (40, 24);
+const LEVEL: f32 = 1.0 / 255.0;
+
+async fn opened(server: &Server, device: &str) -> Browser {
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device={device}", server.url())).await;
+    browser
+}
+
+fn planes(png: &[u8]) -> Planes {
+    decode(png, 1 << 20).unwrap().all_planes().split_channels(3).0
+}
+
+fn farthest(a: &Planes, b: &Planes) -> f32 {
+    assert_eq!((a.width(), a.height()), (b.width(), b.height()));
+    let pairs = a.data().iter().zip(b.data());
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// The file that the list offers for its last photo.
+async fn saved(browser: &Browser) -> Vec<u8> {
+    // The page's policy keeps scripts from reading the file itself, an image may show it.
+    let script = "const image = new Image();
+                  image.src = [...document.querySelectorAll('#list a')].at(-1).href;
+                  await image.decode();
+                  const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+                  canvas.getContext('2d').drawImage(image, 0, 0);
+                  return new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer()).toBase64();";
+    let text = browser.run(script, vec![]).await;
+    let text = text.as_str().unwrap();
+    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap()
+}
+
+/// The same noise, the same field, the same steps, whatever they run on.
+async fn makes_the_native_image(device: &str) {
+    let server = Server::start();
+    let browser = opened(&server, device).await;
+    let photo = drawn(PHOTO.0, PHOTO.1);
+    browser.set("mode", "fast").await;
+    browser.set("seed", "5").await;
+    browser.drop_file("drawn.png", &photo).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    let got = planes(&browser.download("drawn-x4.png").await);
+    let expected = drawn_natively(&photo, Mode::Fast, 5).all_planes();
+    let worst = farthest(&got, &expected) / LEVEL;
+    println!("{device}: largest difference to the native CPU {worst:.2}/255");
+    assert!(worst <= 2.01, "differs by {worst:.2}/255");
+    // Not the restorer's, nor another seed's.
+    for other in [enlarged_natively(&photo), drawn_natively(&photo, Mode::Fast, 6)] {
+        assert!(farthest(&got, &other.all_planes()) / LEVEL > 5.0);
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_flow_on_the_cpu_makes_the_native_image() {
+    makes_the_native_image("cpu").await;
+}
+
+#[tokio::test]
+async fn a_flow_on_webgpu_makes_the_native_image() {
+    makes_the_native_image("webgpu").await;
+}
+
+/// More steps are another image, and every photo says how long it will take once one was made.
+#[tokio::test]
+async fn modes_differ_and_their_time_is_told() {
+    let server = Server::start();
+    let browser = opened(&server, "cpu").await;
+    let photo = drawn(10, 8);
+    let mut results = Vec::new();
+    for mode in ["instant", "fast", "quality"] {
+        browser.set("mode", mode).await;
+        browser.drop_file("p.png", &photo).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "", "{mode}");
+        results.push(saved(&browser).await);
+        browser.set("mode", mode).await;
+        let about = browser.text("about-mode").await;
+        assert!(about.contains("for a megapixel"), "{mode}: {about}");
+    }
+    assert!(results[0] != results[1] && results[1] != results[2] && results[0] != results[2]);
+    browser.close().await;
+}
+
+/// The slider leads from the sample to the restorer's answer. Nothing runs for it but a blend of two files.
+#[tokio::test]
+async fn fidelity_leads_to_what_is_certain_without_the_network() {
+    let server = Server::start();
+    let browser = opened(&server, "cpu").await;
+    let photo = drawn(PHOTO.0, PHOTO.1);
+    browser.set("mode", "fast").await;
+    browser.drop_file("drawn.png", &photo).await;
+    browser.finished().await;
+    let sample = planes(&saved(&browser).await);
+    let certain = enlarged_natively(&photo).all_planes();
+    let watch = "globalThis.ran = 0;
+                 new MutationObserver(() => { ran += document.querySelectorAll('#list .running').length; })
+                   .observe(document.getElementById('list'), { subtree: true, attributes: true });";
+    browser.run(watch, vec![]).await;
+    let consistency = browser.text("consistency").await;
+    for (percent, share) in [("40", 0.4), ("100", 1.0)] {
+        browser.set("fidelity", percent).await;
+        // At once on the page: the shares of both images.
+        let seen = "const of = (id) => Number(getComputedStyle(document.getElementById(id)).opacity);
+                    return [of('after') + of('mean'), of('mean')].map((v) => v.toFixed(3)).join(' ');";
+        assert_eq!(browser.run(seen, vec![]).await, format!("1.000 {share:.3}"));
+        browser
+            .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
+            .await;
+        assert_eq!(browser.text("error").await, "");
+        let got = planes(&saved(&browser).await);
+        let mut blend = sample.clone();
+        for (x, m) in blend.data_mut().iter_mut().zip(certain.data()) {
+            *x = (1.0 - share) * *x + share * m;
+        }
+        let worst = farthest(&got, &blend) / LEVEL;
+        assert!(worst <= 1.6, "at {percent}: {worst}");
+    }
+    assert_ne!(browser.text("consistency").await, consistency);
+    assert_eq!(browser.run("return ran;", vec![]).await, 0);
+    browser.close().await;
+}
+
+/// Several samples tell what is invented; the image stays what it was, and what was measured once is kept.
+#[tokio::test]
+async fn what_is_invented_is_measured() {
+    let server = Server::start();
+    let browser = opened(&server, "cpu").await;
+    browser.set("mode", "fast").await;
+    browser.drop_file("drawn.png", &drawn(PHOTO.0, PHOTO.1)).await;
+    browser.finished().await;
+    browser.set("fidelity", "30").await;
+    browser
+        .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
+        .await;
+    let before = saved(&browser).await;
+
+    // A measurement that is cancelled costs nothing.
+    browser.click("#measure").await;
+    browser
+        .wait_for("document.querySelector('#list .running') !== null")
+        .await;
+    let cancel = "[...document.querySelectorAll('#list button')].find((b) => b.textContent === 'Cancel' && !b.hidden).click();";
+    browser.run(cancel, vec![]).await;
+    browser
+        .wait_for("document.querySelector('#list .done') !== null")
+        .await;
+    assert!(saved(&browser).await == before);
+
+    browser.click("#measure").await;
+    browser
+        .wait_for("!document.getElementById('show-spread').disabled")
+        .await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(saved(&browser).await == before, "the image at its fidelity");
+    assert_eq!(browser.text("fidelity-value").await, "30 %");
+    let told = browser.text("deviation").await;
+    let levels: f64 = told
+        .split_whitespace()
+        .find_map(|w| w.parse().ok())
+        .expect("a number");
+    assert!((0.2..40.0).contains(&levels), "{told}");
+    let map = "const canvas = document.getElementById('spread');
+               const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+               const values = new Set(data.filter((_, i) => i % 4 === 3));
+               return [canvas.width, canvas.height, canvas.hidden, values.size > 20].join();";
+    assert_eq!(browser.run(map, vec![]).await, "40,24,false,true");
+    browser.close().await;
+}
+
+/// A width instead of a scale; numbers that make no sense are named before anything runs.
+#[tokio::test]
+async fn any_width_is_made() {
+    let server = Server::start();
+    let browser = opened(&server, "cpu").await;
+    let photo = drawn(PHOTO.0, PHOTO.1);
+    let whole = enlarged_natively(&photo).all_planes();
+    browser.set("scale", "width").await;
+    for (width, height) in [(130, 78), (160, 96), (47, 28), (40, 24)] {
+        browser.set("width", &width.to_string()).await;
+        browser.drop_file("drawn.png", &photo).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "", "{width}");
+        let got = planes(&browser.download(&format!("drawn-{width}px.png")).await);
+        assert_eq!((got.width(), got.height()), (width, height));
+        let expected = asasr_core::resample::bicubic(&whole, width, height);
+        let mean = got.data().iter().zip(expected.data()).map(|(a, b)| (a - b).abs());
+        let mean = mean.sum::<f32>() / got.data().len() as f32;
+        assert!(mean < 2.0 * LEVEL, "{width}: {}", mean / LEVEL);
+    }
+    for (width, expected) in [
+        ("161", "40 to 160 wide, not 161"),
+        ("39", "40 to 160 wide, not 39"),
+    ] {
+        browser.set("width", width).await;
+        browser.drop_file("drawn.png", &photo).await;
+        browser.finished().await;
+        let error = browser.text("error").await;
+        assert!(error.contains(expected), "{error}");
+    }
+    browser.clear().await;
+    browser.set("width", "").await;
+    browser.drop_files(&[("drawn.png", &photo)]).await;
+    let error = browser.text("error").await;
+    assert!(error.contains("Pixels wide is a whole number from 1"), "{error}");
+    assert_eq!(
+        browser
+            .run("return document.querySelectorAll('#list li').length;", vec![])
+            .await,
+        0
+    );
+    browser.close().await;
+}
+
+/// For scripts: layers, samples and a fidelity of one's own, in another format too.
+#[tokio::test]
+async fn the_script_draws_and_blends() {
+    let server = Server::start();
+    let browser = opened(&server, "cpu").await;
+    let script = "const { Upscaler } = await import('./upscaler.js');
+        const canvas = new OffscreenCanvas(20, 16);
+        const context = canvas.getContext('2d');
+        for (const [colour, ...box] of [['#fff', 0, 0, 20, 16], ['#000', 5, 5, 8, 8]]) { context.fillStyle = colour; context.fillRect(...box); }
+        const blob = await canvas.convertToBlob();
+        const up = await Upscaler.load({ device: 'cpu' });
+        const modes = (await up.modes).map(({ mode, work }) => `${mode} ${work >= 1}`).join();
+        if (modes !== 'instant true,fast true,quality true') return modes;
+        const fractions = [];
+        const whole = await up.upscale(blob, { mode: 'fast', seed: 3, layers: true, samples: 2, format: 'jpeg', onProgress: (d, t, f) => fractions.push(f) });
+        if (fractions.join() !== '0.125,0.25,0.375,0.5,0.625,0.75,0.875,1,1') return fractions.join();
+        if (whole.blob.type !== 'image/jpeg' || whole.layers.sample.type !== 'image/png') return whole.blob.type;
+        if (whole.mapWidth !== 20 || whole.spread.length !== 320 || !(whole.deviation > 0)) return 'no spread';
+        const blended = await up.blend(blob, whole.layers, { fidelity: 0.5 });
+        const direct = await up.upscale(blob, { mode: 'fast', seed: 3, fidelity: 0.5 });
+        const bytes = async (b) => { const image = await createImageBitmap(b); const c = new OffscreenCanvas(80, 64).getContext('2d'); c.drawImage(image, 0, 0); return c.getImageData(0, 0, 80, 64).data; };
+        const [a, b] = await Promise.all([bytes(blended.blob), bytes(direct.blob)]);
+        const worst = a.reduce((most, v, i) => Math.max(most, Math.abs(v - b[i])), 0);
+        if (worst > 1) return `blend and fidelity differ by ${worst}`;
+        const wrong = await up.blend(blob, { sample: whole.layers.sample, mean: blob }, { fidelity: 0.5 }).then(() => 'blended', (e) => e.message);
+        const none = await up.upscale(blob, { mode: 'best' }).then(() => 'made', (e) => e.message);
+        up.dispose();
+        return `${wrong}; ${none}`;";
+    assert_eq!(
+        browser.run(script, vec![]).await,
+        Value::from("the layers are not those of this image; best is no mode: use instant, fast or quality")
+    );
+    browser.close().await;
+}
