@@ -49,6 +49,7 @@ async fn bare_html_embeds_it() {
     let elements = element("a", "src=small.png alt=Photo")
         + &element("b", "src=small.png scale=2 format=webp")
         + &element("c", "")
+        + &element("f", "src=small.png mode=fast seed=2 fidelity=0.5 width=30")
         + "<asasr-upscaler id=e device=cpu src=small.png></asasr-upscaler>";
     write(folder.path(), "index.html", page(&elements));
     write(folder.path(), "watch.js", WATCH);
@@ -58,7 +59,7 @@ async fn bare_html_embeds_it() {
     let browser = Browser::start().await;
     browser.visit(site.url()).await;
     browser
-        .wait_for("['a', 'b', 'e'].every((id) => seen.includes(`${id} result`))")
+        .wait_for("['a', 'b', 'e', 'f'].every((id) => seen.includes(`${id} result`))")
         .await;
     let of = "const element = document.getElementById(args[0]);
               const image = element.shadowRoot.querySelector('img');
@@ -69,6 +70,7 @@ async fn bare_html_embeds_it() {
         "48,40,Photo,image/png,true"
     );
     assert_eq!(browser.run(of, vec!["b".into()]).await, "24,20,,image/webp,true");
+    assert_eq!(browser.run(of, vec!["f".into()]).await, "30,25,,image/png,true");
     // One for the model of another origin, and one for the package's own.
     assert_eq!(browser.run("return workers;", vec![]).await, 2);
     assert_eq!(

@@ -584,9 +584,20 @@ async fn pictures_of_the_page() {
             .run("document.getElementById('error').hidden = true;", vec![])
             .await;
         save("done", browser.photograph().await);
-        browser.click("#show-differences").await;
+        browser.clear().await;
+        browser.set("mode", "fast").await;
+        browser.drop_files(&[("cat.png", &cat)]).await;
+        browser.finished().await;
+        browser.click("#measure").await;
+        browser
+            .wait_for("!document.getElementById('show-spread').disabled")
+            .await;
+        browser.set("fidelity", "30").await;
+        browser
+            .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
+            .await;
         save("trust", browser.photograph().await);
-        browser.click("#show-differences").await;
+        browser.set("mode", "instant").await;
         browser.drop_files(&[("large.png", &drawn(1200, 900))]).await;
         browser
             .wait_for("document.querySelector('#list .running progress')?.value > 0.2")
