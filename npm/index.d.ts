@@ -47,6 +47,10 @@ export interface UpscaleOptions {
   onRows?: (first: number, width: number, rgba: Uint8ClampedArray<ArrayBuffer>) => void;
 }
 
+export interface BlendOptions extends Pick<UpscaleOptions, 'format' | 'quality' | 'strip' | 'signal'> {
+  fidelity: number;
+}
+
 export interface Upscaled {
   blob: Blob;
   width: number;
@@ -94,8 +98,8 @@ export class Upscaler {
   upscale(file: Blob, options?: UpscaleOptions): Promise<Upscaled>;
   /** The same as a sequence of rows; its return value is the result. */
   run(file: Blob, options?: Omit<UpscaleOptions, 'onRows'>): AsyncGenerator<Rows, Upscaled, void>;
-  /** The result at another fidelity, of the same file. No network runs. */
-  blend(file: Blob, layers: Layers, options: Pick<UpscaleOptions, 'format' | 'quality' | 'strip'> & { fidelity: number }): Promise<Upscaled>;
+  /** The result at another fidelity, of the same file. No network runs, and it waits for none. */
+  blend(file: Blob, layers: Layers, options: BlendOptions): Promise<Upscaled>;
   /** Stops what is running. */
   cancel(): void;
   /** Ends the worker and frees the device. */

@@ -13,14 +13,14 @@ fn variable(name: &str) -> PathBuf {
         .into()
 }
 
-/// Keeps what happens to elements, and how many workers there are.
+/// Keeps what happens to elements, on its way down for not all of it comes up again, and how many workers there are.
 const WATCH: &str = "
   globalThis.seen = [];
   globalThis.workers = 0;
   const Plain = Worker;
   globalThis.Worker = class extends Plain { constructor(...args) { super(...args); workers += 1; } };
   for (const kind of ['progress', 'result', 'error', 'cancel']) {
-    addEventListener(kind, (e) => { if (e.target.id) seen.push(`${e.target.id} ${kind}`); });
+    addEventListener(kind, (e) => { if (e.target.id) seen.push(`${e.target.id} ${kind}`); }, true);
   }";
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {

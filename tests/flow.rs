@@ -1,7 +1,7 @@
 //! What the page draws from a flow, and how it says what of that is invented.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use asasr_codec::decode;
+use asasr_codec::{Layout, PngRows, SharedBytes, decode};
 use asasr_core::Planes;
 use asasr_core::model::Mode;
 use asasr_tests::{Browser, Server, drawn, drawn_natively, enlarged_natively};
@@ -50,7 +50,7 @@ async fn makes_the_native_image(device: &str) {
     browser.drop_file("drawn.png", &photo).await;
     browser.finished().await;
     assert_eq!(browser.text("error").await, "");
-    let got = planes(&browser.download("drawn-x4.png").await);
+    let got = planes(&browser.download("drawn-x4-fast-5.png").await);
     let expected = drawn_natively(&photo, Mode::Fast, 5).all_planes();
     let worst = farthest(&got, &expected) / LEVEL;
     println!("{device}: largest difference to the native CPU {worst:.2}/255");
@@ -87,7 +87,12 @@ async fn modes_differ_and_their_time_is_told() {
         results.push(saved(&browser).await);
         browser.set("mode", mode).await;
         let about = browser.text("about-mode").await;
-        assert!(about.contains("for a megapixel"), "{mode}: {about}");
+        let time = about.rsplit("About ").next().unwrap();
+        let number: f64 = time.split(' ').next().unwrap().parse().unwrap();
+        assert!(
+            time.ends_with("for a megapixel.") && number > 0.0,
+            "{mode}: {about}"
+        );
     }
     assert!(results[0] != results[1] && results[1] != results[2] && results[0] != results[2]);
     browser.close().await;
@@ -158,13 +163,19 @@ async fn what_is_invented_is_measured() {
         .await;
     assert!(saved(&browser).await == before);
 
+    // What is done with the image meanwhile stays.
     browser.click("#measure").await;
+    browser.set("fidelity", "70").await;
+    browser
+        .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
+        .await;
+    let before = saved(&browser).await;
     browser
         .wait_for("!document.getElementById('show-spread').disabled")
         .await;
     assert_eq!(browser.text("error").await, "");
     assert!(saved(&browser).await == before, "the image at its fidelity");
-    assert_eq!(browser.text("fidelity-value").await, "30 %");
+    assert_eq!(browser.text("fidelity-value").await, "70 %");
     let told = browser.text("deviation").await;
     let levels: f64 = told
         .split_whitespace()
@@ -223,6 +234,85 @@ async fn any_width_is_made() {
     browser.close().await;
 }
 
+/// Grey stays grey, transparency stays, 16 bits stay 16, in the drawn image and in its blend.
+#[tokio::test]
+async fn flows_keep_layout_and_depth() {
+    let server = Server::start();
+    let browser = opened(&server, "cpu").await;
+    browser.set("mode", "fast").await;
+    for (layout, bits) in [
+        (Layout::Grey, 16),
+        (Layout::GreyAlpha, 8),
+        (Layout::Rgba, 8),
+        (Layout::Rgb, 16),
+    ] {
+        let channels = 3 + usize::from(layout.has_alpha());
+        let values = (0..channels * 12 * 14).map(|i| ((i * 37) % 101) as f32 / 100.0);
+        let photo = Planes::new(channels, 12, 14, values.collect()).unwrap();
+        let bytes = SharedBytes::default();
+        let mut rows = PngRows::new(bytes.clone(), 14, 12, layout, bits).unwrap();
+        rows.write(0, &photo).unwrap();
+        rows.finish().unwrap();
+        let name = format!("p{layout:?}{bits}");
+        browser.drop_file(&format!("{name}.png"), &bytes.take()).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "");
+        for (percent, file) in [
+            ("0", format!("{name}-x4-fast-0.png")),
+            ("60", format!("{name}-x4-fast-0 (1).png")),
+        ] {
+            browser.set("fidelity", percent).await;
+            browser
+                .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
+                .await;
+            let saved = decode(&browser.download(&file).await, 1 << 20).unwrap();
+            assert_eq!((saved.layout(), saved.bits()), (layout, bits), "at {percent}");
+            assert_eq!((saved.width(), saved.height()), (56, 48));
+        }
+    }
+    browser.close().await;
+}
+
+/// A wide photo's colours are seen as they are: sample and mean carry its profile, whatever the file's format.
+#[tokio::test]
+async fn layers_are_seen_in_the_photos_colours() {
+    let server = Server::start();
+    let browser = opened(&server, "cpu").await;
+    browser.set("mode", "fast").await;
+    // The browser's own writing of a canvas in Display P3.
+    let give = "const canvas = new OffscreenCanvas(12, 12);
+                const context = canvas.getContext('2d', { colorSpace: 'display-p3' });
+                context.fillStyle = 'color(display-p3 0.1 0.9 0.2)';
+                context.fillRect(0, 0, 12, 12);
+                const file = new File([await canvas.convertToBlob()], 'wide.png');
+                const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(file);
+                document.getElementById('drop').dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));";
+    for format in ["png", "jpeg"] {
+        browser.clear().await;
+        browser.set("format", format).await;
+        browser.run(give, vec![]).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "");
+        let colours = "const of = async (id) => {
+                         const image = document.getElementById(id);
+                         await image.decode();
+                         const context = new OffscreenCanvas(1, 1).getContext('2d', { colorSpace: 'display-p3' });
+                         context.drawImage(image, 0, 0, 1, 1);
+                         return [...context.getImageData(0, 0, 1, 1).data];
+                       };
+                       return await Promise.all(['before', 'after', 'mean'].map(of));";
+        let seen = browser.run(colours, vec![]).await;
+        for c in 0..3 {
+            let of = |i: usize| seen[i][c].as_i64().unwrap();
+            for layer in [1, 2] {
+                assert!((of(layer) - of(0)).abs() <= 6, "{format}: {seen}");
+            }
+        }
+    }
+    browser.close().await;
+}
+
 /// For scripts: layers, samples and a fidelity of one's own, in another format too.
 #[tokio::test]
 async fn the_script_draws_and_blends() {
@@ -249,11 +339,21 @@ async fn the_script_draws_and_blends() {
         if (worst > 1) return `blend and fidelity differ by ${worst}`;
         const wrong = await up.blend(blob, { sample: whole.layers.sample, mean: blob }, { fidelity: 0.5 }).then(() => 'blended', (e) => e.message);
         const none = await up.upscale(blob, { mode: 'best' }).then(() => 'made', (e) => e.message);
+        const far = await up.blend(blob, whole.layers, { fidelity: 5 }).then(() => 'blended', (e) => e.message);
+        const tiff = await up.upscale(blob, { format: 'tiff' }).then(() => 'made', (e) => e.message);
+        // Two blends, and one that is stopped.
+        const stop = new AbortController();
+        const three = [blob, blob, blob].map((b, i) => up.blend(b, whole.layers, { fidelity: i / 2, signal: i === 1 ? stop.signal : undefined }).then(() => 'blended', (e) => e.name));
+        stop.abort();
+        const ends = (await Promise.all(three)).join();
+        if (ends !== 'blended,AbortError,blended') return ends;
         up.dispose();
-        return `${wrong}; ${none}`;";
+        return `${wrong}; ${none}; ${far}; ${tiff}`;";
     assert_eq!(
         browser.run(script, vec![]).await,
-        Value::from("the layers are not those of this image; best is no mode: use instant, fast or quality")
+        Value::from(
+            "the layers are not those of this image; best is no mode: use instant, fast or quality; a fidelity of 5 is not within 0 to 1; tiff is no format: use png, jpeg or webp"
+        )
     );
     browser.close().await;
 }

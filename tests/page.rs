@@ -537,6 +537,14 @@ async fn it_works_offline_and_builds_never_mix() {
     browser.finished().await;
     assert_eq!(browser.text("error").await, "");
     assert!(browser.text("summary").await.contains("24 × 16"));
+    // Flows and the other model are there too.
+    for (model, mode) in [("asasr-x4-clean", "fast"), ("asasr-x4-real", "instant")] {
+        browser.set("model", model).await;
+        browser.set("mode", mode).await;
+        browser.drop_file("photo.png", &drawn(6, 4)).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "", "{model} {mode}");
+    }
     browser.close().await;
 }
 

@@ -32,7 +32,7 @@ pub fn drawn(width: usize, height: usize) -> Vec<u8> {
 pub fn enlarged_natively(file: &[u8]) -> Picture {
     let (manifest, network) = shipped();
     assert_eq!(manifest.architecture.scale, 4);
-    enlarged(file, &mut BurnExecutor::new(network))
+    enlarged(file, &BurnExecutor::new(network))
 }
 
 /// Likewise, drawn from the shipped flow.
@@ -48,7 +48,7 @@ pub fn drawn_natively(file: &[u8], mode: Mode, seed: u64) -> Picture {
     let size = (picture.width(), picture.height());
     enlarged(
         file,
-        &mut Sampler::new(flow, part, Drawing::new(seed, steps), size).unwrap(),
+        &Sampler::new(flow, part, Drawing::new(seed, steps), size).unwrap(),
     )
 }
 
@@ -60,7 +60,7 @@ fn shipped() -> (Manifest, Network) {
     (manifest, network)
 }
 
-fn enlarged(file: &[u8], executor: &mut impl Executor) -> Picture {
+fn enlarged(file: &[u8], executor: &impl Executor) -> Picture {
     let picture = decode(file, 1 << 20).unwrap();
     let (width, height) = (picture.width(), picture.height());
     let bytes = SharedBytes::default();

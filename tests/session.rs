@@ -152,6 +152,16 @@ pub struct Browser {
 impl Browser {
     /// Starts the driver and the browser.
     pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// One that writes what its network did into a file, complete when it is closed.
+    pub async fn logged(log: &Path) -> Self {
+        Self::with(&[format!("--log-net-log={}", log.display())]).await
+    }
+
+    /// One with further arguments.
+    pub async fn with(arguments: &[String]) -> Self {
         let (driver, port, output) = start(Command::new("chromedriver").arg("--port=0"), |line| {
             line.trim()
                 .strip_suffix('.')?
@@ -159,15 +169,28 @@ impl Browser {
                 .map(|(_, p)| p.to_owned())
         });
         let downloads = tempfile::tempdir().unwrap();
+        let plain = [
+            "--headless",
+            "--no-sandbox",
+            "--enable-unsafe-webgpu",
+            "--use-webgpu-adapter=swiftshader",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-features=NetworkTimeServiceQuerying",
+            "--window-size=1200,1000",
+        ];
+        let arguments: Vec<&str> = plain
+            .into_iter()
+            .chain(arguments.iter().map(String::as_str))
+            .collect();
         let capabilities = json!({
             "timeouts": { "script": PATIENCE.as_millis() as u64 },
             "goog:chromeOptions": {
                 "binary": required("ASASR_CHROMIUM"),
-                "args": [
-                    "--headless", "--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader",
-                    "--disable-quic", "--no-first-run", "--disable-background-networking",
-                    "--disable-component-update", "--disable-sync", "--window-size=1200,1000",
-                ],
+                "args": arguments,
                 "prefs": { "download.default_directory": downloads.path(), "download.prompt_for_download": false },
             }
         });

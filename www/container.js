@@ -1,5 +1,7 @@
 // Colour profile and EXIF data in JPEG and WebP files, which a canvas writes without them.
 
+import { crc32 } from './crc32.js';
+
 const bytesOf = (text) => Uint8Array.from(text, (c) => c.charCodeAt(0));
 
 /** Most bytes of a JPEG segment's content: its length, which counts itself, has 16 bits. */
@@ -69,6 +71,14 @@ function webp(bytes, icc, exif, { width, height, alpha }) {
 /** Whether a profile is of three colours: what a canvas writes always has three, whatever the picture had. */
 const isRgb = (icc) => String.fromCharCode(...icc.subarray(16, 20)) === 'RGB ';
 
+/** What a file of that format cannot carry, a sentence each. */
+export function leftOut(format, { icc, exif }) {
+  return [
+    icc && !isRgb(icc) && 'the colour profile is not of three colours: it was left out',
+    format === 'jpeg' && exif && exif.length + 6 > SEGMENT && 'the EXIF data is too large for JPEG: it was left out',
+  ].filter(Boolean);
+}
+
 /** A JPEG or WebP file with the profile and the EXIF data that there are. */
 export async function withMetadata(blob, { icc: given, exif, ...image }) {
   const icc = given && isRgb(given) ? given : undefined;
@@ -76,4 +86,15 @@ export async function withMetadata(blob, { icc: given, exif, ...image }) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
   const parts = blob.type === 'image/jpeg' ? jpeg(bytes, icc, exif) : webp(bytes, icc, exif, image);
   return new Blob(parts, { type: blob.type });
+}
+
+/** A PNG file with the profile, for what shows it: an iCCP chunk behind its header (PNG 3, 11.3.2.3). */
+export async function withProfile(blob, icc) {
+  const packed = new Blob([icc]).stream().pipeThrough(new CompressionStream('deflate'));
+  const content = new Uint8Array(await new Response(packed).arrayBuffer());
+  // The name, its end, and the one method of compression there is.
+  const chunk = new Uint8Array(await new Blob([bytesOf('iCCPprofile\0\0'), content]).arrayBuffer());
+  const big = (value) => little(value, 4).reverse();
+  const header = 8 + 25;
+  return new Blob([blob.slice(0, header), big(chunk.length - 4), chunk, big(crc32(chunk)), blob.slice(header)], { type: blob.type });
 }

@@ -74,8 +74,19 @@ export class AsasrUpscaler extends HTMLElement {
     this.#planned = true;
     queueMicrotask(() => {
       this.#planned = false;
-      if (this.isConnected && this.getAttribute('src')) this.#fetch();
+      if (!this.isConnected) return;
+      if (this.getAttribute('src')) this.#fetch();
+      else if (this.#wish) this.#empty();
     });
+  }
+
+  /** What stood there before stands there again. */
+  #empty() {
+    this.cancel();
+    this.#wish = this.result = null;
+    if (this.#address) URL.revokeObjectURL(this.#address);
+    this.#address = null;
+    this.#show('before');
   }
 
   async #fetch() {
@@ -154,9 +165,10 @@ export class AsasrUpscaler extends HTMLElement {
 
   /** Stops, and frees the device unless another element uses it. */
   dispose() {
-    this.cancel();
+    // The last user ends the worker and what it runs; another's is only cancelled.
     this.#lease?.release();
     this.#lease = null;
+    this.cancel();
     if (this.#address) URL.revokeObjectURL(this.#address);
     this.#address = null;
   }
@@ -172,7 +184,8 @@ export class AsasrUpscaler extends HTMLElement {
   }
 
   #tell(kind, detail) {
-    this.dispatchEvent(new CustomEvent(kind, { detail, bubbles: true }));
+    // The names of `error` and `cancel` mean something else further up.
+    this.dispatchEvent(new CustomEvent(kind, { detail, bubbles: ['progress', 'result'].includes(kind) }));
   }
 }
 

@@ -3,7 +3,7 @@
 import { text } from './texts.js';
 
 /**
- * Registers the service worker and says on `line` what there is to know; `loaded` resolves to what the network's worker loaded,
+ * Registers the service worker and says on `line` what there is to know; `loaded()` resolves to the addresses that are to be kept,
  * `busy` tells whether work would be lost. */
 export async function keepOffline(line, loaded, busy) {
   const service = navigator.serviceWorker;
@@ -13,7 +13,10 @@ export async function keepOffline(line, loaded, busy) {
   let offered = false;
   service.addEventListener('message', ({ data }) => {
     if (data === 'kept') {
-      if (!offered) say(text('offlineReady'));
+      if (!offered) {
+        line.dataset.text = 'offlineReady'; // in every language
+        say(text('offlineReady'));
+      }
       document.body.dataset.offline = 'yes';
     }
     if (data === 'close the others') {
@@ -34,6 +37,7 @@ export async function keepOffline(line, loaded, busy) {
         worker.postMessage('take over');
       });
       offered = true;
+      delete line.dataset.text;
       say(text('update'), ' ', button);
       document.body.dataset.update = 'yes';
     };
@@ -46,6 +50,6 @@ export async function keepOffline(line, loaded, busy) {
     registration.addEventListener('updatefound', () => watch(registration.installing));
     const { active } = await service.ready;
     // The page itself was kept when the worker was installed.
-    active.postMessage({ keep: await loaded });
+    active.postMessage({ keep: await loaded() });
   } catch { /* private windows and the like: the page works all the same */ }
 }

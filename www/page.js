@@ -4,7 +4,7 @@ import { fromFolder, fromList, fromTransfer } from './collect.js';
 import { keepOffline } from './offline.js';
 import { Queue, resultName } from './queue.js';
 import { duration, language, languages, number, speak, text, translated } from './texts.js';
-import { Upscaler } from './upscaler.js';
+import { Upscaler, blend } from './upscaler.js';
 import { Viewer } from './viewer.js';
 import { zip } from './zip.js';
 
@@ -17,13 +17,35 @@ let upscaler = null;
 /** The name of its model. */
 let opened = null;
 let queue = null;
+/** The modes of each model that was open. */
+const known = {};
+/** Where the network runs. */
+let device = 'cpu';
 /** The job that is looked at, and the addresses of its images. */
 let shown = null;
 let addresses = [];
 
-function fail(message) {
-  $('error').textContent = `${translated(message)}.`;
-  $('error').hidden = false;
+/** What went wrong last: the worker's sentence or a text of ours, and the job that it is about. */
+let wrong = null;
+
+/** Says what went wrong until its job does better; `said` is a worker's sentence, or gives a text in the language of now. */
+function fail(said, job = null) {
+  wrong = { said, job };
+  sayWrong();
+}
+
+function sayWrong() {
+  $('error').hidden = wrong === null;
+  if (!wrong) return;
+  const sentence = typeof wrong.said === 'string' ? translated(wrong.said) : wrong.said();
+  $('error').textContent = `${wrong.job ? `${wrong.job.file.name}: ` : ''}${sentence}.`;
+}
+
+/** Nothing is wrong any more; with a job, only if it was about that. */
+function better(job = null) {
+  if (job && wrong?.job !== job) return;
+  wrong = null;
+  sayWrong();
 }
 
 const element = (tag, properties = {}, ...children) => {
@@ -38,12 +60,13 @@ function begin() {
   const device = query.get('device') ?? 'auto';
   const model = query.get('model');
   const choices = ['auto', 'webgpu', 'cpu'];
-  const wrong = !choices.includes(device)
-    ? text('badQuery', { key: 'device', value: device, choices: choices.join(', ') })
-    : model !== null && !/^[\w.-]+$/.test(model) && text('badModel', { value: model });
-  if (wrong) {
+  const refused = !choices.includes(device)
+    ? () => text('badQuery', { key: 'device', value: device, choices: choices.join(', ') })
+    : model !== null && !/^[\w.-]+$/.test(model) && (() => text('badModel', { value: model }));
+  if (refused) {
+    $('device').dataset.text = 'notReady';
     $('device').textContent = text('notReady');
-    fail(wrong);
+    fail(refused);
     return;
   }
   // A model of one's own takes the place of the choice between ours.
@@ -52,6 +75,8 @@ function begin() {
   queue = new Queue(open);
   queue.addEventListener('change', ({ detail }) => { update(detail); });
   queue.addEventListener('list', list);
+  // What was chosen meanwhile gets ready.
+  queue.addEventListener('idle', () => open($('model').value));
   queue.addEventListener('rows', ({ detail: { job, first, width, rgba } }) => {
     // While nothing else is looked at, the result is seen as it grows.
     if (!shown && job.width) show(job);
@@ -72,16 +97,41 @@ function open(model) {
   return upscaler;
 }
 
+/** The addresses of all that the page may need without a network: the device's module, and every model on offer. */
+async function everything() {
+  for (;;) {
+    const mine = upscaler;
+    try {
+      const own = await mine.loaded;
+      const models = await Promise.all([...$('model').options].map(async ({ value }) => {
+        const folder = new URL(`v1/models/${value}/`, document.baseURI);
+        const described = new URL('manifest.json', folder);
+        const manifest = await (await fetch(described)).json();
+        const parts = [manifest, manifest.flow, manifest.fast].filter(Boolean);
+        return [described.href, ...parts.map(({ file, sha256 }) => new URL(`${file}?sha256=${sha256}`, folder).href)];
+      }));
+      return [...new Set([...own, ...models.flat()])];
+    } catch (error) {
+      // Another worker has taken its place, or will never be asked.
+      if (mine === upscaler && error.name !== 'AbortError') throw error;
+      await new Promise((resolve) => { setTimeout(resolve, 500); });
+    }
+  }
+}
+
 /** Says where the network runs, or why it does not. */
 function report() {
   const model = opened;
-  const known = upscaler && Promise.all([upscaler.ready, upscaler.modes]);
-  known?.then(
+  const opening = upscaler && Promise.all([upscaler.ready, upscaler.modes]);
+  opening?.then(
     ([where, modes]) => {
+      delete $('device').dataset.text;
       $('device').textContent = text('device', { where: translated(where) });
       document.body.dataset.ready = 'yes';
+      device = where.startsWith('WebGPU') ? 'webgpu' : 'cpu';
+      known[model] = modes.map(({ mode }) => mode);
       queue?.runsOn(where, model, modes);
-      offer(modes.map(({ mode }) => mode));
+      offer();
     },
     (error) => {
       if (error.name === 'AbortError') return; // the next worker reports for itself
@@ -91,10 +141,10 @@ function report() {
   );
 }
 
-/** Offers the modes that the model has. */
-function offer(modes) {
-  if (opened !== $('model').value) return;
-  for (const option of $('mode').options) option.disabled = !modes.includes(option.value);
+/** Offers the modes that the chosen model has; all of them while that is not known. */
+function offer() {
+  const modes = known[$('model').value];
+  for (const option of $('mode').options) option.disabled = Boolean(modes) && !modes.includes(option.value);
   if ($('mode').selectedOptions[0]?.disabled) $('mode').value = 'instant';
   explainMode();
 }
@@ -116,13 +166,14 @@ function chosenOptions() {
 }
 
 function take(files) {
-  $('error').hidden = true;
-  const wrong = [...document.querySelectorAll('#options input')].find((input) => input.checkVisibility() && !input.checkValidity());
-  if (files.length === 0) fail(text('noImages'));
-  else if (wrong) {
-    fail(text('badNumber', { name: wrong.labels[0].textContent.trim(), min: wrong.min, max: wrong.max }));
-    wrong.focus();
-  } else queue?.add(files, chosenOptions());
+  if (!queue) return; // and the page says why
+  better();
+  const bad = [...document.querySelectorAll('#options input')].find((input) => input.checkVisibility() && !input.checkValidity());
+  if (files.length === 0) fail(() => text('noImages'));
+  else if (bad) {
+    fail(() => text('badNumber', { name: bad.labels[0].textContent.trim(), min: bad.min, max: bad.max }));
+    bad.focus();
+  } else queue.add(files, chosenOptions());
 }
 
 // --- the list ------------------------------------------------------------------------------------------------------
@@ -152,20 +203,21 @@ function row(job) {
     progress: element('progress', { max: 1 }),
     download: element('a', { className: 'button' }),
     cancel: button(() => queue.cancel(job)),
-    retry: button(() => queue.retry(job)),
+    retry: button(() => { better(job); queue.retry(job, chosenOptions()); }),
+    again: button(() => queue.add([job.file], chosenOptions())),
     remove: button(() => queue.remove(job)),
   };
   parts.progress.setAttribute('aria-label', name);
   parts.name.addEventListener('click', () => show(job));
   parts.root = element('li', {}, thumb, element('div', {}, parts.name, parts.state, parts.progress),
-    element('div', { className: 'actions' }, parts.download, parts.retry, parts.cancel, parts.remove));
+    element('div', { className: 'actions' }, parts.download, parts.again, parts.retry, parts.cancel, parts.remove));
   return parts;
 }
 
 /** The names of a row's buttons. */
 function label(job) {
   const parts = rows.get(job.id);
-  for (const key of ['download', 'cancel', 'retry', 'remove']) {
+  for (const key of ['download', 'again', 'cancel', 'retry', 'remove']) {
     parts[key].textContent = text(key);
     parts[key].setAttribute('aria-label', text(`${key}Of`, { name: job.file.name }));
   }
@@ -198,8 +250,14 @@ function list() {
   actions();
 }
 
+/** A result in a line. */
+function describe({ result, options }) {
+  const done = text('done', { ...result, time: duration(result.seconds) });
+  return options.mode === 'instant' ? done : `${done}, ${text(options.mode === 'fast' ? 'fast' : 'thorough')}, ${text('variation', options)}`;
+}
+
 function stateText(job) {
-  const { progress, result } = job;
+  const { progress } = job;
   const expected = queue.expected(job);
   switch (job.state) {
     case 'waiting': return expected === null ? text('waiting') : text('waitingAbout', { time: duration(expected) });
@@ -208,7 +266,7 @@ function stateText(job) {
       if (progress.loading !== undefined) return text('loading', { percent: Math.round(100 * progress.loading) });
       if (progress.fraction === 1) return text('saving');
       return text(progress.left >= 1 ? 'shareLeft' : 'share', { percent: Math.round(100 * progress.fraction), time: duration(progress.left) });
-    case 'done': return text('done', { ...result, time: duration(result.seconds) });
+    case 'done': return describe(job);
     case 'failed': return text('failed', { message: translated(job.error.message) });
     default: return text('cancelled');
   }
@@ -227,14 +285,18 @@ function update(job) {
   parts.cancel.hidden = !unfinished;
   parts.remove.hidden = unfinished;
   parts.retry.hidden = !['failed', 'cancelled'].includes(job.state);
-  parts.name.disabled = parts.download.hidden = job.state !== 'done';
+  parts.name.disabled = parts.download.hidden = !job.result;
+  parts.again.hidden = job.state !== 'done';
+  if (job === shown) tellMeasuring(job);
   if (job.state === before) return;
-  turned(job, parts);
+  const measuredOnly = parts.measuring;
+  parts.measuring = Boolean(job.measuring);
+  turned(job, parts, measuredOnly);
   actions();
 }
 
 /** Once for every change of a job's state. */
-function turned(job, parts) {
+function turned(job, parts, measuredOnly) {
   const { name } = job.file;
   const announce = {
     running: () => text('announceStart', { name }),
@@ -244,16 +306,20 @@ function turned(job, parts) {
   if (announce) $('live').textContent = announce();
   if (job.state === 'done') {
     offerDownload(job);
-    // Another run of a finished one came to nothing: what it had is back.
-    if (job.error) fail(`${name}: ${translated(job.error.message)}`);
+    // A measurement may come to nothing; the result is there all the same.
+    if (measuredOnly && !job.result.spread) $('live').textContent = text('announceKept', { name });
+    if (job.error) fail(job.error.message, job);
+    else better(job);
     // The first result shows itself; later ones do not push away what is looked at.
-    if (!shown || shown === job) show(job);
+    if (!shown) show(job);
+    else if (shown === job && measuredOnly) measured(job);
+    else if (shown === job) show(job);
   }
   if (['failed', 'cancelled'].includes(job.state) && shown === job) hide();
   // Whether it failed or was cancelled, another worker may have begun.
   if (['done', 'failed', 'cancelled'].includes(job.state)) report();
   // One photo that fails says so where everybody looks.
-  if (job.state === 'failed') fail(`${name}: ${translated(job.error.message)}`);
+  if (job.state === 'failed') fail(job.error.message, job);
 }
 
 function offerDownload(job) {
@@ -264,7 +330,7 @@ function offerDownload(job) {
 }
 
 function actions() {
-  const done = queue.jobs.filter((job) => job.state === 'done');
+  const done = queue.jobs.filter((job) => job.result);
   $('download-all').hidden = done.length < 2;
   $('download-all').textContent = text('downloadAll', { count: done.length });
   $('cancel-all').hidden = queue.unfinished.length < 2;
@@ -294,7 +360,6 @@ function show(job) {
   if (layers) addresses.push(URL.createObjectURL(layers.mean));
   const [before, after, mean] = addresses;
   viewer.show(before, after, result, file.name, mean);
-  $('summary').textContent = text('done', { ...result, time: duration(result.seconds) });
   $('fidelity-choice').hidden = $('spread-choice').hidden = !layers;
   seen(job.fidelity);
   tell();
@@ -310,77 +375,107 @@ function seen(fidelity) {
 /** What there is to know of the result that is shown: its file, its notes and how far it can be trusted. */
 function tell() {
   const { result } = shown;
+  if (addresses[3]) URL.revokeObjectURL(addresses[3]);
   addresses[3] = URL.createObjectURL(result.blob);
   $('download').href = addresses[3];
   $('download').download = result.name;
-  $('notes').replaceChildren(...result.notes.map((note) => element('li', { textContent: translated(note) })));
-  $('notes').hidden = result.notes.length === 0;
-  const exact = !Number.isFinite(result.consistency);
-  $('consistency').textContent = exact ? text('exact') : text('consistency', { psnr: number(result.consistency, 1) });
-  $('measure').hidden = Boolean(result.spread);
-  $('measure').textContent = text('measure', { count: SAMPLES });
-  $('show-spread').disabled = !result.spread;
-  $('deviation').textContent = result.spread ? text('deviation', { levels: number(result.deviation, 1) }) : text('notMeasured');
+  relabel();
   drawMaps();
 }
 
-/** The wish for another fidelity that is at work. */
-let refining = null;
+/** The texts of the result that is shown, in the language of now. */
+function relabel() {
+  const { result } = shown;
+  if (!result) return;
+  $('summary').textContent = describe(shown);
+  $('notes').replaceChildren(...result.notes.map((note) => element('li', { textContent: translated(note) })));
+  $('notes').hidden = result.notes.length === 0;
+  const exact = !Number.isFinite(result.consistency);
+  // Rounding to 8 bits alone leaves about 59 dB.
+  const grade = text(result.consistency >= 45 ? 'good' : result.consistency >= 35 ? 'fair' : 'poor');
+  $('consistency').textContent = exact ? text('exact') : text('consistency', { psnr: number(result.consistency, 1), grade });
+  $('deviation').textContent = result.spread ? text('deviation', { levels: number(result.deviation, 1) }) : text('notMeasured');
+  tellMeasuring(shown);
+}
+
+/** How far the measurement of what is invented is. */
+function tellMeasuring({ result, measuring, progress }) {
+  $('measure').hidden = Boolean(result?.spread);
+  $('measure').disabled = Boolean(measuring);
+  $('measure').textContent = measuring
+    ? text('measuring', { percent: Math.round(100 * (progress?.fraction ?? 0)) })
+    : text('measure', { count: SAMPLES });
+  $('show-spread').disabled = !result?.spread;
+}
+
+/** The result that is shown was measured; its image is what it was. */
+function measured(job) {
+  if (!job.result.spread) $('show-spread').checked = false;
+  tell();
+  // The button went away under the keyboard's focus.
+  if (job.result.spread && document.activeElement === document.body) $('show-spread').focus();
+}
+
+/** Ends the blend that is at work. */
+let refining = new AbortController();
 
 /** Makes the file of another fidelity. Only the last wish counts. */
 async function refine() {
   const job = shown;
   const fidelity = $('fidelity').valueAsNumber / 100;
-  if (!job?.result?.layers || fidelity === job.fidelity) return;
-  const { result } = job;
-  const mine = {};
+  refining.abort();
+  if (!job?.result?.layers || fidelity === job.fidelity) {
+    $('fidelity-choice').removeAttribute('aria-busy');
+    return;
+  }
+  const mine = new AbortController();
   refining = mine;
-  const current = () => refining === mine && shown === job;
   $('fidelity-choice').setAttribute('aria-busy', 'true');
   try {
-    const blended = await upscaler.blend(job.file, result.layers, { ...job.options, fidelity });
-    if (!current()) return;
+    const { options } = job;
+    const blended = await blend(job.file, job.result.layers, { ...options, device, fidelity, signal: mine.signal });
     const { blob, notes, consistency, differences } = blended;
-    const name = resultName(job.file.name || 'image', { ...job.options, format: blob.type.slice('image/'.length) });
-    URL.revokeObjectURL(addresses[3]);
-    Object.assign(job, { fidelity, result: { ...result, blob, name, notes, consistency, differences } });
+    const name = resultName(job.file.name || 'image', { ...options, format: blob.type.slice('image/'.length) });
+    Object.assign(job, { fidelity, result: { ...job.result, blob, name, notes, consistency, differences } });
+    if (!rows.has(job.id)) return;
     offerDownload(job);
+    if (shown !== job) return;
+    seen(fidelity);
     tell();
     $('live').textContent = text('announceFidelity', { percent: Math.round(100 * fidelity) });
   } catch (error) {
-    if (error.name !== 'AbortError' && current()) {
-      seen(job.fidelity);
-      fail(error.message);
-    }
+    if (error.name === 'AbortError') return;
+    if (shown === job) seen(job.fidelity);
+    fail(error.message, job);
   } finally {
     if (refining === mine) $('fidelity-choice').removeAttribute('aria-busy');
   }
 }
 
-/** A difference of so many grey levels is full red. */
-const FULL = 8;
 /** Samples that are drawn to see where they differ. */
 const SAMPLES = 4;
 
 /** The maps of the result that is shown, where they are wanted. */
 function drawMaps() {
   const result = shown?.result;
-  drawMap('differences', result?.differences, [255, 0, 40], (level) => level / FULL);
-  // Everything is invented a little: what is more so than the whole stands out.
-  drawMap('spread', result?.spread, [255, 190, 0], (level) => (level / result.deviation / 2) ** 2);
+  // One grey level is rounding; from there to full colour.
+  drawMap('differences', result?.differences, 0x2800ff, 8);
+  drawMap('spread', result?.spread, 0x00beff, 16);
 }
 
-/** Paints a value for each of the given image's pixels in a colour, as strong as `strength` says from 0 to 1. */
-function drawMap(id, levels, colour, strength) {
+/** Paints grey levels of the given image's pixels in a colour, `0xbbggrr`, which is full at so many of them. */
+function drawMap(id, levels, colour, full) {
   const canvas = $(id);
   canvas.hidden = !$(`show-${id}`).checked || !levels;
   if (canvas.hidden) return;
   const width = shown.result.mapWidth;
   Object.assign(canvas, { width, height: levels.length / width });
   const image = new ImageData(canvas.width, canvas.height);
-  levels.forEach((level, i) => {
-    image.data.set([...colour, Math.min(strength(level), 1) * 230], 4 * i);
-  });
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < pixels.length; i++) {
+    const share = Math.min(Math.max(levels[i] - 1, 0) / (full - 1), 1);
+    pixels[i] = (Math.round(230 * share) << 24 | colour) >>> 0;
+  }
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
@@ -395,7 +490,7 @@ function hide() {
 }
 
 async function downloadAll() {
-  const files = queue.jobs.filter((job) => job.state === 'done').map(({ result }) => ({ name: result.name, blob: result.blob }));
+  const files = queue.jobs.filter((job) => job.result).map(({ result }) => ({ name: result.name, blob: result.blob }));
   $('download-all').disabled = true;
   try {
     const link = element('a', { href: URL.createObjectURL(await zip(files)), download: 'asasr.zip' });
@@ -422,7 +517,11 @@ addEventListener('dragleave', (event) => { if (!event.relatedTarget) $('drop').c
 addEventListener('drop', async (event) => {
   event.preventDefault();
   $('drop').classList.remove('over');
-  take(await fromTransfer(event.dataTransfer));
+  try {
+    take(await fromTransfer(event.dataTransfer));
+  } catch {
+    fail(() => text('noFolder'));
+  }
 });
 addEventListener('paste', async (event) => {
   const files = await fromTransfer(event.clipboardData);
@@ -436,12 +535,15 @@ $('fidelity').addEventListener('input', () => seen($('fidelity').valueAsNumber /
 $('fidelity').addEventListener('change', refine);
 $('measure').addEventListener('click', () => {
   $('show-spread').checked = true;
-  queue.again(shown, { samples: SAMPLES, fidelity: shown.fidelity });
+  queue.measure(shown, SAMPLES);
 });
 $('mode').addEventListener('change', explainMode);
 $('scale').addEventListener('change', () => { $('width-choice').hidden = $('scale').value !== 'width'; });
-// Whoever is at work keeps the device.
-$('model').addEventListener('change', () => { if (!busy()) open($('model').value); });
+$('model').addEventListener('change', () => {
+  offer();
+  // Whoever is at work keeps the device.
+  if (queue && !busy()) open($('model').value);
+});
 $('download-all').addEventListener('click', downloadAll);
 $('cancel-all').addEventListener('click', () => {
   queue.unfinished.reverse().forEach((job) => queue.cancel(job));
@@ -470,7 +572,8 @@ $('language').addEventListener('change', () => {
   report();
   explainMode();
   queue?.jobs.forEach((job) => { label(job); update(job); });
-  if (shown) show(shown);
+  sayWrong();
+  if (shown) relabel();
   if (queue) actions();
 });
 
@@ -484,4 +587,4 @@ $('language').replaceChildren(...Object.keys(languages).map((code) => {
   return element('option', { value: code, lang: code, textContent: own, selected: code === language() });
 }));
 begin();
-if (upscaler) keepOffline($('offline'), upscaler.loaded, busy);
+if (queue) keepOffline($('offline'), everything, busy);

@@ -5,36 +5,50 @@ const SPEED = 'asasr-speed';
 
 const ENDINGS = { png: 'png', jpeg: 'jpg', webp: 'webp' };
 
-/** `photo.jpg` four times larger as PNG is `photo-x4.png`, 900 pixels wide `photo-900px.png`. */
-export const resultName = (name, { scale, width, format }) => `${name.replace(/\.[^.]*$/, '')}-${width ? `${width}px` : `x${scale}`}.${ENDINGS[format]}`;
+/** `photo.jpg` four times larger as PNG is `photo-x4.png`, 900 pixels wide `photo-900px.png`; variation 3 of it `photo-x4-fast-3.png`. */
+export function resultName(name, { scale, width, mode, seed, format }) {
+  const parts = [name.replace(/\.[^.]*$/, ''), width ? `${width}px` : `x${scale}`];
+  if (mode !== 'instant') parts.push(mode, seed);
+  return `${parts.join('-')}.${ENDINGS[format]}`;
+}
 
-function remembered(device) {
+function stored() {
   try {
-    return JSON.parse(localStorage.getItem(SPEED))?.[device] ?? null;
+    return JSON.parse(localStorage.getItem(SPEED)) ?? {};
   } catch {
-    return null; // storage may be forbidden
+    return {}; // storage may be forbidden
   }
 }
 
-function remember(device, speed) {
+/** The speed on a device: that of the mode where it was measured, or else of another one. */
+function remembered(device, mode) {
+  const modes = stored()[device] ?? {};
+  return (modes[mode] ?? Object.values(modes)[0])?.speed ?? null;
+}
+
+/** Keeps a speed, unless a far larger photo told it better. */
+function remember(device, mode, speed, pixels) {
+  const all = stored();
+  const modes = all[device] ?? {};
+  if (pixels < (modes[mode]?.pixels ?? 0) / 4) return;
   try {
-    localStorage.setItem(SPEED, JSON.stringify({ [device]: speed }));
+    localStorage.setItem(SPEED, JSON.stringify({ ...all, [device]: { ...modes, [mode]: { speed, pixels } } }));
   } catch { /* then it is measured again */ }
 }
 
 /**
  * A photo and what became of it. `state` is 'waiting', 'running', 'done', 'failed' or 'cancelled'.
- * `options` are those of `Upscaler.upscale` and the model's name; `fidelity` is that of the result; `before` is what is given back
- * if another run of a finished job comes to nothing.
+ * `options` are those of `Upscaler.upscale` and the model's name; `fidelity` is that of the result; `measuring` is set while a finished job
+ * runs once more for its `spread`.
  * @typedef {{ id: number, file: File, options: object, state: string, fidelity: number,
  *   progress: ?{ done: number, total: number, fraction: number, left: ?number }, width: number, height: number, pixels: ?number,
  *   result: ?{ blob: Blob, name: string, width: number, height: number, notes: string[], seconds: number },
- *   before: ?object, error: ?Error }} Job
+ *   measuring: boolean, error: ?Error }} Job
  */
 
 /**
- * Tells of every change of a job by an event `change` whose `detail` is the job, of finished rows by `rows`, and of the
- * list's change by `list`.
+ * Tells of every change of a job by an event `change` whose `detail` is the job, of finished rows by `rows`, of the list's change
+ * by `list`, and by `idle` that nothing is left to do.
  */
 export class Queue extends EventTarget {
   #open;
@@ -71,7 +85,7 @@ export class Queue extends EventTarget {
 
   /** Puts files at the end and returns their jobs. */
   add(files, options) {
-    const jobs = files.map((file) => ({ id: ++this.#lastId, file, options, state: 'waiting', progress: null, width: 0, height: 0, pixels: null, result: null, fidelity: 0, before: null, error: null }));
+    const jobs = files.map((file) => ({ id: ++this.#lastId, file, options, state: 'waiting', progress: null, width: 0, height: 0, pixels: null, result: null, fidelity: 0, measuring: false, error: null }));
     this.jobs.push(...jobs);
     this.dispatchEvent(new CustomEvent('list'));
     this.#next();
@@ -85,7 +99,7 @@ export class Queue extends EventTarget {
 
   /** Seconds that so many pixels would take; null where the device's speed is not known. */
   seconds(pixels, options) {
-    const [speed, work] = [remembered(this.#device), this.#workOf(options)];
+    const [speed, work] = [remembered(this.#device, options.mode), this.#workOf(options)];
     return speed && work ? pixels * work / speed : null;
   }
 
@@ -98,22 +112,23 @@ export class Queue extends EventTarget {
   cancel(job) {
     const running = job.state === 'running';
     if (!running && job.state !== 'waiting') return;
-    this.#turn(job, 'cancelled');
+    // The next worker is there before anybody hears of it.
     if (running) this.#upscaler?.cancel();
+    this.#turn(job, 'cancelled');
   }
 
-  retry(job) {
+  /** Tries a job again that came to nothing, with the options of now. */
+  retry(job, options) {
     if (!['failed', 'cancelled'].includes(job.state)) return;
-    Object.assign(job, { error: null, progress: null });
+    Object.assign(job, { options, error: null, progress: null });
     this.#turn(job, 'waiting');
     this.#next();
   }
 
-  /** Runs a finished job anew with other options. What it has is kept until then. */
-  again(job, options) {
+  /** Draws so many samples of a finished job to see where they differ; its result stays. */
+  measure(job, samples) {
     if (job.state !== 'done') return;
-    const { result, fidelity } = job;
-    Object.assign(job, { before: { result, fidelity, options: job.options }, options: { ...job.options, ...options }, progress: null });
+    Object.assign(job, { measuring: samples, error: null, progress: null });
     this.#turn(job, 'waiting');
     this.#next();
   }
@@ -130,15 +145,17 @@ export class Queue extends EventTarget {
 
   #turn(job, state) {
     job.state = state;
-    if (job.before && ['failed', 'cancelled'].includes(state)) Object.assign(job, job.before, { before: null, state: 'done' });
-    if (state === 'done') job.before = null;
+    if (job.measuring && ['failed', 'cancelled', 'done'].includes(state)) Object.assign(job, { measuring: false, state: 'done' });
     this.#changed(job);
   }
 
   async #next() {
     if (this.#busy) return;
     const job = this.jobs.find((each) => each.state === 'waiting');
-    if (!job) return;
+    if (!job) {
+      this.dispatchEvent(new CustomEvent('idle'));
+      return;
+    }
     // A job that is cancelled and tried again is another run: what is late from the first is not heeded.
     const run = {};
     job.run = run;
@@ -146,36 +163,49 @@ export class Queue extends EventTarget {
     this.#busy = true;
     this.#turn(job, 'running');
     const start = performance.now();
-    const seconds = () => (performance.now() - start) / 1000;
+    const since = (time) => (performance.now() - time) / 1000;
+    // The network's own time begins when its worker and its weights are there.
+    let begun = start;
     try {
       this.#upscaler = this.#open(job.options.model);
       // Whether it is ready or failed to open, `upscale` knows what to do.
       const { model } = job.options;
-      Promise.all([this.#upscaler.ready, this.#upscaler.modes]).then(([where, modes]) => this.runsOn(where, model, modes), () => {});
+      Promise.all([this.#upscaler.ready, this.#upscaler.modes]).then(([where, modes]) => {
+        begun = performance.now();
+        this.runsOn(where, model, modes);
+      }, () => {});
+      const options = job.measuring ? { ...job.options, samples: job.measuring } : job.options;
       const result = await this.#upscaler.upscale(job.file, {
-        ...job.options,
+        ...options,
         onProgress: (done, total, fraction) => {
           if (!current()) return;
-          job.progress = { done, total, fraction, left: seconds() / fraction * (1 - fraction) };
+          job.progress = { done, total, fraction, left: since(begun) / fraction * (1 - fraction) };
           this.#changed(job);
         },
         onLoading: (received, total) => {
           if (!current()) return;
+          begun = performance.now();
           job.progress = { loading: received / total };
           this.#changed(job);
         },
         onRows: (first, width, rgba) => {
-          if (!current()) return;
+          if (!current() || job.measuring) return;
           this.dispatchEvent(new CustomEvent('rows', { detail: { job, first, width, rgba } }));
         },
       });
       if (!current()) return; // cancelled while its answer was on the way
-      // A format that could not be written came as PNG.
-      const options = { ...job.options, format: result.blob.type.slice('image/'.length) };
-      job.result = { ...result, name: resultName(job.file.name || 'image', options), seconds: seconds() };
-      job.fidelity = options.fidelity ?? 0;
       // The network works on input pixels, whatever the output's size.
-      remember(this.#device, result.differences.length * (this.#workOf(options) ?? 1) / seconds());
+      const pixels = result.differences.length;
+      remember(this.#device, options.mode, pixels * (this.#workOf(options) ?? 1) / since(begun), pixels);
+      if (job.measuring) {
+        // The image is the same; what was done with it meanwhile stays.
+        const { spread, deviation } = result;
+        job.result = { ...job.result, spread, deviation };
+      } else {
+        // A format that could not be written came as PNG.
+        const name = resultName(job.file.name || 'image', { ...options, format: result.blob.type.slice('image/'.length) });
+        Object.assign(job, { fidelity: 0, result: { ...result, name, seconds: since(start) } });
+      }
       this.#turn(job, 'done');
     } catch (error) {
       if (current()) {

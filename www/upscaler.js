@@ -5,12 +5,54 @@ const fatal = (message) => Object.assign(new Error(message), { fatal: true });
 
 const cancelled = () => new DOMException('cancelled', 'AbortError');
 
+/** Refuses what makes no sense, in a sentence that names it. */
+function check({ scale = 4, width, format = 'png', quality = 0.92, mode = 'instant', seed = 0, fidelity = 0, samples = 1 }) {
+  const whole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
+  const share = (value) => value >= 0 && value <= 1;
+  const wrong = [
+    [width === undefined && ![2, 3, 4].includes(scale), `a scale of ${scale} is not offered: choose 2, 3 or 4`],
+    [width !== undefined && !whole(width, 1, 2 ** 20), `a width of ${width} is no number of pixels`],
+    [!['png', 'jpeg', 'webp'].includes(format), `${format} is no format: use png, jpeg or webp`],
+    [!share(quality), `a quality of ${quality} is not within 0 to 1`],
+    [!['instant', 'fast', 'quality'].includes(mode), `${mode} is no mode: use instant, fast or quality`],
+    [!whole(seed, 0, 2 ** 32 - 1), `a seed of ${seed} is no whole number from 0 to ${2 ** 32 - 1}`],
+    [!share(fidelity), `a fidelity of ${fidelity} is not within 0 to 1`],
+    [!whole(samples, 1, 64), `${samples} samples are not within 1 to 64`],
+  ].find(([is]) => is);
+  if (wrong) throw new RangeError(wrong[1]);
+}
+
+/**
+ * The result of `upscale` at another fidelity, from its `layers` and the file it was made of. No network runs: a worker of its own
+ * blends them, on the module for `device`, which is 'webgpu' or 'cpu'.
+ */
+export async function blend(file, layers, { device = 'cpu', fidelity, format = 'png', quality = 0.92, strip = false, signal }) {
+  check({ fidelity: fidelity ?? NaN, format, quality });
+  if (signal?.aborted) throw cancelled();
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
+  let stop;
+  const done = new Promise((resolve, reject) => {
+    stop = () => reject(cancelled());
+    worker.onmessage = ({ data }) => (data.kind === 'done' ? resolve(data.value) : reject(new Error(data.message)));
+    worker.onerror = (event) => { event.preventDefault(); reject(new Error('the worker could not run: reload the page')); };
+  });
+  signal?.addEventListener('abort', stop);
+  worker.postMessage({ id: 0, kind: 'blend', device, bytes, layers, fidelity, format, quality, strip });
+  try {
+    return await done;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    worker.terminate();
+  }
+}
+
 /** Runs the network in a worker. `device` is 'auto', 'webgpu' or 'cpu', `model` the address of a model's folder. */
 export class Upscaler {
   #worker;
   #options;
-  /** Blends layers beside the worker, which may be busy for long. */
-  #blender = null;
+  /** Ends what blends layers beside the worker. */
+  #blending = new AbortController();
   #requests = new Map(); // id → { resolve, reject, onProgress, onRows, onLoading }
   #lastId = 0;
   #opened;
@@ -76,9 +118,11 @@ export class Upscaler {
       if (worker === this.#worker) this.#restart(fatal(message));
     };
     const model = new URL(this.#options.model, document.baseURI).href;
-    this.#opened = this.#ask({ kind: 'open', device: this.#options.device, model });
+    const opened = this.#ask({ kind: 'open', device: this.#options.device, model });
+    this.#opened = opened;
     this.#failed = false;
-    this.#opened.catch(() => { this.#failed = true; }); // reported by whoever awaits it
+    // Reported by whoever awaits it; what an earlier worker met is of no interest any more.
+    opened.catch(() => { this.#failed ||= opened === this.#opened; });
   }
 
   /** Ends the worker and every request; begins anew unless the worker could not even open its model. */
@@ -114,10 +158,21 @@ export class Upscaler {
    * image and the result made as small again, and for each given pixel how many grey levels they differ; the samples'
    * deviation at each given pixel in grey levels, and over all.
    */
-  upscale(file, options = {}) {
+  async upscale(file, options = {}) {
+    check(options);
+    const { signal } = options;
+    if (signal?.aborted) throw cancelled();
+    let stop;
+    const stopped = new Promise((_, reject) => { stop = () => reject(cancelled()); });
+    signal?.addEventListener('abort', stop);
     const mine = this.#turn.then(() => this.#upscale(file, options));
     this.#turn = mine.catch(() => {});
-    return mine;
+    try {
+      // Who waits for others need not wait to be cancelled.
+      return await Promise.race([mine, stopped]);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
   }
 
   async #upscale(file, {
@@ -127,10 +182,7 @@ export class Upscaler {
     if (this.#disposed) throw new Error('this upscaler was disposed of');
     if (signal?.aborted) throw cancelled();
     // What was not there the last time may be there now.
-    if (this.#failed) {
-      this.#worker.terminate();
-      this.#start();
-    }
+    if (this.#failed) this.#restart(cancelled());
     const stop = () => this.cancel();
     signal?.addEventListener('abort', stop);
     try {
@@ -178,29 +230,11 @@ export class Upscaler {
     }
   }
 
-  /**
-   * The result of `upscale` at another fidelity, from its `layers` and the file it was made of. No network runs, and it need not
-   * wait for one that does.
-   */
-  async blend(file, layers, { fidelity, format = 'png', quality = 0.92, strip = false }) {
-    if (this.#disposed) throw new Error('this upscaler was disposed of');
+  /** `blend` of this script on the device's module. */
+  async blend(file, layers, options) {
     const { device } = await this.#opened;
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    // Only the last wish counts.
-    this.#blender?.stop();
-    const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
-    const done = new Promise((resolve, reject) => {
-      const stop = () => { worker.terminate(); reject(cancelled()); };
-      this.#blender = { stop };
-      worker.onmessage = ({ data }) => (data.kind === 'done' ? resolve(data.value) : reject(new Error(data.message)));
-      worker.onerror = (event) => { event.preventDefault(); reject(new Error('the worker could not run: reload the page')); };
-    });
-    worker.postMessage({ id: 0, kind: 'blend', device, bytes, layers, fidelity, format, quality, strip });
-    try {
-      return await done;
-    } finally {
-      worker.terminate();
-    }
+    const signals = [this.#blending.signal, options.signal].filter(Boolean);
+    return blend(file, layers, { device, ...options, signal: AbortSignal.any(signals) });
   }
 
   /** Stops what is running and gets ready for the next image, which may be waiting already. */
@@ -211,7 +245,7 @@ export class Upscaler {
   /** Ends the worker and frees the device. */
   dispose() {
     this.#disposed = true;
-    this.#blender?.stop();
+    this.#blending.abort();
     this.#restart(cancelled());
   }
 }

@@ -1,12 +1,15 @@
 // Chooses a device, loads the one WebAssembly module that it needs and runs it.
 
-import { withMetadata } from './container.js';
+import { leftOut, withMetadata, withProfile } from './container.js';
+import { Pool, threads } from './pool.js';
 
 let upscaler = null;
 /** The WebAssembly module, once it is loaded. */
 let module = null;
 /** The address of the model's folder. */
 let folder = null;
+/** Workers that share the processor's work; none on a graphics card. */
+let pool = null;
 
 /** Longest side of an image in a format that the browser writes. */
 const LONGEST = { jpeg: 65_535, webp: 16_383 };
@@ -79,6 +82,8 @@ async function open({ id, device: wanted, model }) {
   const begin = async (device) => {
     const files = await load(device);
     upscaler = await module.Upscaler.open(manifest, weights);
+    pool = device === 'cpu' && threads() ? new Pool(self.location.href, threads()) : null;
+    pool?.tell({ kind: 'serve', manifest, weights });
     return files;
   };
   let [device, why] = await choose(wanted);
@@ -91,8 +96,9 @@ async function open({ id, device: wanted, model }) {
     files = await begin(device);
   }
   const name = device === 'webgpu' ? 'WebGPU' : 'CPU';
+  const detail = pool ? `${threads()} threads` : upscaler.device;
   // Browsers often keep the adapter's name to themselves.
-  const where = `${name}${upscaler.device === name ? '' : ` (${upscaler.device})`} – ${why}`;
+  const where = `${name}${detail === name ? '' : ` (${detail})`} – ${why}`;
   return { where, device, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i] })), loaded: [described, address, ...files] };
 }
 
@@ -140,36 +146,62 @@ function wishFor({ mode, scale, width, format, strip, seed, fidelity, layers, sa
 
 /** The module's result as the page takes it. */
 async function finished(result, { format, quality, strip }, first) {
-  const { width, height, png, mean, alpha, bits, icc, exif, consistency, differences, map_width: mapWidth, spread, deviation } = result;
+  const { width, height, png, mean, alpha, opaque, bits, icc, exif, consistency, differences, map_width: mapWidth, spread, deviation } = result;
   const notes = [...first, ...result.notes];
   result.free();
   const sample = new Blob(png, { type: 'image/png' });
   let blob = sample;
   if (format !== 'png') {
+    const name = format === 'jpeg' ? 'JPEG' : 'WebP';
     try {
-      blob = await drawn(await createImageBitmap(sample), `image/${format}`, quality);
-      if (!strip) blob = await withMetadata(blob, { icc, exif, width, height, alpha });
-      if (alpha && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
-      if (bits === 16) notes.push(`the photo has 16 bits a colour, ${format === 'jpeg' ? 'JPEG' : 'WebP'} keeps 8: save it as PNG to keep all`);
+      const bare = await drawn(await createImageBitmap(sample), `image/${format}`, quality);
+      blob = strip ? bare : await withMetadata(bare, { icc, exif, width, height, alpha });
+      if (!strip) notes.push(...leftOut(format, { icc, exif }));
+      if (!opaque && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
+      if (bits === 16) notes.push(`the photo has 16 bits a colour, ${name} keeps 8: save it as PNG to keep all`);
     } catch {
       // An hour's work is not thrown away because the browser cannot write it in that format.
-      notes.push(`the browser could not write ${format === 'jpeg' ? 'JPEG' : 'WebP'} of this size: it was saved as PNG`);
+      notes.push(`the browser could not write ${name} of this size: it was saved as PNG`);
     }
   }
-  const layers = mean && { sample, mean: new Blob(mean, { type: 'image/png' }) };
+  // Both are seen in the photo's own colours.
+  const coloured = (layer) => (icc && !strip ? withProfile(layer, icc) : layer);
+  const layers = mean && {
+    sample: format === 'png' ? sample : await coloured(sample),
+    mean: await coloured(new Blob(mean, { type: 'image/png' })),
+  };
   return { blob, width, height, notes, consistency, differences, mapWidth, spread: spread.length ? spread : null, deviation, layers };
 }
 
 async function upscale({ id, bytes: given, preview, ...wanted }) {
-  const progress = (done, total, fraction) => postMessage({ id, kind: 'progress', done, total, fraction });
+  // Tiles in other workers: how far each is, from the first unfinished one.
+  const shares = [];
+  let [counted, all] = [0, 0];
+  const progress = (done, total, fraction) => {
+    shares.splice(0, done - counted);
+    [counted, all] = [done, total];
+    const elsewhere = (done + shares.reduce((sum, each) => sum + each.share, 0)) / total;
+    postMessage({ id, kind: 'progress', done, total, fraction: Math.max(fraction, elsewhere) });
+  };
   const rows = (first, width, rgba) => postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
   const wish = wishFor(wanted);
   const [file, sha256] = upscaler.needs(wish);
   if (file) {
-    upscaler.add(wish, await bytesOf(kept(file, sha256), (received, total) => postMessage({ id, kind: 'loading', received, total })));
+    const weights = await bytesOf(kept(file, sha256), (received, total) => postMessage({ id, kind: 'loading', received, total }));
+    upscaler.add(wish, weights);
+    pool?.tell({ kind: 'add', wanted, weights });
   }
   const { bytes, notes } = await readable(given);
-  const result = await upscaler.upscale(bytes, wish, progress, preview ? rows : undefined);
+  const elsewhere = (values, width, height, x0, y0, columns, rows) => {
+    const tile = { share: 0 };
+    shares.push(tile);
+    const message = { kind: 'tile', values, size: [width, height], at: [x0, y0], image: [columns, rows], wanted };
+    return pool.ask(message, [values.buffer], (share) => {
+      tile.share = share;
+      if (all) progress(counted, all, 0);
+    });
+  };
+  const result = await upscaler.upscale(bytes, wish, progress, preview ? rows : undefined, pool ? threads() + 1 : 0, elsewhere);
   if (!wanted.layers || !result.mean || wanted.fidelity === 0) return finished(result, wanted, notes);
   // The layers stay as they are, the file is their blend.
   const whole = await finished(result, { ...wanted, format: 'png' }, notes);
@@ -189,11 +221,32 @@ async function blend({ bytes: given, layers, device, ...wanted }) {
   return blended(bytes, layers, wanted, notes);
 }
 
-const kinds = { open, upscale, blend };
+/** A worker of a pool. */
+async function serve({ manifest, weights }) {
+  await load('cpu');
+  upscaler = await module.Upscaler.open(manifest, weights);
+}
+
+async function tile({ values, size, at, image, wanted }) {
+  const share = (share) => postMessage({ kind: 'share', share });
+  return upscaler.tile(values, Uint32Array.from(size), Uint32Array.from(at), Uint32Array.from(image), wishFor(wanted), share);
+}
+
+const kinds = { open, upscale, blend, tile };
+
+/** What a pool tells its workers, in its order. */
+let told = Promise.resolve();
+const orders = { serve, add: ({ wanted, weights }) => upscaler.add(wishFor(wanted), weights) };
 
 self.onmessage = async ({ data }) => {
   const { id } = data;
+  if (data.kind in orders) {
+    told = told.then(() => orders[data.kind](data));
+    told.catch(() => {}); // whoever asks for a tile hears of it
+    return;
+  }
   try {
+    await told;
     postMessage({ id, kind: 'done', value: await kinds[data.kind](data) });
   } catch (error) {
     // A trap leaves the module in pieces, a lost device never comes back: the page starts another worker.

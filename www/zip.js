@@ -1,16 +1,6 @@
 // A ZIP archive without compression: images are compressed already (APPNOTE.TXT 6.3.10, version 2.0).
 
-const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
-  let c = n;
-  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
-  return c;
-});
-
-function crc32(bytes) {
-  let crc = ~0;
-  for (const byte of bytes) crc = TABLE[(crc ^ byte) & 255] ^ (crc >>> 8);
-  return ~crc >>> 0;
-}
+import { crc32 } from './crc32.js';
 
 /** The fields of a header, little-endian: pairs of a size in bytes and a value. */
 function header(...fields) {
@@ -54,7 +44,7 @@ export async function zip(files) {
     directory.push(header([4, 0x02014b50], [2, 20], ...shared, [2, 0], [2, 0], [2, 0], [4, 0], [4, at]), names[i]);
     parts.push(local, names[i], blob);
     at += local.length + names[i].length + blob.size;
-    if (at > 0xffffffff) throw new RangeError('more than 4 GB');
+    if (at > 0xffffffff) throw new RangeError('a zip file holds at most 4 GB: download the photos one by one');
   }
   const size = directory.reduce((sum, part) => sum + part.length, 0);
   const end = header([4, 0x06054b50], [2, 0], [2, 0], [2, files.length], [2, files.length], [4, size], [4, at], [2, 0]);

@@ -180,6 +180,7 @@ mod tests {
         for (image, layout, bits) in cases {
             let picture = decode(&encode(&image, ImageFormat::Png), MAX).unwrap();
             assert_eq!((picture.layout(), picture.bits()), (layout, bits));
+            assert_eq!(picture.is_opaque(), layout != Layout::Rgba);
             assert!(picture.notes().is_empty());
         }
     }

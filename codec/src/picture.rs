@@ -81,6 +81,16 @@ impl Picture {
         }
     }
 
+    /// Whether no pixel is transparent, with an alpha channel or without.
+    pub fn is_opaque(&self) -> bool {
+        let n = self.layout.samples();
+        !self.layout.has_alpha()
+            || match &self.samples {
+                Samples::Eight(s) => s.iter().skip(n - 1).step_by(n).all(|a| *a == u8::MAX),
+                Samples::Sixteen(s) => s.iter().skip(n - 1).step_by(n).all(|a| *a == u16::MAX),
+            }
+    }
+
     /// What decoding changed, a sentence each.
     pub fn notes(&self) -> &[&'static str] {
         &self.notes

@@ -1,6 +1,10 @@
 //! The whole way from an image to its enlargement, for any executor.
 
-use alloc::format;
+use alloc::{boxed::Box, collections::VecDeque, format};
+use core::cell::RefCell;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::Poll;
 
 use crate::{Error, Mosaic, Planes, Rect, Result, Tile, TilePlan, resample};
 
@@ -19,15 +23,20 @@ pub trait Executor {
     /// Enlarges `tile`, `[3, h, w]` in `[0, 1]`, to `[3 + n, h * scale, w * scale]`; values are not clamped. The `n` planes
     /// beside the image, the same number for every tile, are what the executor tells about it; most tell nothing. `place`
     /// is where the tile lies in the image, in input pixels: networks that draw noise draw it there. Executors that take
-    /// several steps for a tile tell of each by `on_step`.
+    /// several steps for a tile tell of each by `on_step`. Several tiles may be run at a time.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails; [`Error::Cancelled`] when `on_step` said so.
-    async fn run(&mut self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes>;
+    async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes>;
+
+    /// Tiles that are worth running at a time: with more than one, a tile is read and packed while another computes.
+    fn lanes(&self) -> usize {
+        1
+    }
 }
 
 /// Is told how many steps of how many are taken, and stops the work by returning `false`.
-pub type OnStep<'a> = &'a mut dyn FnMut(usize, usize) -> bool;
+pub type OnStep<'a> = &'a dyn Fn(usize, usize) -> bool;
 
 /// How far an enlargement has come.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,13 +88,13 @@ const FEATHER: usize = 2;
 /// # Errors
 /// Those of the executor and of `write`; [`Error::Cancelled`] when `progress` said so.
 pub async fn upscale<E: Executor>(
-    executor: &mut E,
+    executor: &E,
     (width, height): (usize, usize),
     core: usize,
     scale: OutputScale,
     read: impl Fn(Rect) -> Planes,
     mut write: impl FnMut(usize, &Planes) -> Result<()>,
-    mut progress: impl FnMut(Progress) -> bool,
+    progress: impl FnMut(Progress) -> bool,
 ) -> Result<()> {
     let scale = scale.get();
     if scale > executor.scale() {
@@ -97,17 +106,17 @@ pub async fn upscale<E: Executor>(
     // Two pixels for the bicubic planes and the reduction's support.
     let halo = executor.halo().max(2) + if scale < executor.scale() { 2 } else { 0 };
     let plan = TilePlan::new(width, height, core, halo, FEATHER)?;
-    let mut mosaic: Option<Mosaic> = None;
-    for (i, tile) in plan.tiles().enumerate() {
+    let state = RefCell::new(State {
+        progress,
+        total: plan.len(),
+        done: 0,
+        shares: VecDeque::new(),
+    });
+    let (read, state) = (&read, &state);
+    let run = async |index: usize, tile: Tile| {
         let (colour, extra) = read(tile.input).split_channels(3);
-        let on_step = &mut |step: usize, steps: usize| {
-            progress(Progress {
-                done: i,
-                total: plan.len(),
-                tile,
-                fraction: (i as f64 + step as f64 / steps as f64) / plan.len() as f64,
-            })
-        };
+        let on_step =
+            &|step: usize, steps: usize| state.borrow_mut().step(index, step as f64 / steps as f64, tile);
         let mut result = executor.run(&colour, tile.input, on_step).await?;
         if scale < executor.scale() {
             result = resample::bicubic(&result, colour.width() * scale, colour.height() * scale);
@@ -119,21 +128,113 @@ pub async fn upscale<E: Executor>(
                 result = result.with_channels(beside);
             }
         }
-        let result = result.crop(tile.inner().scaled(scale));
+        Ok(result.crop(tile.inner().scaled(scale)))
+    };
+    let mut mosaic: Option<Mosaic> = None;
+    let mut waiting = plan.tiles().enumerate();
+    let mut flight = InOrder::default();
+    let mut begun = VecDeque::new();
+    loop {
+        while flight.len() < executor.lanes().max(1)
+            && let Some((index, tile)) = waiting.next()
+        {
+            state.borrow_mut().shares.push_back(0.0);
+            begun.push_back(tile);
+            flight.push(run(index, tile));
+        }
+        let (Some(result), Some(tile)) = (flight.next().await, begun.pop_front()) else {
+            return Ok(());
+        };
+        let result = result?;
         let mosaic = mosaic.get_or_insert_with(|| Mosaic::new(&plan, result.channels(), scale));
         if let Some((first, rows)) = mosaic.add(&tile, &result)? {
             write(first, &rows)?;
         }
-        if !progress(Progress {
-            done: i + 1,
-            total: plan.len(),
-            tile,
-            fraction: (i + 1) as f64 / plan.len() as f64,
-        }) {
+        if !state.borrow_mut().finish(tile) {
             return Err(Error::Cancelled);
         }
     }
-    Ok(())
+}
+
+/// How far the tiles at work are.
+struct State<P> {
+    progress: P,
+    total: usize,
+    done: usize,
+    /// Share of each tile that is done, from the first unfinished one.
+    shares: VecDeque<f64>,
+}
+
+impl<P: FnMut(Progress) -> bool> State<P> {
+    fn tell(&mut self, tile: Tile) -> bool {
+        (self.progress)(Progress {
+            done: self.done,
+            total: self.total,
+            tile,
+            fraction: (self.done as f64 + self.shares.iter().sum::<f64>()) / self.total as f64,
+        })
+    }
+
+    fn step(&mut self, index: usize, share: f64, tile: Tile) -> bool {
+        if let Some(known) = self.shares.get_mut(index - self.done) {
+            *known = share;
+        }
+        self.tell(tile)
+    }
+
+    fn finish(&mut self, tile: Tile) -> bool {
+        self.done += 1;
+        self.shares.pop_front();
+        self.tell(tile)
+    }
+}
+
+/// Futures that run together and end in their order.
+struct InOrder<F: Future> {
+    all: VecDeque<Running<F>>,
+}
+
+enum Running<F: Future> {
+    Pending(Pin<Box<F>>),
+    Done(F::Output),
+}
+
+impl<F: Future> Default for InOrder<F> {
+    fn default() -> Self {
+        Self { all: VecDeque::new() }
+    }
+}
+
+impl<F: Future> InOrder<F> {
+    fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    fn push(&mut self, future: F) {
+        self.all.push_back(Running::Pending(Box::pin(future)));
+    }
+
+    /// What the first one comes to; none where there is none. Meanwhile all go on.
+    async fn next(&mut self) -> Option<F::Output> {
+        poll_fn(|context| {
+            for running in &mut self.all {
+                if let Running::Pending(future) = running
+                    && let Poll::Ready(output) = future.as_mut().poll(context)
+                {
+                    *running = Running::Done(output);
+                }
+            }
+            match self.all.pop_front() {
+                None => Poll::Ready(None),
+                Some(Running::Done(output)) => Poll::Ready(Some(output)),
+                Some(pending) => {
+                    self.all.push_front(pending);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
 }
 
 #[cfg(test)]
@@ -149,7 +250,7 @@ mod tests {
         fn halo(&self) -> usize {
             2
         }
-        async fn run(&mut self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
+        async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
             Ok(resample::enlarge(tile, 4))
         }
     }
@@ -163,7 +264,7 @@ mod tests {
         fn halo(&self) -> usize {
             2
         }
-        async fn run(&mut self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
+        async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
             if !(on_step(1, 2) && on_step(2, 2)) {
                 return Err(Error::Cancelled);
             }
@@ -184,7 +285,7 @@ mod tests {
         let image = image();
         let mut out = Planes::zeros(4, 30 * scale, 41 * scale);
         pollster::block_on(upscale(
-            &mut Bicubic,
+            &Bicubic,
             (41, 30),
             core,
             OutputScale::new(scale)?,
@@ -209,6 +310,78 @@ mod tests {
         }
     }
 
+    /// Gives way before it answers, tiles of odd columns twice; counts how many are at work.
+    struct Lanes {
+        now: core::cell::Cell<usize>,
+        most: core::cell::Cell<usize>,
+    }
+    impl Executor for Lanes {
+        fn scale(&self) -> usize {
+            4
+        }
+        fn halo(&self) -> usize {
+            2
+        }
+        fn lanes(&self) -> usize {
+            3
+        }
+        async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
+            self.now.set(self.now.get() + 1);
+            self.most.set(self.most.get().max(self.now.get()));
+            for _ in 0..=place.x0 % 2 {
+                let mut waited = false;
+                poll_fn(|context| {
+                    context.waker().wake_by_ref();
+                    if core::mem::replace(&mut waited, true) {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    }
+                })
+                .await;
+            }
+            self.now.set(self.now.get() - 1);
+            if !on_step(1, 1) {
+                return Err(Error::Cancelled);
+            }
+            Ok(resample::enlarge(tile, 4))
+        }
+    }
+
+    #[test]
+    fn tiles_that_run_together_make_the_same_image() {
+        let image = image();
+        let expected = run(11, 4, usize::MAX).expect("runs");
+        let lanes = Lanes {
+            now: 0.into(),
+            most: 0.into(),
+        };
+        let mut out = Planes::zeros(4, 120, 164);
+        let mut fractions = Vec::new();
+        pollster::block_on(upscale(
+            &lanes,
+            (41, 30),
+            11,
+            OutputScale::new(4).expect("offered"),
+            |rect| image.crop(rect),
+            |first, rows| {
+                out.put_rows(first, rows);
+                Ok(())
+            },
+            |p| {
+                fractions.push(p.fraction);
+                true
+            },
+        ))
+        .expect("runs");
+        assert_eq!(out.into_data(), expected);
+        assert_eq!(lanes.most.get(), 3);
+        assert!(
+            fractions.is_sorted() && fractions.last() == Some(&1.0),
+            "{fractions:?}"
+        );
+    }
+
     #[test]
     fn progress_can_stop_the_work() {
         assert_eq!(run(11, 4, 3), Err(Error::Cancelled));
@@ -219,7 +392,7 @@ mod tests {
         let image = image();
         let mut fractions = Vec::new();
         pollster::block_on(upscale(
-            &mut Telling,
+            &Telling,
             (41, 30),
             21,
             OutputScale::new(2).expect("offered"),

@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use asasr_core::{
     Executor, OnStep, Planes, Rect, Result,
     model::{Architecture, Skip, Weights},
@@ -29,7 +31,8 @@ pub struct GpuExecutor {
     halo: usize,
     network: GpuNetwork,
     enlarge: Kernel,
-    buffers: Option<Buffers>,
+    /// Those that no tile uses.
+    buffers: Mutex<Vec<Buffers>>,
 }
 
 impl Clone for GpuExecutor {
@@ -41,7 +44,7 @@ impl Clone for GpuExecutor {
             halo: self.halo,
             network: self.network.clone(),
             enlarge: self.enlarge.clone(),
-            buffers: None,
+            buffers: Mutex::default(),
         }
     }
 }
@@ -65,7 +68,7 @@ impl GpuExecutor {
             halo: architecture.receptive_radius(),
             network,
             enlarge,
-            buffers: None,
+            buffers: Mutex::default(),
             gpu,
         })
     }
@@ -75,17 +78,20 @@ impl GpuExecutor {
         &self.gpu
     }
 
-    /// Makes room for a tile of `pixels` pixels; buffers grow and are kept.
-    fn reserve(&mut self, pixels: usize) -> Result<()> {
-        if self.buffers.as_ref().is_some_and(|b| b.pixels >= pixels) {
-            return Ok(());
+    /// Room for a tile of `pixels` pixels.
+    fn reserve(&self, pixels: usize) -> Result<Buffers> {
+        let free = self.buffers.lock().ok().and_then(|mut all| all.pop());
+        if let Some(buffers) = free
+            && buffers.pixels >= pixels
+        {
+            return Ok(buffers);
         }
-        self.buffers = None;
         let output = (pixels * 3 * self.scale * self.scale * 4) as u64;
         let gpu = &self.gpu;
         gpu.allows(pixels, output.max(self.network.slot_bytes(pixels)))?;
         let storage = BufferUsages::STORAGE;
-        self.buffers = Some(Buffers {
+        let read = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
+        Ok(Buffers {
             pixels,
             frame: gpu.buffer(
                 "frame",
@@ -95,13 +101,8 @@ impl GpuExecutor {
             image: gpu.buffer("image", (pixels * 16) as u64, storage | BufferUsages::COPY_DST),
             slots: self.network.slots(gpu, pixels),
             output: gpu.buffer("output", output, storage | BufferUsages::COPY_SRC),
-            readback: gpu.buffer(
-                "readback",
-                output,
-                BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-            ),
-        });
-        Ok(())
+            readback: gpu.buffer("readback", output, read),
+        })
     }
 }
 
@@ -114,12 +115,13 @@ impl Executor for GpuExecutor {
         self.halo
     }
 
-    async fn run(&mut self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
+    fn lanes(&self) -> usize {
+        2
+    }
+
+    async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
         let (width, height, scale) = (tile.width(), tile.height(), self.scale);
-        self.reserve(width * height)?;
-        let Some(b) = &self.buffers else {
-            return Err(asasr_core::Error::Device("it has no memory left".into()));
-        };
+        let b = self.reserve(width * height)?;
         let gpu = &self.gpu;
         Frame::new((width, height)).write(gpu, &b.frame);
         gpu.write(&b.image, &pack::image(tile));
@@ -135,6 +137,9 @@ impl Executor for GpuExecutor {
             |encoder| encoder.copy_buffer_to_buffer(&b.output, 0, &b.readback, 0, (count * 4) as u64),
         );
         let values = gpu.read(&b.readback, count).await?;
+        if let Ok(mut free) = self.buffers.lock() {
+            free.push(b);
+        }
         Planes::new(3, height * scale, width * scale, values)
     }
 }

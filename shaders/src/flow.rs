@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use asasr_core::flow::{FlowDevice, Schedule};
 use asasr_core::model::{Condition, ConvVelocity, FlowPart, VelocityArchitecture, Weights};
 use asasr_core::{Error, Executor as _, OnStep, Planes, Rect, Result};
@@ -22,8 +24,14 @@ pub struct GpuFlow {
     step: Kernel,
     /// Channels that the field reads.
     inputs: usize,
+    ready: Mutex<Ready>,
+}
+
+/// What a drawing leaves for the next one.
+#[derive(Debug, Default)]
+struct Ready {
     /// The field made ready for the times of a schedule.
-    ready: Option<(Vec<f64>, GpuNetwork)>,
+    network: Option<(Vec<f64>, GpuNetwork)>,
     buffers: Option<Buffers>,
 }
 
@@ -74,17 +82,23 @@ impl GpuFlow {
             gather,
             step,
             inputs,
-            ready: None,
-            buffers: None,
+            ready: Mutex::default(),
             restorer,
         })
     }
 
-    /// Makes the field ready for the times at which `schedule` asks it.
-    fn prepare(&mut self, schedule: &Schedule) -> Result<()> {
+    /// The field made ready for the times at which `schedule` asks it, and buffers that may be too small.
+    fn prepare(&self, schedule: &Schedule) -> Result<(Vec<f64>, GpuNetwork, Option<Buffers>)> {
         let times = &schedule.times()[..schedule.steps()];
-        if self.ready.as_ref().is_some_and(|(t, _)| t == times) {
-            return Ok(());
+        let left = self
+            .ready
+            .lock()
+            .map(|mut r| core::mem::take(&mut *r))
+            .unwrap_or_default();
+        if let Some((known, network)) = left.network
+            && known == times
+        {
+            return Ok((known, network, left.buffers));
         }
         let modulations = |layer: usize| -> Result<Vec<Modulation>> {
             let name = self.field.layers[layer].name().map_or("", String::as_str);
@@ -93,9 +107,7 @@ impl GpuFlow {
         };
         let (gpu, layers) = (self.restorer.gpu(), &self.field.layers);
         let network = GpuNetwork::new(gpu, layers, self.inputs, &self.weights, modulations)?;
-        self.ready = Some((times.to_vec(), network));
-        self.buffers = None;
-        Ok(())
+        Ok((times.to_vec(), network, None))
     }
 }
 
@@ -128,34 +140,30 @@ impl FlowDevice for GpuFlow {
         self.restorer.halo() + self.whole.receptive_radius()
     }
 
-    async fn mean(&mut self, low: &Planes) -> Result<Planes> {
+    async fn mean(&self, low: &Planes) -> Result<Planes> {
         let place = Rect {
             x0: 0,
             y0: 0,
             x1: low.width(),
             y1: low.height(),
         };
-        self.restorer.run(low, place, &mut |_, _| true).await
+        self.restorer.run(low, place, &|_, _| true).await
     }
 
     async fn integrate(
-        &mut self,
+        &self,
         (low, mean): (&Planes, &Planes),
         x0: &Planes,
         schedule: &Schedule,
         on_step: OnStep<'_>,
     ) -> Result<Planes> {
-        self.prepare(schedule)?;
+        let (times, network, left) = self.prepare(schedule)?;
         let (width, height, scale) = (low.width(), low.height(), self.field.scale);
         let (gpu, size) = (self.restorer.gpu(), (width, height));
-        let Some((_, network)) = &self.ready else {
-            return Err(Error::Device("it is not ready".into()));
-        };
-        let b = match self.buffers.take() {
+        let b = match left {
             Some(b) if b.pixels >= width * height => b,
-            _ => buffers(gpu, network, self.inputs, scale, width * height)?,
+            _ => buffers(gpu, &network, self.inputs, scale, width * height)?,
         };
-        let b = self.buffers.insert(b);
         gpu.write(&b.image, &pack::image(low));
         gpu.write(&b.mean, mean.data());
         gpu.write(&b.state, x0.data());
@@ -189,6 +197,12 @@ impl FlowDevice for GpuFlow {
             }
         }
         let values = gpu.read(&b.readback, count).await?;
+        if let Ok(mut ready) = self.ready.lock() {
+            *ready = Ready {
+                network: Some((times, network)),
+                buffers: Some(b),
+            };
+        }
         Planes::new(3, height * scale, width * scale, values)
     }
 }

@@ -1,4 +1,6 @@
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use asasr_core::{Error, Result};
 use wgpu::{
@@ -223,6 +225,16 @@ impl Gpu {
         buffer.map_async(MapMode::Read, bytes.clone(), move |mapped| {
             let _ = send.send(mapped);
         });
+        // Other tiles are submitted before this thread waits.
+        let mut asked = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut asked, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
         self.poll()?;
         let mapped = receive.await.map_err(|_| Error::Device("it went away".into()))?;
         self.check()?;

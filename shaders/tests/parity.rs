@@ -2,6 +2,8 @@
 //! one (lavapipe) included; without any the tests fail, for a green run must mean that the shaders ran.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::cell::RefCell;
+
 use asasr_core::{
     Error, Executor, Planes, Rect,
     flow::{Drawing, Sampler, Source},
@@ -59,14 +61,14 @@ fn image(width: usize, height: usize) -> Planes {
 fn worst(architecture: &Architecture, sizes: &[(usize, usize)]) -> f32 {
     let weights = weights(&architecture.parameters());
     let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
-    let mut shaders = GpuExecutor::new(gpu, architecture, &weights).unwrap();
-    let mut cpu = BurnExecutor::new(Network::new(architecture, &weights, &Device::flex()).unwrap());
+    let shaders = GpuExecutor::new(gpu, architecture, &weights).unwrap();
+    let cpu = BurnExecutor::new(Network::new(architecture, &weights, &Device::flex()).unwrap());
     let mut worst = 0.0f32;
     for (width, height) in sizes {
         let image = image(*width, *height);
         let place = whole(*width, *height);
-        let a = pollster::block_on(shaders.run(&image, place, &mut |_, _| true)).unwrap();
-        let b = pollster::block_on(cpu.run(&image, place, &mut |_, _| true)).unwrap();
+        let a = pollster::block_on(shaders.run(&image, place, &|_, _| true)).unwrap();
+        let b = pollster::block_on(cpu.run(&image, place, &|_, _| true)).unwrap();
         worst = difference(&a, &b).max(worst);
     }
     worst
@@ -175,17 +177,17 @@ fn flows_agree() {
                 samples: 2,
                 ..Drawing::new(7, steps)
             };
-            let mut told = Vec::new();
-            let mut a = Sampler::new(shaders.take().unwrap(), &part, drawing, size).unwrap();
-            let drawn = pollster::block_on(a.run(&image, place, &mut |done, total| {
-                told.push((done, total));
+            let told = RefCell::new(Vec::new());
+            let a = Sampler::new(shaders.take().unwrap(), &part, drawing, size).unwrap();
+            let drawn = pollster::block_on(a.run(&image, place, &|done, total| {
+                told.borrow_mut().push((done, total));
                 true
             }));
             let drawn = drawn.unwrap();
             shaders = Some(a.into_device());
-            assert_eq!(told.last(), Some(&(2 * steps, 2 * steps)));
-            let mut b = Sampler::new(cpu.clone(), &part, drawing, size).unwrap();
-            let expected = pollster::block_on(b.run(&image, place, &mut |_, _| true)).unwrap();
+            assert_eq!(told.into_inner().last(), Some(&(2 * steps, 2 * steps)));
+            let b = Sampler::new(cpu.clone(), &part, drawing, size).unwrap();
+            let expected = pollster::block_on(b.run(&image, place, &|_, _| true)).unwrap();
             assert_eq!(drawn.channels(), 7);
             // A field that is zero would prove nothing.
             let moved = expected.plane(0).iter().zip(expected.plane(3));
@@ -202,13 +204,13 @@ fn a_flow_stops_where_it_is_told_to() {
     let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
     let restorer = GpuExecutor::new(gpu, &architecture, &weights(&architecture.parameters())).unwrap();
     let flow = GpuFlow::new(restorer, &part, &weights(&part.architecture.parameters())).unwrap();
-    let mut sampler = Sampler::new(flow, &part, Drawing::new(1, 9), (8, 8)).unwrap();
-    let run = |sampler: &mut Sampler<GpuFlow>, last| {
-        let stop = &mut |done, _| done < last;
+    let sampler = Sampler::new(flow, &part, Drawing::new(1, 9), (8, 8)).unwrap();
+    let run = |last| {
+        let stop = &|done, _| done < last;
         pollster::block_on(sampler.run(&image(8, 8), whole(8, 8), stop))
     };
-    assert_eq!(run(&mut sampler, 2), Err(Error::Cancelled));
-    assert!(run(&mut sampler, usize::MAX).is_ok());
+    assert_eq!(run(2), Err(Error::Cancelled));
+    assert!(run(usize::MAX).is_ok());
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl Executor for Bicubic {
         2
     }
 
-    async fn run(&mut self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
+    async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
         Ok(resample::enlarge(tile, 4))
     }
 }
@@ -150,7 +150,7 @@ fn tiled_upscale() -> Result<Vec<f32>> {
     let image = image()?;
     let mut rows = Vec::new();
     finish(upscale(
-        &mut Bicubic,
+        &Bicubic,
         (image.width(), image.height()),
         8,
         OutputScale::new(3)?,

@@ -351,6 +351,14 @@ fn wgpu(_: &Architecture, _: &Weights, _: bool) -> Result<(AnyExecutor, String)>
 }
 
 impl Executor for AnyExecutor {
+    fn lanes(&self) -> usize {
+        match self {
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu(e) => e.lanes(),
+            _ => 1,
+        }
+    }
+
     fn scale(&self) -> usize {
         match self {
             Self::Burn(e) => e.scale(),
@@ -373,7 +381,7 @@ impl Executor for AnyExecutor {
         }
     }
 
-    async fn run(&mut self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> asasr_core::Result<Planes> {
+    async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> asasr_core::Result<Planes> {
         match self {
             Self::Burn(e) => e.run(tile, place, on_step).await,
             Self::Flow(e) => e.run(tile, place, on_step).await,

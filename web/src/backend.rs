@@ -47,7 +47,8 @@ mod device {
     }
 }
 
-pub(crate) use device::{Flow, Restorer};
+pub(crate) use device::Flow;
+use device::Restorer;
 
 /// A model on the device.
 #[derive(Debug)]
@@ -77,8 +78,8 @@ impl Backend {
     }
 
     /// The flow of that part, where it was loaded.
-    pub(crate) fn flow(&mut self, part: &FlowPart) -> Option<&mut Flow> {
-        let (file, flow) = self.flow.as_mut()?;
+    pub(crate) fn flow(&self, part: &FlowPart) -> Option<&Flow> {
+        let (file, flow) = self.flow.as_ref()?;
         (*file == part.file).then_some(flow)
     }
 }

@@ -2,11 +2,12 @@ use asasr_codec::{Metadata, Picture, PngLines};
 use asasr_core::flow::{Drawing, Sampler};
 use asasr_core::metrics::SpreadMeter;
 use asasr_core::model::{Manifest, Mode};
-use asasr_core::{Executor, OutputScale, Planes};
-use js_sys::{Array, Function};
+use asasr_core::{Error, Executor, OnStep, OutputScale, Planes, Rect};
+use js_sys::{Array, Float32Array, Function, Promise};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Flow};
 use crate::output::Sink;
 
 /// Most input pixels: 4096x4096, whose fourfold enlargement is the largest most programs open.
@@ -115,6 +116,8 @@ pub struct Upscaled {
     pub height: usize,
     /// Whether it has transparency.
     pub alpha: bool,
+    /// Whether nothing of it is transparent, with an alpha channel or without.
+    pub opaque: bool,
     /// Bits of a sample.
     pub bits: u8,
     /// What decoding changed, a sentence each.
@@ -204,7 +207,7 @@ impl Upscaler {
     ///
     /// # Errors
     /// A sentence for the user: an unknown mode, or one that the model does not have.
-    pub fn needs(&mut self, wish: &Wish) -> Result<Vec<String>, JsError> {
+    pub fn needs(&self, wish: &Wish) -> Result<Vec<String>, JsError> {
         let mode = wish.mode()?;
         if mode == Mode::Instant {
             return Ok(Vec::new());
@@ -234,27 +237,90 @@ impl Upscaler {
     }
 
     /// Enlarges an image file. `progress(done, total, fraction)` is called after every step, with tiles and the share of all the
-    /// work, `rows(first, width, rgba)` for rows that are finished.
+    /// work, `rows(first, width, rgba)` for rows that are finished. With `lanes` above zero `elsewhere(tile, width, height, x0, y0, columns, rows)` runs so
+    /// many tiles at a time by [`Self::tile`] in other workers, and gives a promise of the result.
     ///
     /// # Errors
     /// A sentence for the user: not an image, too large, cut short, or the device failed.
     pub async fn upscale(
-        &mut self,
+        &self,
         file: Vec<u8>,
         wish: Wish,
         progress: Function,
         rows: Option<Function>,
+        lanes: usize,
+        elsewhere: Function,
     ) -> Result<Upscaled, JsError> {
         let picture = asasr_codec::decode(&file, MAX_PIXELS).map_err(js)?;
         drop(file);
+        let size = (picture.width(), picture.height());
         let job = Job {
             wish: &wish,
             picture: &picture,
             progress: &progress,
             rows: rows.as_ref(),
         };
+        // One tile is done here before another worker is ready.
+        let lanes = if size.0 > TILE || size.1 > TILE { lanes } else { 0 };
+        let elsewhere = |scale, halo| Elsewhere {
+            scale,
+            halo,
+            lanes,
+            image: size,
+            run: &elsewhere,
+        };
+        let restorer = &self.backend.restorer;
+        let told = (wish.layers, wish.samples > 1);
+        match self.sampler(&wish, size)? {
+            None if lanes > 0 => {
+                let executor = elsewhere(restorer.scale(), restorer.halo());
+                job.run(&executor, (false, false)).await
+            }
+            None => job.run(restorer, (false, false)).await,
+            Some(sampler) if lanes > 0 => job.run(&elsewhere(sampler.scale(), sampler.halo()), told).await,
+            Some(sampler) => job.run(&sampler, told).await,
+        }
+    }
+
+    /// Runs one tile of an image of `image` columns and rows, for a worker that puts tiles together: `tile` is `[3, height, width]`,
+    /// from column and row `at` on; the result is what an executor gives. `progress(share)` is called after every step.
+    ///
+    /// # Errors
+    /// A sentence for the user, when the device failed.
+    pub async fn tile(
+        &self,
+        tile: Vec<f32>,
+        size: Vec<usize>,
+        at: Vec<usize>,
+        image: Vec<usize>,
+        wish: Wish,
+        progress: Function,
+    ) -> Result<Vec<f32>, JsError> {
+        let (&[width, height], &[x0, y0], &[columns, rows]) = (&size[..], &at[..], &image[..]) else {
+            return Err(js("a tile has a size, a place and an image"));
+        };
+        let tile = Planes::new(3, height, width, tile).map_err(js)?;
+        let place = Rect {
+            x0,
+            y0,
+            x1: x0 + width,
+            y1: y0 + height,
+        };
+        let on_step = &|step: usize, steps: usize| {
+            let share = step as f64 / steps as f64;
+            progress.call1(&JsValue::NULL, &share.into()).is_ok()
+        };
+        let result = match self.sampler(&wish, (columns, rows))? {
+            None => self.backend.restorer.run(&tile, place, on_step).await,
+            Some(sampler) => sampler.run(&tile, place, on_step).await,
+        };
+        Ok(result.map_err(js)?.into_data())
+    }
+
+    /// What draws an image of that many columns and rows; none where the restorer answers.
+    fn sampler(&self, wish: &Wish, size: (usize, usize)) -> Result<Option<Sampler<&Flow>>, JsError> {
         let Some((part, steps)) = self.manifest.flow_of(wish.mode()?) else {
-            return job.run(&mut self.backend.restorer, (false, false)).await;
+            return Ok(None);
         };
         let drawing = Drawing {
             seed: wish.seed.into(),
@@ -264,11 +330,52 @@ impl Upscaler {
             mean: wish.layers,
             samples: wish.samples,
         };
-        let size = (picture.width(), picture.height());
         let flow = self.backend.flow(part);
         let flow = flow.ok_or_else(|| js("the flow's weights are not loaded"))?;
-        let mut sampler = Sampler::new(flow, part, drawing, size).map_err(js)?;
-        job.run(&mut sampler, (drawing.mean, drawing.samples > 1)).await
+        Sampler::new(flow, part, drawing, size).map(Some).map_err(js)
+    }
+}
+
+/// Runs tiles in other workers.
+struct Elsewhere<'a> {
+    scale: usize,
+    halo: usize,
+    lanes: usize,
+    /// Columns and rows of the whole image.
+    image: (usize, usize),
+    run: &'a Function,
+}
+
+impl Executor for Elsewhere<'_> {
+    fn scale(&self) -> usize {
+        self.scale
+    }
+
+    fn halo(&self) -> usize {
+        self.halo
+    }
+
+    fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    async fn run(&self, tile: &Planes, place: Rect, _on_step: OnStep<'_>) -> asasr_core::Result<Planes> {
+        let failed = |e: JsValue| {
+            let message = js_sys::Reflect::get(&e, &"message".into())
+                .ok()
+                .and_then(|m| m.as_string());
+            Error::Device(message.unwrap_or_else(|| "a worker ended".into()))
+        };
+        let (width, height) = (tile.width(), tile.height());
+        let (columns, rows) = self.image;
+        let numbers = [width, height, place.x0, place.y0, columns, rows].map(JsValue::from);
+        let arguments: Array = numbers.into_iter().collect();
+        arguments.unshift(&Float32Array::from(tile.data()));
+        let promise = self.run.apply(&JsValue::NULL, &arguments).map_err(failed)?;
+        let result = JsFuture::from(Promise::resolve(&promise)).await.map_err(failed)?;
+        let values = Float32Array::new(&result).to_vec();
+        let (width, height) = (width * self.scale, height * self.scale);
+        Planes::new(values.len() / (width * height), height, width, values)
     }
 }
 
@@ -322,7 +429,7 @@ impl Job<'_> {
     /// Runs an executor that tells the mean, or the spread, or both.
     async fn run(
         &self,
-        executor: &mut impl Executor,
+        executor: &impl Executor,
         (tells_mean, tells_spread): (bool, bool),
     ) -> Result<Upscaled, JsError> {
         let Self { wish, picture, .. } = *self;
@@ -364,7 +471,18 @@ impl Job<'_> {
                 Some(colours)
             };
             match (&mut spread, variance) {
-                (Some(spread), Some(variance)) => spread.add(first, &variance),
+                (Some(spread), Some(mut variance)) => {
+                    // What is not seen is not invented.
+                    if alpha == 1 {
+                        let seen = strip.plane(3).iter().map(|a| a.clamp(0.0, 1.0));
+                        variance
+                            .data_mut()
+                            .iter_mut()
+                            .zip(seen)
+                            .for_each(|(v, a)| *v *= a * a);
+                    }
+                    spread.add(first, &variance)
+                }
                 _ => Ok(()),
             }
         };
@@ -399,6 +517,7 @@ fn upscaled(
         width,
         height,
         alpha: picture.layout().has_alpha(),
+        opaque: picture.is_opaque(),
         bits: picture.bits(),
         notes: picture.notes().iter().map(|n| (*n).to_owned()).collect(),
         png,

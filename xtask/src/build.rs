@@ -68,11 +68,19 @@ pub(crate) fn npm() -> Result<PathBuf> {
             .and_then(|()| fs::copy(&from, &to));
         done.map(drop).map_err(|e| format!("{}: {e}", from.display()))
     };
-    for name in ["package.json", "index.d.ts", "README.md"] {
+    for name in ["package.json", "index.d.ts", "upscaler.d.ts", "README.md"] {
         copy(root().join("npm").join(name), package.join(name))?;
     }
     let modules = ["asasr-gpu", "asasr-cpu"].map(|m| [format!("{m}.js"), format!("{m}_bg.wasm")]);
-    let scripts = ["element.js", "upscaler.js", "worker.js", "container.js"].map(String::from);
+    let scripts = [
+        "element.js",
+        "upscaler.js",
+        "worker.js",
+        "pool.js",
+        "container.js",
+        "crc32.js",
+    ]
+    .map(String::from);
     for name in scripts.into_iter().chain(modules.into_iter().flatten()) {
         copy(page.join(&name), package.join(&name))?;
     }

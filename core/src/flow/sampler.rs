@@ -21,7 +21,7 @@ pub trait FlowDevice {
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
-    async fn mean(&mut self, low: &Planes) -> Result<Planes>;
+    async fn mean(&self, low: &Planes) -> Result<Planes>;
 
     /// Where the field, given the low-quality image and its posterior mean, leads `x0`, of the size of the latter, by Euler
     /// steps at the times of `schedule`; `on_step` is told of every step.
@@ -29,7 +29,7 @@ pub trait FlowDevice {
     /// # Errors
     /// [`Error::Device`] when the device fails; [`Error::Cancelled`] when `on_step` said so.
     async fn integrate(
-        &mut self,
+        &self,
         given: (&Planes, &Planes),
         x0: &Planes,
         schedule: &Schedule,
@@ -37,7 +37,7 @@ pub trait FlowDevice {
     ) -> Result<Planes>;
 }
 
-impl<D: FlowDevice> FlowDevice for &mut D {
+impl<D: FlowDevice> FlowDevice for &D {
     fn scale(&self) -> usize {
         (**self).scale()
     }
@@ -46,12 +46,12 @@ impl<D: FlowDevice> FlowDevice for &mut D {
         (**self).halo()
     }
 
-    async fn mean(&mut self, low: &Planes) -> Result<Planes> {
+    async fn mean(&self, low: &Planes) -> Result<Planes> {
         (**self).mean(low).await
     }
 
     async fn integrate(
-        &mut self,
+        &self,
         given: (&Planes, &Planes),
         x0: &Planes,
         schedule: &Schedule,
@@ -164,7 +164,7 @@ impl<D: FlowDevice> Executor for Sampler<D> {
         self.device.halo()
     }
 
-    async fn run(&mut self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
+    async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
         let mean = self.device.mean(tile).await?;
         let place = place.scaled(self.device.scale());
         let total = self.noises.len() * self.schedule.steps();
@@ -172,7 +172,7 @@ impl<D: FlowDevice> Executor for Sampler<D> {
         for noise in &self.noises {
             let x0 = self.source.sample(&mean, noise, place)?;
             let before = samples.len() * self.schedule.steps();
-            let told = &mut |done, _| on_step(before + done, total);
+            let told = &|done, _| on_step(before + done, total);
             let sample = self.device.integrate((tile, &mean), &x0, &self.schedule, told);
             samples.push(sample.await?);
         }
@@ -240,6 +240,7 @@ mod tests {
     use crate::model::{Training, VelocityArchitecture};
     use crate::resample;
     use alloc::string::String;
+    use core::cell::{Cell, RefCell};
     use proptest::prelude::*;
 
     /// The mean is the bicubic image, the field a constant, so that `x1 = x0 + 0.5`.
@@ -260,17 +261,17 @@ mod tests {
         fn halo(&self) -> usize {
             2
         }
-        async fn mean(&mut self, low: &Planes) -> Result<Planes> {
+        async fn mean(&self, low: &Planes) -> Result<Planes> {
             Ok(resample::enlarge(low, 2))
         }
         async fn integrate(
-            &mut self,
+            &self,
             _given: (&Planes, &Planes),
             x0: &Planes,
             schedule: &Schedule,
             on_step: OnStep<'_>,
         ) -> Result<Planes> {
-            integrate(self, x0.clone(), schedule, Solver::Euler, |s| {
+            integrate(&mut Lift, x0.clone(), schedule, Solver::Euler, |s| {
                 on_step(s.done, s.total)
             })
             .await
@@ -303,7 +304,7 @@ mod tests {
             x1: 6,
             y1: 5,
         };
-        let mut sampler = Sampler::new(Lift, &flow(1.5), drawing, (6, 5))?;
+        let sampler = Sampler::new(Lift, &flow(1.5), drawing, (6, 5))?;
         pollster::block_on(sampler.run(&low, place, on_step))
     }
 
@@ -315,7 +316,7 @@ mod tests {
                 mean: true,
                 ..Drawing::new(3, 4)
             };
-            run(drawing, &mut |_, _| true).expect("runs")
+            run(drawing, &|_, _| true).expect("runs")
         };
         let full = at(0.0);
         assert_eq!(full.channels(), 6);
@@ -345,18 +346,18 @@ mod tests {
 
     #[test]
     fn more_samples_change_the_image_in_nothing_and_tell_their_spread() {
-        let one = run(Drawing::new(3, 2), &mut |_, _| true).expect("runs");
+        let one = run(Drawing::new(3, 2), &|_, _| true).expect("runs");
         let several = Drawing {
             samples: 3,
             ..Drawing::new(3, 2)
         };
-        let mut steps = Vec::new();
-        let all = run(several, &mut |done, total| {
-            steps.push((done, total));
+        let steps = RefCell::new(Vec::new());
+        let all = run(several, &|done, total| {
+            steps.borrow_mut().push((done, total));
             true
         })
         .expect("runs");
-        assert_eq!(steps, (1..=6).map(|i| (i, 6)).collect::<Vec<_>>());
+        assert_eq!(steps.into_inner(), (1..=6).map(|i| (i, 6)).collect::<Vec<_>>());
         let (image, spread) = all.split_channels(3);
         assert_eq!(image, one);
         assert!(spread.expect("asked for").data().iter().all(|v| *v > 0.0));
@@ -364,13 +365,13 @@ mod tests {
 
     #[test]
     fn a_step_can_be_the_last() {
-        let mut left = 3;
-        let stopped = run(Drawing::new(0, 8), &mut |_, _| {
-            left -= 1;
-            left > 0
+        let left = Cell::new(3);
+        let stopped = run(Drawing::new(0, 8), &|_, _| {
+            left.set(left.get() - 1);
+            left.get() > 0
         });
         assert_eq!(stopped, Err(Error::Cancelled));
-        assert_eq!(left, 0);
+        assert_eq!(left.get(), 0);
     }
 
     #[test]
@@ -381,7 +382,7 @@ mod tests {
                 samples,
                 ..Drawing::new(0, steps)
             };
-            assert!(matches!(run(drawing, &mut |_, _| true), Err(Error::Schedule(_))));
+            assert!(matches!(run(drawing, &|_, _| true), Err(Error::Schedule(_))));
         }
         assert!(spread(&[Planes::zeros(1, 2, 2)], 0.0).is_err());
         assert!(spread(&[Planes::zeros(1, 2, 2), Planes::zeros(1, 2, 3)], 0.0).is_err());

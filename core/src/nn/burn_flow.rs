@@ -42,12 +42,12 @@ impl FlowDevice for BurnFlow {
         self.restorer.architecture().receptive_radius() + self.field.architecture().receptive_radius()
     }
 
-    async fn mean(&mut self, low: &Planes) -> Result<Planes> {
+    async fn mean(&self, low: &Planes) -> Result<Planes> {
         self.restorer.enlarge(low).await
     }
 
     async fn integrate(
-        &mut self,
+        &self,
         (low, mean): (&Planes, &Planes),
         x0: &Planes,
         schedule: &Schedule,

@@ -158,7 +158,7 @@ impl Executor for BurnExecutor {
         self.network.architecture.receptive_radius()
     }
 
-    async fn run(&mut self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
+    async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
         self.network.enlarge(tile).await
     }
 }
@@ -304,7 +304,7 @@ mod tests {
         let whole = pollster::block_on(network.enlarge(&image)).expect("runs");
         let mut tiled = Planes::zeros(3, 160, 200);
         pollster::block_on(upscale(
-            &mut BurnExecutor::new(network),
+            &BurnExecutor::new(network),
             (50, 40),
             16,
             OutputScale::new(4).expect("offered"),

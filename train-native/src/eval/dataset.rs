@@ -90,7 +90,7 @@ fn score(mut image: Planes, truth: &Planes, scale: usize) -> asasr_core::Result<
 }
 
 /// The whole image, enlarged tile by tile.
-pub(crate) fn enlarge(executor: &mut impl Executor, image: &Planes) -> asasr_core::Result<Planes> {
+pub(crate) fn enlarge(executor: &impl Executor, image: &Planes) -> asasr_core::Result<Planes> {
     let scale = executor.scale();
     let mut out = Planes::zeros(3, image.height() * scale, image.width() * scale);
     pollster::block_on(asasr_core::upscale(

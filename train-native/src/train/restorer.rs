@@ -99,8 +99,8 @@ impl Stage for RestorerStage<'_> {
     }
 
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
-        let mut executor = BurnExecutor::new(self.with(average));
-        let run = |image: &Planes| Ok(eval::enlarge(&mut executor, image)?);
+        let executor = BurnExecutor::new(self.with(average));
+        let run = |image: &Planes| Ok(eval::enlarge(&executor, image)?);
         let measured = eval::measure(pairs, self.args.common.protocol, run)?;
         let text = format!(
             "PSNR-Y {:.3} dB ({:+.3} over bicubic)",
