@@ -26,7 +26,10 @@ pub const X4_CLEAN: Model = Model {
 pub const X4_REAL: Model = Model {
     manifest: include_bytes!("asasr-x4-real/manifest.json"),
     weights: include_bytes!("asasr-x4-real/restorer.safetensors"),
-    flows: &[],
+    flows: &[(
+        "flow.safetensors",
+        include_bytes!("asasr-x4-real/flow.safetensors"),
+    )],
 };
 
 /// What is used when nobody asks for another.

@@ -427,9 +427,10 @@ fn a_flow_trains_resumes_and_samples() {
         "eval --data @/val --weights @/conv-whole/best --mode fast --protocol real-mild --device cpu",
     );
     assert!(eval.status.success(), "{}", text(&eval));
+    restorer_alone(&folder.path().join("alone"));
     let none = line(
         folder.path(),
-        "upscale @/val/v.png -o @/n.png --weights asasr-x4-real --mode quality",
+        "upscale @/val/v.png -o @/n.png --weights @/alone --mode quality",
     );
     assert!(
         !none.status.success() && text(&none).contains("has no flow"),
@@ -921,6 +922,7 @@ fn models_and_results_are_scored_alike() {
         "not of a protocol whose reduction is unknown: {table}"
     );
 
+    restorer_alone(&folder.path().join("alone"));
     for (words, why) in [
         ("eval --data @/data --results @/few", "no image named two"),
         ("eval --data @/data --results @/small", "60x48 pixels"),
@@ -928,7 +930,7 @@ fn models_and_results_are_scored_alike() {
         ("eval --data @/data --lpips @/e.csv", "e.csv"),
         ("eval --data @/data --json @/none/e.json", "does not exist"),
         (
-            "eval --data @/data --weights asasr-x4-real --mode quality",
+            "eval --data @/data --weights @/alone --mode quality",
             "has no flow",
         ),
         (
@@ -1419,4 +1421,14 @@ fn a_perceptual_term_joins_the_loss() {
         let line: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
         assert!(line["loss_perceptual"].as_f64().unwrap() > 0.0, "{stage}: {log}");
     }
+}
+
+/// The shipped model without its flow, in a folder of its own.
+fn restorer_alone(folder: &Path) {
+    let shipped = asasr_weights::DEFAULT;
+    let mut manifest = asasr_core::model::Manifest::from_json(shipped.manifest).unwrap();
+    manifest.flow = None;
+    fs::create_dir(folder).unwrap();
+    fs::write(folder.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
+    fs::write(folder.join(&manifest.file), shipped.weights).unwrap();
 }
