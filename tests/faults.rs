@@ -84,6 +84,47 @@ async fn a_page_closed_at_work_leaves_nothing_behind() {
     browser.close().await;
 }
 
+/// Served without TLS to another machine there is no WebGPU, no service worker and no cryptography: the page says the first, does
+/// without the second and has its own of the third.
+#[tokio::test]
+async fn an_insecure_origin_is_served_all_the_same() {
+    let server = Server::start();
+    let browser = Browser::with(&["--host-resolver-rules=MAP photos.test 127.0.0.1".into()]).await;
+    let port = server.url().trim_end_matches('/').rsplit(':').next().unwrap();
+    browser.open(&format!("http://photos.test:{port}/")).await;
+    assert_eq!(browser.run("return isSecureContext;", vec![]).await, false);
+    let where_it_runs = browser.text("device").await;
+    assert!(
+        where_it_runs.contains("this browser has no WebGPU"),
+        "{where_it_runs}"
+    );
+    browser.set("mode", "fast").await;
+    browser.drop_file("dot.png", &drawn(6, 5)).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("24 × 20"));
+    browser.close().await;
+}
+
+/// While the network works, the page answers.
+#[tokio::test]
+async fn the_page_stays_responsive() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    let watch = "globalThis.longest = 0;
+                 new PerformanceObserver((list) => { for (const { duration } of list.getEntries()) longest = Math.max(longest, duration); })
+                   .observe({ type: 'longtask' });";
+    browser.run(watch, vec![]).await;
+    browser.drop_file("photo.png", &drawn(300, 200)).await;
+    browser.finished().await;
+    let longest = browser.run("return longest;", vec![]).await.as_f64().unwrap();
+    println!("longest task of the page: {longest} ms");
+    // One frame is the aim; a test machine whose every core computes is given twelve.
+    assert!(longest < 200.0, "{longest} ms");
+    browser.close().await;
+}
+
 /// What a format does not hold is said before the work or with its result.
 #[tokio::test]
 async fn limits_of_formats_are_told() {

@@ -339,12 +339,38 @@ async fn the_result_is_compared_by_mouse_and_keyboard() {
                 return divider.getAttribute('aria-valuenow');";
     assert_eq!(browser.run(drag, vec![]).await, "25");
 
-    // Held, only the original shows.
-    browser.click("input[value=hold]").await;
+    // Two fingers apart bring it closer, one moves it.
+    let touch = "const stage = document.querySelector('.stage');
+                 const box = stage.getBoundingClientRect();
+                 const send = (kind, pointerId, x, y) => stage.dispatchEvent(new PointerEvent(kind,
+                   { pointerId, pointerType: 'touch', button: 0, clientX: box.left + x, clientY: box.top + y, bubbles: true }));
+                 const view = () => getComputedStyle(document.getElementById('after')).transform;
+                 const zoom = () => Number(/matrix\\(([^,]+)/.exec(view())[1]);
+                 const before = zoom();
+                 send('pointerdown', 1, 200, 150); send('pointerdown', 2, 300, 150);
+                 send('pointermove', 2, 500, 150);
+                 const closer = zoom() / before;
+                 send('pointerup', 2, 500, 150);
+                 const from = view();
+                 send('pointermove', 1, 150, 120);
+                 const moved = view() !== from;
+                 send('pointerup', 1, 150, 120);
+                 return `${closer.toFixed(2)} ${moved}`;";
+    assert_eq!(browser.run(touch, vec![]).await, "3.00 true");
+
+    // Held, only the original shows, in every way of comparing.
+    let key = "document.querySelector('.stage').dispatchEvent(new KeyboardEvent(args[0], { key: 'h', bubbles: true }));";
     let visible = "const of = (name) => getComputedStyle(document.querySelector(name)).visibility;
                    return [of('.before'), of('.after')].join();";
+    for mode in ["slider", "beside"] {
+        browser.click(&format!("input[value={mode}]")).await;
+        browser.run(key, vec!["keydown".into()]).await;
+        assert_eq!(browser.run(visible, vec![]).await, "visible,hidden", "{mode}");
+        browser.run(key, vec!["keyup".into()]).await;
+        assert_eq!(browser.run(visible, vec![]).await, "visible,visible", "{mode}");
+    }
+    browser.click("input[value=hold]").await;
     assert_eq!(browser.run(visible, vec![]).await, "hidden,visible");
-    let key = "document.querySelector('.stage').dispatchEvent(new KeyboardEvent(args[0], { key: 'h', bubbles: true }));";
     browser.run(key, vec!["keydown".into()]).await;
     assert_eq!(browser.run(visible, vec![]).await, "visible,hidden");
     browser.run(key, vec!["keyup".into()]).await;
@@ -446,7 +472,7 @@ async fn it_is_accessible() {
          return violations.flatMap((v) => v.nodes.map((n) => v.id + ': ' + n.target + ' ' + n.failureSummary));"
     );
     for scheme in ["light", "dark"] {
-        browser.open(&format!("{}?device=cpu", server.url())).await;
+        browser.open(&format!("{}?device=cpu&lang=en", server.url())).await;
         let colours = format!("document.documentElement.style.colorScheme = '{scheme}';");
         browser.run(&colours, vec![]).await;
         browser.resize(1200, 1000).await;
@@ -467,6 +493,20 @@ async fn it_is_accessible() {
             browser.run(&check, vec![]).await,
             Value::Array(vec![]),
             "{scheme}, done"
+        );
+        browser.clear().await;
+        browser.set("mode", "fast").await;
+        browser.drop_files(&[("a.png", &drawn(20, 16))]).await;
+        browser.finished().await;
+        browser.click("#measure").await;
+        browser
+            .wait_for("!document.getElementById('show-spread').disabled")
+            .await;
+        browser.set("language", "de").await;
+        assert_eq!(
+            browser.run(&check, vec![]).await,
+            Value::Array(vec![]),
+            "{scheme}, drawn, in German"
         );
         browser.resize(500, 900).await;
         let narrow = "document.body.style.width = '360px'; document.body.style.padding = '0 16px';
