@@ -388,16 +388,16 @@ async fn models_are_changed_and_photos_tried_again() {
     let browser = opened(&server).await;
     let choose = "document.getElementById('model').value = args[0];";
     let mut results = Vec::new();
-    for (model, name) in [
-        ("asasr-x4-clean", "a"),
-        ("asasr-x4-real", "b"),
-        ("asasr-x4-clean", "c"),
+    for (model, name, told) in [
+        ("asasr-x4-clean", "a", ""),
+        ("asasr-x4-real", "b", "-real"),
+        ("asasr-x4-clean", "c", ""),
     ] {
         browser.run(choose, vec![model.into()]).await;
         browser.drop_file(&format!("{name}.png"), &drawn(24, 20)).await;
         browser.finished().await;
         assert_eq!(browser.text("error").await, "", "{model}");
-        results.push(browser.download(&format!("{name}-x4.png")).await);
+        results.push(browser.download(&format!("{name}-x4{told}.png")).await);
     }
     assert!(results[0] == results[2] && results[0] != results[1]);
 
@@ -472,7 +472,9 @@ async fn it_is_accessible() {
          return violations.flatMap((v) => v.nodes.map((n) => v.id + ': ' + n.target + ' ' + n.failureSummary));"
     );
     for scheme in ["light", "dark"] {
-        browser.open(&format!("{}?device=cpu&lang=en", server.url())).await;
+        browser
+            .open(&format!("{}?device=cpu&lang=en", server.url()))
+            .await;
         let colours = format!("document.documentElement.style.colorScheme = '{scheme}';");
         browser.run(&colours, vec![]).await;
         browser.resize(1200, 1000).await;

@@ -38,7 +38,10 @@ export async function keepOffline(line, loaded, busy) {
       });
       offered = true;
       delete line.dataset.text;
-      say(text('update'), ' ', button);
+      button.dataset.text = 'reload'; // in every language
+      const told = Object.assign(document.createElement('span'), { textContent: text('update') });
+      told.dataset.text = 'update';
+      say(told, ' ', button);
       document.body.dataset.update = 'yes';
     };
     // A worker that waits beside an active one is a newer build.

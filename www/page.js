@@ -28,9 +28,12 @@ let addresses = [];
 /** What went wrong last: the worker's sentence or a text of ours, and the job that it is about. */
 let wrong = null;
 
-/** Says what went wrong until its job does better; `said` is a worker's sentence, or gives a text in the language of now. */
-function fail(said, job = null) {
-  wrong = { said, job };
+/**
+ * Says what went wrong until its job does better, or until a model opens; `said` is a worker's sentence, or gives a text in the
+ * language of now.
+ */
+function fail(said, job = null, opening = false) {
+  wrong = { said, job, opening };
   sayWrong();
 }
 
@@ -126,6 +129,7 @@ function report() {
   opening?.then(
     ([where, modes]) => {
       delete $('device').dataset.text;
+      if (wrong?.opening) better();
       $('device').textContent = text('device', { where: translated(where) });
       document.body.dataset.ready = 'yes';
       device = where.startsWith('WebGPU') ? 'webgpu' : 'cpu';
@@ -136,7 +140,8 @@ function report() {
     (error) => {
       if (error.name === 'AbortError') return; // the next worker reports for itself
       $('device').textContent = text('notReady');
-      fail(error.message);
+      // The photo that met it says more.
+      if (!wrong?.job) fail(error.message, null, true);
     },
   );
 }
@@ -165,15 +170,20 @@ function chosenOptions() {
   return { model: $('model').value, mode, ...size, ...drawn, format, quality: $('quality').value / 100, strip: !$('carry').checked };
 }
 
-function take(files) {
-  if (!queue) return; // and the page says why
+/** Hands the options chosen now to `use`, or says which of them makes no sense. */
+function withOptions(use) {
   better();
   const bad = [...document.querySelectorAll('#options input')].find((input) => input.checkVisibility() && !input.checkValidity());
-  if (files.length === 0) fail(() => text('noImages'));
-  else if (bad) {
+  if (bad) {
     fail(() => text('badNumber', { name: bad.labels[0].textContent.trim(), min: bad.min, max: bad.max }));
     bad.focus();
-  } else queue.add(files, chosenOptions());
+  } else use(chosenOptions());
+}
+
+function take(files) {
+  if (!queue) return; // and the page says why
+  if (files.length === 0) fail(() => text('noImages'));
+  else withOptions((options) => queue.add(files, options));
 }
 
 // --- the list ------------------------------------------------------------------------------------------------------
@@ -203,8 +213,8 @@ function row(job) {
     progress: element('progress', { max: 1 }),
     download: element('a', { className: 'button' }),
     cancel: button(() => queue.cancel(job)),
-    retry: button(() => { better(job); queue.retry(job, chosenOptions()); }),
-    again: button(() => queue.add([job.file], chosenOptions())),
+    retry: button(() => withOptions((options) => queue.retry(job, options))),
+    again: button(() => withOptions((options) => queue.add([job.file], options))),
     remove: button(() => queue.remove(job)),
   };
   parts.progress.setAttribute('aria-label', name);
@@ -247,6 +257,7 @@ function list() {
   $('photos').hidden = queue.jobs.length === 0;
   $('drop').classList.toggle('small', queue.jobs.length > 0);
   if (shown && !queue.jobs.includes(shown)) hide();
+  if (wrong?.job && !queue.jobs.includes(wrong.job)) better();
   actions();
 }
 
@@ -386,6 +397,7 @@ function tell() {
 /** The texts of the result that is shown, in the language of now. */
 function relabel() {
   const { result } = shown;
+  viewer.relabel();
   if (!result) return;
   $('summary').textContent = describe(shown);
   $('notes').replaceChildren(...result.notes.map((note) => element('li', { textContent: translated(note) })));
@@ -416,39 +428,47 @@ function measured(job) {
   if (job.result.spread && document.activeElement === document.body) $('show-spread').focus();
 }
 
-/** Ends the blend that is at work. */
-let refining = new AbortController();
+/** The blend at work: what ends it, its job, and when it is over. */
+let refining = { stop: new AbortController(), job: null, over: Promise.resolve() };
 
 /** Makes the file of another fidelity. Only the last wish counts. */
-async function refine() {
+function refine() {
   const job = shown;
   const fidelity = $('fidelity').valueAsNumber / 100;
-  refining.abort();
-  if (!job?.result?.layers || fidelity === job.fidelity) {
-    $('fidelity-choice').removeAttribute('aria-busy');
-    return;
-  }
-  const mine = new AbortController();
+  refining.stop.abort();
+  const mine = { stop: new AbortController(), job };
   refining = mine;
-  $('fidelity-choice').setAttribute('aria-busy', 'true');
+  mine.over = refineTo(job, fidelity, mine);
+}
+
+async function refineTo(job, fidelity, mine) {
+  if (!job?.result?.layers) return;
+  if (fidelity !== job.fidelity) {
+    $('fidelity-choice').setAttribute('aria-busy', 'true');
+    // There is no file of what is seen yet.
+    for (const link of [$('download'), rows.get(job.id).download]) link.removeAttribute('href');
+    await blended(job, fidelity, mine);
+  }
+  if (refining !== mine) return;
+  $('fidelity-choice').removeAttribute('aria-busy');
+  if (rows.has(job.id)) offerDownload(job);
+  if (shown === job) tell();
+}
+
+async function blended(job, fidelity, mine) {
   try {
     const { options } = job;
-    const blended = await blend(job.file, job.result.layers, { ...options, device, fidelity, signal: mine.signal });
-    const { blob, notes, consistency, differences } = blended;
-    const name = resultName(job.file.name || 'image', { ...options, format: blob.type.slice('image/'.length) });
+    const { blob, notes, consistency, differences } = await blend(job.file, job.result.layers, { ...options, device, fidelity, signal: mine.stop.signal });
+    if (refining !== mine) return;
+    const name = resultName(job.file.name || 'image', { ...options, fidelity, format: blob.type.slice('image/'.length) });
     Object.assign(job, { fidelity, result: { ...job.result, blob, name, notes, consistency, differences } });
-    if (!rows.has(job.id)) return;
-    offerDownload(job);
     if (shown !== job) return;
     seen(fidelity);
-    tell();
     $('live').textContent = text('announceFidelity', { percent: Math.round(100 * fidelity) });
   } catch (error) {
     if (error.name === 'AbortError') return;
     if (shown === job) seen(job.fidelity);
     fail(error.message, job);
-  } finally {
-    if (refining === mine) $('fidelity-choice').removeAttribute('aria-busy');
   }
 }
 
@@ -490,8 +510,9 @@ function hide() {
 }
 
 async function downloadAll() {
-  const files = queue.jobs.filter((job) => job.result).map(({ result }) => ({ name: result.name, blob: result.blob }));
   $('download-all').disabled = true;
+  await refining.over;
+  const files = queue.jobs.filter((job) => job.result).map(({ result }) => ({ name: result.name, blob: result.blob }));
   try {
     const link = element('a', { href: URL.createObjectURL(await zip(files)), download: 'asasr.zip' });
     link.click();

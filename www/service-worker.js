@@ -56,8 +56,9 @@ async function ofModel(request) {
   }
   if (!response.ok) return await cache.match(url.href) ?? response;
   if (hash ? await sha256(response) === hash : await isManifest(response)) {
-    // The weights of before are not asked for again.
-    if (hash) await cache.delete(url.href, { ignoreSearch: true });
+    // The weights of before are not asked for again; these may have been kept a moment ago.
+    const versions = hash ? await cache.keys(url.href, { ignoreSearch: true }) : [];
+    await Promise.all(versions.filter((old) => old.url !== url.href).map((old) => cache.delete(old)));
     await cache.put(url.href, response.clone()).catch(() => {});
   }
   return response;

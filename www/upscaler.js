@@ -8,16 +8,17 @@ const cancelled = () => new DOMException('cancelled', 'AbortError');
 /** Refuses what makes no sense, in a sentence that names it. */
 function check({ scale = 4, width, format = 'png', quality = 0.92, mode = 'instant', seed = 0, fidelity = 0, samples = 1 }) {
   const whole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
-  const share = (value) => value >= 0 && value <= 1;
+  const share = (value) => typeof value === 'number' && value >= 0 && value <= 1;
+  const shown = (value) => (typeof value === 'string' ? `"${value}"` : value);
   const wrong = [
-    [width === undefined && ![2, 3, 4].includes(scale), `a scale of ${scale} is not offered: choose 2, 3 or 4`],
-    [width !== undefined && !whole(width, 1, 2 ** 20), `a width of ${width} is no number of pixels`],
+    [width === undefined && ![2, 3, 4].includes(scale), `a scale of ${shown(scale)} is not offered: choose 2, 3 or 4`],
+    [width !== undefined && !whole(width, 1, 2 ** 20), `a width of ${shown(width)} is no number of pixels`],
     [!['png', 'jpeg', 'webp'].includes(format), `${format} is no format: use png, jpeg or webp`],
-    [!share(quality), `a quality of ${quality} is not within 0 to 1`],
+    [!share(quality), `a quality of ${shown(quality)} is not within 0 to 1`],
     [!['instant', 'fast', 'quality'].includes(mode), `${mode} is no mode: use instant, fast or quality`],
-    [!whole(seed, 0, 2 ** 32 - 1), `a seed of ${seed} is no whole number from 0 to ${2 ** 32 - 1}`],
-    [!share(fidelity), `a fidelity of ${fidelity} is not within 0 to 1`],
-    [!whole(samples, 1, 64), `${samples} samples are not within 1 to 64`],
+    [!whole(seed, 0, 2 ** 32 - 1), `a seed of ${shown(seed)} is no whole number from 0 to ${2 ** 32 - 1}`],
+    [!share(fidelity), `a fidelity of ${shown(fidelity)} is not within 0 to 1`],
+    [!whole(samples, 1, 64), `${shown(samples)} samples are not within 1 to 64`],
   ].find(([is]) => is);
   if (wrong) throw new RangeError(wrong[1]);
 }
@@ -28,8 +29,9 @@ function check({ scale = 4, width, format = 'png', quality = 0.92, mode = 'insta
  */
 export async function blend(file, layers, { device = 'cpu', fidelity, format = 'png', quality = 0.92, strip = false, signal }) {
   check({ fidelity: fidelity ?? NaN, format, quality });
-  if (signal?.aborted) throw cancelled();
+  if (!layers?.sample || !layers.mean) throw new TypeError('there are no layers to blend: upscale with layers, in a mode that has them');
   const bytes = new Uint8Array(await file.arrayBuffer());
+  if (signal?.aborted) throw cancelled();
   const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
   let stop;
   const done = new Promise((resolve, reject) => {

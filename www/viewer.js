@@ -68,10 +68,15 @@ export class Viewer {
       Object.assign(child.style, { width: `${size.width}px`, height: `${size.height}px` });
     }
     this.#stage.style.setProperty('--shape', `${size.width} / ${size.height}`);
-    this.#stage.setAttribute('aria-label', text('stage', { name }));
+    this.relabel();
     // What somebody looks at already stays where it is when it is done.
     if (same) this.#draw();
     else this.fit();
+  }
+
+  /** Its name in the language of now. */
+  relabel() {
+    this.#stage.setAttribute('aria-label', text('stage', { name: this.#name }));
   }
 
   /** The share of the mean in what is seen, from 0 to 1. */

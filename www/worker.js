@@ -61,9 +61,13 @@ async function choose(wanted) {
 async function load(device) {
   // Written out, so that bundlers find them.
   const gpu = device === 'webgpu';
-  module = gpu ? await import('./asasr-gpu.js') : await import('./asasr-cpu.js');
-  await module.default();
   const name = gpu ? 'asasr-gpu' : 'asasr-cpu';
+  try {
+    module = gpu ? await import('./asasr-gpu.js') : await import('./asasr-cpu.js');
+    await module.default();
+  } catch {
+    throw new Error(`${name} could not be loaded: check the connection and reload`);
+  }
   return [`${name}.js`, `${name}_bg.wasm`].map((file) => new URL(file, self.location).href);
 }
 
@@ -145,7 +149,7 @@ function wishFor({ mode, scale, width, format, strip, seed, fidelity, layers, sa
 }
 
 /** The module's result as the page takes it. */
-async function finished(result, { format, quality, strip }, first) {
+async function finished(result, { format, quality, strip, bare: carriesNone = format !== 'png' }, first) {
   const { width, height, png, mean, alpha, opaque, bits, icc, exif, consistency, differences, map_width: mapWidth, spread, deviation } = result;
   const notes = [...first, ...result.notes];
   result.free();
@@ -167,7 +171,7 @@ async function finished(result, { format, quality, strip }, first) {
   // Both are seen in the photo's own colours.
   const coloured = (layer) => (icc && !strip ? withProfile(layer, icc) : layer);
   const layers = mean && {
-    sample: format === 'png' ? sample : await coloured(sample),
+    sample: carriesNone ? await coloured(sample) : sample,
     mean: await coloured(new Blob(mean, { type: 'image/png' })),
   };
   return { blob, width, height, notes, consistency, differences, mapWidth, spread: spread.length ? spread : null, deviation, layers };
@@ -180,8 +184,8 @@ async function upscale({ id, bytes: given, preview, ...wanted }) {
   const progress = (done, total, fraction) => {
     shares.splice(0, done - counted);
     [counted, all] = [done, total];
-    const elsewhere = (done + shares.reduce((sum, each) => sum + each.share, 0)) / total;
-    postMessage({ id, kind: 'progress', done, total, fraction: Math.max(fraction, elsewhere) });
+    const inTiles = (done + shares.reduce((sum, each) => sum + each.share, 0)) / total;
+    postMessage({ id, kind: 'progress', done, total, fraction: Math.max(fraction, inTiles) });
   };
   const rows = (first, width, rgba) => postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
   const wish = wishFor(wanted);
@@ -196,15 +200,24 @@ async function upscale({ id, bytes: given, preview, ...wanted }) {
     const tile = { share: 0 };
     shares.push(tile);
     const message = { kind: 'tile', values, size: [width, height], at: [x0, y0], image: [columns, rows], wanted };
-    return pool.ask(message, [values.buffer], (share) => {
+    const answer = pool.ask(message, [values.buffer], (share) => {
       tile.share = share;
-      if (all) progress(counted, all, 0);
+      progress(counted, all, 0);
+    });
+    return answer.catch((error) => {
+      failure ??= error;
+      throw error;
     });
   };
-  const result = await upscaler.upscale(bytes, wish, progress, preview ? rows : undefined, pool ? threads() + 1 : 0, elsewhere);
+  let failure = null;
+  const running = upscaler.upscale(bytes, wish, progress, preview ? rows : undefined, pool ? threads() + 1 : 0, elsewhere);
+  const result = await running.catch((error) => {
+    // What another worker met it says best itself; the pool begins anew.
+    throw failure ? Object.assign(failure, { fatal: true }) : error;
+  });
   if (!wanted.layers || !result.mean || wanted.fidelity === 0) return finished(result, wanted, notes);
   // The layers stay as they are, the file is their blend.
-  const whole = await finished(result, { ...wanted, format: 'png' }, notes);
+  const whole = await finished(result, { ...wanted, format: 'png', bare: wanted.format !== 'png' }, notes);
   const { layers, spread, deviation } = whole;
   return { ...await blended(bytes, layers, wanted, notes), layers, spread, deviation };
 }
@@ -255,6 +268,6 @@ self.onmessage = async ({ data }) => {
     const message = trap
       ? 'the image needs more memory than the browser gives: try a smaller one'
       : `${error?.message ?? error}${lost ? ' (the device is being opened again)' : ''}`;
-    postMessage({ id, kind: 'error', message, fatal: data.kind === 'upscale' && (trap || lost) });
+    postMessage({ id, kind: 'error', message, fatal: data.kind === 'upscale' && (trap || lost || Boolean(error.fatal)) });
   }
 };

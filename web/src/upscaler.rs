@@ -236,7 +236,7 @@ impl Upscaler {
         self.backend.add(part, &opened).map_err(js)
     }
 
-    /// Enlarges an image file. `progress(done, total, fraction)` is called after every step, with tiles and the share of all the
+    /// Enlarges an image file. `progress(done, total, fraction)` is called before the first and after every step, with tiles and the share of all the
     /// work, `rows(first, width, rgba)` for rows that are finished. With `lanes` above zero `elsewhere(tile, width, height, x0, y0, columns, rows)` runs so
     /// many tiles at a time by [`Self::tile`] in other workers, and gives a promise of the result.
     ///
@@ -494,6 +494,10 @@ impl Job<'_> {
             told.is_ok()
         };
         let read = |rect| picture.planes(rect);
+        // Before the first tile, so that what is done of it has a measure.
+        let tiles = given.0.div_ceil(TILE) * given.1.div_ceil(TILE);
+        let begun = (JsValue::from(0), JsValue::from(tiles), JsValue::from(0));
+        let _ = self.progress.call3(&JsValue::NULL, &begun.0, &begun.1, &begun.2);
         asasr_core::upscale(executor, given, TILE, scale, read, write, told)
             .await
             .map_err(js)?;

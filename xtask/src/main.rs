@@ -15,6 +15,7 @@ cargo xtask test                   install what is missing and run every test
 cargo xtask doctor                 list what is here, what is missing and the command that mends it
 cargo xtask page                   install what is missing and build the page into dist/
 cargo xtask npm                    put the component's npm package together
+cargo xtask speed                  measure the page: its size and its speed on the CPU
 cargo xtask pictures               draw the page's states into docs/images
 ";
 
@@ -25,6 +26,17 @@ fn main() -> ExitCode {
         Some("serve") => serve(rest),
         Some("test") => test(rest),
         Some("npm") => build::npm().map(drop),
+        Some("speed") => test(
+            &[
+                "--test",
+                "speed",
+                "--",
+                "--ignored",
+                "--nocapture",
+                "--test-threads=1",
+            ]
+            .map(String::from),
+        ),
         Some("pictures") => test(&["--test", "page", "--", "--ignored"].map(String::from)),
         Some("doctor") => tools::doctor(),
         Some("page") => build::page().map(drop),
