@@ -36,8 +36,9 @@ async fn a_lost_device_is_opened_again() {
 #[tokio::test]
 async fn a_slow_line_is_told_and_waited_for() {
     let server = Server::start();
-    let browser = Browser::start().await;
-    let url = server.slowly(400 << 10);
+    // Without a secure context there is no service worker, which would fetch everything beforehand.
+    let browser = Browser::with(&["--host-resolver-rules=MAP photos.test 127.0.0.1".into()]).await;
+    let url = server.slowly(400 << 10).replace("127.0.0.1", "photos.test");
     browser.visit(&format!("{url}?device=cpu")).await;
     browser
         .wait_for(
