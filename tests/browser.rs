@@ -93,9 +93,7 @@ async fn no_request_leaves_the_origin() {
     browser.drop_file("photo.png", &drawn(20, 12)).await;
     browser.finished().await;
     browser.set("fidelity", "50").await;
-    browser
-        .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
-        .await;
+    browser.blended().await;
     browser.set("format", "jpeg").await;
     browser.set("model", "asasr-x4-real").await;
     browser.set("mode", "instant").await;

@@ -120,9 +120,7 @@ async fn fidelity_leads_to_what_is_certain_without_the_network() {
         let seen = "const of = (id) => Number(getComputedStyle(document.getElementById(id)).opacity);
                     return [of('after') + of('mean'), of('mean')].map((v) => v.toFixed(3)).join(' ');";
         assert_eq!(browser.run(seen, vec![]).await, format!("1.000 {share:.3}"));
-        browser
-            .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
-            .await;
+        browser.blended().await;
         assert_eq!(browser.text("error").await, "");
         let got = planes(&saved(&browser).await);
         let mut blend = sample.clone();
@@ -138,9 +136,7 @@ async fn fidelity_leads_to_what_is_certain_without_the_network() {
                  for (const value of args[0]) { slider.value = value; for (const kind of ['input', 'change']) slider.dispatchEvent(new Event(kind)); }";
     for (wishes, last) in [([20, 70, 100], 1.0), ([30, 60, 10], 0.1)] {
         browser.run(hasty, vec![wishes.to_vec().into()]).await;
-        browser
-            .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
-            .await;
+        browser.blended().await;
         tokio::time::sleep(std::time::Duration::from_millis(700)).await;
         assert_eq!(browser.text("fidelity-value").await, format!("{} %", wishes[2]));
         let mut blend = sample.clone();
@@ -163,9 +159,7 @@ async fn what_is_invented_is_measured() {
     browser.drop_file("drawn.png", &drawn(PHOTO.0, PHOTO.1)).await;
     browser.finished().await;
     browser.set("fidelity", "30").await;
-    browser
-        .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
-        .await;
+    browser.blended().await;
     let before = saved(&browser).await;
 
     // A measurement that is cancelled costs nothing.
@@ -183,13 +177,9 @@ async fn what_is_invented_is_measured() {
     // What is done with the image meanwhile stays.
     browser.click("#measure").await;
     browser.set("fidelity", "70").await;
-    browser
-        .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
-        .await;
+    browser.blended().await;
     let before = saved(&browser).await;
-    browser
-        .wait_for("!document.getElementById('show-spread').disabled")
-        .await;
+    browser.measured().await;
     assert_eq!(browser.text("error").await, "");
     assert!(saved(&browser).await == before, "the image at its fidelity");
     assert_eq!(browser.text("fidelity-value").await, "70 %");
@@ -279,9 +269,7 @@ async fn flows_keep_layout_and_depth() {
             ("60", format!("{name}-x4-fast-0-f60.png")),
         ] {
             browser.set("fidelity", percent).await;
-            browser
-                .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
-                .await;
+            browser.blended().await;
             let saved = decode(&browser.download(&file).await, 1 << 20).unwrap();
             assert_eq!((saved.layout(), saved.bits()), (layout, bits), "at {percent}");
             assert_eq!((saved.width(), saved.height()), (56, 48));

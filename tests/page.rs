@@ -501,9 +501,7 @@ async fn it_is_accessible() {
         browser.drop_files(&[("a.png", &drawn(20, 16))]).await;
         browser.finished().await;
         browser.click("#measure").await;
-        browser
-            .wait_for("!document.getElementById('show-spread').disabled")
-            .await;
+        browser.measured().await;
         browser.set("language", "de").await;
         assert_eq!(
             browser.run(&check, vec![]).await,
@@ -639,13 +637,9 @@ async fn pictures_of_the_page() {
         browser.drop_files(&[("cat.png", &cat)]).await;
         browser.finished().await;
         browser.click("#measure").await;
-        browser
-            .wait_for("!document.getElementById('show-spread').disabled")
-            .await;
+        browser.measured().await;
         browser.set("fidelity", "30").await;
-        browser
-            .wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
-            .await;
+        browser.blended().await;
         save("trust", browser.photograph().await);
         browser.set("mode", "instant").await;
         browser.drop_files(&[("large.png", &drawn(1200, 900))]).await;

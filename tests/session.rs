@@ -361,6 +361,18 @@ impl Browser {
         self.run(script, vec![id.into(), value.into()]).await;
     }
 
+    /// Waits until the file of the fidelity that was set is there.
+    pub async fn blended(&self) {
+        self.wait_for("document.getElementById('fidelity-choice').ariaBusy !== 'true'")
+            .await;
+    }
+
+    /// Waits until it is known what of the result is invented.
+    pub async fn measured(&self) {
+        self.wait_for("!document.getElementById('show-spread').disabled")
+            .await;
+    }
+
     /// Sets the window's size.
     pub async fn resize(&self, width: u32, height: u32) {
         self.client.set_window_size(width, height).await.unwrap();

@@ -137,11 +137,6 @@ impl Picture {
 
     /// The whole picture as planes, see [`Self::planes`].
     pub fn all_planes(&self) -> Planes {
-        self.planes(Rect {
-            x0: 0,
-            y0: 0,
-            x1: self.width,
-            y1: self.height,
-        })
+        self.planes(Rect::whole(self.width, self.height))
     }
 }

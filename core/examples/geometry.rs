@@ -263,12 +263,7 @@ fn riesz(photo: &Planes) -> Fallible<Canvas> {
 }
 
 fn whole(width: usize, height: usize) -> Rect {
-    Rect {
-        x0: 0,
-        y0: 0,
-        x1: width,
-        y1: height,
-    }
+    Rect::whole(width, height)
 }
 
 /// An image to draw on.

@@ -20,6 +20,17 @@ pub struct Rect {
 }
 
 impl Rect {
+    /// All of an image of `width` by `height` pixels.
+    #[must_use]
+    pub const fn whole(width: usize, height: usize) -> Self {
+        Self {
+            x0: 0,
+            y0: 0,
+            x1: width,
+            y1: height,
+        }
+    }
+
     /// Columns covered.
     pub fn width(&self) -> usize {
         self.x1 - self.x0

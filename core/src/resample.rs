@@ -160,6 +160,19 @@ impl RowResampler {
     /// # Errors
     /// [`Error::Size`] when they are not the next ones of this image.
     pub fn add(&mut self, first: usize, rows: &Planes) -> Result<Option<(usize, Planes)>> {
+        self.add_mapped(first, rows, |v| v)
+    }
+
+    /// [`Self::add`] of what `map` makes of each value.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub(crate) fn add_mapped(
+        &mut self,
+        first: usize,
+        rows: &Planes,
+        map: impl Fn(f32) -> f32,
+    ) -> Result<Option<(usize, Planes)>> {
         let fits = rows.width() == self.from.0 && rows.channels() >= self.channels;
         if first != self.next || !fits || first + rows.height() > self.from.1 {
             return Err(Error::Size(format!(
@@ -171,14 +184,16 @@ impl RowResampler {
             )));
         }
         let width = self.across.len();
+        let mut row = vec![0.0; self.from.0];
+        let mut finished = Vec::new();
         for y in 0..rows.height() {
             for c in 0..self.channels {
-                let row = rows.row(c, y);
+                row.iter_mut().zip(rows.row(c, y)).for_each(|(r, v)| *r = map(*v));
                 let narrow: Vec<f32> = (0..width)
                     .map(|x| self.across.taps_of(x).map(|(j, w)| w * row[j]).sum())
                     .collect();
                 for (i, weight) in &self.down[first + y] {
-                    let at = i - self.finished;
+                    let at = i - self.finished - finished.len();
                     while self.open.len() <= at {
                         self.open.push_back(vec![0.0; self.channels * width]);
                     }
@@ -186,22 +201,28 @@ impl RowResampler {
                     sums.iter_mut().zip(&narrow).for_each(|(s, v)| *s += weight * v);
                 }
             }
+            while self.last.get(self.finished + finished.len()) == Some(&(first + y)) {
+                finished.extend(self.open.pop_front());
+            }
         }
         self.next += rows.height();
-        let mut done = self.last[self.finished..].iter();
-        let count = done.position(|last| *last >= self.next);
-        let count = count.unwrap_or(self.last.len() - self.finished);
-        if count == 0 {
+        if finished.is_empty() {
             return Ok(None);
         }
-        let mut out = Planes::zeros(self.channels, count, width);
-        for (y, line) in self.open.drain(..count).enumerate() {
+        let mut out = Planes::zeros(self.channels, finished.len(), width);
+        for (y, line) in finished.iter().enumerate() {
             for (c, row) in line.chunks_exact(width).enumerate() {
                 out.row_mut(c, y).copy_from_slice(row);
             }
         }
-        self.finished += count;
-        Ok(Some((self.finished - count, out)))
+        self.finished += finished.len();
+        Ok(Some((self.finished - finished.len(), out)))
+    }
+
+    /// Rows of the result that are begun and not complete.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.open.len()
     }
 
     /// Whether all rows have come.
@@ -229,12 +250,7 @@ pub fn shrink(image: &Planes, scale: usize) -> Result<Planes> {
             image.height()
         )));
     }
-    let crop = image.crop(crate::Rect {
-        x0: 0,
-        y0: 0,
-        x1: w * scale,
-        y1: h * scale,
-    });
+    let crop = image.crop(crate::Rect::whole(w * scale, h * scale));
     Ok(bicubic(&crop, w, h))
 }
 
@@ -318,7 +334,7 @@ mod tests {
                 });
                 if let Some((first, finished)) = rows.add(y0, &strip).expect("the next rows") {
                     out.put_rows(first, &finished);
-                    assert!(rows.open.len() <= 2 + 5 * height / 40 + 4, "little is held");
+                    assert!(rows.held() <= 2 + 5 * height / 40 + 4, "little is held");
                 }
                 assert!(rows.add(y0, &strip).is_err(), "these have come already");
             }

@@ -219,12 +219,7 @@ impl Mosaic {
         };
         let rows = end - first;
         let (width, held) = (self.strip.width(), self.strip.height());
-        let done = self.strip.crop(Rect {
-            x0: 0,
-            y0: 0,
-            x1: width,
-            y1: rows,
-        });
+        let done = self.strip.crop(Rect::whole(width, rows));
         for plane in self.strip.data_mut().chunks_mut(held * width) {
             plane.copy_within(rows * width.., 0);
             plane[(held - rows) * width..].fill(0.0);

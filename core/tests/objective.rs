@@ -620,12 +620,7 @@ fn steps_of_zero_have_finite_gradients() {
 
 #[test]
 fn spectra_of_an_image_are_learned_without_its_brightness() {
-    let rect = Rect {
-        x0: 0,
-        y0: 0,
-        x1: 128,
-        y1: 96,
-    };
+    let rect = Rect::whole(128, 96);
     let truth = Spectrum::sobolev(1.5).expect("in range");
     let noise = ColouredNoise::new(1, 96, 128, truth.clone())
         .expect("plans")

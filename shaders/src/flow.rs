@@ -141,12 +141,7 @@ impl FlowDevice for GpuFlow {
     }
 
     async fn mean(&self, low: &Planes) -> Result<Planes> {
-        let place = Rect {
-            x0: 0,
-            y0: 0,
-            x1: low.width(),
-            y1: low.height(),
-        };
+        let place = Rect::whole(low.width(), low.height());
         self.restorer.run(low, place, &|_, _| true).await
     }
 

@@ -34,16 +34,6 @@ fn weights(parameters: &[ParameterShape]) -> Weights {
     all
 }
 
-/// All of an image of that size.
-fn whole(width: usize, height: usize) -> Rect {
-    Rect {
-        x0: 0,
-        y0: 0,
-        x1: width,
-        y1: height,
-    }
-}
-
 fn difference(a: &Planes, b: &Planes) -> f32 {
     assert_eq!((a.width(), a.height()), (b.width(), b.height()));
     let pairs = a.data().iter().zip(b.data());
@@ -66,7 +56,7 @@ fn worst(architecture: &Architecture, sizes: &[(usize, usize)]) -> f32 {
     let mut worst = 0.0f32;
     for (width, height) in sizes {
         let image = image(*width, *height);
-        let place = whole(*width, *height);
+        let place = Rect::whole(*width, *height);
         let a = pollster::block_on(shaders.run(&image, place, &|_, _| true)).unwrap();
         let b = pollster::block_on(cpu.run(&image, place, &|_, _| true)).unwrap();
         worst = difference(&a, &b).max(worst);
@@ -164,29 +154,28 @@ fn flows_agree() {
         let field = weights(&part.architecture.parameters());
         let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
         let shaders = GpuExecutor::new(gpu, &architecture, &restorer).unwrap();
-        let mut shaders = Some(GpuFlow::new(shaders, &part, &field).unwrap());
+        let shaders = GpuFlow::new(shaders, &part, &field).unwrap();
         let device = Device::flex();
         let network = Network::new(&architecture, &restorer, &device).unwrap();
         let cpu = BurnFlow::new(network, &part, &field, &device).unwrap();
         let mut worst = 0.0f32;
         for (steps, (width, height)) in [(1, (9, 7)), (3, (1, 1)), (3, (17, 12)), (2, (5, 16))] {
             let image = image(width, height);
-            let (place, size) = (whole(width, height), (width, height));
+            let (place, size) = (Rect::whole(width, height), (width, height));
             let drawing = Drawing {
                 mean: true,
                 samples: 2,
                 ..Drawing::new(7, steps)
             };
             let told = RefCell::new(Vec::new());
-            let a = Sampler::new(shaders.take().unwrap(), &part, drawing, size).unwrap();
+            let a = Sampler::new(&shaders, &part, drawing, size).unwrap();
             let drawn = pollster::block_on(a.run(&image, place, &|done, total| {
                 told.borrow_mut().push((done, total));
                 true
             }));
             let drawn = drawn.unwrap();
-            shaders = Some(a.into_device());
             assert_eq!(told.into_inner().last(), Some(&(2 * steps, 2 * steps)));
-            let b = Sampler::new(cpu.clone(), &part, drawing, size).unwrap();
+            let b = Sampler::new(&cpu, &part, drawing, size).unwrap();
             let expected = pollster::block_on(b.run(&image, place, &|_, _| true)).unwrap();
             assert_eq!(drawn.channels(), 7);
             // A field that is zero would prove nothing.
@@ -207,7 +196,7 @@ fn a_flow_stops_where_it_is_told_to() {
     let sampler = Sampler::new(flow, &part, Drawing::new(1, 9), (8, 8)).unwrap();
     let run = |last| {
         let stop = &|done, _| done < last;
-        pollster::block_on(sampler.run(&image(8, 8), whole(8, 8), stop))
+        pollster::block_on(sampler.run(&image(8, 8), Rect::whole(8, 8), stop))
     };
     assert_eq!(run(2), Err(Error::Cancelled));
     assert!(run(usize::MAX).is_ok());

@@ -63,12 +63,7 @@ pub fn compute(part: u32) -> Result<Vec<f32>> {
     }
 }
 
-const WHOLE: Rect = Rect {
-    x0: 0,
-    y0: 0,
-    x1: 24,
-    y1: 20,
-};
+const WHOLE: Rect = Rect::whole(24, 20);
 
 fn coloured_noise() -> Result<Vec<f32>> {
     let noise = ColouredNoise::new(7, WHOLE.y1, WHOLE.x1, Spectrum::default())?;

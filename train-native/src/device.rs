@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use asasr_core::{
     Executor, OnStep, Planes, Rect,
     flow::{Drawing, Sampler},
@@ -178,10 +180,9 @@ struct Flow {
 
 /// Where a flow runs.
 enum FlowPlace {
-    Burn(Box<BurnFlow>),
-    /// It is in the executor of the image at work.
+    Burn(Arc<BurnFlow>),
     #[cfg(feature = "wgpu")]
-    Wgpu(Option<Box<asasr_shaders::GpuFlow>>),
+    Wgpu(Arc<asasr_shaders::GpuFlow>),
 }
 
 impl ExecutorMaker {
@@ -213,7 +214,7 @@ impl ExecutorMaker {
         let burn = |device: Device, name: &str| -> Result<(FlowPlace, String)> {
             let restorer = Network::new(&manifest.architecture, &restorer, &device)?;
             let flow = BurnFlow::new(restorer, part, &weights, &device)?;
-            Ok((FlowPlace::Burn(Box::new(flow)), name.to_owned()))
+            Ok((FlowPlace::Burn(Arc::new(flow)), name.to_owned()))
         };
         let wgpu = |software| wgpu_flow(&manifest, &restorer, part, &weights, software);
         let (place, name) = match choice {
@@ -264,16 +265,11 @@ impl ExecutorMaker {
         let size = (width, height);
         let made = match place {
             FlowPlace::Burn(flow) => {
-                AnyExecutor::Flow(Box::new(Sampler::new((**flow).clone(), part, *drawing, size)?))
+                AnyExecutor::Flow(Box::new(Sampler::new(Arc::clone(flow), part, *drawing, size)?))
             }
             #[cfg(feature = "wgpu")]
-            FlowPlace::Wgpu(kept) => {
-                let used = match executor.take() {
-                    Some(AnyExecutor::WgpuFlow(sampler)) => Some(sampler.into_device()),
-                    _ => kept.take().map(|flow| *flow),
-                };
-                let flow = used.ok_or_else(|| Error::new("the flow is not on the device"))?;
-                AnyExecutor::WgpuFlow(Box::new(Sampler::new(flow, part, *drawing, size)?))
+            FlowPlace::Wgpu(flow) => {
+                AnyExecutor::WgpuFlow(Box::new(Sampler::new(Arc::clone(flow), part, *drawing, size)?))
             }
         };
         Ok(executor.insert(made))
@@ -292,7 +288,7 @@ fn wgpu_flow(
     let name = format!("wgpu: {}", gpu.name());
     let restorer = asasr_shaders::GpuExecutor::new(gpu, &manifest.architecture, restorer)?;
     let flow = asasr_shaders::GpuFlow::new(restorer, part, weights)?;
-    Ok((FlowPlace::Wgpu(Some(Box::new(flow))), name))
+    Ok((FlowPlace::Wgpu(Arc::new(flow)), name))
 }
 
 #[cfg(not(feature = "wgpu"))]
@@ -308,11 +304,11 @@ fn no_wgpu() -> Error {
 /// A network on the device of the user's choice.
 pub(crate) enum AnyExecutor {
     Burn(BurnExecutor),
-    Flow(Box<Sampler<BurnFlow>>),
+    Flow(Box<Sampler<Arc<BurnFlow>>>),
     #[cfg(feature = "wgpu")]
     Wgpu(Box<asasr_shaders::GpuExecutor>),
     #[cfg(feature = "wgpu")]
-    WgpuFlow(Box<Sampler<asasr_shaders::GpuFlow>>),
+    WgpuFlow(Box<Sampler<Arc<asasr_shaders::GpuFlow>>>),
 }
 
 impl AnyExecutor {

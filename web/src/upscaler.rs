@@ -1,5 +1,5 @@
 use asasr_codec::{Metadata, Picture, PngLines};
-use asasr_core::flow::{Drawing, Sampler};
+use asasr_core::flow::{self, Drawing, Sampler};
 use asasr_core::metrics::SpreadMeter;
 use asasr_core::model::{Manifest, Mode};
 use asasr_core::{Error, Executor, OnStep, OutputScale, Planes, Rect};
@@ -181,26 +181,24 @@ impl Upscaler {
     /// The modes that the model has.
     #[wasm_bindgen(getter)]
     pub fn modes(&self) -> Vec<String> {
-        let has = |mode: &Mode| *mode == Mode::Instant || self.manifest.flow_of(*mode).is_some();
-        let modes = Mode::ALL.into_iter().filter(has);
-        modes.map(|m| m.name().to_owned()).collect()
+        self.offers().map(|(mode, _)| mode.name().to_owned()).collect()
     }
 
     /// How much work each of the [modes](Self::modes) is, as a multiple of the first one's: learned values times evaluations.
     #[wasm_bindgen(getter)]
     pub fn work(&self) -> Vec<f64> {
+        self.offers().map(|(_, work)| work).collect()
+    }
+
+    fn offers(&self) -> impl Iterator<Item = (Mode, f64)> {
         let own = self.manifest.parameters as f64;
-        let flow = |mode| {
-            self.manifest
-                .flow_of(mode)
-                .map(|(f, steps)| (f.parameters * steps) as f64)
+        let work = move |mode| match self.manifest.flow_of(mode) {
+            Some((flow, steps)) => Some(1.0 + (flow.parameters * steps) as f64 / own),
+            None => (mode == Mode::Instant).then_some(1.0),
         };
-        let of = |mode| {
-            (mode == Mode::Instant)
-                .then_some(1.0)
-                .or(flow(mode).map(|w| 1.0 + w / own))
-        };
-        Mode::ALL.into_iter().filter_map(of).collect()
+        Mode::ALL
+            .into_iter()
+            .filter_map(move |mode| Some((mode, work(mode)?)))
     }
 
     /// The file of weights that a wish needs first, and its sha256; nothing where all is here.
@@ -409,9 +407,7 @@ pub fn blend(file: &[u8], sample: &[u8], mean: &[u8], wish: &Wish) -> Result<Ups
         let Some((_, certain)) = mean.next(ROWS).map_err(js)? else {
             return Err(js("the layers are not those of this image"));
         };
-        for (x, m) in rows.data_mut().iter_mut().zip(certain.data()) {
-            *x = (1.0 - wish.fidelity) * *x + wish.fidelity * m;
-        }
+        flow::blend(&mut rows, &certain, wish.fidelity);
         sink.add(first, &rows).map_err(js)?;
     }
     upscaled(&picture, size, sink, None, None).map_err(js)
@@ -454,6 +450,9 @@ impl Job<'_> {
             None
         };
         let write = |first: usize, strip: &Planes| -> asasr_core::Result<()> {
+            if told == 0 {
+                return sink.add(first, strip);
+            }
             let (image, beside) = strip.clone().split_channels(3 + alpha);
             sink.add(first, &image)?;
             let Some(beside) = beside else { return Ok(()) };
@@ -486,19 +485,18 @@ impl Job<'_> {
                 _ => Ok(()),
             }
         };
-        let told = |p: asasr_core::Progress| {
-            let (done, total) = (p.done.into(), p.total.into());
+        let tell = |done: usize, total: usize, fraction: f64| {
+            let (done, total) = (done.into(), total.into());
             let told = self
                 .progress
-                .call3(&JsValue::NULL, &done, &total, &p.fraction.into());
+                .call3(&JsValue::NULL, &done, &total, &fraction.into());
             told.is_ok()
         };
         let read = |rect| picture.planes(rect);
         // Before the first tile, so that what is done of it has a measure.
-        let tiles = given.0.div_ceil(TILE) * given.1.div_ceil(TILE);
-        let begun = (JsValue::from(0), JsValue::from(tiles), JsValue::from(0));
-        let _ = self.progress.call3(&JsValue::NULL, &begun.0, &begun.1, &begun.2);
-        asasr_core::upscale(executor, given, TILE, scale, read, write, told)
+        tell(0, given.0.div_ceil(TILE) * given.1.div_ceil(TILE), 0.0);
+        let on_progress = |p: asasr_core::Progress| tell(p.done, p.total, p.fraction);
+        asasr_core::upscale(executor, given, TILE, scale, read, write, on_progress)
             .await
             .map_err(js)?;
         upscaled(picture, size, sink, mean, spread).map_err(js)

@@ -13,7 +13,7 @@ mod solver;
 mod source;
 mod time;
 
-pub use sampler::{Drawing, FlowDevice, Sampler, spread};
+pub use sampler::{Drawing, FlowDevice, Sampler, blend, spread};
 pub use schedule::Schedule;
 pub use solver::{Field, Solver, State, Step, integrate};
 pub use source::Source;

@@ -1,4 +1,5 @@
 use alloc::{vec, vec::Vec};
+use core::ops::Deref;
 
 use super::{Schedule, Source};
 use crate::model::FlowPart;
@@ -37,7 +38,12 @@ pub trait FlowDevice {
     ) -> Result<Planes>;
 }
 
-impl<D: FlowDevice> FlowDevice for &D {
+/// A device serves several images, one after the other or, where it can, at a time.
+impl<P, D> FlowDevice for P
+where
+    P: Deref<Target = D>,
+    D: FlowDevice,
+{
     fn scale(&self) -> usize {
         (**self).scale()
     }
@@ -148,11 +154,6 @@ impl<D: FlowDevice> Sampler<D> {
             drawing,
         })
     }
-
-    /// The device, for the next image.
-    pub fn into_device(self) -> D {
-        self.device
-    }
 }
 
 impl<D: FlowDevice> Executor for Sampler<D> {
@@ -180,11 +181,8 @@ impl<D: FlowDevice> Executor for Sampler<D> {
             .then(|| spread(&samples, self.s))
             .transpose()?;
         let mut image = samples.swap_remove(0);
-        let fidelity = self.drawing.fidelity;
-        if fidelity != 0.0 {
-            for (x, m) in image.data_mut().iter_mut().zip(mean.data()) {
-                *x = (1.0 - fidelity) * x.clamp(0.0, 1.0) + fidelity * m.clamp(0.0, 1.0);
-            }
+        if self.drawing.fidelity != 0.0 {
+            blend(&mut image, &mean, self.drawing.fidelity);
         }
         if self.drawing.mean {
             image = image.with_channels(mean);
@@ -193,6 +191,13 @@ impl<D: FlowDevice> Executor for Sampler<D> {
             Some(spread) => image.with_channels(spread),
             None => image,
         })
+    }
+}
+
+/// Takes a sample back towards the posterior mean, as [`Drawing::fidelity`] says. Further planes of either are left alone.
+pub fn blend(sample: &mut Planes, mean: &Planes, fidelity: f32) {
+    for (x, m) in sample.data_mut().iter_mut().zip(mean.data()) {
+        *x = (1.0 - fidelity) * x.clamp(0.0, 1.0) + fidelity * m.clamp(0.0, 1.0);
     }
 }
 
@@ -298,12 +303,7 @@ mod tests {
 
     fn run(drawing: Drawing, on_step: OnStep<'_>) -> Result<Planes> {
         let low = Planes::new(3, 5, 6, (0..90).map(|i| (i % 7) as f32 / 7.0).collect())?;
-        let place = Rect {
-            x0: 0,
-            y0: 0,
-            x1: 6,
-            y1: 5,
-        };
+        let place = Rect::whole(6, 5);
         let sampler = Sampler::new(Lift, &flow(1.5), drawing, (6, 5))?;
         pollster::block_on(sampler.run(&low, place, on_step))
     }

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::{quantise, to_u8};
+use super::to_u8;
 use crate::resample::RowResampler;
 use crate::{Error, Planes, Result};
 
@@ -34,9 +34,8 @@ impl ConsistencyMeter {
     /// # Errors
     /// [`Error::Size`] when they are not the next ones of this image.
     pub fn add(&mut self, first: usize, rows: &Planes, input: impl Fn(usize) -> Planes) -> Result<()> {
-        let mut rows = rows.clone().split_channels(self.channels.min(rows.channels())).0;
-        quantise(&mut rows);
-        let Some((first, reduced)) = self.reduction.add(first, &rows)? else {
+        let rounded = |v| f32::from(to_u8(v)) / 255.0;
+        let Some((first, reduced)) = self.reduction.add_mapped(first, rows, rounded)? else {
             return Ok(());
         };
         for y in 0..reduced.height() {
@@ -107,6 +106,7 @@ mod tests {
             let mut meter = ConsistencyMeter::new(3, (13, 9), (52, 36)).expect("has pixels");
             for (y0, y1) in [(0, 1), (1, 16), (16, 36)] {
                 meter.add(y0, &strip(image, y0, y1), row).expect("the next rows");
+                assert!(meter.reduction.held() <= 6, "little is held");
             }
             assert!(meter.add(36, &strip(image, 0, 1), row).is_err());
             let (map, psnr) = meter.finish().expect("complete");

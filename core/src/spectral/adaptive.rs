@@ -177,12 +177,7 @@ mod tests {
 
     /// An image whose power falls as the squared frequency to the power `-s`.
     fn power_law(h: usize, w: usize, s: f64, seed: u64) -> Planes {
-        let whole = Rect {
-            x0: 0,
-            y0: 0,
-            x1: w,
-            y1: h,
-        };
+        let whole = Rect::whole(w, h);
         let continuous = Laplacian {
             boundary: Boundary::Neumann,
             stencil: Stencil::Continuous,
@@ -210,12 +205,7 @@ mod tests {
         for kappa in [1.0, 10.0, 100.0] {
             for s in [0.0, 0.5, 1.0, 1.5, 2.0] {
                 let noise = ColouredNoise::new(3, h, w, Spectrum::Sobolev { s, kappa }).expect("plans");
-                let whole = Rect {
-                    x0: 0,
-                    y0: 0,
-                    x1: w,
-                    y1: h,
-                };
+                let whole = Rect::whole(w, h);
                 let got = estimate_s(&noise.tile(3, whole).expect("inside"), kappa).expect("has texture");
                 assert!((got - s).abs() < 0.1, "kappa {kappa}, s {s}: {got}");
             }

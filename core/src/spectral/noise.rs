@@ -77,7 +77,7 @@ fn normals(words: [u32; 4]) -> [f32; 4] {
 /// use asasr_core::Rect;
 ///
 /// let noise = ColouredNoise::new(7, 300, 400, Spectrum::sobolev(1.5)?)?;
-/// let whole = noise.tile(3, Rect { x0: 0, y0: 0, x1: 400, y1: 300 })?;
+/// let whole = noise.tile(3, Rect::whole(400, 300 ))?;
 /// let part = Rect { x0: 250, y0: 100, x1: 400, y1: 290 };
 /// assert_eq!(noise.tile(3, part)?, whole.crop(part));
 /// # Ok::<(), asasr_core::Error>(())

@@ -52,12 +52,7 @@ pub(crate) fn colours(path: &Path, scale: usize) -> Result<Planes> {
         return Err(Error::at(path, format!("smaller than {scale}x{scale} pixels")));
     }
     let (hq, _) = picture.all_planes().split_channels(3);
-    Ok(hq.crop(Rect {
-        x0: 0,
-        y0: 0,
-        x1: width,
-        y1: height,
-    }))
+    Ok(hq.crop(Rect::whole(width, height)))
 }
 
 /// Reads one image that can be measured on, cropped to multiples of `scale`; an alpha channel is left out.

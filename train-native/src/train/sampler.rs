@@ -334,12 +334,7 @@ pub(super) fn loss_terms(metric: &SobolevMetric, gamma: &Tensor<4>, mix: f64) ->
 }
 
 pub(super) fn whole(width: usize, height: usize) -> Rect {
-    Rect {
-        x0: 0,
-        y0: 0,
-        x1: width,
-        y1: height,
-    }
+    Rect::whole(width, height)
 }
 
 /// The middle of a validation pair as a batch of one.
