@@ -271,7 +271,7 @@ async fn a_trained_model_with_a_flow_is_taken() {
     fs::write(model.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
     fs::write(model.join(&manifest.file), shipped.weights).unwrap();
     fs::write(model.join("flow.safetensors"), flow).unwrap();
-    let server = Server::with_models(folder.path());
+    let server = Server::with_models(folder.path()).await;
     let browser = Browser::start().await;
     browser
         .open(&format!("{}?device=cpu&model=my-own", server.url()))
@@ -285,6 +285,64 @@ async fn a_trained_model_with_a_flow_is_taken() {
         browser.open(&address).await;
         let error = browser.text("error").await;
         assert!(error.contains(expected), "{name}: {error}");
+    }
+    browser.close().await;
+}
+
+/// A page with a public key uses what that key signed, and nothing else; so does a script's upscaler.
+#[tokio::test]
+async fn only_signed_models_are_used_where_a_key_is_trusted() {
+    use asasr_store::{MANIFEST, SIGNATURE, SigningKey};
+
+    let (key, stranger) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let models = folder.path().join("models");
+    let model = models.join("asasr-x4-clean");
+    let shipped = asasr_weights::DEFAULT;
+    fs::create_dir_all(&model).unwrap();
+    fs::write(model.join(MANIFEST), shipped.manifest).unwrap();
+    fs::write(model.join(SIGNATURE), key.sign(shipped.manifest).to_string()).unwrap();
+    fs::write(model.join("restorer.safetensors"), shipped.weights).unwrap();
+    for (name, bytes) in shipped.flows {
+        fs::write(model.join(name), bytes).unwrap();
+    }
+    let line = |key: &SigningKey| -> String {
+        let pem = key.public().to_pem().unwrap();
+        pem.lines().filter(|l| !l.starts_with('-')).collect()
+    };
+    let browser = Browser::start().await;
+    for (trusted, error) in [(&key, None), (&stranger, Some("not signed by the one"))] {
+        let page = folder.path().join(if error.is_none() { "own" } else { "other" });
+        copy_folder(Path::new(&std::env::var_os("ASASR_PAGE").unwrap()), &page);
+        let index = fs::read_to_string(page.join("index.html")).unwrap();
+        let empty = "<meta name=\"asasr-public-key\" content=\"\">";
+        assert!(index.contains(empty));
+        let filled = empty.replace("content=\"\"", &format!("content=\"{}\"", line(trusted)));
+        fs::write(page.join("index.html"), index.replace(empty, &filled)).unwrap();
+        for copy in ["index.html.br", "index.html.zst", "index.html.gz"] {
+            let _ = fs::remove_file(page.join(copy));
+        }
+        let server = Server::with_page_and_models(&page, &models).await;
+        browser.open(&format!("{}?device=cpu", server.url())).await;
+        if let Some(error) = error {
+            let told = browser.text("error").await;
+            assert!(told.contains(error), "{told}");
+        } else {
+            browser.drop_file("dot.png", &drawn(3, 2)).await;
+            browser.finished().await;
+            assert_eq!(browser.text("error").await, "");
+        }
+        let script = "const { Upscaler } = await import('./upscaler.js');
+                      return Upscaler.load({ device: 'cpu', publicKey: args[0] }).then(() => 'opened', (e) => e.message);";
+        for (given, expected) in [
+            (line(&key), "opened"),
+            (key.public().to_pem().unwrap(), "opened"),
+            (line(&stranger), "not signed by the one"),
+            ("nonsense".into(), "no ed25519 key"),
+        ] {
+            let told = browser.run(script, vec![given.into()]).await;
+            assert!(told.as_str().unwrap().contains(expected), "{told}");
+        }
     }
     browser.close().await;
 }

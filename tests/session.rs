@@ -33,12 +33,12 @@ impl Drop for Kept {
     }
 }
 
-/// Starts a program and reads its output up to the line that `pick` takes something from. The pipe comes back too,
-/// for a program that later prints into a closed one would stop.
+/// Starts a program and reads its output up to the line that `pick` takes something from; none when it ends before. The pipe
+/// comes back too, for a program that later prints into a closed one would stop.
 fn start(
     command: &mut Command,
     pick: impl Fn(&str) -> Option<String>,
-) -> (Kept, String, BufReader<ChildStdout>) {
+) -> Option<(Kept, String, BufReader<ChildStdout>)> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -48,12 +48,11 @@ fn start(
     let mut line = String::new();
     loop {
         line.clear();
-        assert!(
-            output.read_line(&mut line).unwrap() > 0,
-            "{command:?} ended early"
-        );
+        if output.read_line(&mut line).unwrap() == 0 {
+            return None;
+        }
         if let Some(found) = pick(&line) {
-            return (kept, found, output);
+            return Some((kept, found, output));
         }
     }
 }
@@ -61,6 +60,8 @@ fn start(
 /// The real server on a free port.
 pub struct Server {
     url: String,
+    /// Where its models are, if they are its own.
+    _store: Option<TempDir>,
     _process: Kept,
     _output: BufReader<ChildStdout>,
 }
@@ -73,30 +74,41 @@ impl Server {
 
     /// Serves another folder as the page.
     pub fn with_page(page: &Path) -> Self {
-        Self::launch(page, &[])
+        Self::launch(page, &[], None)
     }
 
-    /// Serves the models of a folder.
-    pub fn with_models(models: &Path) -> Self {
-        Self::launch(
-            &required("ASASR_PAGE"),
-            &["--weights".as_ref(), models.as_os_str()],
-        )
+    /// Serves the models of a folder, each in a folder of its own.
+    pub async fn with_models(models: &Path) -> Self {
+        Self::with_page_and_models(&required("ASASR_PAGE"), models).await
     }
 
-    fn launch(page: &Path, rest: &[&std::ffi::OsStr]) -> Self {
+    /// Both.
+    pub async fn with_page_and_models(page: &Path, models: &Path) -> Self {
+        let store = tempfile::tempdir().unwrap();
+        let place = store.path().display().to_string();
+        let filled = asasr_store::Store::create(&place).unwrap();
+        for model in fs::read_dir(models).unwrap() {
+            let package = asasr_store::Package::from_folder(&model.unwrap().path()).unwrap();
+            filled.publish(&package).await.unwrap();
+        }
+        Self::launch(page, &["--store".as_ref(), place.as_ref()], Some(store))
+    }
+
+    fn launch(page: &Path, rest: &[&std::ffi::OsStr], store: Option<TempDir>) -> Self {
         let mut command = Command::new(required("ASASR_SERVER"));
         command
-            .args(["--listen", "127.0.0.1:0", "--page"])
+            .args(["--listen", "127.0.0.1:0", "--log", "warn", "--page"])
             .arg(page)
             .args(rest);
-        let (process, url, output) = start(&mut command, |line| {
+        let url = |line: &str| {
             line.split_whitespace()
                 .find(|w| w.starts_with("http://"))
                 .map(str::to_owned)
-        });
+        };
+        let (process, url, output) = start(&mut command, url).expect("the server runs");
         Self {
             url,
+            _store: store,
             _process: process,
             _output: output,
         }
@@ -162,12 +174,16 @@ impl Browser {
 
     /// One with further arguments.
     pub async fn with(arguments: &[String]) -> Self {
-        let (driver, port, output) = start(Command::new("chromedriver").arg("--port=0"), |line| {
-            line.trim()
+        let port = |line: &str| {
+            let (_, port) = line
+                .trim()
                 .strip_suffix('.')?
-                .rsplit_once("successfully on port ")
-                .map(|(_, p)| p.to_owned())
-        });
+                .rsplit_once("successfully on port ")?;
+            Some(port.to_owned())
+        };
+        // The port that it finds free another one may have taken before it does, and then it ends.
+        let driver = (0..5).find_map(|_| start(Command::new("chromedriver").arg("--port=0"), port));
+        let (driver, port, output) = driver.expect("chromedriver runs");
         let downloads = tempfile::tempdir().unwrap();
         let plain = [
             "--headless",

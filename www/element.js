@@ -1,4 +1,4 @@
-// <asasr-upscaler src model scale width mode seed fidelity device format>: an enlarged image where a page wants one.
+// <asasr-upscaler src model public-key scale width mode seed fidelity device format>: an enlarged image where a page wants one.
 //
 // A page with several of them shares one worker, and one device, for each model and device choice.
 
@@ -37,7 +37,7 @@ const STYLE = `
 
 /** The element. Its texts are in slots: `progress` while it works, `error` when it failed; the default slot is shown before. */
 export class AsasrUpscaler extends HTMLElement {
-  static observedAttributes = ['src', 'model', 'scale', 'width', 'mode', 'seed', 'fidelity', 'device', 'format'];
+  static observedAttributes = ['src', 'model', 'public-key', 'scale', 'width', 'mode', 'seed', 'fidelity', 'device', 'format'];
 
   #lease = null;
   #stop = null;
@@ -116,6 +116,7 @@ export class AsasrUpscaler extends HTMLElement {
     else signal?.addEventListener('abort', () => stop.abort(), { signal: done.signal });
     const options = {};
     for (const name of ['device', 'model']) if (this.hasAttribute(name)) options[name] = this.getAttribute(name);
+    if (this.hasAttribute('public-key')) options.publicKey = this.getAttribute('public-key');
     const before = this.#lease;
     this.#lease = acquire(options);
     before?.release();

@@ -3,6 +3,7 @@
 import { fromFolder, fromList, fromTransfer } from './collect.js';
 import { keepOffline } from './offline.js';
 import { Queue, resultName } from './queue.js';
+import { signatureAddress } from './signature.js';
 import { duration, language, languages, number, speak, text, translated } from './texts.js';
 import { Upscaler, blend } from './upscaler.js';
 import { Viewer } from './viewer.js';
@@ -87,13 +88,16 @@ function begin() {
   });
 }
 
+/** The key that models have to be signed with; whoever runs the page puts it there. */
+const trusted = () => document.querySelector('meta[name=asasr-public-key]')?.content || undefined;
+
 /** The upscaler for a model: there is one at a time, for a device has room for one. */
 function open(model) {
   if (opened !== model) {
     upscaler?.dispose();
     const device = query.get('device') ?? 'auto';
     const onLoading = (received, total) => { $('device').textContent = text('loading', { percent: Math.round(100 * received / total) }); };
-    upscaler = new Upscaler({ device, model: `v1/models/${model}/`, onLoading });
+    upscaler = new Upscaler({ device, model: `v1/models/${model}/`, publicKey: trusted(), onLoading });
     opened = model;
     report();
   }
@@ -109,9 +113,11 @@ async function everything() {
       const models = await Promise.all([...$('model').options].map(async ({ value }) => {
         const folder = new URL(`v1/models/${value}/`, document.baseURI);
         const described = new URL('manifest.json', folder);
-        const manifest = await (await fetch(described)).json();
+        const bytes = await (await fetch(described)).arrayBuffer();
+        const manifest = JSON.parse(new TextDecoder().decode(bytes));
         const parts = [manifest, manifest.flow, manifest.fast].filter(Boolean);
-        return [described.href, ...parts.map(({ file, sha256 }) => new URL(`${file}?sha256=${sha256}`, folder).href)];
+        const signature = trusted() ? [await signatureAddress(bytes, folder)] : [];
+        return [described.href, ...signature, ...parts.map(({ file, sha256 }) => new URL(`${file}?sha256=${sha256}`, folder).href)];
       }));
       return [...new Set([...own, ...models.flat()])];
     } catch (error) {

@@ -41,7 +41,9 @@ async function ofBuild(path) {
 async function ofModel(request) {
   const cache = await caches.open(MODELS);
   const url = new URL(request.url);
-  const hash = url.searchParams.get('sha256');
+  // A signature's address has the hash of what it signs.
+  const signature = url.pathname.endsWith('.sig');
+  const hash = signature ? null : url.searchParams.get('sha256');
   if (hash) {
     const kept = await cache.match(url.href);
     if (kept) return kept;
@@ -55,7 +57,7 @@ async function ofModel(request) {
     throw error;
   }
   if (!response.ok) return await cache.match(url.href) ?? response;
-  if (hash ? await sha256(response) === hash : await isManifest(response)) {
+  if (hash ? await sha256(response) === hash : signature || await isManifest(response)) {
     // The weights of before are not asked for again; these may have been kept a moment ago.
     const versions = hash ? await cache.keys(url.href, { ignoreSearch: true }) : [];
     await Promise.all(versions.filter((old) => old.url !== url.href).map((old) => cache.delete(old)));

@@ -236,6 +236,10 @@ const spoken = [
   [/^the file is an animation: only its first frame is used$/, 'die Datei ist eine Animation: nur ihr erstes Bild wird genommen'],
   [/^the file is CMYK: its colours were converted to RGB without a profile$/, 'die Datei ist CMYK: ihre Farben wurden ohne Profil in RGB umgewandelt'],
   [/^JPEG has no transparency: it was laid on white$/, 'JPEG kennt keine Transparenz: das Bild liegt auf Weiß'],
+  [/^the model's signature can only be checked on a page that came over HTTPS$/, 'die Signatur des Modells lässt sich nur auf einer Seite prüfen, die über HTTPS kam'],
+  [/^this browser cannot check the model's signature: use a newer one$/, 'dieser Browser kann die Signatur des Modells nicht prüfen: ein neuerer kann es'],
+  [/^the public key of this page is no ed25519 key: give the line that `asasr weights keygen` prints$/, 'der öffentliche Schlüssel dieser Seite ist kein Ed25519-Schlüssel: `asasr weights keygen` gibt die richtige Zeile aus'],
+  [/^the model is not signed by the one whom this page trusts: it is not used$/, 'das Modell ist nicht von dem signiert, dem diese Seite vertraut: es wird nicht benutzt'],
   [/^the photo has 16 bits a colour, (\S+) keeps 8: save it as PNG to keep all$/, 'das Foto hat 16 Bit je Farbe, $1 behält 8: als PNG gespeichert bleiben alle'],
   [/^the browser could not write (\S+) of this size: it was saved as PNG$/, 'der Browser konnte kein $1 dieser Größe schreiben: es wurde als PNG gespeichert'],
 ];

@@ -49,7 +49,7 @@ export async function blend(file, layers, { device = 'cpu', fidelity, format = '
   }
 }
 
-/** Runs the network in a worker. `device` is 'auto', 'webgpu' or 'cpu', `model` the address of a model's folder. */
+/** Runs the network in a worker. `device` is 'auto', 'webgpu' or 'cpu', `model` the address of a model's folder, `publicKey` whose signature it has to have. */
 export class Upscaler {
   #worker;
   #options;
@@ -120,7 +120,8 @@ export class Upscaler {
       if (worker === this.#worker) this.#restart(fatal(message));
     };
     const model = new URL(this.#options.model, document.baseURI).href;
-    const opened = this.#ask({ kind: 'open', device: this.#options.device, model });
+    const { device, publicKey } = this.#options;
+    const opened = this.#ask({ kind: 'open', device, model, publicKey });
     this.#opened = opened;
     this.#failed = false;
     // Reported by whoever awaits it; what an earlier worker met is of no interest any more.

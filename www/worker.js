@@ -2,6 +2,7 @@
 
 import { leftOut, withMetadata, withProfile } from './container.js';
 import { Pool, threads } from './pool.js';
+import { checkSignature, signatureAddress } from './signature.js';
 
 let upscaler = null;
 /** The WebAssembly module, once it is loaded. */
@@ -71,10 +72,22 @@ async function load(device) {
   return [`${name}.js`, `${name}_bg.wasm`].map((file) => new URL(file, self.location).href);
 }
 
-async function open({ id, device: wanted, model }) {
+/** Checks a manifest's signature; returns the addresses of what that took. */
+async function signed(manifest, publicKey) {
+  const address = await signatureAddress(manifest, folder);
+  const answer = await fetch(address).catch(() => null);
+  // Only what is not there is no signature; what did not come says nothing about who made the model.
+  if (!answer?.ok && answer?.status !== 404) throw new Error(`${new URL(address).pathname} could not be loaded: check the connection and reload`);
+  const signature = answer.ok ? await answer.text() : '';
+  await checkSignature(manifest, signature, publicKey);
+  return [address];
+}
+
+async function open({ id, device: wanted, model, publicKey }) {
   folder = model;
   const described = new URL('manifest.json', model).href;
   const manifest = await bytesOf(described);
+  const signature = publicKey === undefined ? [] : await signed(manifest, publicKey);
   let address;
   try {
     const { file, sha256 } = JSON.parse(new TextDecoder().decode(manifest));
@@ -103,7 +116,7 @@ async function open({ id, device: wanted, model }) {
   const detail = pool ? `${threads()} threads` : upscaler.device;
   // Browsers often keep the adapter's name to themselves.
   const where = `${name}${detail === name ? '' : ` (${detail})`} – ${why}`;
-  return { where, device, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i] })), loaded: [described, address, ...files] };
+  return { where, device, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i] })), loaded: [described, ...signature, address, ...files] };
 }
 
 /** A file that only the browser reads, as a PNG of 8 bits: AVIF. */

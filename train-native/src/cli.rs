@@ -31,6 +31,108 @@ pub(crate) enum Command {
     /// Train a network
     #[command(subcommand)]
     Train(Train),
+    /// Publish models for servers, look after what was published, sign
+    #[command(subcommand)]
+    Weights(StoreCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Check a model and put it into a store as the newest release; servers show it within their --refresh time
+    Publish(Publish),
+    /// What a store serves, and what it served before
+    List(StoreList),
+    /// Read everything in a store and check it
+    Verify(StoreVerify),
+    /// Serve an older release's model again
+    Rollback(Rollback),
+    /// Delete old releases, and files that no release needs
+    Gc(StoreSweep),
+    /// Make an ed25519 key pair: KEY.pem, to be kept secret, and KEY.pub.pem
+    Keygen(Keygen),
+    /// Sign a model's manifest: writes manifest.json.sig beside it
+    Sign(Sign),
+}
+
+/// Where models are kept.
+#[derive(Debug, Args)]
+pub(crate) struct StorePlace {
+    /// A folder, or `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`; keys come from the environment
+    /// (`AWS_...`, `GOOGLE_...`, `AZURE_...`)
+    #[arg(value_name = "STORE")]
+    pub(crate) place: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Publish {
+    /// A folder with manifest.json and the weights it names
+    #[arg(value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// The store: a folder, which is made where there is none, or a URL such as `s3://BUCKET/PREFIX`
+    #[arg(long, value_name = "STORE")]
+    pub(crate) to: String,
+    /// Refuse unless this key signed the manifest: a PEM file or the base64 inside it
+    #[arg(long, value_name = "KEY", env = "ASASR_PUBLIC_KEY")]
+    pub(crate) public_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreList {
+    #[command(flatten)]
+    pub(crate) store: StorePlace,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreVerify {
+    #[command(flatten)]
+    pub(crate) store: StorePlace,
+    /// Check every manifest's signature as well: a PEM file or the base64 inside it
+    #[arg(long, value_name = "KEY", env = "ASASR_PUBLIC_KEY")]
+    pub(crate) public_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    #[command(flatten)]
+    pub(crate) store: StorePlace,
+    /// The model's id
+    #[arg(value_name = "ID")]
+    pub(crate) model: String,
+    /// The release to serve again, instead of the one before that differs
+    #[arg(long, value_name = "N")]
+    pub(crate) release: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreSweep {
+    #[command(flatten)]
+    pub(crate) store: StorePlace,
+    /// Newest releases to keep of each model
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) keep: u32,
+    /// Hours for which a file without a release is kept: someone may be publishing it
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pub(crate) hours: u32,
+    /// Only tell what would be deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keygen {
+    /// The secret key's file, which must not exist yet
+    #[arg(short, long, value_name = "KEY.pem")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sign {
+    /// A folder with manifest.json
+    #[arg(value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// The secret key
+    #[arg(long, value_name = "KEY.pem")]
+    pub(crate) key: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,6 +290,9 @@ pub(crate) struct Upscale {
     /// A folder with manifest.json and the weights it names, or the id of a built-in model, instead of the default one
     #[arg(long, value_name = "DIR|ID")]
     pub(crate) weights: Option<PathBuf>,
+    /// Use the model of --weights only if this ed25519 key signed its manifest: a PEM file or the base64 inside it
+    #[arg(long, value_name = "KEY", requires = "weights")]
+    pub(crate) public_key: Option<String>,
     /// The restorer alone, or the flow in few or in many steps, where the model has one
     #[arg(long, value_enum, default_value_t)]
     pub(crate) mode: Mode,

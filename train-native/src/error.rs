@@ -28,3 +28,9 @@ impl From<asasr_core::Error> for Error {
         Self(e.to_string())
     }
 }
+
+impl From<asasr_store::Error> for Error {
+    fn from(e: asasr_store::Error) -> Self {
+        Self(e.to_string())
+    }
+}

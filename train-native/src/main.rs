@@ -15,6 +15,7 @@ mod model;
 mod pack;
 mod pairs;
 mod results;
+mod store;
 mod train;
 mod upscale;
 mod weights_file;
@@ -46,6 +47,7 @@ fn run(command: cli::Command) -> error::Result<()> {
         cli::Command::Degrade(args) => pairs::run(&args),
         cli::Command::Bench(cli::Bench::Train(args)) => bench::train(&args),
         cli::Command::Pack(args) => pack::run(&args),
+        cli::Command::Weights(command) => store::run(&command),
         cli::Command::Train(cli::Train::Restorer(args)) => train::restorer(&args),
         cli::Command::Train(cli::Train::Flow(args)) => train::flow(&args),
         cli::Command::Train(cli::Train::Adversary(args)) => train::adversary(&args),

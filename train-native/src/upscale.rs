@@ -9,6 +9,7 @@ use std::{
 
 use asasr_codec::{Metadata, PngRows};
 use asasr_core::OutputScale;
+use asasr_store::{Package, PublicKey};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::Upscale;
@@ -19,6 +20,10 @@ use crate::{files, interrupt, model};
 /// Runs the command. Every image is tried; one that fails is named and the others go on.
 pub(crate) fn run(args: &Upscale) -> Result<()> {
     interrupt::listen();
+    if let (Some(key), Some(folder)) = (&args.public_key, &args.weights) {
+        let key = PublicKey::read(key)?;
+        Package::from_folder(folder)?.check_signature(&key)?;
+    }
     let jobs = plan_outputs(args)?;
     let model = model::open(args.weights.as_deref())?;
     let mut maker = ExecutorMaker::new(model, args.device, args.mode, args.draw)?;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -51,6 +52,7 @@ pub(crate) fn page() -> Result<PathBuf> {
     // Trunk reads any value of NO_COLOR as an argument and takes only true and false.
     run("page", trunk.env_remove("NO_COLOR"))?;
     fill_in_build(&dist)?;
+    compress(&dist)?;
     let mark = fs::File::create(&stamp).and_then(|f| f.set_modified(start));
     mark.map_err(|e| format!("{}: {e}", stamp.display()))?;
     Ok(dist)
@@ -77,6 +79,7 @@ pub(crate) fn npm() -> Result<PathBuf> {
         "upscaler.js",
         "worker.js",
         "pool.js",
+        "signature.js",
         "container.js",
         "crc32.js",
     ]
@@ -99,6 +102,54 @@ pub(crate) fn npm() -> Result<PathBuf> {
     }
     say(&format!("the package is in {}", package.display()));
     Ok(package)
+}
+
+/// Puts compressed copies beside the page's files, for servers that have them ready.
+fn compress(dist: &Path) -> Result<()> {
+    let at = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
+    let entries = fs::read_dir(dist).map_err(|e| at(dist, e))?;
+    let files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.is_file())
+        .collect();
+    let (copies, files): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(|p| {
+        p.extension()
+            .is_some_and(|e| e == "br" || e == "zst" || e == "gz")
+    });
+    for path in copies {
+        fs::remove_file(&path).map_err(|e| at(&path, e))?;
+    }
+    for path in files {
+        let bytes = fs::read(&path).map_err(|e| at(&path, e))?;
+        for (ending, smaller) in [
+            ("br", brotli(&bytes)),
+            ("zst", zstd::encode_all(&bytes[..], 19)),
+            ("gz", gzip(&bytes)),
+        ] {
+            let smaller = smaller.map_err(|e| at(&path, e))?;
+            let mut name = path.clone().into_os_string();
+            name.push(".");
+            name.push(ending);
+            if smaller.len() < bytes.len() {
+                fs::write(&name, smaller).map_err(|e| at(Path::new(&name), e))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn brotli(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut out = brotli::CompressorWriter::new(Vec::new(), 4096, 11, 24);
+    out.write_all(bytes)?;
+    out.flush()?;
+    Ok(out.into_inner())
+}
+
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    out.write_all(bytes)?;
+    out.finish()
 }
 
 /// Tells the service worker which files make up this build, by their sha256.
@@ -160,6 +211,13 @@ pub(crate) fn server() -> Result<PathBuf> {
     Ok(target()
         .join("release")
         .join(format!("asasr-server{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The program `asasr`, which cargo builds before it runs the workspace's tests.
+pub(crate) fn command_line() -> PathBuf {
+    target()
+        .join("debug")
+        .join(format!("asasr{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Builds the mathematics for a target without a standard library; returns the program.

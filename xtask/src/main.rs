@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's chores, on a machine that has rustup and a shell.
 
 mod build;
+mod load;
 mod shell;
 mod tools;
 
@@ -16,6 +17,7 @@ cargo xtask doctor                 list what is here, what is missing and the co
 cargo xtask page                   install what is missing and build the page into dist/
 cargo xtask npm                    put the component's npm package together
 cargo xtask speed                  measure the page: its size and its speed on the CPU
+cargo xtask load                   measure the server beside nginx
 cargo xtask pictures               draw the page's states into docs/images
 ";
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
             ]
             .map(String::from),
         ),
+        Some("load") => build::server().and_then(|server| load::load(&server)),
         Some("pictures") => test(&["--test", "page", "--", "--ignored"].map(String::from)),
         Some("doctor") => tools::doctor(),
         Some("page") => build::page().map(drop),
@@ -63,11 +66,12 @@ fn serve(args: &[String]) -> Result<()> {
         "ready after {:.1} s; Ctrl-C stops the server",
         start.elapsed().as_secs_f64()
     ));
-    let status = std::process::Command::new(&server)
-        .arg("--page")
-        .arg(&page)
-        .args(args)
-        .status();
+    let mut command = std::process::Command::new(&server);
+    // One person at one machine: a line for every file of the page is noise.
+    if std::env::var_os("ASASR_LOG").is_none() {
+        command.env("ASASR_LOG", "warn");
+    }
+    let status = command.arg("--page").arg(&page).args(args).status();
     match status {
         Ok(s) if s.success() => Ok(()),
         Ok(s) => Err(format!("the server ended with {s}")),
@@ -84,12 +88,8 @@ fn test(args: &[String]) -> Result<()> {
     let package = build::npm()?;
     let server = build::server()?;
     let bare = build::bare()?;
-    let mut tests = cargo(&[
-        "test",
-        "--workspace",
-        "--features",
-        "asasr-core/burn,asasr/wgpu,asasr-tests/browser,asasr-tests/bare",
-    ]);
+    let features = "asasr-core/burn,asasr/wgpu,asasr-tests/browser,asasr-tests/bare,asasr-tests/services";
+    let mut tests = cargo(&["test", "--workspace", "--features", features]);
     tests
         .args(args)
         .env("ASASR_PAGE", page)
@@ -98,6 +98,9 @@ fn test(args: &[String]) -> Result<()> {
         .env("ASASR_AXE", tools::axe())
         .env("ASASR_PACKAGE", package)
         .env("ASASR_VITE", tools::vite())
+        .env("ASASR_CLI", build::command_line())
+        .env("ASASR_S3", tools::s3_server())
+        .env("ASASR_SCHEMATHESIS", tools::schemathesis())
         .env("ASASR_CHROMIUM", tools::chromium()?);
     shell::run("tests", &mut tests)?;
     say(&format!(

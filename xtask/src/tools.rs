@@ -11,6 +11,8 @@ const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132";
 const AXE: &str = "4.11.0";
 const VITE: &str = "7.3.8";
+const S3: &str = "0.14.1";
+const SCHEMATHESIS: &str = "4.32.5";
 const WASM: &str = "wasm32-unknown-unknown";
 /// A target without a standard library.
 pub(crate) const BARE: &str = "wasm32v1-none";
@@ -49,7 +51,7 @@ pub(crate) fn page_needs() -> [Need; 4] {
                     tools().display()
                 )
             },
-            install: || cargo_install("wasm-bindgen-cli", &bindgen_version()?),
+            install: || cargo_install("wasm-bindgen-cli", &bindgen_version()?, &[]),
         },
         Need {
             name: "Trunk",
@@ -60,7 +62,7 @@ pub(crate) fn page_needs() -> [Need; 4] {
                     tools().display()
                 )
             },
-            install: || cargo_install("trunk", TRUNK),
+            install: || cargo_install("trunk", TRUNK, &[]),
         },
         Need {
             name: "wasm-opt",
@@ -73,8 +75,32 @@ pub(crate) fn page_needs() -> [Need; 4] {
 }
 
 /// What the tests need on top.
-pub(crate) fn test_needs() -> [Need; 6] {
+pub(crate) fn test_needs() -> [Need; 8] {
     [
+        Need {
+            name: "s3s-fs, an S3 server",
+            found: || version_of("s3s-fs").filter(|v| v.ends_with(S3)),
+            mend: || {
+                format!(
+                    "cargo install s3s-fs --version {S3} --features binary --root {}",
+                    tools().display()
+                )
+            },
+            install: || cargo_install("s3s-fs", S3, &["--features", "binary"]),
+        },
+        Need {
+            name: "Schemathesis",
+            found: || {
+                output(Command::new(schemathesis()).arg("--version")).filter(|v| v.contains(SCHEMATHESIS))
+            },
+            mend: || {
+                format!(
+                    "python3 -m venv and pip install schemathesis=={SCHEMATHESIS} in {}",
+                    python().display()
+                )
+            },
+            install: install_schemathesis,
+        },
         Need {
             name: "a target without a standard library",
             found: || bare_toolchain().map(|t| t.name().to_owned()),
@@ -114,6 +140,24 @@ pub(crate) fn test_needs() -> [Need; 6] {
             found: || vite().is_file().then(|| vite().display().to_string()),
             mend: || format!("npm install --prefix {} vite@{VITE}", tools().display()),
             install: || npm(&format!("vite@{VITE}")),
+        },
+    ]
+}
+
+/// What the server is measured with.
+pub(crate) fn load_needs() -> [Need; 2] {
+    [
+        Need {
+            name: "nginx",
+            found: || find("nginx").map(|p| p.display().to_string()),
+            mend: || apt_line("nginx-light"),
+            install: || apt(&["nginx-light"]),
+        },
+        Need {
+            name: "wrk",
+            found: || find("wrk").map(|p| p.display().to_string()),
+            mend: || apt_line("wrk"),
+            install: || apt(&["wrk"]),
         },
     ]
 }
@@ -220,11 +264,13 @@ fn bindgen_version() -> Result<String> {
         .ok_or_else(|| "Cargo.lock names no wasm-bindgen".into())
 }
 
-fn cargo_install(package: &str, version: &str) -> Result<()> {
+fn cargo_install(package: &str, version: &str, rest: &[&str]) -> Result<()> {
     let install = |locked: bool| {
         let mut command = Command::new("cargo");
         command
-            .args(["install", package, "--version", version, "--root"])
+            .args(["install", package, "--version", version])
+            .args(rest)
+            .arg("--root")
             .arg(tools());
         // A build folder that stays lets an interrupted installation go on.
         command
@@ -256,6 +302,41 @@ pub(crate) fn vite() -> PathBuf {
         .join("vite.js")
 }
 
+/// An S3 server.
+pub(crate) fn s3_server() -> PathBuf {
+    tools().join("bin").join("s3s-fs")
+}
+
+/// Python packages of ours, apart from the system's.
+fn python() -> PathBuf {
+    tools().join("python")
+}
+
+/// The program that tries a server against the description of its API.
+pub(crate) fn schemathesis() -> PathBuf {
+    python().join("bin").join("schemathesis")
+}
+
+fn install_schemathesis() -> Result<()> {
+    let folder = python();
+    let venv = |()| {
+        run(
+            "Python",
+            Command::new("python3").args(["-m", "venv"]).arg(&folder),
+        )
+    };
+    venv(()).or_else(|_| {
+        apt(&["python3", "python3-venv"])?;
+        venv(())
+    })?;
+    run(
+        "Schemathesis",
+        Command::new(folder.join("bin").join("pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check"])
+            .arg(format!("schemathesis=={SCHEMATHESIS}")),
+    )
+}
+
 /// Installs a package from npm among our tools, and npm before it where that is missing.
 fn npm(package: &str) -> Result<()> {
     let mut npm = Command::new("npm");
@@ -277,7 +358,7 @@ fn install_wasm_opt() -> Result<()> {
         return Ok(());
     }
     say("npm cannot be had; building wasm-opt instead, which needs a C++ compiler");
-    cargo_install("wasm-opt", "0.116.1")
+    cargo_install("wasm-opt", "0.116.1", &[])
 }
 
 /// A compiler with a standard library for WebAssembly.

@@ -1,6 +1,7 @@
 use alloc::{
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 use core::fmt::Write as _;
 
@@ -70,6 +71,18 @@ pub struct FlowPart {
     pub steps: usize,
     /// How it was trained.
     pub training: Training,
+}
+
+/// A weights file as its manifest describes it.
+#[derive(Debug, Clone)]
+pub struct WeightsFile<'a> {
+    /// Its name in the manifest's folder.
+    pub name: &'a str,
+    /// Its size.
+    pub bytes: usize,
+    /// Its sha256, lower-case hexadecimal.
+    pub sha256: &'a str,
+    parameters: Vec<ParameterShape>,
 }
 
 /// What a user asks of a model.
@@ -148,17 +161,8 @@ impl Manifest {
                 manifest.format
             )));
         }
-        plain(&manifest.file)?;
-        let mut files = alloc::vec![&manifest.file];
+        plain("id", &manifest.id)?;
         for flow in manifest.flow.iter().chain(&manifest.fast) {
-            plain(&flow.file)?;
-            if files.contains(&&flow.file) {
-                return Err(Error::Manifest(format!(
-                    "two of its parts share the file {:?}",
-                    flow.file
-                )));
-            }
-            files.push(&flow.file);
             Schedule::uniform(flow.steps)?;
             flow.architecture.validate()?;
             Spectrum::sobolev(flow.s)?;
@@ -173,7 +177,40 @@ impl Manifest {
         }
         manifest.architecture.validate()?;
         count(manifest.parameters, manifest.architecture.parameter_count())?;
+        let files = manifest.files();
+        for (i, file) in files.iter().enumerate() {
+            plain("file", file.name)?;
+            if file.sha256.len() != 64
+                || !file
+                    .sha256
+                    .bytes()
+                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            {
+                return Err(Error::Manifest(format!(
+                    "the sha256 of {} is not 64 lower-case hexadecimal digits",
+                    file.name
+                )));
+            }
+            if files[..i].iter().any(|f| f.name == file.name) {
+                return Err(Error::Manifest(format!(
+                    "two of its parts share the file {:?}",
+                    file.name
+                )));
+            }
+        }
         Ok(manifest)
+    }
+
+    /// The weights files: that of the restorer, then those of the flows.
+    pub fn files(&self) -> Vec<WeightsFile<'_>> {
+        let restorer = WeightsFile {
+            name: &self.file,
+            bytes: self.bytes,
+            sha256: &self.sha256,
+            parameters: self.architecture.parameters(),
+        };
+        let flows = self.flow.iter().chain(&self.fast).map(FlowPart::weights_file);
+        core::iter::once(restorer).chain(flows).collect()
     }
 
     /// The flow that `mode` draws from and its number of steps; none where the restorer answers, or where the model has no
@@ -188,6 +225,12 @@ impl Manifest {
             }
             Mode::Quality => whole.map(|f| (f, f.steps)),
         }
+    }
+
+    /// The modes that the model has, the quickest first.
+    pub fn modes(&self) -> impl Iterator<Item = Mode> {
+        let has = |m: &Mode| *m == Mode::Instant || self.flow_of(*m).is_some();
+        Mode::ALL.into_iter().filter(has)
     }
 
     /// The manifest as indented JSON with a final newline.
@@ -205,37 +248,69 @@ impl Manifest {
     /// # Errors
     /// [`Error::Hash`] for other bytes, [`Error::Weights`] for a file that is damaged or does not fit.
     pub fn open_weights(&self, bytes: &[u8]) -> Result<Weights> {
-        open(bytes, &self.file, &self.sha256, &self.architecture.parameters())
+        self.files()[0].open(bytes)
     }
 }
 
 impl FlowPart {
+    fn weights_file(&self) -> WeightsFile<'_> {
+        WeightsFile {
+            name: &self.file,
+            bytes: self.bytes,
+            sha256: &self.sha256,
+            parameters: self.architecture.parameters(),
+        }
+    }
+
     /// Reads the flow's weights file after checking that it is the one described.
     ///
     /// # Errors
     /// As [`Manifest::open_weights`].
     pub fn open_weights(&self, bytes: &[u8]) -> Result<Weights> {
-        open(bytes, &self.file, &self.sha256, &self.architecture.parameters())
+        self.weights_file().open(bytes)
     }
 }
 
-fn open(bytes: &[u8], file: &str, sha256: &str, parameters: &[ParameterShape]) -> Result<Weights> {
-    let actual = sha256_hex(bytes);
-    if actual != sha256 {
-        return Err(Error::Hash {
-            file: file.to_string(),
-            expected: sha256.to_string(),
-            actual,
-        });
+impl WeightsFile<'_> {
+    /// Reads the file after checking that it is the one described.
+    ///
+    /// # Errors
+    /// [`Error::Hash`] for other bytes, [`Error::Weights`] for a file that is damaged or does not fit.
+    pub fn open(&self, bytes: &[u8]) -> Result<Weights> {
+        let actual = sha256_hex(bytes);
+        if actual != self.sha256 {
+            return Err(Error::Hash {
+                file: self.name.to_string(),
+                expected: self.sha256.to_string(),
+                actual,
+            });
+        }
+        if bytes.len() != self.bytes {
+            return Err(Error::Manifest(format!(
+                "it says that {} has {} bytes, and it has {}",
+                self.name,
+                self.bytes,
+                bytes.len()
+            )));
+        }
+        let weights = Weights::from_safetensors(bytes)?;
+        weights.check(&self.parameters)?;
+        Ok(weights)
     }
-    let weights = Weights::from_safetensors(bytes)?;
-    weights.check(parameters)?;
-    Ok(weights)
 }
 
-fn plain(file: &str) -> Result<()> {
-    if file.is_empty() || file.contains(['/', '\\']) || file.starts_with('.') {
-        return Err(Error::Manifest(format!("{file:?} is not a plain file name")));
+/// Names are parts of addresses, on disks and in URLs: nothing in them may mean anything there.
+fn plain(what: &str, name: &str) -> Result<()> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if name.is_empty()
+        || name.len() > 100
+        || name.starts_with('.')
+        || name.starts_with("manifest.json")
+        || !name.bytes().all(fits)
+    {
+        return Err(Error::Manifest(format!(
+            "the {what} {name:?} is not a plain name: letters, digits, dots, hyphens and underscores, and not manifest.json"
+        )));
     }
     Ok(())
 }
@@ -309,18 +384,38 @@ mod tests {
         assert!(matches!(manifest.open_weights(&bytes), Err(Error::Hash { .. })));
         bytes.truncate(bytes.len() / 2);
         assert!(matches!(manifest.open_weights(&bytes), Err(Error::Hash { .. })));
+        let (mut manifest, bytes) = model();
+        manifest.bytes += 1;
+        assert!(matches!(manifest.open_weights(&bytes), Err(Error::Manifest(_))));
     }
 
     #[test]
     fn a_manifest_that_leaves_its_folder_is_refused() {
-        for file in ["../w.safetensors", "a/b", "", ".hidden", "a\\b"] {
-            let (mut manifest, _) = model();
-            manifest.file = file.into();
-            let json = manifest.to_json().expect("writes");
-            assert!(
-                matches!(Manifest::from_json(json.as_bytes()), Err(Error::Manifest(_))),
-                "{file}"
-            );
+        let long = "a".repeat(101);
+        for name in [
+            "../w.safetensors",
+            "a/b",
+            "",
+            ".hidden",
+            "a\\b",
+            "a b",
+            "a?b",
+            "manifest.json",
+            "\u{e4}",
+            &long,
+        ] {
+            let refused = |change: fn(&mut Manifest, &str)| {
+                let (mut manifest, _) = model();
+                change(&mut manifest, name);
+                let json = manifest.to_json().expect("writes");
+                assert!(
+                    matches!(Manifest::from_json(json.as_bytes()), Err(Error::Manifest(_))),
+                    "{name}"
+                );
+            };
+            refused(|m, name| m.file = name.into());
+            refused(|m, name| m.id = name.into());
+            refused(|m, name| m.sha256 = name.into());
         }
     }
 

@@ -15,6 +15,6 @@ mod weights;
 pub use architecture::{Architecture, Skip};
 pub use layer::{Activation, Layer, ParameterShape};
 pub use lora::{LoraAdapter, LoraConfig, LoraModule};
-pub use manifest::{FlowPart, MANIFEST_FORMAT, Manifest, Measured, Mode, Training, sha256_hex};
+pub use manifest::{FlowPart, MANIFEST_FORMAT, Manifest, Measured, Mode, Training, WeightsFile, sha256_hex};
 pub use velocity::{Condition, ConvVelocity, DitVelocity, GaussianSkip, VelocityArchitecture};
 pub use weights::{Dtype, Tensor, Weights};
