@@ -535,7 +535,12 @@ async fn it_works_offline_and_builds_never_mix() {
         let path = folder.path().join(name);
         let old = fs::read_to_string(&path).unwrap();
         assert!(old.contains(from), "{name} has {from}");
-        fs::write(&path, old.replace(from, to)).unwrap();
+        let new = old.replace(from, to);
+        fs::write(&path, &new).unwrap();
+        for ending in ["br", "zst", "gz"] {
+            let _ = fs::remove_file(folder.path().join(format!("{name}.{ending}")));
+        }
+        server.read_again(name, new.as_bytes());
         let hash = |text: &str| asasr_core::model::sha256_hex(text.as_bytes());
         (hash(&old), hash(&old.replace(from, to)))
     };

@@ -62,7 +62,7 @@ pub struct Server {
     url: String,
     /// Where its models are, if they are its own.
     _store: Option<TempDir>,
-    _process: Kept,
+    process: Kept,
     _output: BufReader<ChildStdout>,
 }
 
@@ -109,8 +109,33 @@ impl Server {
         Self {
             url,
             _store: store,
-            _process: process,
+            process,
             _output: output,
+        }
+    }
+
+    /// Makes it read its page again, and waits until the page's file `name` is `bytes`.
+    pub fn read_again(&self, name: &str, bytes: &[u8]) {
+        let sent = Command::new("kill")
+            .args(["-HUP", &self.process.0.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+        let address = self.url.trim_start_matches("http://").trim_end_matches('/');
+        let begin = Instant::now();
+        loop {
+            let mut stream = TcpStream::connect(address).unwrap();
+            write!(
+                stream,
+                "GET /{name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            )
+            .unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap();
+            if answer.ends_with(bytes) {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{name} is still another one");
+            thread::sleep(Duration::from_millis(50));
         }
     }
 

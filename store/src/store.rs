@@ -270,13 +270,16 @@ impl Store {
             object: path.to_string(),
             why: e.to_string(),
         })?;
-        let Err(why) = self.put(&path, json.into(), PutMode::Create).await else {
-            return Ok(id);
-        };
-        // A storage that is asked twice, or answers too late, may have written it all the same.
-        if self.record(&id).await.is_ok_and(|there| there == *record) {
+        let put = self.put(&path, json.into(), PutMode::Create).await;
+        // A storage that is asked twice, or answers too late, may have written it all the same; and one that does not know
+        // conditions may have written another's over it.
+        let there = self.record(&id).await;
+        if there.as_ref().is_ok_and(|there| there == record) {
             return Ok(id);
         }
+        let Err(why) = put else {
+            return there.and(Err(Error::Raced(id)));
+        };
         Err(match why {
             Error::Storage {
                 source: object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. },
