@@ -28,6 +28,8 @@ pub(crate) struct Activity {
     requests: AtomicBool,
     http2: AtomicBool,
     under_way: AtomicUsize,
+    /// Requests whose answer is still being made, which is not the client's fault.
+    waiting: AtomicUsize,
 }
 
 impl Activity {
@@ -38,6 +40,7 @@ impl Activity {
             requests: false.into(),
             http2: false.into(),
             under_way: 0.into(),
+            waiting: 0.into(),
         }
     }
 
@@ -52,10 +55,12 @@ impl Activity {
         let http2 = version == Version::HTTP_2;
         self.http2.store(http2, Ordering::Relaxed);
         self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         self.touch();
         UnderWay {
             activity: Arc::clone(self),
             http2,
+            waits: true,
         }
     }
 
@@ -66,6 +71,10 @@ impl Activity {
         while self.requests.load(Ordering::Relaxed) {
             if !self.http2.load(Ordering::Relaxed) {
                 return std::future::pending().await;
+            }
+            if self.waiting.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(stall).await;
+                continue;
             }
             let limit = match self.under_way.load(Ordering::Relaxed) {
                 // The last part of an answer may still be on its way.
@@ -89,11 +98,13 @@ impl Activity {
 pub(crate) struct UnderWay {
     activity: Arc<Activity>,
     http2: bool,
+    waits: bool,
 }
 
 impl UnderWay {
     /// Watches the answer's body where there is something to see.
-    pub(crate) fn watch(self, answer: Response) -> Response {
+    pub(crate) fn watch(mut self, answer: Response) -> Response {
+        self.made();
         if !self.http2 {
             return answer;
         }
@@ -107,8 +118,18 @@ impl UnderWay {
     }
 }
 
+impl UnderWay {
+    fn made(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.activity.touch();
+        }
+    }
+}
+
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        self.made();
         self.activity.under_way.fetch_sub(1, Ordering::Relaxed);
         self.activity.touch();
     }

@@ -192,7 +192,15 @@ impl Catalogue {
                 .or_default()
                 .push(release);
         }
-        let there = releases.len();
+        if releases.is_empty() && !before.models.is_empty() {
+            // More often the storage is another one for a while than somebody wants nothing served.
+            let why = "it has no models any more: what was read is served on until a restart".to_owned();
+            *self.health.lock().await = Some((Instant::now(), Err(why.clone())));
+            return Err(Error::Place {
+                place: self.store.to_string(),
+                why,
+            });
+        }
         let read = releases.into_iter().map(|(model, releases)| {
             let known = before.offers(&model).to_vec();
             async move { (model, self.offers(&known, releases).await) }
@@ -206,8 +214,7 @@ impl Catalogue {
             }
         }
         self.complain(refused);
-        self.loaded
-            .store(there == 0 || !models.is_empty(), Ordering::Release);
+        self.loaded.store(!models.is_empty(), Ordering::Release);
         if before.same(&models) {
             return Ok(());
         }
@@ -251,6 +258,15 @@ impl Catalogue {
             }
             match self.offer(&listed, offers.is_empty()).await {
                 Ok(offer) => offers.push(Arc::new(offer)),
+                // What is older than what is served is nobody's loss.
+                Err(why) if !offers.is_empty() => {
+                    debug!(
+                        model = listed.id.model,
+                        release = listed.id.number,
+                        why,
+                        "an older release cannot be served"
+                    );
+                }
                 Err(why) => faults.push((listed.id, why)),
             }
         }
@@ -342,7 +358,10 @@ impl Catalogue {
     /// A sentence that says what is missing.
     pub async fn ready(self: &Arc<Self>) -> Result<(), String> {
         if !self.loaded.load(Ordering::Acquire) {
-            return Err("the models are not read yet".into());
+            return Err(match self.refused() {
+                0 => "no model is read yet".into(),
+                n => format!("{n} releases are refused"),
+            });
         }
         // To its end even if the client goes, so that the next one finds the answer.
         let this = Arc::clone(self);

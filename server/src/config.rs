@@ -226,10 +226,15 @@ impl Config {
         for origin in &self.allow_origin {
             let host = origin.strip_prefix("https://").or(origin.strip_prefix("http://"));
             if origin != "*"
-                && !host.is_some_and(|h| !h.is_empty() && h.is_ascii() && !h.contains(['/', ' ', '*']))
+                && !host.is_some_and(|h| {
+                    !h.is_empty()
+                        && h.is_ascii()
+                        && !h.contains(['/', ' ', '*', '@'])
+                        && *h == h.to_ascii_lowercase()
+                })
             {
                 return Err(format!(
-                    "--allow-origin {origin:?} is not an origin: it is * or a scheme and a host without a path, such as \
+                    "--allow-origin {origin:?} is not an origin: it is * or a scheme and a host in lower case without a path, such as \
                      https://example.org"
                 ));
             }

@@ -175,7 +175,7 @@ async fn ready(State(service): State<Arc<Service>>) -> Response {
         // The storage's own words may name what is not for everyone: they are in the log.
         Err(why) => {
             tracing::warn!(why, "not ready");
-            let text = "not ready: the storage cannot be read; the log says why\n";
+            let text = "not ready: models or storage cannot be read; the log says why\n";
             operations(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "text/plain; charset=utf-8",

@@ -219,9 +219,7 @@ fn protocol(config: &Config) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(config.header_bytes)
         .max_concurrent_streams(100)
-        .max_send_buf_size(64 << 10)
-        .keep_alive_interval(config.stall_timeout.0)
-        .keep_alive_timeout(config.header_timeout.0);
+        .max_send_buf_size(64 << 10);
     builder
 }
 

@@ -1,14 +1,19 @@
 //! The program: settings to a running server.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use asasr_store::{Package, PublicKey, Store, redacted};
+use asasr_store::{MANIFEST, Package, PublicKey, Store, redacted};
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use crate::listen::bind;
 use crate::{Catalogue, Config, Listening, PageSource, Service, admin_router, log};
+
+/// What could not be read is tried again so soon, or after the time for new releases where that is shorter.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// A store in memory with the models that are built into the program.
 ///
@@ -16,10 +21,14 @@ use crate::{Catalogue, Config, Listening, PageSource, Service, admin_router, log
 /// When one of them is damaged.
 pub async fn embedded() -> Result<Store, asasr_store::Error> {
     let store = Store::in_memory();
+    // The same for every copy of the program.
+    let released = asasr_weights::RELEASED
+        .parse::<DateTime<Utc>>()
+        .unwrap_or_default();
     for model in asasr_weights::ALL {
         let read = |file: &str| Ok(model.flow(file).unwrap_or(model.weights).into());
         let package = Package::new("a built-in model", model.manifest.into(), None, read)?;
-        store.publish(&package).await?;
+        store.publish_at(&package, released).await?;
     }
     Ok(store)
 }
@@ -59,10 +68,19 @@ pub async fn run(config: Config) -> Result<(), String> {
         None => None,
     };
     // A storage that takes its time is no reason not to answer at all.
-    match tokio::time::timeout(config.storage_timeout.0, service.catalogue().refresh()).await {
-        Ok(Ok(())) if service.catalogue().ids().is_empty() => {
+    let first = config.storage_timeout.0.min(Duration::from_secs(2));
+    match tokio::time::timeout(first, service.catalogue().refresh()).await {
+        Ok(Ok(())) if service.catalogue().ids().is_empty() && service.catalogue().refused() == 0 => {
             let place = config.store.as_deref().map(redacted).unwrap_or_default();
-            warn!("the store {place} has no models: `asasr weights publish DIR --to {place}` puts one there");
+            if Path::new(&place).join(MANIFEST).is_file() {
+                warn!(
+                    "{place} is a model's folder and no store: `asasr weights publish {place} --to STORE` makes one"
+                );
+            } else {
+                warn!(
+                    "the store {place} has no models: `asasr weights publish DIR --to {place}` puts one there"
+                );
+            }
         }
         Ok(Ok(())) => {}
         Ok(Err(why)) => error!(%why, "the models cannot be read; trying again until they can"),
@@ -104,17 +122,16 @@ fn named(ids: &[String]) -> String {
 
 /// Looks for new releases every so often, and when told so.
 async fn keep_up(service: Arc<Service>, every: Duration, look: Arc<Notify>) {
-    // The first time did not come to its end.
-    let mut late = service.catalogue().ids().is_empty();
+    let mut read = !service.catalogue().ids().is_empty();
     loop {
-        if !late {
-            tokio::select! {
-                () = tokio::time::sleep(every) => {}
-                () = look.notified() => {}
-            }
+        let wait = if read { every } else { every.min(AGAIN) };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = look.notified() => {}
         }
-        late = false;
-        if let Err(why) = service.catalogue().refresh().await {
+        let refreshed = service.catalogue().refresh().await;
+        read = refreshed.is_ok() && !service.catalogue().ids().is_empty();
+        if let Err(why) = refreshed {
             service.metrics.refreshes_failed.inc();
             error!(%why, "the models stay as they were");
         }
@@ -137,6 +154,7 @@ async fn heed(
         if let Err(why) = certificates() {
             error!(why, "the certificate stays as it was");
         }
+        info!("page and certificate were read");
         look.notify_one();
     }
 }

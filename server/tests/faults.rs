@@ -147,6 +147,41 @@ async fn another_record_under_the_same_number() {
     assert_eq!(sha256_hex(&app.bytes(WEIGHTS).await), files("m", 0.5, 4).0.sha256);
 }
 
+/// A folder that is moved away, or a bucket that is empty all at once, takes no model from the clients.
+#[tokio::test]
+async fn a_store_that_vanishes() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("store");
+    let store = Store::create(place.to_str().unwrap()).unwrap();
+    store.publish(&package("m", 0.25)).await.unwrap();
+    let app = App::over(store, None, &[]);
+    app.service.catalogue().refresh().await.unwrap();
+    let away = folder.path().join("away");
+    std::fs::rename(&place, &away).unwrap();
+    for empty in [false, true] {
+        if empty {
+            std::fs::create_dir(&place).unwrap();
+        }
+        app.service.catalogue().refresh().await.unwrap_err();
+        assert_eq!(
+            app.get("/readyz", &[]).await.status(),
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert_eq!(app.get(WEIGHTS, &[]).await.status(), StatusCode::OK);
+    }
+    std::fs::remove_dir(&place).unwrap();
+    std::fs::rename(&away, &place).unwrap();
+    app.service.catalogue().refresh().await.unwrap();
+    assert_eq!(app.get("/readyz", &[]).await.status(), StatusCode::OK);
+    // One that never had any is not ready either.
+    let none = App::over(Store::in_memory(), None, &[]);
+    none.service.catalogue().refresh().await.unwrap();
+    assert_eq!(
+        none.get("/readyz", &[]).await.status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+}
+
 /// A thousand who want one file at once cause one reading; when that fails, all are told, and the next one reads again.
 #[tokio::test]
 async fn one_reading_for_many() {

@@ -411,7 +411,7 @@ async fn releases_flip_at_once_and_old_files_stay_for_a_while() {
     }
     let bytes = app.bytes("/v1/models/m/restorer.safetensors").await;
     assert_eq!(sha256_hex(&bytes), new.sha256);
-    store.roll_back("m", None).await.unwrap();
+    store.roll_back("m", None, None).await.unwrap();
     catalogue.refresh().await.unwrap();
     let again = Manifest::from_json(&app.bytes("/v1/models/m/manifest.json").await).unwrap();
     assert_eq!(again, old);

@@ -633,6 +633,31 @@ fn takes_nothing(server: &Server, path: Option<&str>) {
     assert!(start.elapsed() < PATIENCE, "the connection was kept");
 }
 
+/// Slow is not stalled, over HTTP/2 too: a window that opens a little at a time keeps the download going.
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_clients_may_be_slow() {
+    let (folder, address, sha256) = std::thread::spawn(large).join().unwrap();
+    let server = Server::start(&[
+        "--store",
+        &store_of(&folder),
+        "--stall-timeout",
+        "1s",
+        "--header-timeout",
+        "500ms",
+    ]);
+    let client = client(|b| b.http2_prior_knowledge().http2_initial_stream_window_size(65_535));
+    let mut answer = client.get(server.url(&address)).send().await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.unwrap() {
+        // Some seconds in all, several times the limits.
+        if bytes.len() / (1 << 20) < (bytes.len() + part.len()) / (1 << 20) {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        bytes.extend_from_slice(&part);
+    }
+    assert_eq!(sha256_hex(&bytes), sha256);
+}
+
 #[test]
 fn http_2_clients_that_take_nothing_are_given_up() {
     let (folder, address, _) = large();
@@ -794,6 +819,8 @@ fn what_is_wrong_at_the_start_is_said() {
     assert!(run(&["--public-key", path]).contains("keygen"));
     assert!(run(&["--tls-cert", path, "--tls-key", path]).contains("key.pem"));
     assert!(run(&["--log", "=="]).contains("access=warn"));
+    assert!(run(&["--log", "inof"]).contains("no level"));
+    assert!(run(&["--public-key", "nothere.pem"]).contains("neither a file"));
     let taken = Server::start(&[]);
     let out = program()
         .args(["--listen", &taken.address.to_string()])

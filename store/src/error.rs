@@ -15,7 +15,9 @@ pub enum Error {
         why: String,
     },
     /// The storage did not do what it was asked for.
-    #[error("the storage failed on {object}: {source}")]
+    #[error(
+        "the storage failed on {object}: {source}: look at its address, and at its keys in the environment (AWS_..., GOOGLE_..., AZURE_...)"
+    )]
     Storage {
         /// The object's path in the store.
         object: String,
@@ -68,6 +70,14 @@ pub enum Error {
         wanted: String,
         /// What is there.
         there: String,
+    },
+    /// A release that stays cannot be read, so that nobody knows what it needs.
+    #[error("{release} cannot be read, so nothing was deleted ({why}); a smaller --keep leaves it out")]
+    Unswept {
+        /// Which one.
+        release: ReleaseId,
+        /// What is wrong with it.
+        why: String,
     },
     /// A key that is none.
     #[error("the key {which} is not usable: {why}")]

@@ -61,12 +61,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(manifest: String, signature: Option<Signature>) -> Self {
+    pub(crate) fn new(manifest: String, signature: Option<Signature>, published: DateTime<Utc>) -> Self {
         Self {
             format: FORMAT,
             manifest,
             signature,
-            published: Utc::now(),
+            published,
         }
     }
 

@@ -71,7 +71,9 @@ impl PublicKey {
         let key = if text.contains("-----BEGIN") {
             ed25519_dalek::VerifyingKey::from_public_key_pem(&text).map_err(|e| wrong(e.to_string()))?
         } else {
-            let der = STANDARD.decode(text.trim()).map_err(|e| wrong(e.to_string()))?;
+            let der = STANDARD.decode(text.trim()).ok().filter(|der| der.len() == 44);
+            let der = der
+                .ok_or_else(|| wrong("it is neither a file that is there nor the base64 of a key".into()))?;
             ed25519_dalek::VerifyingKey::from_public_key_der(&der).map_err(|e| wrong(e.to_string()))?
         };
         Ok(Self(key))

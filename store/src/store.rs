@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use asasr_core::model::{Manifest, sha256_hex};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, memory::InMemory};
 
 use crate::place::{self, Place};
 use crate::release::{RELEASES, Record};
-use crate::{Error, LARGEST_FILE, LARGEST_MANIFEST, Package, Release, ReleaseId, Result};
+use crate::{Error, LARGEST_FILE, LARGEST_MANIFEST, Package, PublicKey, Release, ReleaseId, Result};
 
 /// The folder of everything that is named after its hash.
 pub(crate) const BLOBS: &str = "blobs";
 /// A release record has at most so many bytes.
 const LARGEST_RECORD: usize = 4096;
 
+/// Release records have eight digits.
+const LAST: u32 = 99_999_999;
 /// Bytes a second that an upload has to reach.
 const SLOWEST: usize = 50_000;
 
@@ -164,8 +167,16 @@ impl Store {
     /// [`Error::Raced`] when another publisher was quicker, [`Error::Storage`] or [`Error::Slow`]. What was served before
     /// is untouched then, unless the storage failed after the release was written: the model is whole in any case.
     pub async fn publish(&self, package: &Package) -> Result<ReleaseId> {
+        self.publish_at(package, Utc::now()).await
+    }
+
+    /// As [`publish`](Self::publish), for what was published at another time.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn publish_at(&self, package: &Package, published: DateTime<Utc>) -> Result<ReleaseId> {
         let sha256 = package.manifest_hash();
-        let record = Record::new(sha256.clone(), package.signature.clone());
+        let record = Record::new(sha256.clone(), package.signature.clone(), published);
         let manifest = (sha256, package.json.clone());
         let blobs: Vec<&(String, Bytes)> = package.files.iter().chain([&manifest]).collect();
         for (sha256, bytes) in &blobs {
@@ -182,12 +193,17 @@ impl Store {
         Ok(id)
     }
 
-    /// Serves an older release's manifest again: `number`'s, or the newest that is sound and differs from what is served. Its
-    /// files are checked, and written again.
+    /// Serves an older release's manifest again: `number`'s, or the newest that is sound and differs from what is served; with
+    /// a `key` it has to be signed. Its files are checked, and written again.
     ///
     /// # Errors
-    /// [`Error::Unknown`] where there is none such, else as [`publish`](Self::publish) and [`release`](Self::release).
-    pub async fn roll_back(&self, model: &str, number: Option<u32>) -> Result<(ReleaseId, ReleaseId)> {
+    /// [`Error::Unsigned`] for a release without the key's signature, [`Error::Unknown`] where there is none such, else as [`publish`](Self::publish) and [`release`](Self::release).
+    pub async fn roll_back(
+        &self,
+        model: &str,
+        number: Option<u32>,
+        key: Option<&PublicKey>,
+    ) -> Result<(ReleaseId, ReleaseId)> {
         let models = self.releases().await?;
         let numbers = models.get(model).ok_or_else(|| Error::Unknown {
             wanted: format!("the model {model}"),
@@ -206,13 +222,18 @@ impl Store {
             if !numbers.contains(&number) {
                 return Err(unknown(of(number).to_string()));
             }
-            found = Some((of(number), self.package(&of(number)).await?));
+            let package = self.package(&of(number)).await?;
+            key.map_or(Ok(()), |key| package.check_signature(key))?;
+            found = Some((of(number), package));
         } else if let Some((newest, before)) = numbers.split_last() {
             // What is damaged is what one wants to get away from: it is passed over.
             let served = self.record(&of(*newest)).await.ok().map(|r| r.manifest);
             for id in before.iter().rev().map(|n| of(*n)) {
                 match self.package(&id).await {
-                    Ok(package) if Some(package.manifest_hash()) != served => {
+                    Ok(package)
+                        if Some(package.manifest_hash()) != served
+                            && key.is_none_or(|key| package.check_signature(key).is_ok()) =>
+                    {
                         found = Some((id, package));
                         break;
                     }
@@ -266,6 +287,15 @@ impl Store {
             number: newest.unwrap_or(0) + 1,
         };
         let path = id.path();
+        if id.number > LAST {
+            return Err(Error::Damaged {
+                object: path.to_string(),
+                why: format!(
+                    "there is a record with the number {}, after which none can follow: remove it",
+                    id.number - 1
+                ),
+            });
+        }
         let json = serde_json::to_vec_pretty(record).map_err(|e| Error::Damaged {
             object: path.to_string(),
             why: e.to_string(),
@@ -327,13 +357,20 @@ impl Store {
     }
 
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<object_store::ObjectMeta>> {
+        // A folder that is gone would list as an empty one.
+        if let Some(root) = self.folder.as_deref().filter(|f| !f.is_dir()) {
+            return Err(Error::Place {
+                place: root.display().to_string(),
+                why: "the store's folder is not there any more".into(),
+            });
+        }
         let folder = Path::from(folder);
         self.in_time(&folder, 0, self.objects.list(Some(&folder)).try_collect())
             .await
     }
 
     /// When an object was written; none where it is gone.
-    pub(crate) async fn last_modified(&self, path: &Path) -> Result<Option<chrono::DateTime<chrono::Utc>>> {
+    pub(crate) async fn last_modified(&self, path: &Path) -> Result<Option<DateTime<Utc>>> {
         match self.in_time(path, 0, self.objects.head(path)).await {
             Ok(meta) => Ok(Some(meta.last_modified)),
             Err(Error::Missing { .. }) => Ok(None),

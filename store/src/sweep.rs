@@ -103,7 +103,10 @@ impl Store {
                     swept.releases.push(id);
                     continue;
                 }
-                let release = self.release(&id).await?;
+                let release = self.release(&id).await.map_err(|e| Error::Unswept {
+                    release: id,
+                    why: e.to_string(),
+                })?;
                 needed.extend(release.manifest.files().iter().map(|f| f.sha256.to_owned()));
                 needed.insert(release.sha256);
             }

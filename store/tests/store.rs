@@ -154,7 +154,7 @@ fn what_a_sweep_took_meanwhile_is_put_back() {
         // So does one who rolls back, from what it read before.
         store.publish(&package("m", 0.5)).await.unwrap();
         objects.set(Fault::Swept);
-        store.roll_back("m", Some(3)).await.unwrap();
+        store.roll_back("m", Some(3), None).await.unwrap();
         objects.set(Fault::None);
         assert_eq!(seen(&store).await.unwrap().len(), 1);
     });
@@ -189,20 +189,20 @@ fn publishers_do_not_overwrite_each_other() {
 fn rolling_back_serves_the_older_model_again() {
     block(async {
         let store = Store::in_memory();
-        let unknown = store.roll_back("m", None).await.unwrap_err();
+        let unknown = store.roll_back("m", None, None).await.unwrap_err();
         assert!(matches!(unknown, Error::Unknown { .. }), "{unknown}");
         store.publish(&package("m", 0.25)).await.unwrap();
         let first = newest(&store, "m").await.sha256;
         // The same model published twice is nothing to go back to.
         store.publish(&package("m", 0.25)).await.unwrap();
-        assert!(store.roll_back("m", None).await.is_err());
+        assert!(store.roll_back("m", None, None).await.is_err());
         store.publish(&package("m", 0.5)).await.unwrap();
-        let (from, id) = store.roll_back("m", None).await.unwrap();
+        let (from, id) = store.roll_back("m", None, None).await.unwrap();
         assert_eq!((from.number, id.number), (2, 4));
         assert_eq!(newest(&store, "m").await.sha256, first);
-        let (from, id) = store.roll_back("m", Some(3)).await.unwrap();
+        let (from, id) = store.roll_back("m", Some(3), None).await.unwrap();
         assert_eq!((from.number, id.number), (3, 5));
-        let why = store.roll_back("m", Some(9)).await.unwrap_err().to_string();
+        let why = store.roll_back("m", Some(9), None).await.unwrap_err().to_string();
         assert!(
             why.contains("release 9") && why.contains("1, 2, 3, 4, 5"),
             "{why}"
@@ -228,16 +228,16 @@ fn a_damaged_store_is_told_and_mended() {
             "{faults:?}"
         );
         // The older one is sound and can be served again; a file that is missing cannot.
-        store.roll_back("m", None).await.unwrap();
+        store.roll_back("m", None, None).await.unwrap();
         assert_eq!(seen(&store).await.unwrap().len(), 1);
         fs::remove_file(blob(0.5)).unwrap();
         assert!(matches!(
-            store.roll_back("m", Some(2)).await,
+            store.roll_back("m", Some(2), None).await,
             Err(Error::Missing { .. })
         ));
         // What is damaged is passed over, be it the newest record itself.
         fs::write(folder.path().join("releases/m/00000004.json"), "{").unwrap();
-        let (from, id) = store.roll_back("m", None).await.unwrap();
+        let (from, id) = store.roll_back("m", None, None).await.unwrap();
         assert_eq!((from.number, id.number), (3, 5));
         fs::remove_file(folder.path().join("releases/m/00000004.json")).unwrap();
         // Publishing again mends it.
@@ -252,12 +252,20 @@ fn a_damaged_store_is_told_and_mended() {
             store.sweep(all(1)).await.is_err(),
             "nobody knows what release 9 needs"
         );
+        let why = store.sweep(all(1)).await.unwrap_err().to_string();
+        assert!(why.contains("release 9 of m") && why.contains("--keep"), "{why}");
         let huge = fs::File::create(folder.path().join("releases/m/00000009.json")).unwrap();
         huge.set_len(1 << 40).unwrap();
         assert!(matches!(
             store.verify(None).await.unwrap().1[0].error,
             Error::Damaged { .. }
         ));
+        fs::write(folder.path().join("releases/m/99999999.json"), "{}").unwrap();
+        let why = store.publish(&package("m", 0.5)).await.unwrap_err().to_string();
+        assert!(why.contains("99999999") && why.contains("remove"), "{why}");
+        // A folder that is gone is no empty store.
+        fs::remove_dir_all(folder.path()).unwrap();
+        assert!(matches!(store.releases().await, Err(Error::Place { .. })));
     });
 }
 
@@ -314,6 +322,16 @@ fn signatures_are_checked_where_a_key_is_given() {
         let unsigned = pack(&manifest, bytes, None).unwrap();
         store.publish(&unsigned).await.unwrap();
         assert_eq!(store.verify(Some(&key.public())).await.unwrap().1.len(), 1);
+        // Nobody goes back to what servers with the key would not show.
+        let other = package("m", 0.5);
+        store.publish(&other).await.unwrap();
+        let why = store
+            .roll_back("m", Some(2), Some(&key.public()))
+            .await
+            .unwrap_err();
+        assert!(matches!(why, Error::Unsigned { .. }), "{why}");
+        let (from, _) = store.roll_back("m", None, Some(&key.public())).await.unwrap();
+        assert_eq!(from.number, 1);
     });
 }
 
@@ -393,7 +411,7 @@ proptest! {
                     Deed::Publish(m, value) => {
                         store.publish(&package(name(m), f32::from(value))).await.unwrap();
                     }
-                    Deed::RollBack(m) => drop(store.roll_back(name(m), None).await),
+                    Deed::RollBack(m) => drop(store.roll_back(name(m), None, None).await),
                     Deed::Sweep(keep) => {
                         store.sweep(all(keep)).await.unwrap();
                         assert_eq!(seen(&store).await.unwrap(), before);

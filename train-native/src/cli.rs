@@ -101,6 +101,9 @@ pub(crate) struct Rollback {
     /// The release to serve again, instead of the one before that differs
     #[arg(long, value_name = "N")]
     pub(crate) release: Option<u32>,
+    /// Go back only to what this key signed: a PEM file or the base64 inside it
+    #[arg(long, value_name = "KEY", env = "ASASR_PUBLIC_KEY")]
+    pub(crate) public_key: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -105,15 +105,21 @@ async fn verify(args: &cli::StoreVerify) -> Result<()> {
         ))),
         0 => Ok(()),
         n => Err(Error::new(format!(
-            "{n} of {} releases cannot be served: `asasr weights rollback` serves a sound one",
-            n + sound.len()
+            "{n} of {} releases cannot be served: {}",
+            n + sound.len(),
+            if faults.iter().any(|f| f.current) {
+                "`asasr weights rollback` serves a sound one"
+            } else {
+                "none of them is served now"
+            }
         ))),
     }
 }
 
 async fn roll_back(args: &cli::Rollback) -> Result<()> {
     let store = Store::open(&args.store.place)?;
-    let (from, release) = store.roll_back(&args.model, args.release).await?;
+    let key = key(args.public_key.as_ref())?;
+    let (from, release) = store.roll_back(&args.model, args.release, key.as_ref()).await?;
     println!("{release} serves again what {from} did");
     Ok(())
 }
