@@ -24,6 +24,7 @@ use ipnet::IpNet;
 #[allow(
     missing_docs,
     clippy::doc_markdown,
+    rustdoc::bare_urls,
     reason = "the comments are the help that users read"
 )]
 pub struct Config {
