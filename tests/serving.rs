@@ -1,6 +1,9 @@
 //! Publishing and serving with the programs that operators run, over a real S3 server, and through what goes wrong there.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "../store/tests/models.rs"]
+mod models;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -11,9 +14,7 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use asasr_core::model::{
-    Architecture, Dtype, MANIFEST_FORMAT, Manifest, Tensor, Training, Weights, sha256_hex,
-};
+use asasr_core::model::{Manifest, sha256_hex};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -233,37 +234,7 @@ impl Server {
 
 /// Writes a model into a folder; returns the hash of its weights.
 fn model(folder: &Path, id: &str, value: f32, width: usize) -> String {
-    let architecture = Architecture::restorer(4, width, 1);
-    let mut weights = Weights::default();
-    for p in architecture.parameters() {
-        let values = vec![value; p.len()];
-        weights.insert(
-            p.name,
-            Tensor {
-                shape: p.shape,
-                values,
-            },
-        );
-    }
-    let bytes = weights.to_safetensors(Dtype::F16).unwrap();
-    let manifest = Manifest {
-        format: MANIFEST_FORMAT,
-        id: id.into(),
-        licence: "CC0-1.0".into(),
-        file: "restorer.safetensors".into(),
-        bytes: bytes.len(),
-        sha256: sha256_hex(&bytes),
-        parameters: architecture.parameter_count(),
-        architecture,
-        training: Training {
-            command: "none".into(),
-            steps: 0,
-            images: 0,
-        },
-        measured: None,
-        flow: None,
-        fast: None,
-    };
+    let (manifest, bytes) = models::files(id, value, width);
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
     fs::write(folder.join(&manifest.file), bytes).unwrap();

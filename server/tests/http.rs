@@ -440,7 +440,7 @@ async fn with_a_key_only_what_it_signed_is_served() {
     assert!(catalogue.ids().is_empty());
     let (manifest, bytes) = files("m", 0.5, 4);
     let json = manifest.to_json().unwrap();
-    let signed = pack(&manifest, bytes, Some(key.sign(json.as_bytes()))).unwrap();
+    let signed = pack(&manifest, &bytes, Some(key.sign(json.as_bytes()))).unwrap();
     store.publish(&signed).await.unwrap();
     // An unsigned one that comes later changes nothing.
     store.publish(&package("m", 0.75)).await.unwrap();

@@ -48,11 +48,10 @@ pub(crate) fn files(id: &str, value: f32, width: usize) -> (Manifest, Vec<u8>) {
 /// Ready to be published.
 pub(crate) fn package(id: &str, value: f32) -> Package {
     let (manifest, bytes) = files(id, value, 4);
-    pack(&manifest, bytes, None).unwrap()
+    pack(&manifest, &bytes, None).unwrap()
 }
 
-pub(crate) fn pack(manifest: &Manifest, bytes: Vec<u8>, signature: Option<Signature>) -> Result<Package> {
+pub(crate) fn pack(manifest: &Manifest, bytes: &[u8], signature: Option<Signature>) -> Result<Package> {
     let json = manifest.to_json().unwrap().into_bytes();
-    let bytes = bytes::Bytes::from(bytes);
-    Package::new("test", json.into(), signature, |_| Ok(bytes.clone()))
+    Package::new("test", json.into(), signature, |_| Ok(bytes.to_vec().into()))
 }

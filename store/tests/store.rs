@@ -310,7 +310,7 @@ fn signatures_are_checked_where_a_key_is_given() {
     let signature = key.sign(manifest.to_json().unwrap().as_bytes());
     block(async {
         let store = Store::in_memory();
-        let signed = pack(&manifest, bytes.clone(), Some(signature)).unwrap();
+        let signed = pack(&manifest, &bytes, Some(signature)).unwrap();
         signed.check_signature(&key.public()).unwrap();
         assert!(matches!(
             signed.check_signature(&other.public()),
@@ -319,7 +319,7 @@ fn signatures_are_checked_where_a_key_is_given() {
         store.publish(&signed).await.unwrap();
         assert!(store.verify(Some(&key.public())).await.unwrap().1.is_empty());
         assert_eq!(store.verify(Some(&other.public())).await.unwrap().1.len(), 1);
-        let unsigned = pack(&manifest, bytes, None).unwrap();
+        let unsigned = pack(&manifest, &bytes, None).unwrap();
         store.publish(&unsigned).await.unwrap();
         assert_eq!(store.verify(Some(&key.public())).await.unwrap().1.len(), 1);
         // Nobody goes back to what servers with the key would not show.
@@ -340,7 +340,7 @@ fn what_cannot_be_served_is_not_published() {
     let wrong = |change: &dyn Fn(&mut Manifest, &mut Vec<u8>), word: &str| {
         let (mut manifest, mut bytes) = files("m", 0.25, 4);
         change(&mut manifest, &mut bytes);
-        let why = pack(&manifest, bytes, None).unwrap_err().to_string();
+        let why = pack(&manifest, &bytes, None).unwrap_err().to_string();
         assert!(why.contains(word), "{why}");
     };
     wrong(&|m, _| m.licence = String::new(), "SPDX");
