@@ -96,13 +96,8 @@ async fn manifest(
 ) -> Response {
     let picture = service.catalogue.picture();
     let wanted = known(query.as_deref());
-    let mut offers = picture.offers(&id).iter();
-    let offer = match wanted {
-        Some(sha256) => offers.find(|o| o.release.sha256 == sha256),
-        None => offers.next(),
-    };
     let caching = if wanted.is_some() { FOREVER } else { REVALIDATE };
-    Route::Manifest.marks(match offer {
+    Route::Manifest.marks(match picture.offer(&id, wanted) {
         Some(offer) => offer.manifest.answer(&method, &headers, caching),
         None if wanted.is_some() && !picture.offers(&id).is_empty() => changed(),
         None => not_found(),
@@ -117,12 +112,8 @@ async fn signature(
     headers: HeaderMap,
 ) -> Response {
     let picture = service.catalogue.picture();
-    let mut offers = picture.offers(&id).iter();
     // The signature of a manifest that was just read must not be that of the next one.
-    let offer = match known(query.as_deref()) {
-        Some(sha256) => offers.find(|o| o.release.sha256 == sha256),
-        None => offers.next(),
-    };
+    let offer = picture.offer(&id, known(query.as_deref()));
     Route::Manifest.marks(match offer.and_then(|o| o.signature.as_ref()) {
         Some(asset) => asset.answer(&method, &headers, REVALIDATE),
         None => not_found(),

@@ -1,7 +1,6 @@
 //! What is served: a picture of the store that is whole at any time and replaced at once.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -65,6 +64,12 @@ impl Picture {
             models.values().flatten().map(Arc::as_ptr).collect()
         };
         offers(&self.models) == offers(models)
+    }
+
+    /// A model's release whose manifest has that hash, or without one the current release.
+    pub(crate) fn offer(&self, model: &str, manifest: Option<&str>) -> Option<&Offer> {
+        let fits = |o: &&Arc<Offer>| manifest.is_none_or(|sha256| o.release.sha256 == sha256);
+        self.offers(model).iter().find(fits).map(Arc::as_ref)
     }
 
     fn current(&self) -> impl Iterator<Item = &Release> {
@@ -149,7 +154,6 @@ pub struct Catalogue {
     health: tokio::sync::Mutex<Option<(Instant, Result<(), String>)>>,
     /// Releases that could not be served, so that each is complained of once.
     refused: Mutex<HashMap<ReleaseId, String>>,
-    loaded: AtomicBool,
     /// Weights that are in the cache or on their way to a client.
     live: Mutex<HashMap<String, Weak<Bytes>>>,
 }
@@ -170,7 +174,6 @@ impl Catalogue {
             blobs,
             health: tokio::sync::Mutex::new(None),
             refused: Mutex::default(),
-            loaded: false.into(),
             live: Mutex::default(),
         }
     }
@@ -214,7 +217,6 @@ impl Catalogue {
             }
         }
         self.complain(refused);
-        self.loaded.store(!models.is_empty(), Ordering::Release);
         if before.same(&models) {
             return Ok(());
         }
@@ -280,13 +282,8 @@ impl Catalogue {
     async fn offer(&self, listed: &Listed, newest: bool) -> Result<Offer, String> {
         let id = &listed.id;
         let release = self.store.release(id).await.map_err(|e| e.to_string())?;
-        if self
-            .key
-            .as_ref()
-            .is_some_and(|k| !k.signed(&release.json, release.signature.as_ref()))
-        {
-            let model = id.to_string();
-            return Err(Error::Unsigned { model }.to_string());
+        if let Some(key) = &self.key {
+            release.check_signature(key).map_err(|e| e.to_string())?;
         }
         if newest {
             for file in release.manifest.files() {
@@ -338,14 +335,13 @@ impl Catalogue {
         }
         let read = async {
             // What left the cache may still be on its way to a slow client: it is in memory once, not once for each.
-            let live = |known: &HashMap<String, Weak<Bytes>>| known.get(sha256).and_then(Weak::upgrade);
-            let known = live(&self.live.lock().unwrap_or_else(PoisonError::into_inner));
+            let live = || self.live.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = live().get(sha256).and_then(Weak::upgrade);
             let bytes = match known {
                 Some(bytes) => bytes,
                 None => Arc::new(self.store.blob(sha256).await?),
             };
-            let mut all = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-            all.insert(sha256.to_owned(), Arc::downgrade(&bytes));
+            live().insert(sha256.to_owned(), Arc::downgrade(&bytes));
             let bytes = Bytes::from_owner(Shared(bytes));
             Ok(Arc::new(Asset::new(bytes, sha256, "application/octet-stream")))
         };
@@ -357,7 +353,7 @@ impl Catalogue {
     /// # Errors
     /// A sentence that says what is missing.
     pub async fn ready(self: &Arc<Self>) -> Result<(), String> {
-        if !self.loaded.load(Ordering::Acquire) {
+        if self.picture().models.is_empty() {
             return Err(match self.refused() {
                 0 => "no model is read yet".into(),
                 n => format!("{n} releases are refused"),

@@ -72,7 +72,7 @@ impl PageSource {
                 files.insert("index.html".into(), Bytes::from_static(ABSENT.as_bytes()));
             }
         }
-        Ok(Page::new(files))
+        Ok(Page::new(&files))
     }
 }
 
@@ -83,10 +83,9 @@ then start it again.\
 <p>The models are here: <a href=v1/models>v1/models</a>.\n";
 
 impl Page {
-    fn new(mut files: BTreeMap<String, Bytes>) -> Self {
+    fn new(files: &BTreeMap<String, Bytes>) -> Self {
         let mut assets = BTreeMap::new();
-        let names: Vec<String> = files.keys().cloned().collect();
-        for name in names {
+        for (name, bytes) in files {
             let ending = name.rsplit_once('.').map_or("", |(_, e)| e);
             let stem = name.strip_suffix(&format!(".{ending}")).unwrap_or_default();
             // A compressed file goes with the file it is made of.
@@ -98,15 +97,14 @@ impl Page {
                 mime_guess::mime::TEXT => format!("{guess}; charset=utf-8"),
                 _ => guess.to_string(),
             };
-            let mut asset = Asset::hashed(files[&name].clone(), &kind);
+            let mut asset = Asset::hashed(bytes.clone(), &kind);
             for (coding, ending) in CODINGS {
-                if let Some(bytes) = files.get(&format!("{name}.{ending}")) {
-                    asset = asset.with(coding, bytes.clone());
+                if let Some(copy) = files.get(&format!("{name}.{ending}")) {
+                    asset = asset.with(coding, copy.clone());
                 }
             }
-            assets.insert(name, asset);
+            assets.insert(name.clone(), asset);
         }
-        files.clear();
         Self(assets)
     }
 

@@ -114,12 +114,7 @@ impl Package {
     /// # Errors
     /// [`Error::Unsigned`].
     pub fn check_signature(&self, key: &PublicKey) -> Result<()> {
-        if key.signed(&self.json, self.signature.as_ref()) {
-            return Ok(());
-        }
-        Err(Error::Unsigned {
-            model: self.manifest.id.clone(),
-        })
+        key.check(&self.manifest.id, &self.json, self.signature.as_ref())
     }
 
     /// The model's manifest.

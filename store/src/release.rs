@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Signature};
+use crate::{Error, PublicKey, Result, Signature};
 
 /// The version of a release record's layout.
 const FORMAT: u32 = 1;
@@ -105,4 +105,14 @@ pub struct Release {
     pub signature: Option<Signature>,
     /// When it was published.
     pub published: DateTime<Utc>,
+}
+
+impl Release {
+    /// Checks that `key` signed the manifest.
+    ///
+    /// # Errors
+    /// [`Error::Unsigned`].
+    pub fn check_signature(&self, key: &PublicKey) -> Result<()> {
+        key.check(&self.id, &self.json, self.signature.as_ref())
+    }
 }

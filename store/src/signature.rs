@@ -86,6 +86,21 @@ impl PublicKey {
         signature.is_some_and(|s| self.0.verify_strict(manifest, &s).is_ok())
     }
 
+    /// Whether it signed the manifest of `model`.
+    pub(crate) fn check(
+        &self,
+        model: &dyn fmt::Display,
+        manifest: &[u8],
+        signature: Option<&Signature>,
+    ) -> Result<()> {
+        if self.signed(manifest, signature) {
+            return Ok(());
+        }
+        Err(Error::Unsigned {
+            model: model.to_string(),
+        })
+    }
+
     /// As a PEM file.
     ///
     /// # Errors

@@ -72,11 +72,7 @@ impl Store {
 
     async fn verify_one(&self, id: &ReleaseId, key: Option<&PublicKey>) -> Result<Release> {
         let release = self.release(id).await?;
-        if key.is_some_and(|key| !key.signed(&release.json, release.signature.as_ref())) {
-            return Err(Error::Unsigned {
-                model: id.to_string(),
-            });
-        }
+        key.map_or(Ok(()), |key| release.check_signature(key))?;
         self.check_files(&release).await?;
         Ok(release)
     }
