@@ -75,6 +75,25 @@ impl TilePlan {
         })
     }
 
+    /// Which of `sides` is the best for a core: with it, `lanes` workers that take tiles in turn are done first, when a
+    /// tile costs its pixels with a halo of `halo`. Of equal ones the first.
+    pub fn quickest(size: (usize, usize), halo: usize, lanes: usize, sides: &[usize]) -> Option<usize> {
+        let time = |side: &usize| -> Option<usize> {
+            let plan = Self::new(size.0, size.1, *side, halo, 0).ok()?;
+            let mut free_at = vec![0; lanes.max(1)];
+            for tile in plan.tiles() {
+                if let Some(first) = free_at.iter_mut().min() {
+                    *first += tile.input.width() * tile.input.height();
+                }
+            }
+            free_at.into_iter().max()
+        };
+        sides
+            .iter()
+            .copied()
+            .min_by_key(|side| time(side).unwrap_or(usize::MAX))
+    }
+
     /// Input width in pixels.
     pub fn width(&self) -> usize {
         self.width
@@ -283,6 +302,20 @@ mod tests {
                 prop_assert!(t.input.x1 <= w && t.input.y1 <= h);
             }
         }
+    }
+
+    #[test]
+    fn large_tiles_save_halos_and_small_ones_keep_all_workers_busy() {
+        let sides = [128, 192, 256];
+        let quickest = |size, lanes| TilePlan::quickest(size, 15, lanes, &sides);
+        // One worker: the fewer halos the better, and no halo at all is best.
+        assert_eq!(quickest((2000, 2000), 1), Some(256));
+        assert_eq!(quickest((256, 256), 1), Some(256));
+        // Four workers share what one tile would keep from three of them.
+        assert_eq!(quickest((256, 256), 4), Some(128));
+        assert_eq!(quickest((4000, 3000), 4), Some(256));
+        assert_eq!(quickest((0, 0), 4), Some(128), "the plan itself refuses");
+        assert_eq!(TilePlan::quickest((9, 9), 2, 1, &[]), None);
     }
 
     #[test]

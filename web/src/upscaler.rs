@@ -2,7 +2,7 @@ use asasr_codec::{Metadata, Picture, PngLines};
 use asasr_core::flow::{self, Drawing, Sampler};
 use asasr_core::metrics::SpreadMeter;
 use asasr_core::model::{Manifest, Mode};
-use asasr_core::{Error, Executor, OnStep, OutputScale, Planes, Rect};
+use asasr_core::{Error, Executor, OnStep, OutputScale, Planes, Rect, TilePlan};
 use js_sys::{Array, Float32Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -12,8 +12,9 @@ use crate::output::Sink;
 
 /// Most input pixels: 4096x4096, whose fourfold enlargement is the largest most programs open.
 const MAX_PIXELS: u64 = 1 << 24;
-/// Side of a tile's core in input pixels.
-const TILE: usize = 128;
+/// Sides of a tile's core in input pixels. Small ones keep several workers busy, large ones compute less twice; beyond
+/// them a tile's features fill a worker's memory.
+const SIDES: [usize; 3] = [128, 192, 256];
 /// Most bytes that one row of enlarged tiles may take: WebAssembly's memory ends at 4 GB, and the row is copied once.
 const MAX_STRIP: usize = 512 << 20;
 /// Rows that are blended at a time.
@@ -147,16 +148,25 @@ fn js(error: impl std::fmt::Display) -> JsError {
     JsError::new(&error.to_string())
 }
 
-/// Refuses an image so wide that one row of its tiles, `planes` planes each, would not fit.
-fn check_strip(picture: &Picture, scale: OutputScale, planes: usize) -> Result<(), JsError> {
-    let samples = picture.width() * scale.get() * TILE.min(picture.height()) * scale.get();
-    if samples.saturating_mul(planes * size_of::<f32>()) <= MAX_STRIP {
-        return Ok(());
-    }
+/// Side of the tiles with which `lanes` workers are done first; refuses an image so wide that even a row of the smallest
+/// tiles, `planes` planes each, would not fit.
+fn side(
+    picture: &Picture,
+    scale: OutputScale,
+    planes: usize,
+    (halo, lanes): (usize, usize),
+) -> Result<usize, JsError> {
     let (width, height) = (picture.width(), picture.height());
-    Err(js(format!(
-        "an image of {width}x{height} pixels is too wide for the browser's memory: cut it into parts"
-    )))
+    let fits = |side: &usize| {
+        let samples = width * scale.get() * height.min(*side) * scale.get();
+        samples.saturating_mul(planes * size_of::<f32>()) <= MAX_STRIP
+    };
+    let sides: Vec<usize> = SIDES.into_iter().filter(fits).collect();
+    TilePlan::quickest((width, height), halo, lanes, &sides).ok_or_else(|| {
+        js(format!(
+            "an image of {width}x{height} pixels is too wide for the browser's memory: cut it into parts"
+        ))
+    })
 }
 
 #[wasm_bindgen]
@@ -259,7 +269,7 @@ impl Upscaler {
             rows: rows.as_ref(),
         };
         // One tile is done here before another worker is ready.
-        let lanes = if size.0 > TILE || size.1 > TILE { lanes } else { 0 };
+        let lanes = if size.0.max(size.1) > SIDES[0] { lanes } else { 0 };
         let elsewhere = |scale, halo| Elsewhere {
             scale,
             halo,
@@ -272,11 +282,14 @@ impl Upscaler {
         match self.sampler(&wish, size)? {
             None if lanes > 0 => {
                 let executor = elsewhere(restorer.scale(), restorer.halo());
-                job.run(&executor, (false, false)).await
+                job.run(&executor, lanes, (false, false)).await
             }
-            None => job.run(restorer, (false, false)).await,
-            Some(sampler) if lanes > 0 => job.run(&elsewhere(sampler.scale(), sampler.halo()), told).await,
-            Some(sampler) => job.run(&sampler, told).await,
+            None => job.run(restorer, 1, (false, false)).await,
+            Some(sampler) if lanes > 0 => {
+                let executor = elsewhere(sampler.scale(), sampler.halo());
+                job.run(&executor, lanes, told).await
+            }
+            Some(sampler) => job.run(&sampler, 1, told).await,
         }
     }
 
@@ -422,10 +435,11 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Runs an executor that tells the mean, or the spread, or both.
+    /// Runs an executor of so many workers that tells the mean, or the spread, or both.
     async fn run(
         &self,
         executor: &impl Executor,
+        workers: usize,
         (tells_mean, tells_spread): (bool, bool),
     ) -> Result<Upscaled, JsError> {
         let Self { wish, picture, .. } = *self;
@@ -433,7 +447,7 @@ impl Job<'_> {
         let (scale, size) = wish.size(picture, executor.scale())?;
         let alpha = usize::from(picture.layout().has_alpha());
         let told = 3 * usize::from(tells_mean) + usize::from(tells_spread);
-        check_strip(picture, scale, 3 + alpha + told)?;
+        let side = side(picture, scale, 3 + alpha + told, (executor.halo(), workers))?;
         let from = (given.0 * scale.get(), given.1 * scale.get());
         let none = Metadata::default();
         let metadata = if wish.carry { picture.metadata() } else { &none };
@@ -494,9 +508,9 @@ impl Job<'_> {
         };
         let read = |rect| picture.planes(rect);
         // Before the first tile, so that what is done of it has a measure.
-        tell(0, given.0.div_ceil(TILE) * given.1.div_ceil(TILE), 0.0);
+        tell(0, given.0.div_ceil(side) * given.1.div_ceil(side), 0.0);
         let on_progress = |p: asasr_core::Progress| tell(p.done, p.total, p.fraction);
-        asasr_core::upscale(executor, given, TILE, scale, read, write, on_progress)
+        asasr_core::upscale(executor, given, side, scale, read, write, on_progress)
             .await
             .map_err(js)?;
         upscaled(picture, size, sink, mean, spread).map_err(js)

@@ -21,8 +21,9 @@ use super::transform::{MOST, Transform};
 
 /// Sides of kernels that this module serves.
 pub(super) const KERNELS: [usize; 2] = [1, 3];
-/// Vectors of pixels, and taps of a gradient, in a tile: with four or eight channels they fill 16 or 32 registers.
-pub(super) const COLUMNS: usize = 3;
+/// Vectors of pixels, and taps of a gradient, in a tile: with four or eight channels they fill 16 or 32 registers. Without
+/// fused multiply-add, which WebAssembly lacks, a product takes a register more, and three vectors would not fit.
+pub(super) const COLUMNS: usize = if cfg!(target_family = "wasm") { 2 } else { 3 };
 /// Values of a band of lines: it stays in the second-level cache while all outputs pass over it.
 pub(super) const BAND: usize = 64 << 10;
 /// A convolution of stride 1 with zero padding that keeps the size.
@@ -251,7 +252,7 @@ impl<const CHANNELS: usize, const K: usize> WithSimd for Tile<Band<'_>, CHANNELS
                 let q = v * S::F32_LANES;
                 match vectors - v {
                     1 => block.tile::<S, 1>(simd, q),
-                    2 => block.tile::<S, 2>(simd, q),
+                    left if left < COLUMNS => block.tile::<S, 2>(simd, q),
                     _ => block.tile::<S, COLUMNS>(simd, q),
                 }
             }
