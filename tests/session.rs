@@ -215,6 +215,8 @@ impl Browser {
             "--no-sandbox",
             "--enable-unsafe-webgpu",
             "--use-webgpu-adapter=swiftshader",
+            // What runs in software takes longer than the watchdog allows.
+            "--disable-gpu-watchdog",
             "--disable-quic",
             "--no-first-run",
             "--disable-background-networking",

@@ -1,25 +1,13 @@
-//! How fast the page is, and how large: `cargo xtask speed` prints what docs/PERFORMANCE.md shows.
+//! How fast the page is, alone and beside `UpscalerJS`, and how large: `cargo xtask speed` prints what docs/PERFORMANCE.md
+//! shows.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the measurement")]
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use asasr_tests::{Browser, Server, drawn};
+use asasr_tests::{Browser, Server, Site, copy_folder, drawn};
 use base64::Engine as _;
 use serde_json::json;
-
-/// Bytes of a file as a web server sends it, compressed once for all.
-fn compressed(path: &Path) -> u64 {
-    let script = "const z = require('zlib'); const b = require('fs').readFileSync(process.argv[1]);
-                  console.log(z.brotliCompressSync(b, { params: { [z.constants.BROTLI_PARAM_SIZE_HINT]: b.length } }).length)";
-    let output = Command::new("node")
-        .args(["-e", script])
-        .arg(path)
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
-}
 
 #[test]
 #[ignore = "measures"]
@@ -27,8 +15,8 @@ fn payload() {
     let page = env::var("ASASR_PAGE").expect("run `cargo xtask speed`");
     let (mut shared, mut gpu, mut cpu) = (0, 0, 0);
     for entry in fs::read_dir(&page).unwrap().map(Result::unwrap) {
-        if entry.path().is_file() {
-            let name = entry.file_name().into_string().unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().extension().is_some_and(|e| e == "br") {
             let part = if name.starts_with("asasr-gpu") {
                 &mut gpu
             } else if name.starts_with("asasr-cpu") {
@@ -36,7 +24,7 @@ fn payload() {
             } else {
                 &mut shared
             };
-            *part += compressed(&entry.path());
+            *part += entry.metadata().unwrap().len();
         }
     }
     println!("| part | brotli |\n|---|---:|");
@@ -86,4 +74,117 @@ async fn on_the_cpu() {
         println!("| {mode}, 640x427 pixels, best of {repeats} | {best:.2} |");
     }
     browser.close().await;
+}
+
+/// Where a file of `UpscalerJS`'s packages lies, and its place in the page.
+const PEERS: [(&str, &str); 10] = [
+    ("@tensorflow/tfjs/dist/tf.min.js", ""),
+    ("@tensorflow/tfjs-backend-wasm/dist/tf-backend-wasm.min.js", ""),
+    ("@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm", ""),
+    (
+        "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm",
+        "",
+    ),
+    (
+        "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm",
+        "",
+    ),
+    (
+        "@tensorflow/tfjs-backend-webgpu/dist/tf-backend-webgpu.min.js",
+        "",
+    ),
+    ("upscaler/dist/browser/umd/upscaler.min.js", ""),
+    (
+        "@upscalerjs/esrgan-slim/dist/umd/models/esrgan-slim/src/x4/index.min.js",
+        "slim.js",
+    ),
+    (
+        "@upscalerjs/esrgan-medium/dist/umd/models/esrgan-medium/src/x4/index.min.js",
+        "medium.js",
+    ),
+    (
+        "@upscalerjs/esrgan-thick/dist/umd/models/esrgan-thick/src/x4/index.min.js",
+        "thick.js",
+    ),
+];
+
+/// The built page with a page beside it that runs both.
+fn with_peers(site: &Path) {
+    let packages = PathBuf::from(env::var_os("ASASR_PEERS").expect("run `cargo xtask speed`"));
+    copy_folder(&PathBuf::from(env::var_os("ASASR_PAGE").unwrap()), site);
+    let peers = site.join("peers");
+    copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("peers"), &peers);
+    let npm = peers.join("npm");
+    fs::create_dir(&npm).unwrap();
+    for (file, name) in PEERS {
+        let from = packages.join(file);
+        let name = if name.is_empty() {
+            from.file_name().unwrap().as_ref()
+        } else {
+            Path::new(name)
+        };
+        fs::copy(&from, npm.join(name)).unwrap();
+    }
+    for model in ["slim", "medium", "thick"] {
+        copy_folder(
+            &packages.join(format!("@upscalerjs/esrgan-{model}/models/x4")),
+            &npm.join(model),
+        );
+    }
+}
+
+/// Runs of each, whose median counts.
+const ROUNDS: usize = 5;
+
+/// `UpscalerJS` evaluates strings, which our server's policy forbids: the site has none.
+#[tokio::test]
+#[ignore = "measures"]
+async fn beside_upscalerjs() {
+    let folder = tempfile::tempdir().unwrap();
+    with_peers(folder.path());
+    let site = Site::start(folder.path()).await;
+    let prepare = "const { prepare } = await import('./beside.js');
+                   return prepare(Uint8Array.from(atob(args[0]), (c) => c.charCodeAt(0)), args[1], args[2]);";
+    let round = "const { round } = await import('./beside.js'); return round();";
+    // Software adapters take seconds for what a chip does at once.
+    for (backend, device, size) in [
+        ("wasm", "cpu", 256),
+        ("webgpu", "webgpu", 32),
+        ("webgl", "webgpu", 32),
+    ] {
+        let browser = Browser::start().await;
+        browser.visit(&format!("{}peers/", site.url())).await;
+        let photo = base64::engine::general_purpose::STANDARD.encode(drawn(size, size));
+        let missing = browser
+            .run(prepare, vec![json!(photo), json!(backend), json!(device)])
+            .await;
+        if !missing.is_null() {
+            println!("\nTensorFlow.js does not start {backend}: {missing}");
+            continue;
+        }
+        let mut rounds = Vec::new();
+        // The first one warms up.
+        for _ in 0..=ROUNDS {
+            let times = browser.run(round, vec![]).await;
+            assert!(times.is_array(), "{backend}: {times}");
+            rounds.push(times);
+        }
+        browser.close().await;
+        println!(
+            "\n| theirs on {backend}, ours on {device}, {size}x{size} pixels | output MP/s | of slim | of thick |\n|---|---:|---:|---:|"
+        );
+        let speed = |row: usize| {
+            let mut times: Vec<f64> = rounds[1..].iter().map(|r| r[row][1].as_f64().unwrap()).collect();
+            times.sort_by(f64::total_cmp);
+            (16 * size * size) as f64 / 1e3 / times[ROUNDS / 2]
+        };
+        for (row, named) in rounds[0].as_array().unwrap().iter().enumerate() {
+            let (name, own) = (named[0].as_str().unwrap(), speed(row));
+            println!(
+                "| {name} | {own:.4} | {:.2} | {:.2} |",
+                own / speed(0),
+                own / speed(2)
+            );
+        }
+    }
 }

@@ -23,6 +23,29 @@ function check({ scale = 4, width, format = 'png', quality = 0.92, mode = 'insta
   if (wrong) throw new RangeError(wrong[1]);
 }
 
+/** How kernels run best on the graphics cards met so far, by their names. */
+const TUNINGS = 'asasr-tunings';
+
+/** What was kept of it; nothing where the browser keeps nothing. */
+function tunings() {
+  try {
+    return JSON.parse(localStorage.getItem(TUNINGS)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** Keeps what is new of it. */
+function keep(tuned) {
+  const known = tunings();
+  if (Object.entries(tuned).every(([card, way]) => known[card] === way)) return;
+  try {
+    localStorage.setItem(TUNINGS, JSON.stringify({ ...known, ...tuned }));
+  } catch {
+    // The next visit tries again.
+  }
+}
+
 /**
  * The result of `upscale` at another fidelity, from its `layers` and the file it was made of. No network runs: a worker of its own
  * blends them, on the module for `device`, which is 'webgpu' or 'cpu'.
@@ -121,11 +144,11 @@ export class Upscaler {
     };
     const model = new URL(this.#options.model, document.baseURI).href;
     const { device, publicKey } = this.#options;
-    const opened = this.#ask({ kind: 'open', device, model, publicKey });
+    const opened = this.#ask({ kind: 'open', device, model, publicKey, tunings: tunings() });
     this.#opened = opened;
     this.#failed = false;
     // Reported by whoever awaits it; what an earlier worker met is of no interest any more.
-    opened.catch(() => { this.#failed ||= opened === this.#opened; });
+    opened.then(({ tuned }) => keep(tuned), () => { this.#failed ||= opened === this.#opened; });
   }
 
   /** Ends the worker and every request; begins anew unless the worker could not even open its model. */

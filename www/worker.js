@@ -42,20 +42,23 @@ async function bytesOf(url, told) {
 /** The hash in the address lets caches keep each version apart. */
 const kept = (file, sha256) => new URL(`${file}?sha256=${sha256}`, folder).href;
 
-/** 'webgpu' or 'cpu', and a sentence why. */
+/** What tells a graphics card from others, as far as the browser says. */
+const named = ({ info }) => ['vendor', 'architecture', 'device', 'description'].map((part) => info?.[part] ?? '').join('/');
+
+/** 'webgpu' or 'cpu', a sentence why, and the graphics card's name. */
 async function choose(wanted) {
   if (wanted === 'cpu') return ['cpu', 'as asked'];
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' });
   if (wanted === 'webgpu') {
     if (!adapter) throw new Error('WebGPU was asked for, but this browser offers none: remove ?device=webgpu');
-    return ['webgpu', 'as asked'];
+    return ['webgpu', 'as asked', named(adapter)];
   }
   if (!navigator.gpu) return ['cpu', 'this browser has no WebGPU'];
   if (!adapter) return ['cpu', 'WebGPU found no graphics card'];
   if (adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter) {
     return ['cpu', 'WebGPU would run in software here'];
   }
-  return ['webgpu', 'the fastest here'];
+  return ['webgpu', 'the fastest here', named(adapter)];
 }
 
 /** Loads the module for a device; returns the addresses of its files. */
@@ -83,7 +86,7 @@ async function signed(manifest, publicKey) {
   return [address];
 }
 
-async function open({ id, device: wanted, model, publicKey }) {
+async function open({ id, device: wanted, model, publicKey, tunings }) {
   folder = model;
   const described = new URL('manifest.json', model).href;
   const manifest = await bytesOf(described);
@@ -98,12 +101,12 @@ async function open({ id, device: wanted, model, publicKey }) {
   const weights = await bytesOf(address, (received, total) => postMessage({ id, kind: 'loading', received, total }));
   const begin = async (device) => {
     const files = await load(device);
-    upscaler = await module.Upscaler.open(manifest, weights);
+    upscaler = await module.Upscaler.open(manifest, weights, tunings?.[adapter]);
     pool = device === 'cpu' && threads() ? new Pool(self.location.href, threads()) : null;
     pool?.tell({ kind: 'serve', manifest, weights });
     return files;
   };
-  let [device, why] = await choose(wanted);
+  let [device, why, adapter] = await choose(wanted);
   let files;
   try {
     files = await begin(device);
@@ -116,7 +119,8 @@ async function open({ id, device: wanted, model, publicKey }) {
   const detail = pool ? `${threads()} threads` : upscaler.device;
   // Browsers often keep the adapter's name to themselves.
   const where = `${name}${detail === name ? '' : ` (${detail})`} – ${why}`;
-  return { where, device, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i] })), loaded: [described, ...signature, address, ...files] };
+  const tuned = upscaler.tuning === undefined ? {} : { [adapter]: upscaler.tuning };
+  return { where, device, tuned, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i] })), loaded: [described, ...signature, address, ...files] };
 }
 
 /** A file that only the browser reads, as a PNG of 8 bits: AVIF. */

@@ -29,6 +29,8 @@ pub enum Error {
     Adapter(String),
     /// The device failed while it ran a network.
     Device(String),
+    /// The device has no room for a tile of this size, or was lost while it computed one; it may run smaller ones.
+    Exhausted(String),
     /// The consumer of the output rows failed.
     Output(String),
     /// The caller asked to stop.
@@ -53,6 +55,12 @@ impl fmt::Display for Error {
             Self::Size(why) | Self::Spectrum(why) | Self::Schedule(why) => write!(f, "{why}"),
             Self::Adapter(why) => write!(f, "the LoRA adapter is not usable: {why}"),
             Self::Device(why) => write!(f, "the compute device failed: {why}"),
+            Self::Exhausted(why) => {
+                write!(
+                    f,
+                    "the compute device cannot run a tile of this size: {why}; use the CPU"
+                )
+            }
             Self::Output(why) => write!(f, "the result could not be written: {why}"),
             Self::Cancelled => write!(f, "cancelled"),
         }

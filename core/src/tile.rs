@@ -34,18 +34,21 @@ impl Tile {
 /// How an image is cut, in raster order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TilePlan {
-    width: usize,
-    height: usize,
+    /// Columns and rows of the whole image.
+    image: (usize, usize),
+    /// What of it is cut.
+    area: Rect,
     columns: Vec<usize>,
     rows: Vec<usize>,
     halo: usize,
     feather: usize,
 }
 
-/// Boundaries of near-equal parts, none longer than `core`.
-fn boundaries(length: usize, core: usize) -> Vec<usize> {
+/// Boundaries of near-equal parts from `start` to `end`, none longer than `core`.
+fn boundaries(start: usize, end: usize, core: usize) -> Vec<usize> {
+    let length = end - start;
     let parts = length.div_ceil(core);
-    (0..=parts).map(|i| i * length / parts).collect()
+    (0..=parts).map(|i| start + i * length / parts).collect()
 }
 
 impl TilePlan {
@@ -54,9 +57,24 @@ impl TilePlan {
     /// # Errors
     /// [`Error::Size`] for an empty image or a core shorter than four feathers.
     pub fn new(width: usize, height: usize, core: usize, halo: usize, feather: usize) -> Result<Self> {
-        if width == 0 || height == 0 {
+        Self::within(Rect::whole(width, height), (width, height), core, (halo, feather))
+    }
+
+    /// Cuts an area of an image of so many columns and rows. Halos reach beyond the area, as far as the image does.
+    ///
+    /// # Errors
+    /// [`Error::Size`] for an empty area or a core shorter than four feathers.
+    pub fn within(
+        area: Rect,
+        image: (usize, usize),
+        core: usize,
+        (halo, feather): (usize, usize),
+    ) -> Result<Self> {
+        if area.width() == 0 || area.height() == 0 {
             return Err(Error::Size(format!(
-                "an image of {width}x{height} pixels has nothing to enlarge"
+                "an image of {}x{} pixels has nothing to enlarge",
+                area.width(),
+                area.height()
             )));
         }
         // Near-equal parts are at least half a core long, and two feathers must fit into one part.
@@ -66,10 +84,10 @@ impl TilePlan {
             )));
         }
         Ok(Self {
-            width,
-            height,
-            columns: boundaries(width, core),
-            rows: boundaries(height, core),
+            image,
+            area,
+            columns: boundaries(area.x0, area.x1, core),
+            rows: boundaries(area.y0, area.y1, core),
             halo,
             feather,
         })
@@ -94,14 +112,9 @@ impl TilePlan {
             .min_by_key(|side| time(side).unwrap_or(usize::MAX))
     }
 
-    /// Input width in pixels.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// Input height in pixels.
-    pub fn height(&self) -> usize {
-        self.height
+    /// What is cut.
+    pub fn area(&self) -> Rect {
+        self.area
     }
 
     /// Number of tiles.
@@ -116,11 +129,12 @@ impl TilePlan {
 
     /// The tiles, row by row from the top left.
     pub fn tiles(&self) -> impl Iterator<Item = Tile> + '_ {
-        let grow = |r: Rect, by: usize| Rect {
-            x0: r.x0.saturating_sub(by),
-            y0: r.y0.saturating_sub(by),
-            x1: (r.x1 + by).min(self.width),
-            y1: (r.y1 + by).min(self.height),
+        let (width, height) = self.image;
+        let grow = |r: Rect, by: usize, limit: Rect| Rect {
+            x0: r.x0.saturating_sub(by).max(limit.x0),
+            y0: r.y0.saturating_sub(by).max(limit.y0),
+            x1: (r.x1 + by).min(limit.x1),
+            y1: (r.y1 + by).min(limit.y1),
         };
         self.rows.windows(2).flat_map(move |y| {
             self.columns.windows(2).map(move |x| {
@@ -130,9 +144,9 @@ impl TilePlan {
                     x1: x[1],
                     y1: y[1],
                 };
-                let blend = grow(core, self.feather);
+                let blend = grow(core, self.feather, self.area);
                 Tile {
-                    input: grow(blend, self.halo),
+                    input: grow(blend, self.halo, Rect::whole(width, height)),
                     blend,
                     core,
                 }
@@ -145,25 +159,24 @@ impl TilePlan {
 #[derive(Debug)]
 pub struct Mosaic {
     scale: usize,
-    height: usize,
     feather: usize,
-    limits: (usize, usize),
+    /// What is put together, in input pixels.
+    area: Rect,
     /// Output row of the first row held in `strip`.
     first: usize,
     strip: Planes,
 }
 
 impl Mosaic {
-    /// An empty mosaic of `channels` planes, `scale` times the plan's image.
+    /// An empty mosaic of `channels` planes, `scale` times the plan's area.
     pub fn new(plan: &TilePlan, channels: usize, scale: usize) -> Self {
         let tallest = plan.tiles().map(|t| t.blend.height()).max().unwrap_or(0);
         Self {
             scale,
-            height: plan.height * scale,
             feather: plan.feather,
-            limits: (plan.width, plan.height),
-            first: 0,
-            strip: Planes::zeros(channels, tallest * scale, plan.width * scale),
+            area: plan.area,
+            first: plan.area.y0 * scale,
+            strip: Planes::zeros(channels, tallest * scale, plan.area.width() * scale),
         }
     }
 
@@ -187,42 +200,34 @@ impl Mosaic {
                 result.height()
             )));
         }
-        let fade_x = self.fade(
-            tile.blend.x0,
-            tile.blend.x1,
-            tile.core.x0,
-            tile.core.x1,
-            self.limits.0,
-        );
-        let fade_y = self.fade(
-            tile.blend.y0,
-            tile.blend.y1,
-            tile.core.y0,
-            tile.core.y1,
-            self.limits.1,
-        );
+        let (whole, core) = (self.area, tile.core);
+        let fade_x = self.fade(tile.blend.width(), (core.x0 > whole.x0, core.x1 < whole.x1));
+        let fade_y = self.fade(tile.blend.height(), (core.y0 > whole.y0, core.y1 < whole.y1));
+        let left = whole.x0 * self.scale;
         for c in 0..result.channels() {
             for (y, wy) in fade_y.iter().enumerate() {
-                let target = &mut self.strip.row_mut(c, area.y0 + y - self.first)[area.x0..area.x1];
+                let target =
+                    &mut self.strip.row_mut(c, area.y0 + y - self.first)[area.x0 - left..area.x1 - left];
                 for ((t, v), wx) in target.iter_mut().zip(result.row(c, y)).zip(&fade_x) {
                     *t += v * wx * wy;
                 }
             }
         }
-        Ok((tile.core.x1 == self.limits.0).then(|| self.finish_row(tile)))
+        Ok((core.x1 == whole.x1).then(|| self.finish_row(tile)))
     }
 
-    /// Weights along one axis: 1 inside, a linear cross-fade of two feathers around an inner boundary.
-    fn fade(&self, start: usize, end: usize, core_start: usize, core_end: usize, limit: usize) -> Vec<f32> {
+    /// Weights along an axis of `length` input pixels: 1 inside, a linear cross-fade of two feathers where there is a
+    /// neighbour, at the start and at the end.
+    fn fade(&self, length: usize, (start, end): (bool, bool)) -> Vec<f32> {
         let ramp = (2 * self.feather * self.scale) as f32;
-        let mut weights = vec![1.0; (end - start) * self.scale];
+        let mut weights = vec![1.0; length * self.scale];
         let n = weights.len();
         for i in 0..2 * self.feather * self.scale {
             let w = (i as f32 + 0.5) / ramp;
-            if core_start > 0 {
+            if start {
                 weights[i] = w;
             }
-            if core_end < limit {
+            if end {
                 weights[n - 1 - i] = w;
             }
         }
@@ -231,8 +236,8 @@ impl Mosaic {
 
     fn finish_row(&mut self, tile: &Tile) -> (usize, Planes) {
         let first = self.first;
-        let end = if tile.core.y1 == self.limits.1 {
-            self.height
+        let end = if tile.core.y1 == self.area.y1 {
+            self.area.y1 * self.scale
         } else {
             (tile.core.y1 - self.feather) * self.scale
         };

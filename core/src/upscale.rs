@@ -1,7 +1,7 @@
 //! The whole way from an image to its enlargement, for any executor.
 
 use alloc::{boxed::Box, collections::VecDeque, format};
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
@@ -26,7 +26,8 @@ pub trait Executor {
     /// several steps for a tile tell of each by `on_step`. Several tiles may be run at a time.
     ///
     /// # Errors
-    /// [`Error::Device`] when the device fails; [`Error::Cancelled`] when `on_step` said so.
+    /// [`Error::Device`] when the device fails, [`Error::Exhausted`] where it may run a smaller tile;
+    /// [`Error::Cancelled`] when `on_step` said so.
     async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes>;
 
     /// Tiles that are worth running at a time: with more than one, a tile is read and packed while another computes.
@@ -76,6 +77,8 @@ impl OutputScale {
 
 /// Pixels over which neighbouring tiles are cross-faded, in input pixels.
 const FEATHER: usize = 2;
+/// Side of the smallest tiles that are tried.
+const LEAST: usize = 16;
 
 /// Enlarges an image tile by tile.
 ///
@@ -83,7 +86,8 @@ const FEATHER: usize = 2;
 /// enlarged by bicubic interpolation. Finished rows go to `write` from the top, with the index of the first; the
 /// output is never held whole. Scales below the network's are made by antialiased bicubic reduction of each tile.
 /// What an executor tells beside the image comes as further planes, after those of `read`.
-/// `progress` is called after every tile and every step of one, and stops the work by returning `false`.
+/// `progress` is called after every tile and every step of one, and stops the work by returning `false`. When the executor
+/// is [exhausted](Error::Exhausted), tiles are cut into halves from there on; what is written stays.
 ///
 /// # Errors
 /// Those of the executor and of `write`; [`Error::Cancelled`] when `progress` said so.
@@ -112,23 +116,17 @@ pub async fn upscale<E: Executor>(
         done: 0,
         shares: VecDeque::new(),
     });
-    let (read, state) = (&read, &state);
+    let areas = Areas {
+        executor,
+        image: (width, height),
+        scale,
+        halo,
+        most: Cell::new(core + 2 * FEATHER),
+    };
+    let (areas, read, state) = (&areas, &read, &state);
     let run = async |index: usize, tile: Tile| {
-        let (colour, extra) = read(tile.input).split_channels(3);
-        let on_step =
-            &|step: usize, steps: usize| state.borrow_mut().step(index, step as f64 / steps as f64, tile);
-        let mut result = executor.run(&colour, tile.input, on_step).await?;
-        if scale < executor.scale() {
-            result = resample::bicubic(&result, colour.width() * scale, colour.height() * scale);
-        }
-        if let Some(extra) = extra {
-            let (image, beside) = result.split_channels(3);
-            result = image.with_channels(resample::enlarge(&extra, scale));
-            if let Some(beside) = beside {
-                result = result.with_channels(beside);
-            }
-        }
-        Ok(result.crop(tile.inner().scaled(scale)))
+        let on_share = &|share: f64| state.borrow_mut().step(index, share, tile);
+        areas.enlarge(tile.blend, read, on_share).await
     };
     let mut mosaic: Option<Mosaic> = None;
     let mut waiting = plan.tiles().enumerate();
@@ -156,6 +154,96 @@ pub async fn upscale<E: Executor>(
     }
 }
 
+/// Enlarges areas of an image.
+struct Areas<'a, E> {
+    executor: &'a E,
+    /// Columns and rows.
+    image: (usize, usize),
+    scale: usize,
+    halo: usize,
+    /// Side of the largest area that the executor is given at once, without its halo.
+    most: Cell<usize>,
+}
+
+impl<E: Executor> Areas<'_, E> {
+    /// An area enlarged: at once, or in parts where the executor cannot otherwise.
+    async fn enlarge(
+        &self,
+        area: Rect,
+        read: &impl Fn(Rect) -> Planes,
+        on_share: &dyn Fn(f64) -> bool,
+    ) -> Result<Planes> {
+        loop {
+            let most = self.most.get();
+            match self.parts(area, most, read, on_share).await {
+                Err(Error::Exhausted(why)) => {
+                    let side = most.min(area.width().max(area.height()));
+                    if side <= LEAST {
+                        return Err(Error::Exhausted(why));
+                    }
+                    let half = LEAST.max(side / 2);
+                    // Another tile at work may have found the same already.
+                    self.most.set(self.most.get().min(half));
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// An area enlarged in parts with sides of at most `most`.
+    async fn parts(
+        &self,
+        area: Rect,
+        most: usize,
+        read: &impl Fn(Rect) -> Planes,
+        on_share: &dyn Fn(f64) -> bool,
+    ) -> Result<Planes> {
+        let plan = TilePlan::within(area, self.image, most, (self.halo, FEATHER))?;
+        let count = plan.len() as f64;
+        let mut made: Option<(Mosaic, Planes)> = None;
+        for (i, tile) in plan.tiles().enumerate() {
+            let on_step =
+                &|step: usize, steps: usize| on_share((i as f64 + step as f64 / steps as f64) / count);
+            let result = self.tile(tile, read, on_step).await?;
+            if plan.len() == 1 {
+                return Ok(result);
+            }
+            let (mosaic, out) = made.get_or_insert_with(|| {
+                let (channels, place) = (result.channels(), area.scaled(self.scale));
+                (
+                    Mosaic::new(&plan, channels, self.scale),
+                    Planes::zeros(channels, place.height(), place.width()),
+                )
+            });
+            if let Some((first, rows)) = mosaic.add(&tile, &result)? {
+                out.put_rows(first - area.y0 * self.scale, &rows);
+            }
+            if !on_share((i + 1) as f64 / count) {
+                return Err(Error::Cancelled);
+            }
+        }
+        made.map(|(_, out)| out).ok_or(Error::Cancelled)
+    }
+
+    /// Where the tile's result counts, enlarged, with what was read beside the colours.
+    async fn tile(&self, tile: Tile, read: &impl Fn(Rect) -> Planes, on_step: OnStep<'_>) -> Result<Planes> {
+        let scale = self.scale;
+        let (colour, extra) = read(tile.input).split_channels(3);
+        let mut result = self.executor.run(&colour, tile.input, on_step).await?;
+        if scale < self.executor.scale() {
+            result = resample::bicubic(&result, colour.width() * scale, colour.height() * scale);
+        }
+        if let Some(extra) = extra {
+            let (image, beside) = result.split_channels(3);
+            result = image.with_channels(resample::enlarge(&extra, scale));
+            if let Some(beside) = beside {
+                result = result.with_channels(beside);
+            }
+        }
+        Ok(result.crop(tile.inner().scaled(scale)))
+    }
+}
+
 /// How far the tiles at work are.
 struct State<P> {
     progress: P,
@@ -177,7 +265,8 @@ impl<P: FnMut(Progress) -> bool> State<P> {
 
     fn step(&mut self, index: usize, share: f64, tile: Tile) -> bool {
         if let Some(known) = self.shares.get_mut(index - self.done) {
-            *known = share;
+            // A tile that begins anew, in parts, is not further back for it.
+            *known = known.max(share);
         }
         self.tell(tile)
     }
@@ -312,8 +401,8 @@ mod tests {
 
     /// Gives way before it answers, tiles of odd columns twice; counts how many are at work.
     struct Lanes {
-        now: core::cell::Cell<usize>,
-        most: core::cell::Cell<usize>,
+        now: Cell<usize>,
+        most: Cell<usize>,
     }
     impl Executor for Lanes {
         fn scale(&self) -> usize {
@@ -380,6 +469,85 @@ mod tests {
             fractions.is_sorted() && fractions.last() == Some(&1.0),
             "{fractions:?}"
         );
+    }
+
+    /// Runs small tiles only, and from the `after`-th on.
+    struct Small {
+        side: usize,
+        after: usize,
+        begun: Cell<usize>,
+        refused: Cell<usize>,
+    }
+    impl Executor for Small {
+        fn scale(&self) -> usize {
+            4
+        }
+        fn halo(&self) -> usize {
+            2
+        }
+        fn lanes(&self) -> usize {
+            2
+        }
+        async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
+            self.begun.set(self.begun.get() + 1);
+            if self.begun.get() > self.after && tile.width().max(tile.height()) > self.side {
+                self.refused.set(self.refused.get() + 1);
+                return Err(Error::Exhausted("no room".into()));
+            }
+            Telling.run(tile, place, on_step).await
+        }
+    }
+
+    /// Runs it with tiles of 70; also gives the shares told, and how often it refused.
+    fn run_small(side: usize, after: usize) -> (Result<Planes>, Vec<f64>, usize) {
+        let (w, h) = (150, 90);
+        let data = (0..3 * w * h)
+            .map(|i| ((i * 7919) % 256) as f32 / 255.0)
+            .collect();
+        let image = Planes::new(3, h, w, data).expect("sizes agree");
+        let small = Small {
+            side,
+            after,
+            begun: Cell::new(0),
+            refused: Cell::new(0),
+        };
+        let mut out = Planes::zeros(4, 2 * h, 2 * w);
+        let (mut next, mut told) = (0, Vec::new());
+        let done = pollster::block_on(upscale(
+            &small,
+            (w, h),
+            70,
+            OutputScale::new(2).expect("offered"),
+            |rect| image.crop(rect),
+            |first, rows| {
+                assert_eq!(first, next, "no row twice, none left out");
+                next += rows.height();
+                out.put_rows(first, rows);
+                Ok(())
+            },
+            |p| {
+                told.push(p.fraction);
+                true
+            },
+        ));
+        (done.map(|()| out), told, small.refused.get())
+    }
+
+    #[test]
+    fn an_exhausted_executor_goes_on_with_half_the_side() {
+        let expected = run_small(usize::MAX, 0).0.expect("runs");
+        for (side, after, refusals) in [(60, 0, 2), (60, 3, 2), (30, 1, 4)] {
+            let (out, told, refused) = run_small(side, after);
+            let out = out.expect("runs");
+            for (a, b) in expected.data().iter().zip(out.data()) {
+                assert!((a - b).abs() < 1e-5, "side {side}: {a} {b}");
+            }
+            assert!(told.is_sorted() && told.last() == Some(&1.0), "{told:?}");
+            // Each of the two lanes finds it once for every halving; nothing is tried again in vain.
+            assert!((1..=refusals).contains(&refused), "{refused} refusals");
+        }
+        let (out, ..) = run_small(5, 0);
+        assert_eq!(out, Err(Error::Exhausted("no room".into())));
     }
 
     #[test]

@@ -7,7 +7,7 @@ override SCALE: u32;
 override BICUBIC: bool;
 
 @group(0) @binding(0) var<uniform> frame: vec4<u32>; // input width, height
-@group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> features: array<Real4>;
 @group(0) @binding(2) var<storage, read> image: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> output: array<f32>;
 
@@ -26,7 +26,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let phase = (id.y % SCALE) * SCALE + id.x % SCALE;
     for (var c = 0u; c < 3u; c++) {
         let channel = c * SCALE * SCALE + phase;
-        let residual = features[(channel / 4u) * frame.x * frame.y + pixel][channel % 4u];
+        let residual = f32(features[(channel / 4u) * frame.x * frame.y + pixel][channel % 4u]);
         output[(c * high + id.y) * wide + id.x] = residual + skip[c];
     }
 }

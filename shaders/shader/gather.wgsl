@@ -10,7 +10,7 @@ override CHANNELS: u32;
 @group(0) @binding(1) var<storage, read> image: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> mean: array<f32>;
 @group(0) @binding(3) var<storage, read> state: array<f32>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> output: array<Real4>;
 
 @compute @workgroup_size(8, 8, 1)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -22,7 +22,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var i = 0u; i < 4u; i++) {
         v[i] = value(group * 4u + i, id.x, id.y);
     }
-    output[(group * frame.y + id.y) * frame.x + id.x] = v;
+    output[(group * frame.y + id.y) * frame.x + id.x] = Real4(v);
 }
 
 fn value(channel: u32, x: u32, y: u32) -> f32 {

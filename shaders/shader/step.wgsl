@@ -11,7 +11,7 @@ struct Frame {
 }
 
 @group(0) @binding(0) var<uniform> frame: Frame;
-@group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> features: array<Real4>;
 @group(0) @binding(2) var<storage, read> mean: array<f32>;
 @group(0) @binding(3) var<storage, read_write> state: array<f32>;
 
@@ -28,7 +28,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let channel = c * SCALE * SCALE + phase;
         let at = (c * high + id.y) * wide + id.x;
         let x = state[at];
-        let v = features[(channel / 4u) * frame.size.x * frame.size.y + pixel][channel % 4u];
+        let v = f32(features[(channel / 4u) * frame.size.x * frame.size.y + pixel][channel % 4u]);
         state[at] = x + frame.dt * (v + frame.gain * (x - mean[at]));
     }
 }

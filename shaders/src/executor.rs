@@ -1,118 +1,179 @@
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use asasr_core::{
-    Executor, OnStep, Planes, Rect, Result,
+    Error, Executor, OnStep, Planes, Rect, Result,
     model::{Architecture, Skip, Weights},
 };
-use wgpu::{Buffer, BufferUsages};
+use wgpu::BufferUsages;
 
-use crate::gpu::{Gpu, Kernel};
+use crate::gpu::{Cover, Gpu, Kernel};
 use crate::network::GpuNetwork;
 use crate::pack;
+use crate::pool::Pooled;
 
 const ENLARGE: &str = include_str!("../shader/enlarge.wgsl");
 
-/// Buffers for tiles of up to `pixels` pixels.
+/// Usage of a buffer that kernels read and write; of one that is also written from here, copied from, or read back.
+pub(crate) const STORAGE: BufferUsages = BufferUsages::STORAGE;
+pub(crate) const WRITTEN: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_DST);
+pub(crate) const COPIED: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC);
+pub(crate) const READ: BufferUsages = BufferUsages::MAP_READ.union(BufferUsages::COPY_DST);
+pub(crate) const UNIFORM: BufferUsages = BufferUsages::UNIFORM.union(BufferUsages::COPY_DST);
+
+/// Planes on the device, `[3, height, width]` of single precision.
 #[derive(Debug)]
-struct Buffers {
-    pixels: usize,
-    frame: Buffer,
-    image: Buffer,
-    slots: Vec<Buffer>,
-    output: Buffer,
-    readback: Buffer,
+pub struct GpuImage {
+    pub(crate) buffer: Pooled,
+    pub(crate) size: (usize, usize),
 }
 
-/// Runs a restorer with our kernels.
+impl GpuImage {
+    /// Numbers of it.
+    fn count(&self) -> usize {
+        3 * self.size.0 * self.size.1
+    }
+
+    /// Room for an image of so many columns and rows.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] when the device has none.
+    pub(crate) async fn new(gpu: &Gpu, size: (usize, usize)) -> Result<Self> {
+        let [buffer] = gpu.take([((3 * size.0 * size.1 * 4) as u64, COPIED)]).await?;
+        Ok(Self { buffer, size })
+    }
+
+    /// An image from here.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] when the device has no room.
+    #[cfg(test)]
+    pub(crate) async fn upload(gpu: &Gpu, planes: &Planes) -> Result<Self> {
+        let size = (planes.width(), planes.height());
+        let [buffer] = gpu.take([((planes.data().len() * 4) as u64, WRITTEN)]).await?;
+        gpu.write(&buffer, planes.data());
+        Ok(Self { buffer, size })
+    }
+
+    /// Its values.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    pub(crate) async fn read(self, gpu: &Gpu) -> Result<Planes> {
+        let (count, (width, height)) = (self.count(), self.size);
+        let bytes = (count * 4) as u64;
+        let [readback] = gpu.take([(bytes, READ)]).await?;
+        gpu.submit(
+            |_| {},
+            |encoder| encoder.copy_buffer_to_buffer(&self.buffer, 0, &readback, 0, bytes),
+        );
+        let values = gpu.read(readback, count).await?;
+        Planes::new(3, height, width, values)
+    }
+}
+
+/// A restorer on one device.
 #[derive(Debug)]
-pub struct GpuExecutor {
-    gpu: Gpu,
-    scale: usize,
-    halo: usize,
+pub(crate) struct Restorer {
+    pub(crate) gpu: Gpu,
     network: GpuNetwork,
     enlarge: Kernel,
-    /// Those that no tile uses.
-    buffers: Mutex<Vec<Buffers>>,
 }
 
-impl Clone for GpuExecutor {
-    /// On the same device and with the same weights, but with tiles of its own.
-    fn clone(&self) -> Self {
-        Self {
-            gpu: self.gpu.clone(),
-            scale: self.scale,
-            halo: self.halo,
-            network: self.network.clone(),
-            enlarge: self.enlarge.clone(),
-            buffers: Mutex::default(),
-        }
+impl Restorer {
+    fn new(gpu: Gpu, architecture: &Architecture, weights: &Weights) -> Result<Self> {
+        let network = GpuNetwork::new(&gpu, &architecture.layers, (3, true), weights, |_| Ok(Vec::new()))?;
+        let bicubic = f64::from(u8::from(architecture.skip == Skip::Bicubic));
+        let constants = [("SCALE", architecture.scale as f64), ("BICUBIC", bicubic)];
+        let module = gpu.module("enlarge", &[gpu.tuning.precision.header(), ENLARGE].concat());
+        let enlarge = gpu.kernel("enlarge", &module, &constants, Cover::planes(1));
+        gpu.check()?;
+        Ok(Self {
+            gpu,
+            network,
+            enlarge,
+        })
     }
+
+    /// Enlarges a tile; one command buffer.
+    pub(crate) async fn enlarge(&self, tile: &Planes, scale: usize) -> Result<GpuImage> {
+        let (gpu, size) = (&self.gpu, (tile.width(), tile.height()));
+        let pixels = size.0 * size.1;
+        let output = GpuImage::new(gpu, (size.0 * scale, size.1 * scale)).await?;
+        let [frame, image] = gpu
+            .take([(Frame::BYTES, UNIFORM), ((pixels * 16) as u64, WRITTEN)])
+            .await?;
+        let slots = gpu.take_all(&self.network.slots(pixels)).await?;
+        let slots: Vec<&wgpu::Buffer> = slots.iter().map(|s| &**s).collect();
+        gpu.write(&frame, &Frame::new(size).words());
+        gpu.write(&image, &pack::image(tile));
+        gpu.submit(
+            |pass| {
+                let features = self.network.encode(pass, &frame, &image, &slots, size);
+                let bound = [&frame, features, &image, &output.buffer];
+                pass.dispatch(&self.enlarge, &bound, output.size);
+            },
+            |_| {},
+        );
+        Ok(output)
+    }
+}
+
+/// Runs a restorer with our kernels. Copies share the device; when it is lost the next tile opens it again.
+#[derive(Debug, Clone)]
+pub struct GpuExecutor {
+    architecture: Arc<Architecture>,
+    weights: Arc<Weights>,
+    restorer: Arc<Mutex<Arc<Restorer>>>,
 }
 
 impl GpuExecutor {
     /// Uploads `weights` and builds a pipeline for every layer.
     ///
     /// # Errors
-    /// [`Error::Architecture`](asasr_core::Error::Architecture) or [`Error::Weights`](asasr_core::Error::Weights) when the
-    /// two do not fit; [`Error::Device`](asasr_core::Error::Device) when the device refuses.
+    /// [`Error::Architecture`] or [`Error::Weights`] when the two do not fit; [`Error::Device`] when the device refuses.
     pub fn new(gpu: Gpu, architecture: &Architecture, weights: &Weights) -> Result<Self> {
         architecture.validate()?;
         weights.check(&architecture.parameters())?;
-        let network = GpuNetwork::new(&gpu, &architecture.layers, 3, weights, |_| Ok(Vec::new()))?;
-        let bicubic = f64::from(u8::from(architecture.skip == Skip::Bicubic));
-        let constants = [("SCALE", architecture.scale as f64), ("BICUBIC", bicubic)];
-        let enlarge = gpu.kernel("enlarge", &gpu.module("enlarge", ENLARGE), &constants, (1, 1));
-        gpu.check()?;
         Ok(Self {
-            scale: architecture.scale,
-            halo: architecture.receptive_radius(),
-            network,
-            enlarge,
-            buffers: Mutex::default(),
-            gpu,
+            restorer: Arc::new(Mutex::new(Arc::new(Restorer::new(gpu, architecture, weights)?))),
+            architecture: Arc::new(architecture.clone()),
+            weights: Arc::new(weights.clone()),
         })
     }
 
-    /// The device it runs on.
-    pub fn gpu(&self) -> &Gpu {
-        &self.gpu
+    /// The restorer on the device that was opened last, lost or not.
+    pub(crate) fn current(&self) -> Result<Arc<Restorer>> {
+        let current = self.restorer.lock().map(|r| Arc::clone(&r));
+        current.map_err(|_| Error::Device("its state is unknown".into()))
     }
 
-    /// Room for a tile of `pixels` pixels.
-    fn reserve(&self, pixels: usize) -> Result<Buffers> {
-        let free = self.buffers.lock().ok().and_then(|mut all| all.pop());
-        if let Some(buffers) = free
-            && buffers.pixels >= pixels
-        {
-            return Ok(buffers);
+    /// The restorer on a device that is not lost.
+    pub(crate) async fn ready(&self) -> Result<Arc<Restorer>> {
+        let current = self.current()?;
+        if !current.gpu.is_lost() {
+            return Ok(current);
         }
-        let output = (pixels * 3 * self.scale * self.scale * 4) as u64;
-        let gpu = &self.gpu;
-        gpu.allows(pixels, output.max(self.network.slot_bytes(pixels)))?;
-        let storage = BufferUsages::STORAGE;
-        let read = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-        Ok(Buffers {
-            pixels,
-            frame: gpu.buffer(
-                "frame",
-                Frame::BYTES,
-                BufferUsages::UNIFORM | BufferUsages::COPY_DST,
-            ),
-            image: gpu.buffer("image", (pixels * 16) as u64, storage | BufferUsages::COPY_DST),
-            slots: self.network.slots(gpu, pixels),
-            output: gpu.buffer("output", output, storage | BufferUsages::COPY_SRC),
-            readback: gpu.buffer("readback", output, read),
-        })
+        let gpu = current.gpu.reopen().await?;
+        let again = Arc::new(Restorer::new(gpu, &self.architecture, &self.weights)?);
+        let mut kept = self
+            .restorer
+            .lock()
+            .map_err(|_| Error::Device("its state is unknown".into()))?;
+        // Another tile may have opened it meanwhile.
+        if kept.gpu.is_lost() {
+            *kept = again;
+        }
+        Ok(Arc::clone(&kept))
     }
 }
 
 impl Executor for GpuExecutor {
     fn scale(&self) -> usize {
-        self.scale
+        self.architecture.scale
     }
 
     fn halo(&self) -> usize {
-        self.halo
+        self.architecture.receptive_radius()
     }
 
     fn lanes(&self) -> usize {
@@ -120,27 +181,9 @@ impl Executor for GpuExecutor {
     }
 
     async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
-        let (width, height, scale) = (tile.width(), tile.height(), self.scale);
-        let b = self.reserve(width * height)?;
-        let gpu = &self.gpu;
-        Frame::new((width, height)).write(gpu, &b.frame);
-        gpu.write(&b.image, &pack::image(tile));
-        let count = width * height * 3 * scale * scale;
-        gpu.submit(
-            |pass| {
-                let features = self
-                    .network
-                    .encode(pass, &b.frame, &b.image, &b.slots, (width, height));
-                let bound = [&b.frame, features, &b.image, &b.output];
-                pass.dispatch(&self.enlarge, &bound, (width * scale, height * scale));
-            },
-            |encoder| encoder.copy_buffer_to_buffer(&b.output, 0, &b.readback, 0, (count * 4) as u64),
-        );
-        let values = gpu.read(&b.readback, count).await?;
-        if let Ok(mut free) = self.buffers.lock() {
-            free.push(b);
-        }
-        Planes::new(3, height * scale, width * scale, values)
+        let restorer = self.ready().await?;
+        let output = restorer.enlarge(tile, self.architecture.scale).await?;
+        output.read(&restorer.gpu).await
     }
 }
 
@@ -166,10 +209,10 @@ impl Frame {
     }
 
     /// As the kernels read it.
-    pub(crate) fn write(self, gpu: &Gpu, buffer: &Buffer) {
+    pub(crate) fn words(self) -> [u32; 8] {
         let (width, height) = self.size;
         let float = |v: f64| (v as f32).to_bits();
-        let words = [
+        [
             width as u32,
             height as u32,
             self.step as u32,
@@ -178,7 +221,6 @@ impl Frame {
             0,
             0,
             0,
-        ];
-        gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&words));
+        ]
     }
 }

@@ -1,13 +1,14 @@
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use asasr_core::flow::{FlowDevice, Schedule};
+use asasr_core::flow::{FlowDevice, Schedule, Source};
 use asasr_core::model::{Condition, ConvVelocity, FlowPart, VelocityArchitecture, Weights};
+use asasr_core::spectral::ColouredNoise;
 use asasr_core::{Error, Executor as _, OnStep, Planes, Rect, Result};
-use wgpu::{Buffer, BufferUsages};
 
-use crate::executor::{Frame, GpuExecutor};
-use crate::gpu::{Gpu, Kernel};
+use crate::executor::{Frame, GpuExecutor, GpuImage, STORAGE, UNIFORM, WRITTEN};
+use crate::gpu::{Cover, Gpu, Kernel};
 use crate::network::{GpuNetwork, Modulation};
+use crate::noise::NoiseMaker;
 use crate::pack;
 
 const GATHER: &str = include_str!("../shader/gather.wgsl");
@@ -20,32 +21,21 @@ pub struct GpuFlow {
     field: ConvVelocity,
     whole: VelocityArchitecture,
     weights: Weights,
-    gather: Kernel,
-    step: Kernel,
     /// Channels that the field reads.
     inputs: usize,
-    ready: Mutex<Ready>,
-}
-
-/// What a drawing leaves for the next one.
-#[derive(Debug, Default)]
-struct Ready {
+    kernels: Mutex<Option<Arc<Kernels>>>,
     /// The field made ready for the times of a schedule.
-    network: Option<(Vec<f64>, GpuNetwork)>,
-    buffers: Option<Buffers>,
+    network: Mutex<Option<(Vec<f64>, u64, GpuNetwork)>>,
 }
 
-/// Buffers for tiles of up to `pixels` pixels.
+/// What runs beside the field on a device.
 #[derive(Debug)]
-struct Buffers {
-    pixels: usize,
-    frame: Buffer,
-    image: Buffer,
-    mean: Buffer,
-    state: Buffer,
-    input: Buffer,
-    slots: Vec<Buffer>,
-    readback: Buffer,
+struct Kernels {
+    /// The device's number.
+    device: u64,
+    gather: Kernel,
+    step: Kernel,
+    noise: NoiseMaker,
 }
 
 impl GpuFlow {
@@ -53,7 +43,7 @@ impl GpuFlow {
     ///
     /// # Errors
     /// [`Error::Architecture`] for a transformer, which these kernels do not run, [`Error::Weights`] when `weights` are not
-    /// those of `flow`; [`Error::Device`] when the device refuses.
+    /// those of `flow`.
     pub fn new(restorer: GpuExecutor, flow: &FlowPart, weights: &Weights) -> Result<Self> {
         let whole = flow.architecture.clone();
         whole.validate()?;
@@ -68,70 +58,69 @@ impl GpuFlow {
             Condition::LowQuality => block + 3,
             Condition::LowQualityAndMean => 2 * block + 3,
         };
-        let gpu = restorer.gpu();
-        let scale = ("SCALE", field.scale as f64);
-        let constants = [scale, ("CHANNELS", inputs as f64)];
-        let groups = pack::groups(inputs);
-        let gather = gpu.kernel("gather", &gpu.module("gather", GATHER), &constants, (1, groups));
-        let step = gpu.kernel("step", &gpu.module("step", STEP), &[scale], (1, 1));
-        gpu.check()?;
         Ok(Self {
             field,
             whole,
             weights: weights.clone(),
-            gather,
-            step,
             inputs,
-            ready: Mutex::default(),
+            kernels: Mutex::default(),
+            network: Mutex::default(),
             restorer,
         })
     }
 
-    /// The field made ready for the times at which `schedule` asks it, and buffers that may be too small.
-    fn prepare(&self, schedule: &Schedule) -> Result<(Vec<f64>, GpuNetwork, Option<Buffers>)> {
+    /// The kernels on that device.
+    fn kernels(&self, gpu: &Gpu) -> Result<Arc<Kernels>> {
+        let mut kept = self.kernels.lock().map_err(|_| unknown())?;
+        if let Some(kernels) = kept.as_ref().filter(|k| k.device == gpu.number()) {
+            return Ok(Arc::clone(kernels));
+        }
+        let header = gpu.tuning().precision.header();
+        let scale = ("SCALE", self.field.scale as f64);
+        let constants = [scale, ("CHANNELS", self.inputs as f64)];
+        let kernel = |label, text, constants: &[(&str, f64)], depth| {
+            let module = gpu.module(label, &[header, text].concat());
+            gpu.kernel(label, &module, constants, Cover::planes(depth))
+        };
+        let made = Arc::new(Kernels {
+            device: gpu.number(),
+            gather: kernel("gather", GATHER, &constants, pack::groups(self.inputs)),
+            step: kernel("step", STEP, &[scale], 1),
+            noise: NoiseMaker::new(gpu),
+        });
+        gpu.check()?;
+        Ok(Arc::clone(kept.insert(made)))
+    }
+
+    /// The field made ready for the times at which `schedule` asks it.
+    fn network(&self, gpu: &Gpu, schedule: &Schedule) -> Result<GpuNetwork> {
         let times = &schedule.times()[..schedule.steps()];
-        let left = self
-            .ready
-            .lock()
-            .map(|mut r| core::mem::take(&mut *r))
-            .unwrap_or_default();
-        if let Some((known, network)) = left.network
+        let mut kept = self.network.lock().map_err(|_| unknown())?;
+        if let Some((known, device, network)) = &*kept
             && known == times
+            && *device == gpu.number()
         {
-            return Ok((known, network, left.buffers));
+            return Ok(network.clone());
         }
         let modulations = |layer: usize| -> Result<Vec<Modulation>> {
             let name = self.field.layers[layer].name().map_or("", String::as_str);
             let one = |t: &f64| self.whole.modulation(&self.weights, name, *t);
             times.iter().map(one).collect()
         };
-        let (gpu, layers) = (self.restorer.gpu(), &self.field.layers);
-        let network = GpuNetwork::new(gpu, layers, self.inputs, &self.weights, modulations)?;
-        Ok((times.to_vec(), network, None))
+        let layers = &self.field.layers;
+        let network = GpuNetwork::new(gpu, layers, (self.inputs, false), &self.weights, modulations)?;
+        *kept = Some((times.to_vec(), gpu.number(), network.clone()));
+        Ok(network)
     }
 }
 
-/// Makes room for a tile of `pixels` pixels.
-fn buffers(gpu: &Gpu, network: &GpuNetwork, inputs: usize, scale: usize, pixels: usize) -> Result<Buffers> {
-    let large = (pixels * 3 * scale * scale * 4) as u64;
-    let input = (pixels * pack::groups(inputs) * 16) as u64;
-    gpu.allows(pixels, large.max(input).max(network.slot_bytes(pixels)))?;
-    let written = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-    let frame = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-    let read = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-    Ok(Buffers {
-        pixels,
-        frame: gpu.buffer("frame", Frame::BYTES, frame),
-        image: gpu.buffer("image", (pixels * 16) as u64, written),
-        mean: gpu.buffer("mean", large, written),
-        state: gpu.buffer("state", large, written | BufferUsages::COPY_SRC),
-        input: gpu.buffer("input", input, BufferUsages::STORAGE),
-        slots: network.slots(gpu, pixels),
-        readback: gpu.buffer("readback", large, read),
-    })
+fn unknown() -> Error {
+    Error::Device("its state is unknown".into())
 }
 
 impl FlowDevice for GpuFlow {
+    type Image = GpuImage;
+
     fn scale(&self) -> usize {
         self.field.scale
     }
@@ -140,64 +129,84 @@ impl FlowDevice for GpuFlow {
         self.restorer.halo() + self.whole.receptive_radius()
     }
 
-    async fn mean(&self, low: &Planes) -> Result<Planes> {
-        let place = Rect::whole(low.width(), low.height());
-        self.restorer.run(low, place, &|_, _| true).await
+    async fn mean(&self, low: &Planes) -> Result<GpuImage> {
+        self.restorer.ready().await?.enlarge(low, self.field.scale).await
+    }
+
+    async fn source(
+        &self,
+        source: &Source,
+        mean: &GpuImage,
+        noise: &ColouredNoise,
+        place: Rect,
+    ) -> Result<GpuImage> {
+        if mean.size != (place.width(), place.height()) {
+            return Err(Error::Size(format!(
+                "a posterior mean of {}x{} pixels does not fill a tile of {}x{}",
+                mean.size.0,
+                mean.size.1,
+                place.width(),
+                place.height()
+            )));
+        }
+        let gpu = &self.restorer.current()?.gpu;
+        self.kernels(gpu)?
+            .noise
+            .source(gpu, source, mean, noise, place)
+            .await
     }
 
     async fn integrate(
         &self,
-        (low, mean): (&Planes, &Planes),
-        x0: &Planes,
+        (low, mean): (&Planes, &GpuImage),
+        x0: GpuImage,
         schedule: &Schedule,
         on_step: OnStep<'_>,
-    ) -> Result<Planes> {
-        let (times, network, left) = self.prepare(schedule)?;
-        let (width, height, scale) = (low.width(), low.height(), self.field.scale);
-        let (gpu, size) = (self.restorer.gpu(), (width, height));
-        let b = match left {
-            Some(b) if b.pixels >= width * height => b,
-            _ => buffers(gpu, &network, self.inputs, scale, width * height)?,
-        };
-        gpu.write(&b.image, &pack::image(low));
-        gpu.write(&b.mean, mean.data());
-        gpu.write(&b.state, x0.data());
-        let count = x0.data().len();
+    ) -> Result<GpuImage> {
+        let gpu = &self.restorer.current()?.gpu;
+        let (kernels, network) = (self.kernels(gpu)?, self.network(gpu, schedule)?);
+        let (width, height) = (low.width(), low.height());
+        let (pixels, size) = (width * height, (width, height));
+        let [frame, image, input] = gpu
+            .take([
+                (Frame::BYTES, UNIFORM),
+                ((pixels * 16) as u64, WRITTEN),
+                (network.bytes(pixels, self.inputs), STORAGE),
+            ])
+            .await?;
+        let slots = gpu.take_all(&network.slots(pixels)).await?;
+        let slots: Vec<&wgpu::Buffer> = slots.iter().map(|s| &**s).collect();
+        gpu.write(&image, &pack::image(low));
         for (i, pair) in schedule.times().windows(2).enumerate() {
-            let frame = Frame {
+            let words = Frame {
                 step: i,
                 dt: pair[1] - pair[0],
                 gain: self.field.skip.map_or(0.0, |s| s.gain(pair[0])),
                 ..Frame::new(size)
             };
-            frame.write(gpu, &b.frame);
-            let last = i + 1 == schedule.steps();
+            gpu.write(&frame, &words.words());
             gpu.submit(
                 |pass| {
-                    let bound = [&b.frame, &b.image, &b.mean, &b.state, &b.input];
-                    pass.dispatch(&self.gather, &bound, size);
-                    let features = network.encode(pass, &b.frame, &b.input, &b.slots, size);
-                    let bound = [&b.frame, features, &b.mean, &b.state];
-                    pass.dispatch(&self.step, &bound, (width * scale, height * scale));
+                    let bound = [&frame, &image, &mean.buffer, &x0.buffer, &input];
+                    pass.dispatch(&kernels.gather, &bound.map(|b| &**b), size);
+                    let features = network.encode(pass, &frame, &input, &slots, size);
+                    pass.dispatch(
+                        &kernels.step,
+                        &[&frame, features, &mean.buffer, &x0.buffer],
+                        x0.size,
+                    );
                 },
-                |encoder| {
-                    if last {
-                        encoder.copy_buffer_to_buffer(&b.state, 0, &b.readback, 0, (count * 4) as u64);
-                    }
-                },
+                |_| {},
             );
             gpu.done().await?;
             if !on_step(i + 1, schedule.steps()) {
                 return Err(Error::Cancelled);
             }
         }
-        let values = gpu.read(&b.readback, count).await?;
-        if let Ok(mut ready) = self.ready.lock() {
-            *ready = Ready {
-                network: Some((times, network)),
-                buffers: Some(b),
-            };
-        }
-        Planes::new(3, height * scale, width * scale, values)
+        Ok(x0)
+    }
+
+    async fn read(&self, image: GpuImage) -> Result<Planes> {
+        image.read(&self.restorer.current()?.gpu).await
     }
 }

@@ -1,27 +1,47 @@
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use asasr_core::{Error, Result};
+use bytemuck::Pod;
 use wgpu::{
     Adapter, Backends, BindGroupDescriptor, BindGroupEntry, Buffer, BufferDescriptor, BufferUsages,
     CommandEncoder, CommandEncoderDescriptor, ComputePass, ComputePassDescriptor, ComputePipeline,
-    ComputePipelineDescriptor, Device, DeviceDescriptor, DeviceType, Instance, InstanceDescriptor, MapMode,
-    PipelineCompilationOptions, PollType, PowerPreference, Queue, RequestAdapterOptions, ShaderModule,
-    ShaderModuleDescriptor, ShaderSource,
+    ComputePipelineDescriptor, Device, DeviceDescriptor, DeviceType, ErrorFilter, Features, Instance,
+    InstanceDescriptor, MapMode, PipelineCompilationOptions, PollType, PowerPreference, Queue,
+    RequestAdapterOptions, ShaderModule, ShaderModuleDescriptor, ShaderSource,
 };
 
-/// Work-group side of every kernel in x and y.
-const GROUP: usize = 8;
+use crate::pool::{Pool, Pooled};
+use crate::tuning::{Precision, Tuning};
 
-/// A device and the first fault it reported.
+/// Work-group sides of kernels that have no say in them.
+const GROUP: (usize, usize) = (8, 8);
+
+/// Devices opened so far.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
+/// What a device reported first.
+#[derive(Debug, Clone)]
+enum Fault {
+    Lost(String),
+    Other(String),
+}
+
+/// A device, the buffers that lie ready on it, and the first fault it reported.
 #[derive(Debug, Clone)]
 pub struct Gpu {
     pub(crate) device: Device,
     pub(crate) queue: Queue,
+    pub(crate) tuning: Tuning,
+    adapter: String,
     name: String,
     software: bool,
-    fault: Arc<Mutex<Option<String>>>,
+    allow_software: bool,
+    fault: Arc<Mutex<Option<Fault>>>,
+    pool: Pool,
+    number: u64,
 }
 
 impl Gpu {
@@ -53,24 +73,39 @@ impl Gpu {
         if software && !allow_software {
             return Err(Error::Device(format!("{} computes in software", info.name)));
         }
+        let features = adapter.features() & Features::SHADER_F16;
         let (device, queue) = adapter
-            .request_device(&DeviceDescriptor::default())
+            .request_device(&DeviceDescriptor {
+                required_features: features,
+                ..Default::default()
+            })
             .await
             .map_err(|e| Error::Device(format!("{} cannot be opened ({e})", info.name)))?;
         let fault = Arc::new(Mutex::new(None));
-        let note = |fault: &Arc<Mutex<Option<String>>>| {
+        let note = |fault: &Arc<Mutex<Option<Fault>>>| {
             let fault = Arc::clone(fault);
-            move |why: String| {
+            move |what: Fault| {
                 if let Ok(mut slot) = fault.lock() {
-                    slot.get_or_insert(why);
+                    // A lost device explains all else.
+                    match &*slot {
+                        Some(Fault::Lost(_)) => {}
+                        Some(Fault::Other(_)) if matches!(what, Fault::Other(_)) => {}
+                        _ => *slot = Some(what),
+                    }
                 }
             }
         };
         let on_error = note(&fault);
-        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| on_error(e.to_string())));
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
+            on_error(Fault::Other(e.to_string()));
+        }));
         let on_lost = note(&fault);
-        device
-            .set_device_lost_callback(move |reason, why| on_lost(format!("it was lost ({reason:?}: {why})")));
+        device.set_device_lost_callback(move |reason, why| {
+            on_lost(Fault::Lost(format!("it was lost ({reason:?}: {why})")));
+        });
+        let key = [&info.name, &info.driver, &info.driver_info]
+            .map(String::as_str)
+            .join("/");
         let name = if info.name.is_empty() {
             "WebGPU".to_owned()
         } else {
@@ -79,10 +114,40 @@ impl Gpu {
         Ok(Self {
             device,
             queue,
+            tuning: Tuning::default(),
+            adapter: format!("{key}/{:04x}:{:04x}", info.vendor, info.device),
             name,
             software,
+            allow_software,
             fault,
+            pool: Pool::default(),
+            number: OPENED.fetch_add(1, Ordering::Relaxed),
         })
+    }
+
+    /// The adapter once more, after the device was lost.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub(crate) async fn reopen(&self) -> Result<Self> {
+        let tuning = self.tuning;
+        let again = Self::request(self.allow_software).await?;
+        Ok(Self { tuning, ..again })
+    }
+
+    /// What tells the adapter and its driver from others, as far as they say.
+    pub fn adapter(&self) -> &str {
+        &self.adapter
+    }
+
+    /// Tells a device from those opened before and after it.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether kernels of half precision run.
+    pub fn has_half(&self) -> bool {
+        self.device.features().contains(Features::SHADER_F16)
     }
 
     /// The adapter's name; browsers often keep it to themselves.
@@ -95,13 +160,37 @@ impl Gpu {
         self.software
     }
 
+    /// Whether nothing can be run on it any more.
+    pub fn is_lost(&self) -> bool {
+        self.fault
+            .lock()
+            .is_ok_and(|f| matches!(*f, Some(Fault::Lost(_))))
+    }
+
+    /// Gives the device up, as a driver does that is reset; for tests.
+    #[doc(hidden)]
+    pub fn lose(&self) {
+        self.device.destroy();
+    }
+
     /// # Errors
-    /// [`Error::Device`] with the first fault the device reported.
+    /// [`Error::Device`] with the first fault the device reported; [`Error::Exhausted`] when it was lost.
     pub(crate) fn check(&self) -> Result<()> {
         match self.fault.lock() {
-            Ok(slot) => slot.clone().map_or(Ok(()), |why| Err(Error::Device(why))),
+            Ok(slot) => match slot.clone() {
+                None => Ok(()),
+                Some(Fault::Lost(why)) => Err(Error::Exhausted(why)),
+                Some(Fault::Other(why)) => Err(Error::Device(why)),
+            },
             Err(_) => Err(Error::Device("its state is unknown".into())),
         }
+    }
+
+    /// The device's own word for what went wrong, or else that it is gone.
+    fn gone(&self, why: &str) -> Error {
+        self.check()
+            .err()
+            .unwrap_or_else(|| Error::Device(why.to_owned()))
     }
 }
 
@@ -109,10 +198,29 @@ impl Gpu {
 #[derive(Debug, Clone)]
 pub(crate) struct Kernel {
     pipeline: ComputePipeline,
+    cover: Cover,
+}
+
+/// How invocations cover a tile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cover {
+    /// Sides of a work-group.
+    pub(crate) group: (usize, usize),
     /// Pixels of a row that an invocation computes.
-    pixels: usize,
+    pub(crate) pixels: usize,
     /// Invocations in z.
-    depth: usize,
+    pub(crate) depth: usize,
+}
+
+impl Cover {
+    /// An invocation for each pixel of `depth` planes.
+    pub(crate) fn planes(depth: usize) -> Self {
+        Self {
+            group: GROUP,
+            pixels: 1,
+            depth,
+        }
+    }
 }
 
 impl Gpu {
@@ -123,14 +231,13 @@ impl Gpu {
         })
     }
 
-    /// `main` of a module, with its overridable constants. An invocation computes so many pixels of a row, and there are
-    /// so many for each of these.
+    /// `main` of a module, with its overridable constants.
     pub(crate) fn kernel(
         &self,
         label: &str,
         module: &ShaderModule,
         constants: &[(&str, f64)],
-        (pixels, depth): (usize, usize),
+        cover: Cover,
     ) -> Kernel {
         let pipeline = self.device.create_compute_pipeline(&ComputePipelineDescriptor {
             label: Some(label),
@@ -143,11 +250,7 @@ impl Gpu {
             },
             cache: None,
         });
-        Kernel {
-            pipeline,
-            pixels,
-            depth,
-        }
+        Kernel { pipeline, cover }
     }
 
     pub(crate) fn buffer(&self, label: &str, size: u64, usage: BufferUsages) -> Buffer {
@@ -160,31 +263,79 @@ impl Gpu {
     }
 
     /// A new buffer with these values.
-    pub(crate) fn upload(&self, label: &str, values: &[f32]) -> Buffer {
+    pub(crate) fn upload(&self, label: &str, values: &[impl Pod]) -> Buffer {
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-        let buffer = self.buffer(label, (values.len() * 4) as u64, usage);
+        let buffer = self.buffer(label, size_of_val(values) as u64, usage);
         self.write(&buffer, values);
         buffer
     }
 
-    pub(crate) fn write(&self, buffer: &Buffer, values: &[f32]) {
+    /// A new buffer with values of a network, in its precision.
+    pub(crate) fn upload_in(&self, precision: Precision, label: &str, values: &[f32]) -> Buffer {
+        match precision {
+            Precision::Full => self.upload(label, values),
+            Precision::Half => {
+                let halves: Vec<u16> = values.iter().map(|v| half::f16::from_f32(*v).to_bits()).collect();
+                self.upload(label, &halves)
+            }
+        }
+    }
+
+    /// A new uniform buffer with these words.
+    pub(crate) fn uniform(&self, label: &str, words: &[u32]) -> Buffer {
+        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
+        let buffer = self.buffer(label, size_of_val(words) as u64, usage);
+        self.write(&buffer, words);
+        buffer
+    }
+
+    pub(crate) fn write(&self, buffer: &Buffer, values: &[impl Pod]) {
         self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
     }
 
-    /// Refuses a tile of `pixels` pixels whose largest buffer, of `bytes` bytes, the device does not bind.
+    /// Buffers of at least so many bytes, from those that lie ready or new ones.
     ///
     /// # Errors
-    /// [`Error::Size`], with the device's limit.
-    pub(crate) fn allows(&self, pixels: usize, bytes: u64) -> Result<()> {
+    /// [`Error::Exhausted`] when the device binds none so large or has no memory left.
+    pub(crate) async fn take<const N: usize>(&self, wanted: [(u64, BufferUsages); N]) -> Result<[Pooled; N]> {
+        let all = self.take_all(&wanted).await?;
+        all.try_into()
+            .map_err(|_| Error::Device("it gave other buffers".into()))
+    }
+
+    /// As [`Self::take`], for any number.
+    pub(crate) async fn take_all(&self, wanted: &[(u64, BufferUsages)]) -> Result<Vec<Pooled>> {
+        self.check()?;
         let most = self.device.limits().max_storage_buffer_binding_size;
-        if bytes <= most {
-            return Ok(());
+        if let Some((bytes, _)) = wanted.iter().find(|(bytes, _)| *bytes > most) {
+            return Err(Error::Exhausted(format!(
+                "it takes a buffer of {} MB, the GPU allows {} MB",
+                bytes >> 20,
+                most >> 20
+            )));
         }
-        Err(Error::Size(format!(
-            "a tile of {pixels} pixels needs a buffer of {} MB, the GPU allows {} MB: choose smaller tiles",
-            bytes >> 20,
-            most >> 20
-        )))
+        // Pushed, used and popped in one go: other tiles run between two awaits.
+        let scope = self.device.push_error_scope(ErrorFilter::OutOfMemory);
+        let mut fresh = false;
+        let taken = wanted.iter().map(|(bytes, usage)| {
+            self.pool.take(*bytes, *usage).unwrap_or_else(|| {
+                fresh = true;
+                self.pool.keep(self.buffer("pooled", *bytes, *usage))
+            })
+        });
+        let taken: Vec<Pooled> = taken.collect();
+        let refused = scope.pop();
+        if !fresh {
+            return Ok(taken);
+        }
+        match refused.await {
+            None => Ok(taken),
+            Some(why) => {
+                taken.into_iter().for_each(Pooled::discard);
+                self.pool.clear();
+                Err(Error::Exhausted(format!("it has no memory left ({why})")))
+            }
+        }
     }
 
     /// Encodes kernels by `work`, and then whatever `after` adds, and submits all.
@@ -211,7 +362,7 @@ impl Gpu {
             let _ = send.send(());
         });
         self.poll()?;
-        receive.await.map_err(|_| Error::Device("it went away".into()))?;
+        receive.await.map_err(|_| self.gone("it went away"))?;
         self.check()
     }
 
@@ -219,7 +370,9 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Device`] with the first fault the device reported.
-    pub(crate) async fn read(&self, buffer: &Buffer, count: usize) -> Result<Vec<f32>> {
+    pub(crate) async fn read(&self, buffer: Pooled, count: usize) -> Result<Vec<f32>> {
+        // Mapped it must not lie ready for others, also when nobody waits any more.
+        let buffer = buffer.lend();
         let bytes = 0..(count * 4) as u64;
         let (send, receive) = futures_channel::oneshot::channel();
         buffer.map_async(MapMode::Read, bytes.clone(), move |mapped| {
@@ -236,22 +389,23 @@ impl Gpu {
         })
         .await;
         self.poll()?;
-        let mapped = receive.await.map_err(|_| Error::Device("it went away".into()))?;
+        let mapped = receive.await.map_err(|_| self.gone("it went away"))?;
         self.check()?;
-        mapped.map_err(|e| Error::Device(e.to_string()))?;
+        mapped.map_err(|e| self.gone(&e.to_string()))?;
         let view = buffer
             .get_mapped_range(bytes)
-            .map_err(|e| Error::Device(e.to_string()))?;
+            .map_err(|e| self.gone(&e.to_string()))?;
         let values = bytemuck::cast_slice(&view).to_vec();
         drop(view);
         buffer.unmap();
+        self.pool.put_back(buffer);
         Ok(values)
     }
 
     /// Natively this waits; in a browser the event loop calls back.
     fn poll(&self) -> Result<()> {
         let polled = self.device.poll(PollType::wait_indefinitely());
-        polled.map(drop).map_err(|e| Error::Device(e.to_string()))
+        polled.map(drop).map_err(|e| self.gone(&e.to_string()))
     }
 }
 
@@ -279,9 +433,8 @@ impl Pass<'_> {
         });
         self.pass.set_pipeline(&kernel.pipeline);
         self.pass.set_bind_group(0, &group, &[]);
-        let x = width.div_ceil(GROUP * kernel.pixels);
-        let y = height.div_ceil(GROUP);
-        self.pass
-            .dispatch_workgroups(x as u32, y as u32, kernel.depth as u32);
+        let Cover { group, pixels, depth } = kernel.cover;
+        let (x, y) = (width.div_ceil(group.0 * pixels), height.div_ceil(group.1));
+        self.pass.dispatch_workgroups(x as u32, y as u32, depth as u32);
     }
 }

@@ -1,16 +1,20 @@
 //! Layers on the device, without what comes before and after them.
 
+use std::collections::HashMap;
+
 use asasr_core::Result;
 use asasr_core::model::{Activation, Layer, Weights};
 use wgpu::{Buffer, BufferUsages};
 
-use crate::gpu::{Gpu, Kernel, Pass};
+use crate::gpu::{Cover, Gpu, Kernel, Pass};
 use crate::pack;
 use crate::plan::{Place, Plan, Step};
+use crate::tuning::{Convolution, Precision};
 
 const SHARED: &str = include_str!("../shader/shared.wgsl");
 const CONV_SHARED: &str = include_str!("../shader/conv_shared.wgsl");
 const CONV3X3: &str = include_str!("../shader/conv3x3.wgsl");
+const WINOGRAD: &str = include_str!("../shader/conv3x3_winograd.wgsl");
 const CONV1X1: &str = include_str!("../shader/conv1x1.wgsl");
 const POINTWISE: &str = include_str!("../shader/pointwise.wgsl");
 
@@ -29,28 +33,31 @@ struct Ready {
 pub(crate) struct GpuNetwork {
     plan: Plan,
     steps: Vec<Ready>,
+    precision: Precision,
 }
 
 /// How much a modulated layer's values are multiplied by and moved, `[2 * channels]`: all `gamma` before all `beta`.
 pub(crate) type Modulation = Vec<f32>;
 
 impl GpuNetwork {
-    /// Uploads the weights of valid `layers` that read `inputs` channels, and builds a pipeline for every step.
-    /// `modulations` gives those of a modulated layer, by its index, for every step of the solver.
+    /// Uploads the weights of valid `layers` that read `inputs` channels, of an image of single precision or of features,
+    /// and builds a pipeline for every step. `modulations` gives those of a modulated layer, by its index, for every step of the solver.
     ///
     /// # Errors
     /// [`asasr_core::Error::Weights`] when a parameter is missing.
     pub(crate) fn new(
         gpu: &Gpu,
         layers: &[Layer],
-        inputs: usize,
+        (inputs, of_image): (usize, bool),
         weights: &Weights,
         modulations: impl Fn(usize) -> Result<Vec<Modulation>>,
     ) -> Result<Self> {
-        let module = |label: &str, parts: &[&str]| gpu.module(label, &parts.concat());
-        let conv3x3 = module("conv3x3", &[SHARED, CONV_SHARED, CONV3X3]);
-        let conv1x1 = module("conv1x1", &[SHARED, CONV_SHARED, CONV1X1]);
-        let pointwise = module("pointwise", &[SHARED, POINTWISE]);
+        let tuning = gpu.tuning;
+        let three = match tuning.convolution {
+            Convolution::Direct => CONV3X3,
+            Convolution::Winograd => WINOGRAD,
+        };
+        let mut modules = HashMap::new();
         let plan = Plan::new(layers, inputs);
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut before = inputs;
@@ -68,7 +75,9 @@ impl GpuNetwork {
                 (Activation::None | Activation::Prelu, _) => (0.0, 0.0, None),
             };
             let groups = pack::groups(step.channels);
-            let constants = [
+            let mut constants = vec![
+                ("WIDE", tuning.group.0 as f64),
+                ("HIGH", tuning.group.1 as f64),
                 ("GROUPS_IN", pack::groups(before) as f64),
                 ("GROUPS_OUT", groups as f64),
                 ("ACTIVATION", kind),
@@ -87,37 +96,66 @@ impl GpuNetwork {
             };
             let (label, module, blocks, pixels, depth) = match step.convolution.map(|c| (c, &layers[c])) {
                 Some((c, Layer::Conv { name, kernel, .. })) => {
-                    let blocks = pack::weights(get(c, "weight")?, step.channels, before, *kernel);
-                    let (module, depth) = if *kernel == 3 {
-                        (&conv3x3, groups.div_ceil(2))
-                    } else {
-                        (&conv1x1, groups)
+                    let values = get(c, "weight")?;
+                    let size = (step.channels, before);
+                    let (module, blocks, depth) = match (*kernel, tuning.convolution) {
+                        (1, _) => ("conv1x1", pack::weights(values, size, 1), groups),
+                        (_, way) => {
+                            constants.push(("TALL", tuning.tall as f64));
+                            let blocks = match way {
+                                Convolution::Direct => pack::weights(values, size, 3),
+                                Convolution::Winograd => pack::winograd(values, size),
+                            };
+                            ("conv3x3", blocks, groups.div_ceil(tuning.tall))
+                        }
                     };
                     (name.as_str(), module, Some(blocks), 4, depth)
                 }
-                _ => ("pointwise", &pointwise, None, 1, groups),
+                _ => ("pointwise", "pointwise", None, 1, groups),
+            };
+            let reads = if of_image && step.input == Place::Input {
+                "vec4<f32>"
+            } else {
+                "Real4"
+            };
+            let module = modules.entry((module, reads)).or_insert_with(|| {
+                let parts: &[&str] = match module {
+                    "conv3x3" => &[CONV_SHARED, three],
+                    "conv1x1" => &[CONV_SHARED, CONV1X1],
+                    _ => &[POINTWISE],
+                };
+                let alias = format!("alias Input4 = {reads};\n");
+                let head = [tuning.precision.header(), &alias, SHARED];
+                gpu.module(module, &[&head, parts].concat().concat())
+            });
+            let cover = Cover {
+                group: tuning.group,
+                pixels,
+                depth,
             };
             steps.push(Ready {
                 step: *step,
-                kernel: gpu.kernel(label, module, &constants, (pixels, depth)),
+                kernel: gpu.kernel(label, module, &constants, cover),
                 parameters: gpu.upload(label, &parameters),
-                weights: blocks.map(|b| gpu.upload(label, &b)),
+                weights: blocks.map(|b| gpu.upload_in(tuning.precision, label, &b)),
             });
             before = step.channels;
         }
-        Ok(Self { plan, steps })
+        Ok(Self {
+            plan,
+            steps,
+            precision: tuning.precision,
+        })
     }
 
-    /// Bytes of a slot for tiles of `pixels` pixels.
-    pub(crate) fn slot_bytes(&self, pixels: usize) -> u64 {
-        (pixels * pack::groups(self.plan.widest()) * 16) as u64
+    /// Bytes of `channels` features of tiles of `pixels` pixels.
+    pub(crate) fn bytes(&self, pixels: usize, channels: usize) -> u64 {
+        (pixels * pack::groups(channels) * 4 * self.precision.bytes()) as u64
     }
 
-    /// Slots for tiles of `pixels` pixels.
-    pub(crate) fn slots(&self, gpu: &Gpu, pixels: usize) -> Vec<Buffer> {
-        (0..self.plan.slots)
-            .map(|_| gpu.buffer("features", self.slot_bytes(pixels), BufferUsages::STORAGE))
-            .collect()
+    /// The slots for tiles of `pixels` pixels.
+    pub(crate) fn slots(&self, pixels: usize) -> Vec<(u64, BufferUsages)> {
+        vec![(self.bytes(pixels, self.plan.widest()), BufferUsages::STORAGE); self.plan.slots]
     }
 
     /// Runs all layers on a tile of `size` pixels; returns the buffer of the result.
@@ -126,21 +164,21 @@ impl GpuNetwork {
         pass: &mut Pass<'_>,
         frame: &Buffer,
         input: &Buffer,
-        slots: &'a [Buffer],
+        slots: &[&'a Buffer],
         size: (usize, usize),
     ) -> &'a Buffer {
         for ready in &self.steps {
             let at = |place: Place| match place {
                 Place::Input => input,
-                Place::Slot(s) => &slots[s],
+                Place::Slot(s) => slots[s],
             };
             let from = at(ready.step.input);
             // What adds nothing binds what it reads anyway.
             let other = ready.step.other.map_or(from, at);
-            let mut bound = vec![frame, from, &ready.parameters, other, &slots[ready.step.output]];
+            let mut bound = vec![frame, from, &ready.parameters, other, slots[ready.step.output]];
             bound.extend(&ready.weights);
             pass.dispatch(&ready.kernel, &bound, size);
         }
-        &slots[self.plan.output()]
+        slots[self.plan.output()]
     }
 }

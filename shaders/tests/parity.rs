@@ -3,17 +3,19 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use asasr_core::{
-    Error, Executor, Planes, Rect,
+    Error, Executor, OutputScale, Planes, Rect,
     flow::{Drawing, Sampler, Source},
     model::{
         Activation, Architecture, FlowPart, GaussianSkip, Layer, ParameterShape, Skip, Tensor, Training,
         VelocityArchitecture, Weights,
     },
     nn::{BurnExecutor, BurnFlow, Network},
+    upscale,
 };
-use asasr_shaders::{Gpu, GpuExecutor, GpuFlow};
+use asasr_shaders::{Gpu, GpuExecutor, GpuFlow, Precision, Tuning};
 use burn::tensor::Device;
 
 /// A plain stream of values in `[-1, 1]`.
@@ -48,9 +50,16 @@ fn image(width: usize, height: usize) -> Planes {
     Planes::new(3, height, width, data).unwrap()
 }
 
+fn gpu() -> Gpu {
+    pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`")
+}
+
 fn worst(architecture: &Architecture, sizes: &[(usize, usize)]) -> f32 {
+    worst_on(gpu(), architecture, sizes)
+}
+
+fn worst_on(gpu: Gpu, architecture: &Architecture, sizes: &[(usize, usize)]) -> f32 {
     let weights = weights(&architecture.parameters());
-    let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
     let shaders = GpuExecutor::new(gpu, architecture, &weights).unwrap();
     let cpu = BurnExecutor::new(Network::new(architecture, &weights, &Device::flex()).unwrap());
     let mut worst = 0.0f32;
@@ -118,6 +127,101 @@ fn whole_restorers_agree() {
     }
 }
 
+/// Whatever a trial may choose makes the same image.
+#[test]
+fn every_tuning_agrees() {
+    let architecture = Architecture::restorer(4, 48, 6);
+    for tuning in Tuning::all(gpu().has_half()) {
+        let mut gpu = gpu();
+        gpu.set_tuning(tuning).unwrap();
+        let worst = worst_on(gpu, &architecture, &[(33, 17), (1, 1)]);
+        println!("{tuning}: {worst:.1e}");
+        let limit = if tuning.precision == Precision::Half {
+            1e-2
+        } else {
+            1e-3
+        };
+        assert!(worst < limit, "{tuning}: {worst}");
+    }
+}
+
+/// A trial ends, and what it chose can be kept as text.
+#[test]
+fn an_adapter_is_tuned() {
+    let mut gpu = gpu();
+    let start = Instant::now();
+    let now = || start.elapsed().as_secs_f64() * 1e3;
+    pollster::block_on(gpu.tune(now)).unwrap();
+    let chosen = gpu.tuning();
+    println!("{} is fastest with {chosen}", gpu.adapter());
+    assert_eq!(chosen.to_string().parse(), Ok(chosen));
+    if !gpu.has_half() {
+        let half = Tuning {
+            precision: Precision::Half,
+            ..chosen
+        };
+        assert!(gpu.set_tuning(half).is_err());
+    }
+}
+
+/// A tile whose device is lost before it or while it runs says so, and the next one runs on the device opened again.
+#[test]
+fn a_lost_device_is_opened_again() {
+    let architecture = Architecture::restorer(4, 8, 1);
+    let gpu = gpu();
+    let executor =
+        GpuExecutor::new(gpu.clone(), &architecture, &weights(&architecture.parameters())).unwrap();
+    let (image, place) = (image(9, 7), Rect::whole(9, 7));
+    let run = || pollster::block_on(executor.run(&image, place, &|_, _| true));
+    let before = run().unwrap();
+    gpu.lose();
+    let lost = run();
+    assert!(matches!(lost, Err(Error::Exhausted(_))), "{lost:?}");
+    assert!(gpu.is_lost());
+    assert_eq!(run().unwrap(), before);
+}
+
+/// The same in the middle of an image, which is finished with smaller tiles.
+#[test]
+fn an_image_goes_on_after_its_device_is_lost() {
+    let (architecture, part) = flow(4, 1, true);
+    let gpu = gpu();
+    let restorer =
+        GpuExecutor::new(gpu.clone(), &architecture, &weights(&architecture.parameters())).unwrap();
+    let flow = GpuFlow::new(restorer, &part, &weights(&part.architecture.parameters())).unwrap();
+    let image = image(80, 50);
+    let draw = |lose_after: usize| {
+        let sampler = Sampler::new(&flow, &part, Drawing::new(1, 2), (80, 50)).unwrap();
+        let mut out = Planes::zeros(3, 200, 320);
+        let mut begun = 0;
+        pollster::block_on(upscale(
+            &sampler,
+            (80, 50),
+            40,
+            OutputScale::new(4).unwrap(),
+            |rect| image.crop(rect),
+            |first, rows| {
+                out.put_rows(first, rows);
+                Ok(())
+            },
+            |_| {
+                begun += 1;
+                if begun == lose_after {
+                    gpu.lose();
+                }
+                true
+            },
+        ))
+        .map(|()| out)
+    };
+    let whole = draw(usize::MAX).unwrap();
+    let broken = draw(4).unwrap();
+    assert!(gpu.is_lost());
+    // Tiles of another size see as much, but for the second step of a flow.
+    let worst = difference(&whole, &broken);
+    assert!(worst < 0.05, "{worst}");
+}
+
 /// A flow of that many channels and blocks; its restorer; and both with lively weights.
 fn flow(channels: usize, blocks: usize, skip: bool) -> (Architecture, FlowPart) {
     let mut field = VelocityArchitecture::conv(4, channels, blocks);
@@ -152,8 +256,7 @@ fn flows_agree() {
         let (architecture, part) = flow(channels, blocks, skip);
         let restorer = weights(&architecture.parameters());
         let field = weights(&part.architecture.parameters());
-        let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
-        let shaders = GpuExecutor::new(gpu, &architecture, &restorer).unwrap();
+        let shaders = GpuExecutor::new(gpu(), &architecture, &restorer).unwrap();
         let shaders = GpuFlow::new(shaders, &part, &field).unwrap();
         let device = Device::flex();
         let network = Network::new(&architecture, &restorer, &device).unwrap();
@@ -190,8 +293,7 @@ fn flows_agree() {
 #[test]
 fn a_flow_stops_where_it_is_told_to() {
     let (architecture, part) = flow(4, 1, true);
-    let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
-    let restorer = GpuExecutor::new(gpu, &architecture, &weights(&architecture.parameters())).unwrap();
+    let restorer = GpuExecutor::new(gpu(), &architecture, &weights(&architecture.parameters())).unwrap();
     let flow = GpuFlow::new(restorer, &part, &weights(&part.architecture.parameters())).unwrap();
     let sampler = Sampler::new(flow, &part, Drawing::new(1, 9), (8, 8)).unwrap();
     let run = |last| {
@@ -206,8 +308,7 @@ fn a_flow_stops_where_it_is_told_to() {
 fn a_transformer_is_refused() {
     let (architecture, mut part) = flow(4, 1, false);
     part.architecture = VelocityArchitecture::dit(4, 32, 1);
-    let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`");
-    let restorer = GpuExecutor::new(gpu, &architecture, &weights(&architecture.parameters())).unwrap();
+    let restorer = GpuExecutor::new(gpu(), &architecture, &weights(&architecture.parameters())).unwrap();
     let refused = GpuFlow::new(restorer, &part, &weights(&part.architecture.parameters()));
     assert!(refused.unwrap_err().to_string().contains("transformer"));
 }

@@ -142,6 +142,15 @@ pub(crate) struct Sign {
 pub(crate) enum Bench {
     /// A training step of a flow: speed, where the time goes, memory
     Train(BenchTrain),
+    /// Every kernel on a GPU beside what the GPU is capable of, and a convolution beside burn's
+    Kernels(BenchKernels),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchKernels {
+    /// Side of a tile in pixels
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(8..=1024))]
+    pub(crate) side: u16,
 }
 
 #[derive(Debug, Args)]

@@ -284,7 +284,7 @@ fn wgpu_flow(
     weights: &Weights,
     software: bool,
 ) -> Result<(FlowPlace, String)> {
-    let gpu = pollster::block_on(asasr_shaders::Gpu::request(software))?;
+    let gpu = crate::gpu::open(software)?;
     let name = format!("wgpu: {}", gpu.name());
     let restorer = asasr_shaders::GpuExecutor::new(gpu, &manifest.architecture, restorer)?;
     let flow = asasr_shaders::GpuFlow::new(restorer, part, weights)?;
@@ -335,7 +335,7 @@ impl AnyExecutor {
 
 #[cfg(feature = "wgpu")]
 fn wgpu(architecture: &Architecture, weights: &Weights, software: bool) -> Result<(AnyExecutor, String)> {
-    let gpu = pollster::block_on(asasr_shaders::Gpu::request(software))?;
+    let gpu = crate::gpu::open(software)?;
     let name = format!("wgpu: {}", gpu.name());
     let executor = asasr_shaders::GpuExecutor::new(gpu, architecture, weights)?;
     Ok((AnyExecutor::Wgpu(Box::new(executor)), name))

@@ -1,6 +1,7 @@
 //! `asasr`: train, evaluate and use faithful super-resolution networks.
 
 mod bench;
+mod bench_kernels;
 mod cli;
 mod degrade;
 mod device;
@@ -8,6 +9,8 @@ mod encode;
 mod error;
 mod eval;
 mod files;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod html;
 mod interrupt;
 mod memory;
@@ -46,6 +49,7 @@ fn run(command: cli::Command) -> error::Result<()> {
         cli::Command::Results(args) => results::run(&args),
         cli::Command::Degrade(args) => pairs::run(&args),
         cli::Command::Bench(cli::Bench::Train(args)) => bench::train(&args),
+        cli::Command::Bench(cli::Bench::Kernels(args)) => bench_kernels::run(&args),
         cli::Command::Pack(args) => pack::run(&args),
         cli::Command::Weights(command) => store::run(&command),
         cli::Command::Train(cli::Train::Restorer(args)) => train::restorer(&args),

@@ -7,15 +7,32 @@ use asasr_core::model::{FlowPart, Manifest, Weights};
 mod device {
     use super::{FlowPart, Manifest, Result, Weights};
     use asasr_shaders::{Gpu, GpuExecutor, GpuFlow};
+    use wasm_bindgen::prelude::*;
 
     pub(crate) type Restorer = GpuExecutor;
     pub(crate) type Flow = GpuFlow;
 
-    /// The restorer on WebGPU and the adapter's name. A software adapter is taken: the page has already decided.
-    pub(super) async fn open(manifest: &Manifest, weights: &Weights) -> Result<(Restorer, String)> {
-        let gpu = Gpu::request(true).await?;
-        let name = gpu.name().to_owned();
-        Ok((GpuExecutor::new(gpu, &manifest.architecture, weights)?, name))
+    #[wasm_bindgen]
+    extern "C" {
+        #[wasm_bindgen(js_namespace = performance)]
+        fn now() -> f64;
+    }
+
+    /// The restorer on WebGPU, the adapter's name and its tuning, which is found where `tuning` is none of it. A software
+    /// adapter is taken: the page has already decided.
+    pub(super) async fn open(
+        manifest: &Manifest,
+        weights: &Weights,
+        tuning: Option<&str>,
+    ) -> Result<(Restorer, String, Option<String>)> {
+        let mut gpu = Gpu::request(true).await?;
+        let known = tuning.and_then(|t| t.parse().ok());
+        if known.is_none_or(|t| gpu.set_tuning(t).is_err()) {
+            gpu.tune(now).await?;
+        }
+        let (name, tuning) = (gpu.name().to_owned(), gpu.tuning().to_string());
+        let restorer = GpuExecutor::new(gpu, &manifest.architecture, weights)?;
+        Ok((restorer, name, Some(tuning)))
     }
 
     pub(super) fn flow(restorer: &Restorer, part: &FlowPart, weights: &Weights) -> Result<Flow> {
@@ -37,9 +54,13 @@ mod device {
         clippy::unused_async,
         reason = "the twin for WebGPU has to wait for its adapter"
     )]
-    pub(super) async fn open(manifest: &Manifest, weights: &Weights) -> Result<(Restorer, String)> {
+    pub(super) async fn open(
+        manifest: &Manifest,
+        weights: &Weights,
+        _tuning: Option<&str>,
+    ) -> Result<(Restorer, String, Option<String>)> {
         let network = Network::new(&manifest.architecture, weights, &Device::flex())?;
-        Ok((BurnExecutor::new(network), "one thread".to_owned()))
+        Ok((BurnExecutor::new(network), "one thread".to_owned(), None))
     }
 
     pub(super) fn flow(restorer: &Restorer, part: &FlowPart, weights: &Weights) -> Result<Flow> {
@@ -58,15 +79,18 @@ pub(crate) struct Backend {
     flow: Option<(String, Flow)>,
     /// What it runs on.
     pub(crate) device: String,
+    /// How its kernels run, where there is a choice.
+    pub(crate) tuning: Option<String>,
 }
 
 impl Backend {
-    pub(crate) async fn open(manifest: &Manifest, weights: &Weights) -> Result<Self> {
-        let (restorer, device) = device::open(manifest, weights).await?;
+    pub(crate) async fn open(manifest: &Manifest, weights: &Weights, tuning: Option<&str>) -> Result<Self> {
+        let (restorer, device, tuning) = device::open(manifest, weights, tuning).await?;
         Ok(Self {
             restorer,
             flow: None,
             device,
+            tuning,
         })
     }
 

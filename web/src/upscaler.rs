@@ -171,15 +171,28 @@ fn side(
 
 #[wasm_bindgen]
 impl Upscaler {
-    /// Opens a model from the bytes of its `manifest.json` and of the restorer's weights that it describes.
+    /// Opens a model from the bytes of its `manifest.json` and of the restorer's weights that it describes. `tuning` is that of
+    /// an earlier one on the same adapter.
     ///
     /// # Errors
     /// A sentence for the user: a damaged manifest, weights with another sha256, no device.
-    pub async fn open(manifest: Vec<u8>, weights: Vec<u8>) -> Result<Upscaler, JsError> {
+    pub async fn open(
+        manifest: Vec<u8>,
+        weights: Vec<u8>,
+        tuning: Option<String>,
+    ) -> Result<Upscaler, JsError> {
         let manifest = Manifest::from_json(&manifest).map_err(js)?;
         let weights = manifest.open_weights(&weights).map_err(js)?;
-        let backend = Backend::open(&manifest, &weights).await.map_err(js)?;
+        let backend = Backend::open(&manifest, &weights, tuning.as_deref())
+            .await
+            .map_err(js)?;
         Ok(Self { manifest, backend })
+    }
+
+    /// How the adapter's kernels run, to be kept for the next time; none on the CPU.
+    #[wasm_bindgen(getter)]
+    pub fn tuning(&self) -> Option<String> {
+        self.backend.tuning.clone()
     }
 
     /// What it runs on.

@@ -16,7 +16,7 @@ cargo xtask test                   install what is missing and run every test
 cargo xtask doctor                 list what is here, what is missing and the command that mends it
 cargo xtask page                   install what is missing and build the page into dist/
 cargo xtask npm                    put the component's npm package together
-cargo xtask speed                  measure the page: its size and its speed on the CPU
+cargo xtask speed [NAME]           measure the page: its size, its speed on the CPU, and beside UpscalerJS
 cargo xtask load                   measure the server beside nginx
 cargo xtask pictures               draw the page's states into docs/images
 ";
@@ -28,17 +28,7 @@ fn main() -> ExitCode {
         Some("serve") => serve(rest),
         Some("test") => test(rest),
         Some("npm") => build::npm().map(drop),
-        Some("speed") => test(
-            &[
-                "--test",
-                "speed",
-                "--",
-                "--ignored",
-                "--nocapture",
-                "--test-threads=1",
-            ]
-            .map(String::from),
-        ),
+        Some("speed") => speed(rest),
         Some("load") => build::server().and_then(|server| load::load(&server)),
         Some("pictures") => test(&["--test", "page", "--", "--ignored"].map(String::from)),
         Some("doctor") => tools::doctor(),
@@ -79,6 +69,26 @@ fn serve(args: &[String]) -> Result<()> {
     }
 }
 
+fn speed(only: &[String]) -> Result<()> {
+    for need in tools::peer_needs() {
+        tools::ensure(&need)?;
+    }
+    let fixed = [
+        "--test",
+        "speed",
+        "--",
+        "--ignored",
+        "--nocapture",
+        "--test-threads=1",
+    ];
+    let args: Vec<String> = fixed
+        .into_iter()
+        .map(String::from)
+        .chain(only.iter().cloned())
+        .collect();
+    test(&args)
+}
+
 fn test(args: &[String]) -> Result<()> {
     let start = Instant::now();
     for need in tools::test_needs() {
@@ -97,6 +107,7 @@ fn test(args: &[String]) -> Result<()> {
         .env("ASASR_BARE", bare)
         .env("ASASR_AXE", tools::axe())
         .env("ASASR_PACKAGE", package)
+        .env("ASASR_PEERS", tools::packages())
         .env("ASASR_VITE", tools::vite())
         .env("ASASR_CLI", build::command_line())
         .env("ASASR_S3", tools::s3_server())

@@ -13,6 +13,16 @@ const AXE: &str = "4.11.0";
 const VITE: &str = "7.3.8";
 const S3: &str = "0.14.1";
 const SCHEMATHESIS: &str = "4.32.5";
+/// What a web developer takes today.
+const PEERS: [&str; 7] = [
+    "@tensorflow/tfjs@4.22.0",
+    "@tensorflow/tfjs-backend-wasm@4.22.0",
+    "@tensorflow/tfjs-backend-webgpu@4.22.0",
+    "upscaler@1.0.0",
+    "@upscalerjs/esrgan-slim@1.0.0",
+    "@upscalerjs/esrgan-medium@1.0.0",
+    "@upscalerjs/esrgan-thick@1.0.0",
+];
 const WASM: &str = "wasm32-unknown-unknown";
 /// A target without a standard library.
 pub(crate) const BARE: &str = "wasm32v1-none";
@@ -133,13 +143,13 @@ pub(crate) fn test_needs() -> [Need; 8] {
             name: "axe",
             found: || axe().is_file().then(|| axe().display().to_string()),
             mend: || format!("npm install --prefix {} axe-core@{AXE}", tools().display()),
-            install: || npm(&format!("axe-core@{AXE}")),
+            install: || npm(&[&format!("axe-core@{AXE}")]),
         },
         Need {
             name: "Vite",
             found: || vite().is_file().then(|| vite().display().to_string()),
             mend: || format!("npm install --prefix {} vite@{VITE}", tools().display()),
-            install: || npm(&format!("vite@{VITE}")),
+            install: || npm(&[&format!("vite@{VITE}")]),
         },
     ]
 }
@@ -216,7 +226,7 @@ pub(crate) fn tools() -> PathBuf {
 }
 
 fn tool_folders() -> [PathBuf; 2] {
-    [tools().join("bin"), tools().join("node_modules").join(".bin")]
+    [tools().join("bin"), packages().join(".bin")]
 }
 
 /// The search path with our tools in front.
@@ -290,16 +300,12 @@ fn cargo_install(package: &str, version: &str, rest: &[&str]) -> Result<()> {
 
 /// The script that checks a page's accessibility.
 pub(crate) fn axe() -> PathBuf {
-    tools().join("node_modules").join("axe-core").join("axe.min.js")
+    packages().join("axe-core").join("axe.min.js")
 }
 
 /// The bundler that the component's package is tried in.
 pub(crate) fn vite() -> PathBuf {
-    tools()
-        .join("node_modules")
-        .join("vite")
-        .join("bin")
-        .join("vite.js")
+    packages().join("vite").join("bin").join("vite.js")
 }
 
 /// An S3 server.
@@ -337,24 +343,60 @@ fn install_schemathesis() -> Result<()> {
     )
 }
 
-/// Installs a package from npm among our tools, and npm before it where that is missing.
-fn npm(package: &str) -> Result<()> {
+/// What the page's speed is compared with.
+pub(crate) fn peer_needs() -> [Need; 1] {
+    [Need {
+        name: "UpscalerJS",
+        found: || {
+            let name = |package: &str| {
+                package
+                    .rsplit_once('@')
+                    .map_or(package.to_owned(), |(name, _)| name.to_owned())
+            };
+            let all = PEERS.iter().all(|p| packages().join(name(p)).is_dir());
+            all.then(|| packages().display().to_string())
+        },
+        mend: || {
+            format!(
+                "npm install --legacy-peer-deps --prefix {} {}",
+                tools().display(),
+                PEERS.join(" ")
+            )
+        },
+        install: || npm(&PEERS),
+    }]
+}
+
+/// Where npm puts packages.
+pub(crate) fn packages() -> PathBuf {
+    tools().join("node_modules")
+}
+
+/// Installs packages from npm among our tools, and npm before them where that is missing.
+fn npm(names: &[&str]) -> Result<()> {
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-fund", "--no-audit", "--prefix"])
-        .arg(tools())
-        .arg(package);
-    run(package, &mut npm).or_else(|why| {
+    npm.args([
+        "install",
+        "--no-fund",
+        "--no-audit",
+        "--legacy-peer-deps",
+        "--prefix",
+    ])
+    .arg(tools())
+    .args(names);
+    let what = names.join(" ");
+    run(&what, &mut npm).or_else(|why| {
         if find("npm").is_some() {
             return Err(why);
         }
         say(&format!("{why}; installing npm first"));
         apt(&["npm"])?;
-        run(package, &mut npm)
+        run(&what, &mut npm)
     })
 }
 
 fn install_wasm_opt() -> Result<()> {
-    if npm(&format!("binaryen@{BINARYEN}")).is_ok() {
+    if npm(&[&format!("binaryen@{BINARYEN}")]).is_ok() {
         return Ok(());
     }
     say("npm cannot be had; building wasm-opt instead, which needs a C++ compiler");

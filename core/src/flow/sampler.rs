@@ -12,6 +12,9 @@ use crate::{Error, Executor, OnStep, Planes, Rect, Result};
     reason = "devices are used by static dispatch; browsers have no Send futures"
 )]
 pub trait FlowDevice {
+    /// An image where the device has it.
+    type Image;
+
     /// Enlargement factor.
     fn scale(&self) -> usize;
 
@@ -22,7 +25,19 @@ pub trait FlowDevice {
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
-    async fn mean(&self, low: &Planes) -> Result<Planes>;
+    async fn mean(&self, low: &Planes) -> Result<Self::Image>;
+
+    /// The source sample `x0` of [`Source::sample`] on the pixels of `place`.
+    ///
+    /// # Errors
+    /// As [`Source::sample`]; [`Error::Device`] when the device fails.
+    async fn source(
+        &self,
+        source: &Source,
+        mean: &Self::Image,
+        noise: &ColouredNoise,
+        place: Rect,
+    ) -> Result<Self::Image>;
 
     /// Where the field, given the low-quality image and its posterior mean, leads `x0`, of the size of the latter, by Euler
     /// steps at the times of `schedule`; `on_step` is told of every step.
@@ -31,11 +46,17 @@ pub trait FlowDevice {
     /// [`Error::Device`] when the device fails; [`Error::Cancelled`] when `on_step` said so.
     async fn integrate(
         &self,
-        given: (&Planes, &Planes),
-        x0: &Planes,
+        given: (&Planes, &Self::Image),
+        x0: Self::Image,
         schedule: &Schedule,
         on_step: OnStep<'_>,
-    ) -> Result<Planes>;
+    ) -> Result<Self::Image>;
+
+    /// The values of an image.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    async fn read(&self, image: Self::Image) -> Result<Planes>;
 }
 
 /// A device serves several images, one after the other or, where it can, at a time.
@@ -44,6 +65,8 @@ where
     P: Deref<Target = D>,
     D: FlowDevice,
 {
+    type Image = D::Image;
+
     fn scale(&self) -> usize {
         (**self).scale()
     }
@@ -52,18 +75,32 @@ where
         (**self).halo()
     }
 
-    async fn mean(&self, low: &Planes) -> Result<Planes> {
+    async fn mean(&self, low: &Planes) -> Result<D::Image> {
         (**self).mean(low).await
+    }
+
+    async fn source(
+        &self,
+        source: &Source,
+        mean: &D::Image,
+        noise: &ColouredNoise,
+        place: Rect,
+    ) -> Result<D::Image> {
+        (**self).source(source, mean, noise, place).await
     }
 
     async fn integrate(
         &self,
-        given: (&Planes, &Planes),
-        x0: &Planes,
+        given: (&Planes, &D::Image),
+        x0: D::Image,
         schedule: &Schedule,
         on_step: OnStep<'_>,
-    ) -> Result<Planes> {
+    ) -> Result<D::Image> {
         (**self).integrate(given, x0, schedule, on_step).await
+    }
+
+    async fn read(&self, image: D::Image) -> Result<Planes> {
+        (**self).read(image).await
     }
 }
 
@@ -171,21 +208,24 @@ impl<D: FlowDevice> Executor for Sampler<D> {
         let total = self.noises.len() * self.schedule.steps();
         let mut samples = Vec::with_capacity(self.noises.len());
         for noise in &self.noises {
-            let x0 = self.source.sample(&mean, noise, place)?;
+            let x0 = self.device.source(&self.source, &mean, noise, place).await?;
             let before = samples.len() * self.schedule.steps();
             let told = &|done, _| on_step(before + done, total);
-            let sample = self.device.integrate((tile, &mean), &x0, &self.schedule, told);
-            samples.push(sample.await?);
+            let sample = self.device.integrate((tile, &mean), x0, &self.schedule, told);
+            samples.push(self.device.read(sample.await?).await?);
         }
         let spread = (samples.len() > 1)
             .then(|| spread(&samples, self.s))
             .transpose()?;
         let mut image = samples.swap_remove(0);
-        if self.drawing.fidelity != 0.0 {
-            blend(&mut image, &mean, self.drawing.fidelity);
-        }
-        if self.drawing.mean {
-            image = image.with_channels(mean);
+        if self.drawing.fidelity != 0.0 || self.drawing.mean {
+            let mean = self.device.read(mean).await?;
+            if self.drawing.fidelity != 0.0 {
+                blend(&mut image, &mean, self.drawing.fidelity);
+            }
+            if self.drawing.mean {
+                image = image.with_channels(mean);
+            }
         }
         Ok(match spread {
             Some(spread) => image.with_channels(spread),
@@ -260,6 +300,7 @@ mod tests {
     }
 
     impl FlowDevice for Lift {
+        type Image = Planes;
         fn scale(&self) -> usize {
             2
         }
@@ -269,14 +310,26 @@ mod tests {
         async fn mean(&self, low: &Planes) -> Result<Planes> {
             Ok(resample::enlarge(low, 2))
         }
+        async fn source(
+            &self,
+            source: &Source,
+            mean: &Planes,
+            noise: &ColouredNoise,
+            place: Rect,
+        ) -> Result<Planes> {
+            source.sample(mean, noise, place)
+        }
+        async fn read(&self, image: Planes) -> Result<Planes> {
+            Ok(image)
+        }
         async fn integrate(
             &self,
             _given: (&Planes, &Planes),
-            x0: &Planes,
+            x0: Planes,
             schedule: &Schedule,
             on_step: OnStep<'_>,
         ) -> Result<Planes> {
-            integrate(&mut Lift, x0.clone(), schedule, Solver::Euler, |s| {
+            integrate(&mut Lift, x0, schedule, Solver::Euler, |s| {
                 on_step(s.done, s.total)
             })
             .await

@@ -3,9 +3,10 @@ use alloc::{format, sync::Arc};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{ConditionedField, Conditioning, Network, Parameters, VelocityField, upload, velocity_field};
-use crate::flow::{FlowDevice, Schedule, Solver, integrate};
+use crate::flow::{FlowDevice, Schedule, Solver, Source, integrate};
 use crate::model::{FlowPart, Weights};
-use crate::{Error, OnStep, Planes, Result};
+use crate::spectral::ColouredNoise;
+use crate::{Error, OnStep, Planes, Rect, Result};
 
 /// A restorer and a velocity field on a burn device. Copies share their weights.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ impl BurnFlow {
 }
 
 impl FlowDevice for BurnFlow {
+    type Image = Planes;
+
     fn scale(&self) -> usize {
         self.restorer.architecture().scale
     }
@@ -46,10 +49,24 @@ impl FlowDevice for BurnFlow {
         self.restorer.enlarge(low).await
     }
 
+    async fn source(
+        &self,
+        source: &Source,
+        mean: &Planes,
+        noise: &ColouredNoise,
+        place: Rect,
+    ) -> Result<Planes> {
+        source.sample(mean, noise, place)
+    }
+
+    async fn read(&self, image: Planes) -> Result<Planes> {
+        Ok(image)
+    }
+
     async fn integrate(
         &self,
         (low, mean): (&Planes, &Planes),
-        x0: &Planes,
+        x0: Planes,
         schedule: &Schedule,
         on_step: OnStep<'_>,
     ) -> Result<Planes> {
@@ -63,7 +80,7 @@ impl FlowDevice for BurnFlow {
         };
         let mut field = ConditionedField::new(&*self.field, &self.parameters, condition)?;
         let told = |s: crate::flow::Step<'_, Tensor<4>>| on_step(s.done, s.total);
-        let x1 = integrate(&mut field, upload(x0), schedule, Solver::Euler, told).await?;
+        let x1 = integrate(&mut field, upload(&x0), schedule, Solver::Euler, told).await?;
         let data = x1.into_data_async().await;
         let values = data
             .map_err(|e| Error::Device(format!("{e}")))?

@@ -26,7 +26,7 @@ mod transform;
 
 pub use adaptive::{RegionMap, estimate_s, estimate_s_by_region};
 pub use distance::{LogSpectralDistance, RadialBands, log_spectral_distance, radial_power};
-pub use noise::{ColouredNoise, RegionalNoise, white_noise};
+pub use noise::{ColouredNoise, NoiseBlock, RegionalNoise, white_noise};
 pub use operator::SobolevOperator;
 #[cfg(feature = "burn")]
 pub(crate) use spectrum::check_bands;

@@ -133,39 +133,77 @@ impl ColouredNoise {
             )));
         }
         let mut out = Planes::zeros(channels, rect.height(), rect.width());
-        for by in rect.y0 / self.block..=(rect.y1 - 1) / self.block {
-            for bx in rect.x0 / self.block..=(rect.x1 - 1) / self.block {
-                self.put_block((by, bx), rect, &mut out)?;
-            }
+        for block in self.blocks(rect) {
+            self.put_block(&block, rect, &mut out)?;
         }
         Ok(out)
     }
 
-    /// Colours one block with its halo and copies what `rect` covers of it.
-    fn put_block(&self, (by, bx): (usize, usize), rect: Rect, out: &mut Planes) -> Result<()> {
-        let (y0, x0) = (by * self.block, bx * self.block);
-        let (y1, x1) = (
-            (y0 + self.block).min(self.height),
-            (x0 + self.block).min(self.width),
-        );
-        let seen = Rect {
-            x0: x0.saturating_sub(self.halo),
-            y0: y0.saturating_sub(self.halo),
-            x1: (x1 + self.halo).min(self.width),
-            y1: (y1 + self.halo).min(self.height),
-        };
+    /// The blocks that `rect` is put together from.
+    pub fn blocks(&self, rect: Rect) -> impl Iterator<Item = NoiseBlock> + '_ {
+        let cells = |from: usize, to: usize| from / self.block..to.div_ceil(self.block);
+        cells(rect.y0, rect.y1).flat_map(move |by| {
+            cells(rect.x0, rect.x1).map(move |bx| {
+                let (y0, x0) = (by * self.block, bx * self.block);
+                let (y1, x1) = (
+                    (y0 + self.block).min(self.height),
+                    (x0 + self.block).min(self.width),
+                );
+                NoiseBlock {
+                    seen: Rect {
+                        x0: x0.saturating_sub(self.halo),
+                        y0: y0.saturating_sub(self.halo),
+                        x1: (x1 + self.halo).min(self.width),
+                        y1: (y1 + self.halo).min(self.height),
+                    },
+                    kept: Rect {
+                        x0: x0.max(rect.x0),
+                        y0: y0.max(rect.y0),
+                        x1: x1.min(rect.x1),
+                        y1: y1.min(rect.y1),
+                    },
+                }
+            })
+        })
+    }
+
+    /// What names the noise among all.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Its spectrum.
+    pub fn spectrum(&self) -> &Spectrum {
+        &self.spectrum
+    }
+
+    /// What coloured white noise is multiplied by, so that its variance is 1.
+    pub fn gain(&self) -> f64 {
+        self.scale
+    }
+
+    /// The operator whose root of the covariance colours a block that sees `height` by `width` pixels.
+    ///
+    /// # Errors
+    /// [`Error::Size`] when a side is zero.
+    pub fn operator(&self, height: usize, width: usize) -> Result<SobolevOperator> {
         let laplacian = Laplacian {
             boundary: Boundary::Neumann,
             stencil: Stencil::FivePoint,
         };
-        let operator = SobolevOperator::new(seen.height(), seen.width(), self.spectrum.clone(), laplacian)?;
-        let (left, right) = (x0.max(rect.x0), x1.min(rect.x1));
+        SobolevOperator::new(height, width, self.spectrum.clone(), laplacian)
+    }
+
+    /// Colours one block with its halo and copies what `rect` covers of it.
+    fn put_block(&self, block: &NoiseBlock, rect: Rect, out: &mut Planes) -> Result<()> {
+        let NoiseBlock { seen, kept } = *block;
+        let operator = self.operator(seen.height(), seen.width())?;
         for c in 0..out.channels() {
             let mut plane = white_noise(self.seed, c as u32, seen);
             operator.covariance_sqrt(&mut plane)?;
-            for y in y0.max(rect.y0)..y1.min(rect.y1) {
-                let from = (y - seen.y0) * seen.width() + left - seen.x0;
-                let to = &mut out.row_mut(c, y - rect.y0)[left - rect.x0..right - rect.x0];
+            for y in kept.y0..kept.y1 {
+                let from = (y - seen.y0) * seen.width() + kept.x0 - seen.x0;
+                let to = &mut out.row_mut(c, y - rect.y0)[kept.x0 - rect.x0..kept.x1 - rect.x0];
                 for (to, from) in to.iter_mut().zip(&plane[from..]) {
                     *to = (f64::from(*from) * self.scale) as f32;
                 }
@@ -173,6 +211,15 @@ impl ColouredNoise {
         }
         Ok(())
     }
+}
+
+/// A part of an image's coloured noise that is coloured at once, in pixels of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoiseBlock {
+    /// Where white noise is drawn and coloured.
+    pub seen: Rect,
+    /// What of it a tile takes.
+    pub kept: Rect,
 }
 
 /// The mean of a function of the eigenvalue over an image's coefficients.

@@ -1,0 +1,284 @@
+//! How fast each kernel is, and how fast the device could be.
+
+use asasr_core::flow::Source;
+use asasr_core::model::{Activation, Layer, Tensor, Weights};
+use asasr_core::spectral::{ColouredNoise, Spectrum};
+use asasr_core::{Rect, Result};
+use wgpu::{Buffer, BufferUsages};
+
+use crate::executor::{Frame, GpuImage};
+use crate::gpu::{Cover, Gpu, Pass};
+use crate::network::GpuNetwork;
+use crate::noise::NoiseMaker;
+use crate::pack;
+use crate::tuning::{Precision, Tuning};
+
+const PEAK: &str = include_str!("../shader/peak.wgsl");
+const GATHER: &str = include_str!("../shader/gather.wgsl");
+const STEP: &str = include_str!("../shader/step.wgsl");
+const ENLARGE: &str = include_str!("../shader/enlarge.wgsl");
+
+/// Channels of the convolutions.
+pub const CHANNELS: usize = 48;
+const SCALE: usize = 4;
+/// Milliseconds that each kernel is timed for at least.
+const LEAST: f64 = 50.0;
+
+/// A kernel's time, and the work that it cannot avoid.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// The file's name, and how it ran.
+    pub name: String,
+    /// Seconds of one run.
+    pub seconds: f64,
+    /// Floating-point operations, of a convolution by its definition.
+    pub operations: f64,
+    /// Bytes that are read or written at least once.
+    pub bytes: f64,
+}
+
+/// What a device is capable of.
+#[derive(Debug, Clone, Copy)]
+pub struct Peak {
+    /// Operations a second of chains of multiply-adds in single precision.
+    pub operations: f64,
+    /// Bytes a second of copies between buffers, both ways counted.
+    pub bytes: f64,
+}
+
+impl Measured {
+    /// Share of the roofline: the least time that the work takes at the device's peak, over the time it took.
+    pub fn share(&self, peak: Peak) -> f64 {
+        (self.operations / peak.operations).max(self.bytes / peak.bytes) / self.seconds
+    }
+}
+
+/// Measures kernels on a device.
+#[derive(Debug)]
+pub struct Meter<'a, F> {
+    gpu: &'a Gpu,
+    /// Columns and rows of a tile.
+    size: (usize, usize),
+    /// Tells the time in milliseconds.
+    now: F,
+}
+
+impl<'a, F: Fn() -> f64> Meter<'a, F> {
+    /// For tiles of `side` by `side` pixels.
+    pub fn new(gpu: &'a Gpu, side: usize, now: F) -> Self {
+        Self {
+            gpu,
+            size: (side, side),
+            now,
+        }
+    }
+
+    /// Seconds of what `work` encodes.
+    async fn time(&self, work: impl Fn(&mut Pass<'_>)) -> Result<f64> {
+        let mut count = 1;
+        loop {
+            let start = (self.now)();
+            self.gpu
+                .submit(|pass| (0..count).for_each(|_| work(pass)), |_| {});
+            self.gpu.done().await?;
+            let time = (self.now)() - start;
+            // The first run compiles.
+            if time >= LEAST && count > 1 {
+                return Ok(time / 1e3 / f64::from(count));
+            }
+            count *= 2;
+        }
+    }
+
+    /// # Errors
+    /// [`asasr_core::Error::Device`] when the device fails.
+    pub async fn peak(&self) -> Result<Peak> {
+        const INVOCATIONS: usize = 1 << 16;
+        const ROUNDS: usize = 512;
+        let gpu = self.gpu;
+        let cover = Cover {
+            group: (64, 1),
+            pixels: 1,
+            depth: 1,
+        };
+        let kernel = gpu.kernel(
+            "peak",
+            &gpu.module("peak", PEAK),
+            &[("ROUNDS", ROUNDS as f64)],
+            cover,
+        );
+        let out = gpu.buffer("peak", (INVOCATIONS * 16) as u64, BufferUsages::STORAGE);
+        let chains = self
+            .time(|pass| pass.dispatch(&kernel, &[&out], (INVOCATIONS, 1)))
+            .await?;
+        let bytes = 64u64 << 20;
+        let usage = BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+        let [a, b] = ["from", "to"].map(|label| gpu.buffer(label, bytes, usage));
+        let mut copied = f64::MAX;
+        for _ in 0..4 {
+            let start = (self.now)();
+            gpu.submit(
+                |_| {},
+                |encoder| (0..4).for_each(|_| encoder.copy_buffer_to_buffer(&a, 0, &b, 0, bytes)),
+            );
+            gpu.done().await?;
+            copied = copied.min(((self.now)() - start) / 4e3);
+        }
+        Ok(Peak {
+            operations: (INVOCATIONS * ROUNDS * 8 * 4 * 2) as f64 / chains,
+            bytes: 2.0 * bytes as f64 / copied,
+        })
+    }
+
+    /// A layer of 48 to 48 channels, tuned in a way.
+    ///
+    /// # Errors
+    /// [`asasr_core::Error::Device`] when the device fails.
+    pub async fn convolution(&self, kernel: usize, tuning: Tuning) -> Result<Measured> {
+        let layer = Layer::Conv {
+            name: "layer".into(),
+            inputs: CHANNELS,
+            outputs: CHANNELS,
+            kernel,
+            activation: Activation::LeakyRelu { slope: 0.1 },
+        };
+        let products = CHANNELS * CHANNELS * kernel * kernel;
+        let name = if kernel == 3 {
+            format!("conv3x3, {tuning}")
+        } else {
+            format!("conv1x1, {}x{}", tuning.group.0, tuning.group.1)
+        };
+        self.layer(&name, layer, tuning, 2 * products).await
+    }
+
+    /// A modulation of 48 channels.
+    ///
+    /// # Errors
+    /// [`asasr_core::Error::Device`] when the device fails.
+    pub async fn pointwise(&self) -> Result<Measured> {
+        let layer = Layer::Film {
+            name: "layer".into(),
+            channels: CHANNELS,
+            activation: Activation::LeakyRelu { slope: 0.1 },
+        };
+        self.layer("pointwise", layer, self.gpu.tuning, 3 * CHANNELS)
+            .await
+    }
+
+    async fn layer(&self, name: &str, layer: Layer, tuning: Tuning, operations: usize) -> Result<Measured> {
+        let mut gpu = self.gpu.clone();
+        gpu.set_tuning(tuning)?;
+        let mut weights = Weights::default();
+        if let Layer::Conv { kernel, .. } = layer {
+            let shape = vec![CHANNELS, CHANNELS, kernel, kernel];
+            for (name, shape) in [("layer.weight", shape), ("layer.bias", vec![CHANNELS])] {
+                let values = vec![0.01; shape.iter().product()];
+                weights.insert(name.into(), Tensor { shape, values });
+            }
+        }
+        let modulation = |_| Ok(vec![vec![0.1; 2 * CHANNELS]]);
+        let network = GpuNetwork::new(&gpu, &[layer], (CHANNELS, false), &weights, modulation)?;
+        let pixels = self.size.0 * self.size.1;
+        let frame = gpu.uniform("frame", &Frame::new(self.size).words());
+        let bytes = network.bytes(pixels, CHANNELS);
+        let input = gpu.buffer("input", bytes, BufferUsages::STORAGE);
+        let slots: Vec<Buffer> = network
+            .slots(pixels)
+            .into_iter()
+            .map(|(bytes, usage)| gpu.buffer("slot", bytes, usage))
+            .collect();
+        let slots: Vec<&Buffer> = slots.iter().collect();
+        let seconds = self.time(|pass| {
+            network.encode(pass, &frame, &input, &slots, self.size);
+        });
+        Ok(Measured {
+            name: name.to_owned(),
+            seconds: seconds.await?,
+            operations: (operations * pixels) as f64,
+            bytes: 2.0 * bytes as f64,
+        })
+    }
+
+    /// What stands around a network: before it, after it, and a step of the solver.
+    ///
+    /// # Errors
+    /// [`asasr_core::Error::Device`] when the device fails.
+    pub async fn around(&self) -> Result<Vec<Measured>> {
+        let gpu = self.gpu;
+        let pixels = self.size.0 * self.size.1;
+        let large = (self.size.0 * SCALE, self.size.1 * SCALE);
+        let channels = 6 * SCALE * SCALE + 3;
+        let header = Precision::Full.header();
+        let frame = gpu.uniform("frame", &Frame::new(self.size).words());
+        let storage = |numbers: usize| gpu.buffer("planes", (numbers * 4) as u64, BufferUsages::STORAGE);
+        let planes = 3 * pixels * SCALE * SCALE;
+        let [image, mean, state, output] = [4 * pixels, planes, planes, planes].map(storage);
+        let features = storage(pack::groups(channels) * 4 * pixels);
+        let scale = ("SCALE", SCALE as f64);
+        let kernel = |name, text, constants: &[(&str, f64)], depth| {
+            let module = gpu.module(name, &[header, text].concat());
+            gpu.kernel(name, &module, constants, Cover::planes(depth))
+        };
+        let gather = kernel(
+            "gather",
+            GATHER,
+            &[scale, ("CHANNELS", channels as f64)],
+            pack::groups(channels),
+        );
+        let step = kernel("step", STEP, &[scale], 1);
+        let enlarge = kernel("enlarge", ENLARGE, &[scale, ("BICUBIC", 1.0)], 1);
+        let measured = |name: &str, seconds, operations: usize, numbers: usize| Measured {
+            name: name.to_owned(),
+            seconds,
+            operations: operations as f64,
+            bytes: (4 * numbers) as f64,
+        };
+        let gathered = self
+            .time(|pass| pass.dispatch(&gather, &[&frame, &image, &mean, &state, &features], self.size))
+            .await?;
+        let stepped = self
+            .time(|pass| pass.dispatch(&step, &[&frame, &features, &mean, &state], large))
+            .await?;
+        let enlarged = self
+            .time(|pass| pass.dispatch(&enlarge, &[&frame, &features, &image, &output], large))
+            .await?;
+        Ok(vec![
+            measured("gather", gathered, 0, 3 * pixels + 4 * planes),
+            measured("step", stepped, 5 * planes, 4 * planes),
+            // Twenty multiply-adds for each value, and the cubic's weights for each pixel.
+            measured("enlarge", enlarged, (40 + 10) * planes, 4 * pixels + 2 * planes),
+        ])
+    }
+
+    /// A flow's source for an enlarged tile: noise, transforms there and back, weights.
+    ///
+    /// # Errors
+    /// [`asasr_core::Error::Device`] when the device fails.
+    pub async fn source(&self) -> Result<Measured> {
+        let gpu = self.gpu;
+        let (width, height) = (self.size.0 * SCALE, self.size.1 * SCALE);
+        let noise = ColouredNoise::new(1, height, width, Spectrum::sobolev(1.5)?)?;
+        let place = Rect::whole(width, height);
+        let maker = NoiseMaker::new(gpu);
+        let mean = GpuImage::new(gpu, (width, height)).await?;
+        let mut seconds = f64::MAX;
+        for _ in 0..3 {
+            let start = (self.now)();
+            maker
+                .source(gpu, &Source::PosteriorMean { sigma: 0.1 }, &mean, &noise, place)
+                .await?;
+            gpu.done().await?;
+            seconds = seconds.min(((self.now)() - start) / 1e3);
+        }
+        let operations: usize = noise
+            .blocks(place)
+            .map(|b| b.seen.width() * b.seen.height() * (b.seen.width() + b.seen.height()) * 3 * 4)
+            .sum();
+        Ok(Measured {
+            name: "white_noise, transform, source".into(),
+            seconds,
+            operations: operations as f64,
+            bytes: (2 * 3 * width * height * 4) as f64,
+        })
+    }
+}

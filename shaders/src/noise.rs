@@ -1,0 +1,233 @@
+//! Coloured noise on the device: white noise is made where it is needed, transformed, weighed and transformed back.
+//!
+//! `n = C^T (w^{-1/2} * (C eps))` with the orthonormal cosine basis `C` in both directions, block by block as
+//! [`ColouredNoise`] cuts them: four products of matrices for a block.
+
+use std::f64::consts::PI;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use asasr_core::flow::Source;
+use asasr_core::spectral::{ColouredNoise, NoiseBlock, Spectrum};
+use asasr_core::{Rect, Result};
+use wgpu::Buffer;
+
+use crate::executor::{GpuImage, STORAGE, UNIFORM};
+use crate::gpu::{Cover, Gpu, Kernel};
+
+const WHITE: &str = include_str!("../shader/white_noise.wgsl");
+const TRANSFORM: &str = include_str!("../shader/transform.wgsl");
+const SOURCE: &str = include_str!("../shader/source.wgsl");
+
+/// Planes of a block: one for each colour.
+const PLANES: usize = 3;
+/// Elements of a side of the result that a work-group of `transform.wgsl` computes.
+const SIDE: usize = 32;
+
+/// An operand of a product: steps from row to row and from column to column, and from plane to plane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operand {
+    pub(crate) step: (usize, usize),
+    pub(crate) plane: usize,
+}
+
+/// `Shape` of `transform.wgsl`.
+pub(crate) fn shape(
+    (rows, columns, inner): (usize, usize, usize),
+    left: Operand,
+    right: Operand,
+) -> [u32; 10] {
+    [
+        rows,
+        columns,
+        inner,
+        left.plane,
+        right.plane,
+        0,
+        left.step.0,
+        left.step.1,
+        right.step.0,
+        right.step.1,
+    ]
+    .map(|v| v as u32)
+}
+
+/// The orthonormal cosine basis of `n` values, a row for each frequency.
+pub(crate) fn basis(n: usize) -> Vec<f32> {
+    let row = |k: usize| {
+        let norm = (if k == 0 { 1.0 } else { 2.0 } / n as f64).sqrt();
+        // The angle's multiples of a whole turn are taken off first: large ones would lose digits.
+        (0..n)
+            .map(move |x| (norm * (PI * ((k * (2 * x + 1)) % (4 * n)) as f64 / (2 * n) as f64).cos()) as f32)
+    };
+    (0..n).flat_map(row).collect()
+}
+
+/// Blocks of so many rows and columns.
+#[derive(Debug)]
+struct Blocks {
+    size: (usize, usize),
+    columns: Buffer,
+    rows: Buffer,
+    weights: Buffer,
+    /// Of the four products.
+    shapes: [Buffer; 4],
+}
+
+impl Blocks {
+    fn new(gpu: &Gpu, noise: &ColouredNoise, (height, width): (usize, usize)) -> Result<Self> {
+        let operator = noise.operator(height, width)?;
+        let weights: Vec<f32> = (0..height)
+            .flat_map(|k| (0..width).map(move |l| (k, l)))
+            .map(|(k, l)| operator.weight(k, l).powf(-0.5) as f32)
+            .collect();
+        let plane = |stride| Operand {
+            step: (stride, 1),
+            plane: height * width,
+        };
+        let shared = |step| Operand { step, plane: 0 };
+        let size = |inner| (height, width, inner);
+        let shapes = [
+            shape(size(width), plane(width), shared((1, width))),
+            shape(size(height), shared((height, 1)), plane(width)),
+            shape(size(height), shared((1, height)), plane(width)),
+            shape(size(width), plane(width), shared((width, 1))),
+        ];
+        Ok(Self {
+            size: (height, width),
+            columns: gpu.upload("columns", &basis(height)),
+            rows: gpu.upload("rows", &basis(width)),
+            weights: gpu.upload("spectral weights", &weights),
+            shapes: shapes.map(|s| gpu.uniform("shape", &s)),
+        })
+    }
+}
+
+/// The kernels, and what they know of blocks of the sizes that came up.
+#[derive(Debug)]
+pub(crate) struct NoiseMaker {
+    white: Kernel,
+    transform: Kernel,
+    weighted: Kernel,
+    source: Kernel,
+    known: Mutex<(Option<Spectrum>, Vec<Arc<Blocks>>)>,
+}
+
+impl NoiseMaker {
+    pub(crate) fn new(gpu: &Gpu) -> Self {
+        let product = Cover {
+            group: (SIDE, SIDE),
+            pixels: 1,
+            depth: PLANES,
+        };
+        let transform = gpu.module("transform", TRANSFORM);
+        let kernel = |weighted: f64| gpu.kernel("transform", &transform, &[("WEIGHTED", weighted)], product);
+        let plain = |label, text| gpu.kernel(label, &gpu.module(label, text), &[], Cover::planes(PLANES));
+        Self {
+            white: plain("white noise", WHITE),
+            transform: kernel(0.0),
+            weighted: kernel(1.0),
+            source: plain("source", SOURCE),
+            known: Mutex::default(),
+        }
+    }
+
+    fn blocks(&self, gpu: &Gpu, noise: &ColouredNoise, size: (usize, usize)) -> Result<Arc<Blocks>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0.as_ref() != Some(noise.spectrum()) {
+            *known = (Some(noise.spectrum().clone()), Vec::new());
+        }
+        if let Some(found) = known.1.iter().find(|b| b.size == size) {
+            return Ok(Arc::clone(found));
+        }
+        let made = Arc::new(Blocks::new(gpu, noise, size)?);
+        known.1.push(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// The source sample on the pixels of `place`, as [`Source::sample`] makes it.
+    ///
+    /// # Errors
+    /// [`asasr_core::Error::Exhausted`] when the device has no room.
+    pub(crate) async fn source(
+        &self,
+        gpu: &Gpu,
+        source: &Source,
+        mean: &GpuImage,
+        noise: &ColouredNoise,
+        place: Rect,
+    ) -> Result<GpuImage> {
+        let state = GpuImage::new(gpu, mean.size).await?;
+        for block in noise.blocks(place) {
+            let NoiseBlock { seen, .. } = block;
+            let blocks = self.blocks(gpu, noise, (seen.height(), seen.width()))?;
+            let bytes = (PLANES * seen.width() * seen.height() * 4) as u64;
+            let [a, b, area, part] = gpu
+                .take([(bytes, STORAGE), (bytes, STORAGE), (32, UNIFORM), (48, UNIFORM)])
+                .await?;
+            gpu.write(&area, &white_area(noise.seed(), seen));
+            gpu.write(&part, &source_part(*source, noise.gain(), &block, place));
+            let size = (seen.width(), seen.height());
+            let quads = ((seen.x1 - 1) / 4 - seen.x0 / 4 + 1, size.1);
+            gpu.submit(
+                |pass| {
+                    pass.dispatch(&self.white, &[&area, &a], quads);
+                    let Blocks {
+                        columns,
+                        rows,
+                        weights,
+                        shapes,
+                        ..
+                    } = &*blocks;
+                    let [s0, s1, s2, s3] = shapes;
+                    // The kernel that weighs nothing binds no weights.
+                    pass.dispatch(&self.transform, &[s0, &a, rows, weights, &b], size);
+                    pass.dispatch(&self.weighted, &[s1, columns, &b, weights, &a], size);
+                    pass.dispatch(&self.transform, &[s2, columns, &a, weights, &b], size);
+                    pass.dispatch(&self.transform, &[s3, &b, rows, weights, &a], size);
+                    let kept = (block.kept.width(), block.kept.height());
+                    pass.dispatch(&self.source, &[&part, &a, &mean.buffer, &state.buffer], kept);
+                },
+                |_| {},
+            );
+        }
+        Ok(state)
+    }
+}
+
+/// `Area` of `white_noise.wgsl`.
+pub(crate) fn white_area(seed: u64, rect: Rect) -> [u32; 8] {
+    [
+        rect.x0 as u32,
+        rect.y0 as u32,
+        rect.width() as u32,
+        rect.height() as u32,
+        seed as u32,
+        (seed >> 32) as u32,
+        0,
+        0,
+    ]
+}
+
+/// `Part` of `source.wgsl`.
+fn source_part(source: Source, gain: f64, block: &NoiseBlock, place: Rect) -> [u32; 12] {
+    let NoiseBlock { seen, kept } = block;
+    let mean = match source {
+        Source::Noise { .. } => 0.0f32,
+        Source::PosteriorMean { .. } => 1.0,
+    };
+    let noise = (f64::from(source.sigma()) * gain) as f32;
+    [
+        (kept.x0 - place.x0) as u32,
+        (kept.y0 - place.y0) as u32,
+        kept.width() as u32,
+        kept.height() as u32,
+        (kept.x0 - seen.x0) as u32,
+        (kept.y0 - seen.y0) as u32,
+        seen.width() as u32,
+        seen.height() as u32,
+        place.width() as u32,
+        place.height() as u32,
+        noise.to_bits(),
+        mean.to_bits(),
+    ]
+}

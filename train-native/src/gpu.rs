@@ -1,0 +1,48 @@
+//! A graphics card for our kernels.
+
+use std::path::PathBuf;
+use std::time::Instant;
+use std::{env, fs};
+
+use asasr_shaders::Gpu;
+
+use crate::error::Result;
+
+/// The fastest adapter, tuned. What a trial finds is kept for the next time, in a file of a line for each adapter.
+pub(crate) fn open(software: bool) -> Result<Gpu> {
+    let mut gpu = pollster::block_on(Gpu::request(software))?;
+    let folder = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
+    let file = folder.map(|f| f.join("asasr").join("tunings"));
+    let kept = file
+        .as_ref()
+        .and_then(|f| fs::read_to_string(f).ok())
+        .unwrap_or_default();
+    let mut lines: Vec<&str> = kept.lines().collect();
+    let own = |line: &&str| {
+        line.rsplit_once('\t')
+            .is_some_and(|(name, _)| name == gpu.adapter())
+    };
+    let known = lines
+        .iter()
+        .rfind(|l| own(l))
+        .and_then(|l| l.rsplit_once('\t')?.1.parse().ok());
+    if let Some(tuning) = known
+        && gpu.clone().set_tuning(tuning).is_ok()
+    {
+        gpu.set_tuning(tuning)?;
+        return Ok(gpu);
+    }
+    let start = Instant::now();
+    pollster::block_on(gpu.tune(|| start.elapsed().as_secs_f64() * 1e3))?;
+    let line = format!("{}\t{}", gpu.adapter(), gpu.tuning());
+    lines.retain(|l| l.rsplit_once('\t').is_some_and(|(name, _)| name != gpu.adapter()));
+    lines.push(&line);
+    if let Some(file) = file {
+        // Without the file the next run tries again.
+        let _ = file.parent().map_or(Ok(()), fs::create_dir_all);
+        let _ = fs::write(&file, lines.join("\n") + "\n");
+    }
+    Ok(gpu)
+}
