@@ -61,18 +61,24 @@ async function choose(wanted) {
   return ['webgpu', 'the fastest here', named(adapter)];
 }
 
-/** Loads the module for a device; returns the addresses of its files. */
+/** A module, loaded by `load`, ready to run. */
+async function begun(load, name) {
+  try {
+    const module = await load();
+    await module.default();
+    return module;
+  } catch {
+    throw new Error(`${name} could not be loaded: check the connection and reload`);
+  }
+}
+
+/** Loads the module for a device; returns the addresses of its files, and of those that other photos may need. */
 async function load(device) {
   // Written out, so that bundlers find them.
   const gpu = device === 'webgpu';
   const name = gpu ? 'asasr-gpu' : 'asasr-cpu';
-  try {
-    module = gpu ? await import('./asasr-gpu.js') : await import('./asasr-cpu.js');
-    await module.default();
-  } catch {
-    throw new Error(`${name} could not be loaded: check the connection and reload`);
-  }
-  return [`${name}.js`, `${name}_bg.wasm`].map((file) => new URL(file, self.location).href);
+  module = await begun(() => (gpu ? import('./asasr-gpu.js') : import('./asasr-cpu.js')), name);
+  return [name, 'asasr-formats'].flatMap((each) => [`${each}.js`, `${each}_bg.wasm`]).map((file) => new URL(file, self.location).href);
 }
 
 /** Checks a manifest's signature; returns the addresses of what that took. */
@@ -123,10 +129,18 @@ async function open({ id, device: wanted, model, publicKey, tunings }) {
   return { where, device, tuned, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i] })), loaded: [described, ...signature, address, ...files] };
 }
 
-/** A file that only the browser reads, as a PNG of 8 bits: AVIF. */
+/** The module for files that are no PNG. */
+let formats = null;
+
+/** A file as a PNG, and what that changed. The browser itself reads what no module of ours does, AVIF, in 8 bits. */
 async function readable(bytes) {
+  if (String.fromCharCode(...bytes.subarray(1, 4)) === 'PNG') return { bytes, notes: [] };
   const brand = String.fromCharCode(...bytes.subarray(4, 12));
-  if (!/^ftypavi[fs]/.test(brand)) return { bytes, notes: [] };
+  if (!/^ftypavi[fs]/.test(brand)) {
+    formats ??= await begun(() => import('./asasr-formats.js'), 'asasr-formats');
+    const { png, notes } = formats.readable(bytes);
+    return { bytes: png, notes };
+  }
   let image;
   try {
     image = await createImageBitmap(new Blob([bytes], { type: 'image/avif' }));

@@ -1,15 +1,20 @@
 use std::io::Cursor;
 
+#[cfg(feature = "formats")]
 use image::{
-    AnimationDecoder as _, DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat,
-    ImageReader, Limits,
-    codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
-    metadata::Orientation,
+    AnimationDecoder as _,
+    codecs::{gif::GifDecoder, webp::WebPDecoder},
+};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
+    codecs::png::PngDecoder, metadata::Orientation,
 };
 
 use crate::extend::extend;
+#[cfg(feature = "formats")]
+use crate::jpeg;
 use crate::picture::Samples;
-use crate::{Error, Layout, Metadata, Picture, jpeg};
+use crate::{Error, Layout, Metadata, Picture};
 
 const CMYK: &str = "the file is CMYK: its colours were converted to RGB without a profile";
 
@@ -33,6 +38,7 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
         return Err(Error::UnsupportedFormat(format!("{format:?}").to_uppercase()));
     }
     let mut notes = Vec::new();
+    #[cfg(feature = "formats")]
     if format == ImageFormat::Jpeg {
         let markers = jpeg::markers(bytes);
         if !markers.complete {
@@ -104,8 +110,10 @@ fn damaged(error: ImageError) -> Error {
 fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
     let cursor = Cursor::new(bytes);
     match format {
+        #[cfg(feature = "formats")]
         ImageFormat::Gif => GifDecoder::new(cursor).is_ok_and(|d| d.into_frames().take(2).count() > 1),
         ImageFormat::Png => PngDecoder::new(cursor).is_ok_and(|d| d.is_apng().unwrap_or(false)),
+        #[cfg(feature = "formats")]
         ImageFormat::WebP => WebPDecoder::new(cursor).is_ok_and(|d| d.has_animation()),
         _ => false,
     }

@@ -3,7 +3,8 @@ use std::{borrow::Cow, cell::RefCell, io, io::Write, rc::Rc};
 use asasr_core::Planes;
 use png::{BitDepth, ColorType, Compression, Encoder, Info, StreamWriter};
 
-use crate::{Error, Layout, Metadata};
+use crate::picture::Samples;
+use crate::{Error, Layout, Metadata, Picture};
 
 /// Bytes in memory that are read after their writer is gone.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +64,61 @@ impl<W: Write> Drop for Checked<W> {
     }
 }
 
+/// Begins a PNG.
+fn encoder<'a, W: Write>(
+    out: W,
+    (width, height): (usize, usize),
+    (layout, bits): (Layout, u8),
+    metadata: &'a Metadata,
+    compression: Compression,
+) -> Result<Encoder<'a, W>, Error> {
+    let side =
+        |n: usize| u32::try_from(n).map_err(|_| Error::Encode(format!("a side of {n} pixels is too long")));
+    let mut info = Info::with_size(side(width)?, side(height)?);
+    info.icc_profile = metadata.icc.as_deref().map(Cow::Borrowed);
+    info.exif_metadata = metadata.exif.as_deref().map(Cow::Borrowed);
+    let mut encoder = Encoder::with_info(out, info).map_err(|e| Error::Encode(e.to_string()))?;
+    encoder.set_color(match layout {
+        Layout::Grey => ColorType::Grayscale,
+        Layout::GreyAlpha => ColorType::GrayscaleAlpha,
+        Layout::Rgb => ColorType::Rgb,
+        Layout::Rgba => ColorType::Rgba,
+    });
+    encoder.set_depth(if bits == 16 {
+        BitDepth::Sixteen
+    } else {
+        BitDepth::Eight
+    });
+    encoder.set_compression(compression);
+    Ok(encoder)
+}
+
+impl Picture {
+    /// The picture as a PNG that is not compressed: quickly made, and [`decode`](crate::decode) gives the same picture, but for
+    /// its notes.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] when the size is beyond PNG.
+    pub fn to_png(&self) -> Result<Vec<u8>, Error> {
+        let format = (self.layout, self.bits());
+        let size = (self.width, self.height);
+        let mut out = Vec::new();
+        let encoder = encoder(&mut out, size, format, &self.metadata, Compression::NoCompression)?;
+        let mut writer = encoder.write_header().map_err(|e| Error::Encode(e.to_string()))?;
+        let written = match &self.samples {
+            Samples::Eight(samples) => writer.write_image_data(samples),
+            Samples::Sixteen(samples) => {
+                let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_be_bytes()).collect();
+                writer.write_image_data(&bytes)
+            }
+        };
+        written
+            .and_then(|()| writer.finish())
+            .map_err(|e| Error::Encode(e.to_string()))?;
+        Ok(out)
+    }
+}
+
 /// Writes a PNG row by row.
 pub struct PngRows<W: Write + 'static> {
     stream: StreamWriter<'static, Checked<W>>,
@@ -102,31 +158,12 @@ impl<W: Write + 'static> PngRows<W> {
         bits: u8,
         metadata: &Metadata,
     ) -> Result<Self, Error> {
-        let side = |n: usize| {
-            u32::try_from(n).map_err(|_| Error::Encode(format!("a side of {n} pixels is too long")))
-        };
         let fault = Rc::default();
-        let mut info = Info::with_size(side(width)?, side(height)?);
-        info.icc_profile = metadata.icc.clone().map(Cow::Owned);
-        info.exif_metadata = metadata.exif.clone().map(Cow::Owned);
         let out = Checked {
             out,
             fault: Rc::clone(&fault),
         };
-        let mut encoder = Encoder::with_info(out, info).map_err(|e| Error::Encode(e.to_string()))?;
-        encoder.set_color(match layout {
-            Layout::Grey => ColorType::Grayscale,
-            Layout::GreyAlpha => ColorType::GrayscaleAlpha,
-            Layout::Rgb => ColorType::Rgb,
-            Layout::Rgba => ColorType::Rgba,
-        });
-        encoder.set_depth(if bits == 16 {
-            BitDepth::Sixteen
-        } else {
-            BitDepth::Eight
-        });
-        encoder.set_compression(Compression::Fast);
-        let stream = encoder
+        let stream = encoder(out, (width, height), (layout, bits), metadata, Compression::Fast)?
             .write_header()
             .and_then(png::Writer::into_stream_writer)
             .map_err(|e| Error::Encode(e.to_string()))?;

@@ -1,6 +1,6 @@
 //! Image files to pixels and back.
 //!
-//! [`decode`] reads PNG, JPEG, WebP, GIF and BMP from memory into a [`Picture`], applies the EXIF orientation and
+//! [`decode`] reads PNG and, with the feature `formats`, JPEG, WebP, GIF and BMP from memory into a [`Picture`], applies the EXIF orientation and
 //! says in [`Picture::notes`] what it changed. [`PngRows`] writes a PNG from rows as they are finished, so that the
 //! enlarged image is never held whole.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed step fails the test"))]
@@ -8,6 +8,7 @@
 mod decode;
 mod encode;
 mod extend;
+#[cfg(feature = "formats")]
 mod jpeg;
 mod lines;
 mod picture;

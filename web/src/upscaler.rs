@@ -7,11 +7,10 @@ use js_sys::{Array, Float32Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::MAX_PIXELS;
 use crate::backend::{Backend, Flow};
 use crate::output::Sink;
 
-/// Most input pixels: 4096x4096, whose fourfold enlargement is the largest most programs open.
-const MAX_PIXELS: u64 = 1 << 24;
 /// Sides of a tile's core in input pixels. Small ones keep several workers busy, large ones compute less twice; beyond
 /// them a tile's features fill a worker's memory.
 const SIDES: [usize; 3] = [128, 192, 256];

@@ -73,7 +73,8 @@ pub(crate) fn npm() -> Result<PathBuf> {
     for name in ["package.json", "index.d.ts", "upscaler.d.ts", "README.md"] {
         copy(root().join("npm").join(name), package.join(name))?;
     }
-    let modules = ["asasr-gpu", "asasr-cpu"].map(|m| [format!("{m}.js"), format!("{m}_bg.wasm")]);
+    let modules =
+        ["asasr-gpu", "asasr-cpu", "asasr-formats"].map(|m| [format!("{m}.js"), format!("{m}_bg.wasm")]);
     let scripts = [
         "element.js",
         "upscaler.js",
