@@ -9,7 +9,7 @@ use wgpu::{
     Adapter, Backends, BindGroupDescriptor, BindGroupEntry, Buffer, BufferDescriptor, BufferUsages,
     CommandEncoder, CommandEncoderDescriptor, ComputePass, ComputePassDescriptor, ComputePipeline,
     ComputePipelineDescriptor, Device, DeviceDescriptor, DeviceType, ErrorFilter, Features, Instance,
-    InstanceDescriptor, MapMode, PipelineCompilationOptions, PollType, PowerPreference, Queue,
+    InstanceDescriptor, Limits, MapMode, PipelineCompilationOptions, PollType, PowerPreference, Queue,
     RequestAdapterOptions, ShaderModule, ShaderModuleDescriptor, ShaderSource,
 };
 
@@ -51,10 +51,15 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] when there is none.
     pub async fn request(allow_software: bool) -> Result<Self> {
+        let instance = InstanceDescriptor::new_without_display_handle();
+        Self::request_of(instance, Limits::default(), allow_software).await
+    }
+
+    async fn request_of(instance: InstanceDescriptor, limits: Limits, allow_software: bool) -> Result<Self> {
         let instance = Instance::new(InstanceDescriptor {
             // GL has no storage buffers worth having; the kernels need compute.
             backends: Backends::PRIMARY,
-            ..InstanceDescriptor::new_without_display_handle()
+            ..instance
         });
         let options = RequestAdapterOptions {
             power_preference: PowerPreference::HighPerformance,
@@ -64,10 +69,10 @@ impl Gpu {
             .request_adapter(&options)
             .await
             .map_err(|e| Error::Device(format!("there is no GPU that can be used ({e})")))?;
-        Self::open(&adapter, allow_software).await
+        Self::open(&adapter, limits, allow_software).await
     }
 
-    async fn open(adapter: &Adapter, allow_software: bool) -> Result<Self> {
+    async fn open(adapter: &Adapter, limits: Limits, allow_software: bool) -> Result<Self> {
         let info = adapter.get_info();
         let software = info.device_type == DeviceType::Cpu;
         if software && !allow_software {
@@ -77,6 +82,7 @@ impl Gpu {
         let (device, queue) = adapter
             .request_device(&DeviceDescriptor {
                 required_features: features,
+                required_limits: limits,
                 ..Default::default()
             })
             .await
@@ -436,5 +442,115 @@ impl Pass<'_> {
         let Cover { group, pixels, depth } = kernel.cover;
         let (x, y) = (width.div_ceil(group.0 * pixels), height.div_ceil(group.1));
         self.pass.dispatch_workgroups(x as u32, y as u32, depth as u32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::GpuExecutor;
+    use asasr_core::model::{Architecture, Tensor, Weights};
+    use asasr_core::{OutputScale, Planes, Progress, upscale};
+
+    fn executor(gpu: Gpu) -> GpuExecutor {
+        let architecture = Architecture::restorer(4, 8, 1);
+        let mut weights = Weights::default();
+        for (i, p) in architecture.parameters().into_iter().enumerate() {
+            let value = |k: usize| ((k * 7919 + i * 31) % 101) as f32 / 500.0 - 0.1;
+            let tensor = Tensor {
+                values: (0..p.len()).map(value).collect(),
+                shape: p.shape,
+            };
+            weights.insert(p.name, tensor);
+        }
+        GpuExecutor::new(gpu, &architecture, &weights).expect("they fit")
+    }
+
+    /// An image of 90x70 pixels in tiles of 64, and how many tiles there were.
+    fn enlarge(executor: &GpuExecutor) -> Result<Planes> {
+        let size = (90, 70);
+        let values = (0..3 * 90 * 70)
+            .map(|i| ((i * 7919) % 256) as f32 / 255.0)
+            .collect();
+        let image = Planes::new(3, size.1, size.0, values)?;
+        let mut out = Planes::zeros(3, 4 * size.1, 4 * size.0);
+        let read = |rect| image.crop(rect);
+        let write = |first: usize, rows: &Planes| {
+            out.put_rows(first, rows);
+            Ok(())
+        };
+        let all = |_: Progress| true;
+        pollster::block_on(upscale(
+            executor,
+            size,
+            64,
+            OutputScale::new(4)?,
+            read,
+            write,
+            all,
+        ))?;
+        Ok(out)
+    }
+
+    /// Buffers of 200 kB hold a tile of about 32 pixels a side: tiles are halved until they fit.
+    #[test]
+    fn tiles_follow_the_adapters_limits() {
+        let whole = enlarge(&executor(
+            pollster::block_on(Gpu::request(true)).expect("an adapter"),
+        ));
+        let limits = Limits {
+            max_storage_buffer_binding_size: 200 << 10,
+            ..Limits::default()
+        };
+        let instance = InstanceDescriptor::new_without_display_handle();
+        let small = pollster::block_on(Gpu::request_of(instance, limits, true)).expect("an adapter");
+        let (whole, parts) = (whole.expect("runs"), enlarge(&executor(small)).expect("runs"));
+        for (a, b) in whole.data().iter().zip(parts.data()) {
+            assert!((a - b).abs() < 1e-5);
+        }
+    }
+
+    /// A driver that has no memory for a buffer is believed, and named: this test once more, with too little of it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn exhausted_memory_is_named() {
+        const CHILD: &str = "ASASR_LITTLE_MEMORY";
+        if std::env::var_os(CHILD).is_some() {
+            let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter");
+            let wanted = [(128 << 20, BufferUsages::STORAGE); 64];
+            let why = pollster::block_on(gpu.take(wanted)).expect_err("8 GB do not fit into 6");
+            assert!(matches!(why, Error::Exhausted(_)), "{why}");
+            assert!(why.to_string().contains("no memory left"), "{why}");
+            // Nothing broken lies ready, and the device is as good as before.
+            assert!(enlarge(&executor(gpu)).is_ok());
+            return;
+        }
+        let own = std::env::current_exe().expect("runs");
+        let command = "ulimit -v 6000000; exec \"$0\" --exact gpu::tests::exhausted_memory_is_named";
+        let child = std::process::Command::new("sh")
+            .args(["-c", command])
+            .arg(own)
+            .env(CHILD, "1")
+            .output()
+            .expect("runs");
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    fn buffers_are_used_again() {
+        let gpu = pollster::block_on(Gpu::request(true)).expect("an adapter");
+        let take = |bytes| pollster::block_on(gpu.take([(bytes, BufferUsages::STORAGE)])).expect("room");
+        let [a] = take(4096);
+        let first = (*a).clone();
+        drop(a);
+        let [b] = take(1024);
+        assert_eq!(*b, first, "a larger one serves");
+        let [c] = take(1024);
+        assert_ne!(*c, first);
+        c.discard();
+        drop(b);
+        let [d] = take(4096);
+        assert_eq!(*d, first);
     }
 }
