@@ -65,13 +65,13 @@ impl<W: Write> Drop for Checked<W> {
 }
 
 /// Begins a PNG.
-fn encoder<'a, W: Write>(
+fn encoder<W: Write>(
     out: W,
     (width, height): (usize, usize),
     (layout, bits): (Layout, u8),
-    metadata: &'a Metadata,
+    metadata: &Metadata,
     compression: Compression,
-) -> Result<Encoder<'a, W>, Error> {
+) -> Result<Encoder<'_, W>, Error> {
     let side =
         |n: usize| u32::try_from(n).map_err(|_| Error::Encode(format!("a side of {n} pixels is too long")));
     let mut info = Info::with_size(side(width)?, side(height)?);

@@ -36,7 +36,7 @@ mod upscale;
 
 pub use error::Error;
 pub use planes::{Planes, Rect};
-pub use tile::{Mosaic, Tile, TilePlan};
+pub use tile::{Mosaic, Part, Tile, TilePlan};
 pub use upscale::{Executor, OnStep, OutputScale, Progress, upscale};
 
 /// Results of this crate.

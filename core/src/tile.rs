@@ -117,6 +117,32 @@ impl TilePlan {
         self.area
     }
 
+    /// Which part counts of a tile that is enlarged `scale` times: 1 inside, a linear cross-fade of two feathers where
+    /// there is a neighbour.
+    pub fn part(&self, tile: &Tile, scale: usize) -> Part {
+        let ramp = 2 * self.feather * scale;
+        let fade = |length: usize, before: bool, after: bool| {
+            let mut weights = vec![1.0; length * scale];
+            let n = weights.len();
+            for i in 0..ramp {
+                let w = (i as f32 + 0.5) / ramp as f32;
+                if before {
+                    weights[i] = w;
+                }
+                if after {
+                    weights[n - 1 - i] = w;
+                }
+            }
+            weights
+        };
+        let (core, whole) = (tile.core, self.area);
+        Part {
+            inner: tile.inner().scaled(scale),
+            columns: fade(tile.blend.width(), core.x0 > whole.x0, core.x1 < whole.x1),
+            rows: fade(tile.blend.height(), core.y0 > whole.y0, core.y1 < whole.y1),
+        }
+    }
+
     /// Number of tiles.
     pub fn len(&self) -> usize {
         (self.columns.len() - 1) * (self.rows.len() - 1)
@@ -155,6 +181,43 @@ impl TilePlan {
     }
 }
 
+/// Which part of an enlarged tile counts, and how much of it beside its neighbours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// The pixels that count, within the enlarged tile.
+    pub inner: Rect,
+    /// The weight of each of their columns.
+    pub columns: Vec<f32>,
+    /// The weight of each of their rows; a pixel's weight is the product of both.
+    pub rows: Vec<f32>,
+}
+
+impl Part {
+    /// Multiplies the weights by those of a larger part, in which this one begins at column and row `at`.
+    pub(crate) fn weigh(&mut self, whole: &Self, at: (usize, usize)) {
+        let columns = self.columns.iter_mut().zip(&whole.columns[at.0..]);
+        columns.for_each(|(own, w)| *own *= w);
+        let rows = self.rows.iter_mut().zip(&whole.rows[at.1..]);
+        rows.for_each(|(own, w)| *own *= w);
+    }
+
+    /// The part of `whole`, an enlarged tile, times its weights.
+    ///
+    /// # Panics
+    /// When the part reaches outside it.
+    #[must_use]
+    pub fn cut(&self, whole: &Planes) -> Planes {
+        let mut part = whole.crop(self.inner);
+        for c in 0..part.channels() {
+            for (y, wy) in self.rows.iter().enumerate() {
+                let row = part.row_mut(c, y).iter_mut();
+                row.zip(&self.columns).for_each(|(v, wx)| *v *= wx * wy);
+            }
+        }
+        part
+    }
+}
+
 /// Puts enlarged tiles together and hands out finished rows from the top, so that only one row of tiles is held.
 #[derive(Debug)]
 pub struct Mosaic {
@@ -180,7 +243,8 @@ impl Mosaic {
         }
     }
 
-    /// Adds a tile. Tiles come in the plan's order; `result` covers `tile.blend` enlarged.
+    /// Adds a tile. Tiles come in the plan's order; `result` covers `tile.blend` enlarged, times its weights, as
+    /// [`Part::cut`] gives it.
     ///
     /// Returns the rows that no later tile touches and the index of the first of them, when `tile` ends a row of
     /// tiles.
@@ -200,38 +264,15 @@ impl Mosaic {
                 result.height()
             )));
         }
-        let (whole, core) = (self.area, tile.core);
-        let fade_x = self.fade(tile.blend.width(), (core.x0 > whole.x0, core.x1 < whole.x1));
-        let fade_y = self.fade(tile.blend.height(), (core.y0 > whole.y0, core.y1 < whole.y1));
-        let left = whole.x0 * self.scale;
+        let left = self.area.x0 * self.scale;
         for c in 0..result.channels() {
-            for (y, wy) in fade_y.iter().enumerate() {
-                let target =
-                    &mut self.strip.row_mut(c, area.y0 + y - self.first)[area.x0 - left..area.x1 - left];
-                for ((t, v), wx) in target.iter_mut().zip(result.row(c, y)).zip(&fade_x) {
-                    *t += v * wx * wy;
-                }
+            for y in 0..area.height() {
+                let row = self.strip.row_mut(c, area.y0 + y - self.first);
+                let target = &mut row[area.x0 - left..area.x1 - left];
+                target.iter_mut().zip(result.row(c, y)).for_each(|(t, v)| *t += v);
             }
         }
-        Ok((core.x1 == whole.x1).then(|| self.finish_row(tile)))
-    }
-
-    /// Weights along an axis of `length` input pixels: 1 inside, a linear cross-fade of two feathers where there is a
-    /// neighbour, at the start and at the end.
-    fn fade(&self, length: usize, (start, end): (bool, bool)) -> Vec<f32> {
-        let ramp = (2 * self.feather * self.scale) as f32;
-        let mut weights = vec![1.0; length * self.scale];
-        let n = weights.len();
-        for i in 0..2 * self.feather * self.scale {
-            let w = (i as f32 + 0.5) / ramp;
-            if start {
-                weights[i] = w;
-            }
-            if end {
-                weights[n - 1 - i] = w;
-            }
-        }
-        weights
+        Ok((tile.core.x1 == self.area.x1).then(|| self.finish_row(tile)))
     }
 
     fn finish_row(&mut self, tile: &Tile) -> (usize, Planes) {
@@ -273,7 +314,7 @@ mod tests {
         let mut next = 0;
         for tile in plan.tiles() {
             let big = resample::enlarge(&image.crop(tile.input), scale);
-            let result = big.crop(tile.inner().scaled(scale));
+            let result = plan.part(&tile, scale).cut(&big);
             if let Some((first, rows)) = mosaic.add(&tile, &result).expect("sizes agree") {
                 assert_eq!(first, next);
                 out.put_rows(first, &rows);

@@ -6,7 +6,7 @@ use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
 
-use crate::{Error, Mosaic, Planes, Rect, Result, Tile, TilePlan, resample};
+use crate::{Error, Mosaic, Part, Planes, Rect, Result, Tile, TilePlan, resample};
 
 /// Runs a super-resolution network on one tile.
 #[expect(
@@ -29,6 +29,15 @@ pub trait Executor {
     /// [`Error::Device`] when the device fails, [`Error::Exhausted`] where it may run a smaller tile;
     /// [`Error::Cancelled`] when `on_step` said so.
     async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes>;
+
+    /// As [`Self::run`], but gives only the part of the result that counts, times its weights: a device need not hand out
+    /// the rest.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    async fn run_part(&self, tile: &Planes, place: Rect, part: &Part, on_step: OnStep<'_>) -> Result<Planes> {
+        Ok(part.cut(&self.run(tile, place, on_step).await?))
+    }
 
     /// Tiles that are worth running at a time: with more than one, a tile is read and packed while another computes.
     fn lanes(&self) -> usize {
@@ -118,6 +127,7 @@ pub async fn upscale<E: Executor>(
     });
     let areas = Areas {
         executor,
+        plan: &plan,
         image: (width, height),
         scale,
         halo,
@@ -126,7 +136,8 @@ pub async fn upscale<E: Executor>(
     let (areas, read, state) = (&areas, &read, &state);
     let run = async |index: usize, tile: Tile| {
         let on_share = &|share: f64| state.borrow_mut().step(index, share, tile);
-        areas.enlarge(tile.blend, read, on_share).await
+        let part = areas.plan.part(&tile, scale);
+        areas.enlarge(tile.blend, &part, read, on_share).await
     };
     let mut mosaic: Option<Mosaic> = None;
     let mut waiting = plan.tiles().enumerate();
@@ -157,6 +168,7 @@ pub async fn upscale<E: Executor>(
 /// Enlarges areas of an image.
 struct Areas<'a, E> {
     executor: &'a E,
+    plan: &'a TilePlan,
     /// Columns and rows.
     image: (usize, usize),
     scale: usize,
@@ -166,16 +178,17 @@ struct Areas<'a, E> {
 }
 
 impl<E: Executor> Areas<'_, E> {
-    /// An area enlarged: at once, or in parts where the executor cannot otherwise.
+    /// An area enlarged, times the weights of `whole`: at once, or in parts where the executor cannot otherwise.
     async fn enlarge(
         &self,
         area: Rect,
+        whole: &Part,
         read: &impl Fn(Rect) -> Planes,
         on_share: &dyn Fn(f64) -> bool,
     ) -> Result<Planes> {
         loop {
             let most = self.most.get();
-            match self.parts(area, most, read, on_share).await {
+            match self.parts(area, most, whole, read, on_share).await {
                 Err(Error::Exhausted(why)) => {
                     let side = most.min(area.width().max(area.height()));
                     if side <= LEAST {
@@ -190,11 +203,12 @@ impl<E: Executor> Areas<'_, E> {
         }
     }
 
-    /// An area enlarged in parts with sides of at most `most`.
+    /// The same in parts with sides of at most `most`.
     async fn parts(
         &self,
         area: Rect,
         most: usize,
+        whole: &Part,
         read: &impl Fn(Rect) -> Planes,
         on_share: &dyn Fn(f64) -> bool,
     ) -> Result<Planes> {
@@ -204,7 +218,10 @@ impl<E: Executor> Areas<'_, E> {
         for (i, tile) in plan.tiles().enumerate() {
             let on_step =
                 &|step: usize, steps: usize| on_share((i as f64 + step as f64 / steps as f64) / count);
-            let result = self.tile(tile, read, on_step).await?;
+            let mut part = plan.part(&tile, self.scale);
+            let (right, down) = (tile.blend.x0 - area.x0, tile.blend.y0 - area.y0);
+            part.weigh(whole, (right * self.scale, down * self.scale));
+            let result = self.tile(tile, &part, read, on_step).await?;
             if plan.len() == 1 {
                 return Ok(result);
             }
@@ -225,22 +242,31 @@ impl<E: Executor> Areas<'_, E> {
         made.map(|(_, out)| out).ok_or(Error::Cancelled)
     }
 
-    /// Where the tile's result counts, enlarged, with what was read beside the colours.
-    async fn tile(&self, tile: Tile, read: &impl Fn(Rect) -> Planes, on_step: OnStep<'_>) -> Result<Planes> {
+    /// The part of a tile's result that counts, with what was read beside the colours.
+    async fn tile(
+        &self,
+        tile: Tile,
+        part: &Part,
+        read: &impl Fn(Rect) -> Planes,
+        on_step: OnStep<'_>,
+    ) -> Result<Planes> {
         let scale = self.scale;
         let (colour, extra) = read(tile.input).split_channels(3);
-        let mut result = self.executor.run(&colour, tile.input, on_step).await?;
-        if scale < self.executor.scale() {
-            result = resample::bicubic(&result, colour.width() * scale, colour.height() * scale);
-        }
+        let mut result = if scale < self.executor.scale() {
+            let result = self.executor.run(&colour, tile.input, on_step).await?;
+            let (width, height) = (colour.width() * scale, colour.height() * scale);
+            part.cut(&resample::bicubic(&result, width, height))
+        } else {
+            self.executor.run_part(&colour, tile.input, part, on_step).await?
+        };
         if let Some(extra) = extra {
             let (image, beside) = result.split_channels(3);
-            result = image.with_channels(resample::enlarge(&extra, scale));
+            result = image.with_channels(part.cut(&resample::enlarge(&extra, scale)));
             if let Some(beside) = beside {
                 result = result.with_channels(beside);
             }
         }
-        Ok(result.crop(tile.inner().scaled(scale)))
+        Ok(result)
     }
 }
 

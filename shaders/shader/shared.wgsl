@@ -13,6 +13,8 @@ struct Frame {
     dt: f32,
     // The gain of the skip past a velocity field, k(t).
     gain: f32,
+    // What is left of the time, 1 - t.
+    left: f32,
 }
 
 // Sides of a work-group.

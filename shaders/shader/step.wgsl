@@ -1,5 +1,5 @@
 // A step of Euler's method: x_t becomes x_t + dt v with v the shuffled features and, where the field has a skip,
-// k(t) (x_t - m(c)).
+// k(t) (x_t - m(c)). The estimate of the end, x_t + (1 - t) v, is held to [0, 1].
 
 override SCALE: u32;
 
@@ -8,6 +8,7 @@ struct Frame {
     step: u32,
     dt: f32,
     gain: f32,
+    left: f32,
 }
 
 @group(0) @binding(0) var<uniform> frame: Frame;
@@ -29,6 +30,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let at = (c * high + id.y) * wide + id.x;
         let x = state[at];
         let v = f32(features[(channel / 4u) * frame.size.x * frame.size.y + pixel][channel % 4u]);
-        state[at] = x + frame.dt * (v + frame.gain * (x - mean[at]));
+        let end = clamp(x + frame.left * (v + frame.gain * (x - mean[at])), 0.0, 1.0);
+        state[at] = x + frame.dt / frame.left * (end - x);
     }
 }

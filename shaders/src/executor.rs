@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use asasr_core::{
-    Error, Executor, OnStep, Planes, Rect, Result,
+    Error, Executor, OnStep, Part, Planes, Rect, Result,
     model::{Architecture, Skip, Weights},
 };
 use wgpu::BufferUsages;
@@ -12,6 +12,7 @@ use crate::pack;
 use crate::pool::Pooled;
 
 const ENLARGE: &str = include_str!("../shader/enlarge.wgsl");
+const BLEND: &str = include_str!("../shader/blend.wgsl");
 
 /// Usage of a buffer that kernels read and write; of one that is also written from here, copied from, or read back.
 pub(crate) const STORAGE: BufferUsages = BufferUsages::STORAGE;
@@ -28,11 +29,6 @@ pub struct GpuImage {
 }
 
 impl GpuImage {
-    /// Numbers of it.
-    fn count(&self) -> usize {
-        3 * self.size.0 * self.size.1
-    }
-
     /// Room for an image of so many columns and rows.
     ///
     /// # Errors
@@ -59,7 +55,7 @@ impl GpuImage {
     /// # Errors
     /// [`Error::Device`] when the device fails.
     pub(crate) async fn read(self, gpu: &Gpu) -> Result<Planes> {
-        let (count, (width, height)) = (self.count(), self.size);
+        let (count, (width, height)) = (3 * self.size.0 * self.size.1, self.size);
         let bytes = (count * 4) as u64;
         let [readback] = gpu.take([(bytes, READ)]).await?;
         gpu.submit(
@@ -71,12 +67,20 @@ impl GpuImage {
     }
 }
 
+/// `Part` of `blend.wgsl`.
+pub(crate) fn part_words(part: &Part, tile: (usize, usize)) -> [u32; 8] {
+    let Rect { x0, y0, .. } = part.inner;
+    let (width, height) = (part.inner.width(), part.inner.height());
+    [x0, y0, width, height, tile.0, tile.1, 0, 0].map(|v| v as u32)
+}
+
 /// A restorer on one device.
 #[derive(Debug)]
 pub(crate) struct Restorer {
     pub(crate) gpu: Gpu,
     network: GpuNetwork,
     enlarge: Kernel,
+    blend: Kernel,
 }
 
 impl Restorer {
@@ -86,12 +90,33 @@ impl Restorer {
         let constants = [("SCALE", architecture.scale as f64), ("BICUBIC", bicubic)];
         let module = gpu.module("enlarge", &[gpu.tuning.precision.header(), ENLARGE].concat());
         let enlarge = gpu.kernel("enlarge", &module, &constants, Cover::planes(1));
+        let blend = gpu.kernel("blend", &gpu.module("blend", BLEND), &[], Cover::planes(3));
         gpu.check()?;
         Ok(Self {
             gpu,
             network,
             enlarge,
+            blend,
         })
+    }
+
+    /// The values of an image, or of a part of it times its weights.
+    pub(crate) async fn read(&self, image: GpuImage, part: Option<&Part>) -> Result<Planes> {
+        let gpu = &self.gpu;
+        let Some(part) = part else {
+            return image.read(gpu).await;
+        };
+        let size = (part.inner.width(), part.inner.height());
+        let output = GpuImage::new(gpu, size).await?;
+        let weights = [part.columns.as_slice(), &part.rows].concat();
+        let [words, known] = gpu
+            .take([(32, UNIFORM), ((weights.len() * 4) as u64, WRITTEN)])
+            .await?;
+        gpu.write(&words, &part_words(part, image.size));
+        gpu.write(&known, &weights);
+        let bound = [&words, &image.buffer, &known, &output.buffer].map(|b| &**b);
+        gpu.submit(|pass| pass.dispatch(&self.blend, &bound, size), |_| {});
+        output.read(gpu).await
     }
 
     /// Enlarges a tile; one command buffer.
@@ -183,7 +208,19 @@ impl Executor for GpuExecutor {
     async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
         let restorer = self.ready().await?;
         let output = restorer.enlarge(tile, self.architecture.scale).await?;
-        output.read(&restorer.gpu).await
+        restorer.read(output, None).await
+    }
+
+    async fn run_part(
+        &self,
+        tile: &Planes,
+        _place: Rect,
+        part: &Part,
+        _on_step: OnStep<'_>,
+    ) -> Result<Planes> {
+        let restorer = self.ready().await?;
+        let output = restorer.enlarge(tile, self.architecture.scale).await?;
+        restorer.read(output, Some(part)).await
     }
 }
 
@@ -194,6 +231,7 @@ pub(crate) struct Frame {
     pub(crate) step: usize,
     pub(crate) dt: f64,
     pub(crate) gain: f64,
+    pub(crate) left: f64,
 }
 
 impl Frame {
@@ -205,6 +243,7 @@ impl Frame {
             step: 0,
             dt: 0.0,
             gain: 0.0,
+            left: 1.0,
         }
     }
 
@@ -218,7 +257,7 @@ impl Frame {
             self.step as u32,
             float(self.dt),
             float(self.gain),
-            0,
+            float(self.left),
             0,
             0,
         ]

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use asasr_core::flow::{FlowDevice, Schedule, Source};
 use asasr_core::model::{Condition, ConvVelocity, FlowPart, VelocityArchitecture, Weights};
 use asasr_core::spectral::ColouredNoise;
-use asasr_core::{Error, Executor as _, OnStep, Planes, Rect, Result};
+use asasr_core::{Error, Executor as _, OnStep, Part, Planes, Rect, Result};
 
 use crate::executor::{Frame, GpuExecutor, GpuImage, STORAGE, UNIFORM, WRITTEN};
 use crate::gpu::{Cover, Gpu, Kernel};
@@ -182,6 +182,7 @@ impl FlowDevice for GpuFlow {
                 step: i,
                 dt: pair[1] - pair[0],
                 gain: self.field.skip.map_or(0.0, |s| s.gain(pair[0])),
+                left: 1.0 - pair[0],
                 ..Frame::new(size)
             };
             gpu.write(&frame, &words.words());
@@ -206,7 +207,7 @@ impl FlowDevice for GpuFlow {
         Ok(x0)
     }
 
-    async fn read(&self, image: GpuImage) -> Result<Planes> {
-        image.read(&self.restorer.current()?.gpu).await
+    async fn read(&self, image: GpuImage, part: Option<&Part>) -> Result<Planes> {
+        self.restorer.current()?.read(image, part).await
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use asasr_core::{
-    Executor, OnStep, Planes, Rect,
+    Executor, OnStep, Part, Planes, Rect,
     flow::{Drawing, Sampler},
     model::{Architecture, FlowPart, Manifest, Weights},
     nn::{BurnExecutor, BurnFlow, Network, Parameters, cast},
@@ -385,6 +385,23 @@ impl Executor for AnyExecutor {
             Self::Wgpu(e) => e.run(tile, place, on_step).await,
             #[cfg(feature = "wgpu")]
             Self::WgpuFlow(e) => e.run(tile, place, on_step).await,
+        }
+    }
+
+    async fn run_part(
+        &self,
+        tile: &Planes,
+        place: Rect,
+        part: &Part,
+        on_step: OnStep<'_>,
+    ) -> asasr_core::Result<Planes> {
+        match self {
+            Self::Burn(e) => e.run_part(tile, place, part, on_step).await,
+            Self::Flow(e) => e.run_part(tile, place, part, on_step).await,
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu(e) => e.run_part(tile, place, part, on_step).await,
+            #[cfg(feature = "wgpu")]
+            Self::WgpuFlow(e) => e.run_part(tile, place, part, on_step).await,
         }
     }
 }

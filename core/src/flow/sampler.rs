@@ -4,7 +4,7 @@ use core::ops::Deref;
 use super::{Schedule, Source};
 use crate::model::FlowPart;
 use crate::spectral::{ColouredNoise, Laplacian, SobolevOperator, Spectrum};
-use crate::{Error, Executor, OnStep, Planes, Rect, Result};
+use crate::{Error, Executor, OnStep, Part, Planes, Rect, Result};
 
 /// A restorer and a velocity field on some device.
 #[expect(
@@ -40,7 +40,9 @@ pub trait FlowDevice {
     ) -> Result<Self::Image>;
 
     /// Where the field, given the low-quality image and its posterior mean, leads `x0`, of the size of the latter, by Euler
-    /// steps at the times of `schedule`; `on_step` is told of every step.
+    /// steps at the times of `schedule`; `on_step` is told of every step. At each of them the estimate of the end,
+    /// `x + (1 - t) v`, is held to `[0, 1]`, as images are: on images unlike those it was trained on a field may otherwise
+    /// lead away without bounds.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails; [`Error::Cancelled`] when `on_step` said so.
@@ -52,11 +54,11 @@ pub trait FlowDevice {
         on_step: OnStep<'_>,
     ) -> Result<Self::Image>;
 
-    /// The values of an image.
+    /// The values of an image, or of the part of it that counts, times its weights.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
-    async fn read(&self, image: Self::Image) -> Result<Planes>;
+    async fn read(&self, image: Self::Image, part: Option<&Part>) -> Result<Planes>;
 }
 
 /// A device serves several images, one after the other or, where it can, at a time.
@@ -99,8 +101,8 @@ where
         (**self).integrate(given, x0, schedule, on_step).await
     }
 
-    async fn read(&self, image: D::Image) -> Result<Planes> {
-        (**self).read(image).await
+    async fn read(&self, image: D::Image, part: Option<&Part>) -> Result<Planes> {
+        (**self).read(image, part).await
     }
 }
 
@@ -204,22 +206,17 @@ impl<D: FlowDevice> Executor for Sampler<D> {
 
     async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
         let mean = self.device.mean(tile).await?;
-        let place = place.scaled(self.device.scale());
-        let total = self.noises.len() * self.schedule.steps();
         let mut samples = Vec::with_capacity(self.noises.len());
-        for noise in &self.noises {
-            let x0 = self.device.source(&self.source, &mean, noise, place).await?;
-            let before = samples.len() * self.schedule.steps();
-            let told = &|done, _| on_step(before + done, total);
-            let sample = self.device.integrate((tile, &mean), x0, &self.schedule, told);
-            samples.push(self.device.read(sample.await?).await?);
+        for i in 0..self.noises.len() {
+            let sample = self.sample(i, (tile, &mean), place, on_step).await?;
+            samples.push(self.device.read(sample, None).await?);
         }
         let spread = (samples.len() > 1)
             .then(|| spread(&samples, self.s))
             .transpose()?;
         let mut image = samples.swap_remove(0);
         if self.drawing.fidelity != 0.0 || self.drawing.mean {
-            let mean = self.device.read(mean).await?;
+            let mean = self.device.read(mean, None).await?;
             if self.drawing.fidelity != 0.0 {
                 blend(&mut image, &mean, self.drawing.fidelity);
             }
@@ -231,6 +228,41 @@ impl<D: FlowDevice> Executor for Sampler<D> {
             Some(spread) => image.with_channels(spread),
             None => image,
         })
+    }
+
+    async fn run_part(&self, tile: &Planes, place: Rect, part: &Part, on_step: OnStep<'_>) -> Result<Planes> {
+        let Drawing { fidelity, mean, .. } = self.drawing;
+        if fidelity != 0.0 || mean || self.noises.len() > 1 {
+            return Ok(part.cut(&self.run(tile, place, on_step).await?));
+        }
+        let mean = self.device.mean(tile).await?;
+        let sample = self.sample(0, (tile, &mean), place, on_step).await?;
+        self.device.read(sample, Some(part)).await
+    }
+}
+
+impl<D: FlowDevice> Sampler<D> {
+    /// The `i`-th sample, where the device has it.
+    async fn sample(
+        &self,
+        i: usize,
+        (tile, mean): (&Planes, &D::Image),
+        place: Rect,
+        on_step: OnStep<'_>,
+    ) -> Result<D::Image> {
+        let place = place.scaled(self.device.scale());
+        let (before, total) = (
+            i * self.schedule.steps(),
+            self.noises.len() * self.schedule.steps(),
+        );
+        let x0 = self
+            .device
+            .source(&self.source, mean, &self.noises[i], place)
+            .await?;
+        let told = &|done, _| on_step(before + done, total);
+        self.device
+            .integrate((tile, mean), x0, &self.schedule, told)
+            .await
     }
 }
 
@@ -319,8 +351,8 @@ mod tests {
         ) -> Result<Planes> {
             source.sample(mean, noise, place)
         }
-        async fn read(&self, image: Planes) -> Result<Planes> {
-            Ok(image)
+        async fn read(&self, image: Planes, part: Option<&Part>) -> Result<Planes> {
+            Ok(part.map_or_else(|| image.clone(), |p| p.cut(&image)))
         }
         async fn integrate(
             &self,

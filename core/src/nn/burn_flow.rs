@@ -3,10 +3,10 @@ use alloc::{format, sync::Arc};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{ConditionedField, Conditioning, Network, Parameters, VelocityField, upload, velocity_field};
-use crate::flow::{FlowDevice, Schedule, Solver, Source, integrate};
+use crate::flow::{Field, FlowDevice, Schedule, Solver, Source, integrate};
 use crate::model::{FlowPart, Weights};
 use crate::spectral::ColouredNoise;
-use crate::{Error, OnStep, Planes, Rect, Result};
+use crate::{Error, OnStep, Part, Planes, Rect, Result};
 
 /// A restorer and a velocity field on a burn device. Copies share their weights.
 #[derive(Debug, Clone)]
@@ -31,6 +31,18 @@ impl BurnFlow {
             parameters: upload(weights, device),
             device: device.clone(),
         })
+    }
+}
+
+/// A field whose estimate of the end, `x + (1 - t) v`, is held to `[0, 1]`.
+struct Held<'a>(ConditionedField<'a>);
+
+impl Field<Tensor<4>> for Held<'_> {
+    async fn velocity(&mut self, x: &Tensor<4>, t: f64) -> Result<Tensor<4>> {
+        let v = self.0.velocity(x, t).await?;
+        let left = 1.0 - t;
+        let end = (x.clone() + v.mul_scalar(left)).clamp(0.0, 1.0);
+        Ok((end - x.clone()).div_scalar(left))
     }
 }
 
@@ -59,8 +71,11 @@ impl FlowDevice for BurnFlow {
         source.sample(mean, noise, place)
     }
 
-    async fn read(&self, image: Planes) -> Result<Planes> {
-        Ok(image)
+    async fn read(&self, image: Planes, part: Option<&Part>) -> Result<Planes> {
+        Ok(match part {
+            Some(part) => part.cut(&image),
+            None => image,
+        })
     }
 
     async fn integrate(
@@ -78,7 +93,7 @@ impl FlowDevice for BurnFlow {
             low: upload(low),
             mean: Some(upload(mean)),
         };
-        let mut field = ConditionedField::new(&*self.field, &self.parameters, condition)?;
+        let mut field = Held(ConditionedField::new(&*self.field, &self.parameters, condition)?);
         let told = |s: crate::flow::Step<'_, Tensor<4>>| on_step(s.done, s.total);
         let x1 = integrate(&mut field, upload(&x0), schedule, Solver::Euler, told).await?;
         let data = x1.into_data_async().await;

@@ -1,7 +1,8 @@
 //! Every kernel's twin in plain Rust, and tests that hold one against the other on whatever adapter there is, a software
 //! one (lavapipe) included; without any they fail, for a green run must mean that the shaders ran.
 //!
-//! `white_noise.wgsl` and `source.wgsl` have theirs in asasr-core: `spectral::white_noise` and `flow::Source::sample`.
+//! `white_noise.wgsl`, `source.wgsl` and `blend.wgsl` have theirs in asasr-core: `spectral::white_noise`,
+//! `flow::Source::sample` and `Part::cut`.
 
 mod conv;
 mod enlarge;
@@ -13,11 +14,11 @@ mod transform;
 use asasr_core::flow::Source;
 use asasr_core::model::{Activation, Layer, Tensor, Weights};
 use asasr_core::spectral::{ColouredNoise, Spectrum, white_noise};
-use asasr_core::{Planes, Rect};
+use asasr_core::{Part, Planes, Rect};
 use proptest::prelude::*;
 use wgpu::{Buffer, BufferUsages};
 
-use crate::executor::{COPIED, Frame, GpuImage, READ};
+use crate::executor::{COPIED, Frame, GpuImage, READ, part_words};
 use crate::gpu::{Cover, Gpu, Kernel};
 use crate::network::GpuNetwork;
 use crate::noise::{NoiseMaker, Operand, basis, shape, white_area};
@@ -273,7 +274,7 @@ proptest! {
     }
 
     #[test]
-    fn gathering_and_stepping_are_their_twins(size in (1usize..20, 1usize..20), r in 1usize..5, dt in -1.0f32..1.0, gain in -2.0f32..2.0) {
+    fn gathering_and_stepping_are_their_twins(size in (1usize..20, 1usize..20), r in 1usize..5, dt in 0.0f32..0.5, gain in -2.0f32..2.0, left in 0.5f32..1.0) {
         let gpu = gpu();
         let area = size.0 * size.1;
         let large = (size.0 * r, size.1 * r);
@@ -283,7 +284,7 @@ proptest! {
         let scale = ("SCALE", r as f64);
         let module = gpu.module("gather", &[header, include_str!("../../shader/gather.wgsl")].concat());
         let kernel = gpu.kernel("gather", &module, &[scale, ("CHANNELS", channels as f64)], Cover::planes(pack::groups(channels)));
-        let frame = Frame { dt: dt.into(), gain: gain.into(), ..Frame::new(size) };
+        let frame = Frame { dt: dt.into(), gain: gain.into(), left: left.into(), ..Frame::new(size) };
         let frame = gpu.uniform("frame", &frame.words());
         let upload = |p: &Planes| gpu.upload("planes", p.data());
         let (image, mean_) = (gpu.upload("image", &pack::image(&low)), upload(&mean));
@@ -301,7 +302,26 @@ proptest! {
         let kernel = gpu.kernel("step", &module, &[scale], Cover::planes(1));
         run(&gpu, &kernel, &[&frame, &gpu.upload("features", &grouped(&features, area)), &mean_, &state_], large);
         let got = read(&gpu, &state_, Precision::Full, state.data().len());
-        prop_assert!(worst(&got, &step::step(state.data(), velocity.data(), mean.data(), dt, gain)) < 1e-5);
+        prop_assert!(worst(&got, &step::step(state.data(), velocity.data(), mean.data(), (dt, gain, left))) < 1e-5);
+    }
+
+    #[test]
+    fn parts_are_their_twins(size in (1usize..40, 1usize..20), x: prop::sample::Index, y: prop::sample::Index) {
+        let gpu = gpu();
+        let tile = planes(1, size);
+        let (x0, y0) = (x.index(size.0), y.index(size.1));
+        let part = Part {
+            inner: Rect { x0, y0, x1: size.0, y1: size.1 },
+            columns: values(2, size.0 - x0),
+            rows: values(3, size.1 - y0),
+        };
+        let kernel = gpu.kernel("blend", &gpu.module("blend", include_str!("../../shader/blend.wgsl")), &[], Cover::planes(3));
+        let want = part.cut(&tile);
+        let out = blank(&gpu, want.data().len());
+        let words = gpu.uniform("part", &part_words(&part, size));
+        let weights = gpu.upload("weights", &[part.columns.as_slice(), &part.rows].concat());
+        run(&gpu, &kernel, &[&words, &gpu.upload("tile", tile.data()), &weights, &out], (want.width(), want.height()));
+        prop_assert!(worst(&read(&gpu, &out, Precision::Full, want.data().len()), want.data()) < 1e-6);
     }
 
     #[test]
