@@ -678,12 +678,12 @@ pub(crate) struct Align {
     /// LoRA rank; alpha is the same
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) rank: u16,
-    /// Inverse temperature of the preference, on mean-normalised energies. 0 leaves the anchor alone: the same adapter under
-    /// supervision
-    #[arg(long, default_value_t = 1000.0, value_parser = not_negative)]
+    /// Inverse temperature of the preference, on mean-normalised energies; those of a flow around a restorer are some
+    /// thousandths. 0 leaves the anchor alone: the same adapter under supervision
+    #[arg(long, default_value_t = 30000.0, value_parser = not_negative)]
     pub(crate) beta: f64,
-    /// Weight of the winner's own energy
-    #[arg(long, default_value_t = 0.1, value_parser = not_negative)]
+    /// Weight of the winner's own energy; much below half of beta, the winner gets worse with the loser
+    #[arg(long, default_value_t = 15000.0, value_parser = not_negative)]
     pub(crate) anchor: f64,
     /// Sobolev order of the energies, 0 (Diffusion-DPO) to 3
     #[arg(long, default_value_t = 1.5)]
