@@ -163,6 +163,7 @@ async fn beside_upscalerjs() {
             .await;
         if !missing.is_null() {
             println!("\nTensorFlow.js does not start {backend}: {missing}");
+            browser.close().await;
             continue;
         }
         let mut rounds = Vec::new();
@@ -176,18 +177,22 @@ async fn beside_upscalerjs() {
         println!(
             "\n| theirs on {backend}, ours on {device}, {size}x{size} pixels | output MP/s | of slim | of thick |\n|---|---:|---:|---:|"
         );
-        let speed = |row: usize| {
-            let mut times: Vec<f64> = rounds[1..].iter().map(|r| r[row][1].as_f64().unwrap()).collect();
+        // The median of a contender's rounds, or why one failed.
+        let speed = |row: usize| -> Result<f64, String> {
+            let times = rounds[1..].iter().map(|r| &r[row][1]);
+            let mut times: Vec<f64> = times
+                .map(|t| t.as_f64().ok_or_else(|| t.to_string()))
+                .collect::<Result<_, _>>()?;
             times.sort_by(f64::total_cmp);
-            (16 * size * size) as f64 / 1e3 / times[ROUNDS / 2]
+            Ok((16 * size * size) as f64 / 1e3 / times[ROUNDS / 2])
         };
+        let of = |own: f64, row: usize| speed(row).map_or("".into(), |s| format!("{:.2}", own / s));
         for (row, named) in rounds[0].as_array().unwrap().iter().enumerate() {
-            let (name, own) = (named[0].as_str().unwrap(), speed(row));
-            println!(
-                "| {name} | {own:.4} | {:.2} | {:.2} |",
-                own / speed(0),
-                own / speed(2)
-            );
+            let name = named[0].as_str().unwrap();
+            match speed(row) {
+                Ok(own) => println!("| {name} | {own:.4} | {} | {} |", of(own, 0), of(own, 2)),
+                Err(why) => println!("| {name} | fails: {why} | | |"),
+            }
         }
     }
 }

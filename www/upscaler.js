@@ -109,7 +109,7 @@ export class Upscaler {
   /** Resolves to the modes that the model has: { mode, work } with 'instant', 'fast' or 'quality', and how many times the first one's work it is. */
   get modes() { return this.#opened.then(({ modes }) => modes); }
 
-  /** Resolves to the addresses of the model and the module that run. */
+  /** Resolves to the addresses of the model, the module that runs, and that for files other than PNG. */
   get loaded() { return this.#opened.then(({ loaded }) => loaded); }
 
   #start() {

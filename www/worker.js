@@ -138,8 +138,9 @@ async function readable(bytes) {
   const brand = String.fromCharCode(...bytes.subarray(4, 12));
   if (!/^ftypavi[fs]/.test(brand)) {
     formats ??= await begun(() => import('./asasr-formats.js'), 'asasr-formats');
-    const { png, notes } = formats.readable(bytes);
-    return { bytes: png, notes };
+    const result = formats.readable(bytes);
+    const { notes } = result;
+    return { bytes: result.into_png(), notes };
   }
   let image;
   try {

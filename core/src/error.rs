@@ -58,7 +58,7 @@ impl fmt::Display for Error {
             Self::Exhausted(why) => {
                 write!(
                     f,
-                    "the compute device cannot run a tile of this size: {why}; use the CPU"
+                    "the compute device cannot go on, not even with small tiles: {why}; use the CPU"
                 )
             }
             Self::Output(why) => write!(f, "the result could not be written: {why}"),

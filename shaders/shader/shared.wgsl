@@ -2,7 +2,8 @@
 //
 // Features are packed by four channels: value (x, y) of channels 4g .. 4g+3 is `features[(g * height + y) * width + x]`.
 // `Real`, `Real4` and `Block` (4x4) are of the network's precision, `Input4` is what the layer reads: single precision
-// for the image, the network's for all else. Sums, and what follows them, are always of single precision.
+// for the image, the network's for all else; `Other4` is what an addition reads. A row of taps is added up in the
+// network's precision; rows and channels, and what follows them, in single precision.
 
 struct Frame {
     // Width and height of the tile in low-quality pixels.
@@ -33,7 +34,7 @@ override ADDED: bool;
 // GROUPS_OUT shifts; where the layer is modulated as many factors, and all of them for each step; then slopes where
 // they are learned.
 @group(0) @binding(2) var<storage, read> parameters: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> other: array<Real4>;
+@group(0) @binding(3) var<storage, read> other: array<Other4>;
 @group(0) @binding(4) var<storage, read_write> output: array<Real4>;
 
 // The layer's sums `v` of output group `o` with shift, factor and activation, and the other summand at `at`.

@@ -54,7 +54,8 @@ fn multiply(a: u32, b: u32) -> vec2<u32> {
 
 // A pair of normals from two words.
 fn normals(words: vec2<u32>) -> vec2<f32> {
-    let radius = sqrt(-2.0 * log((f32(words.x) + 0.5) / 4294967296.0));
+    // A logarithm near one may come out above zero.
+    let radius = sqrt(max(0.0, -2.0 * log((f32(words.x) + 0.5) / 4294967296.0)));
     return radius * turn(words.y);
 }
 

@@ -172,10 +172,10 @@ impl GpuExecutor {
         current.map_err(|_| Error::Device("its state is unknown".into()))
     }
 
-    /// The restorer on a device that is not lost.
+    /// The restorer on a device that works: opened again where it was lost, ran out of memory or failed.
     pub(crate) async fn ready(&self) -> Result<Arc<Restorer>> {
         let current = self.current()?;
-        if !current.gpu.is_lost() {
+        if !current.gpu.is_broken() {
             return Ok(current);
         }
         let gpu = current.gpu.reopen().await?;
@@ -185,7 +185,7 @@ impl GpuExecutor {
             .lock()
             .map_err(|_| Error::Device("its state is unknown".into()))?;
         // Another tile may have opened it meanwhile.
-        if kept.gpu.is_lost() {
+        if kept.gpu.is_broken() {
             *kept = again;
         }
         Ok(Arc::clone(&kept))

@@ -26,6 +26,7 @@ static OPENED: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug, Clone)]
 enum Fault {
     Lost(String),
+    Memory(String),
     Other(String),
 }
 
@@ -92,18 +93,20 @@ impl Gpu {
             let fault = Arc::clone(fault);
             move |what: Fault| {
                 if let Ok(mut slot) = fault.lock() {
-                    // A lost device explains all else.
-                    match &*slot {
-                        Some(Fault::Lost(_)) => {}
-                        Some(Fault::Other(_)) if matches!(what, Fault::Other(_)) => {}
-                        _ => *slot = Some(what),
+                    // A lost device explains all else; of other faults the first explains those after it.
+                    if slot.is_none() || matches!(what, Fault::Lost(_)) {
+                        *slot = Some(what);
                     }
                 }
             }
         };
         let on_error = note(&fault);
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
-            on_error(Fault::Other(e.to_string()));
+            let why = e.to_string();
+            on_error(match e {
+                wgpu::Error::OutOfMemory { .. } => Fault::Memory(why),
+                _ => Fault::Other(why),
+            });
         }));
         let on_lost = note(&fault);
         device.set_device_lost_callback(move |reason, why| {
@@ -136,9 +139,10 @@ impl Gpu {
     /// # Errors
     /// As [`Self::request`].
     pub(crate) async fn reopen(&self) -> Result<Self> {
-        let tuning = self.tuning;
-        let again = Self::request(self.allow_software).await?;
-        Ok(Self { tuning, ..again })
+        let mut again = Self::request(self.allow_software).await?;
+        // Another adapter may have come in its place, one without half precision.
+        let _ = again.set_tuning(self.tuning);
+        Ok(again)
     }
 
     /// What tells the adapter and its driver from others, as far as they say.
@@ -166,11 +170,16 @@ impl Gpu {
         self.software
     }
 
-    /// Whether nothing can be run on it any more.
+    /// Whether it was lost.
     pub fn is_lost(&self) -> bool {
         self.fault
             .lock()
             .is_ok_and(|f| matches!(*f, Some(Fault::Lost(_))))
+    }
+
+    /// Whether nothing should be run on it any more.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.check().is_err()
     }
 
     /// Gives the device up, as a driver does that is reset; for tests.
@@ -180,16 +189,25 @@ impl Gpu {
     }
 
     /// # Errors
-    /// [`Error::Device`] with the first fault the device reported; [`Error::Exhausted`] when it was lost.
+    /// [`Error::Device`] with the first fault the device reported; [`Error::Exhausted`] when it was lost or had no memory left.
     pub(crate) fn check(&self) -> Result<()> {
         match self.fault.lock() {
             Ok(slot) => match slot.clone() {
                 None => Ok(()),
                 Some(Fault::Lost(why)) => Err(Error::Exhausted(why)),
+                Some(Fault::Memory(why)) => Err(Error::Exhausted(format!("it has no memory left ({why})"))),
                 Some(Fault::Other(why)) => Err(Error::Device(why)),
             },
             Err(_) => Err(Error::Device("its state is unknown".into())),
         }
+    }
+
+    /// Takes it for lost.
+    fn lost(&self, why: &str) -> Error {
+        if let Ok(mut slot) = self.fault.lock() {
+            slot.get_or_insert_with(|| Fault::Lost(format!("it was lost ({why})")));
+        }
+        self.gone(why)
     }
 
     /// The device's own word for what went wrong, or else that it is gone.
@@ -397,7 +415,8 @@ impl Gpu {
         self.poll()?;
         let mapped = receive.await.map_err(|_| self.gone("it went away"))?;
         self.check()?;
-        mapped.map_err(|e| self.gone(&e.to_string()))?;
+        // A buffer that is not mapped was lost with its device, which may be told only later.
+        mapped.map_err(|e| self.lost(&e.to_string()))?;
         let view = buffer
             .get_mapped_range(bytes)
             .map_err(|e| self.gone(&e.to_string()))?;
@@ -466,7 +485,7 @@ mod tests {
         GpuExecutor::new(gpu, &architecture, &weights).expect("they fit")
     }
 
-    /// An image of 90x70 pixels in tiles of 64, and how many tiles there were.
+    /// An image of 90x70 pixels in tiles of 64.
     fn enlarge(executor: &GpuExecutor) -> Result<Planes> {
         let size = (90, 70);
         let values = (0..3 * 90 * 70)

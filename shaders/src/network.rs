@@ -113,18 +113,21 @@ impl GpuNetwork {
                 }
                 _ => ("pointwise", "pointwise", None, 1, groups),
             };
-            let reads = if of_image && step.input == Place::Input {
-                "vec4<f32>"
-            } else {
-                "Real4"
+            let kind = |place| {
+                if of_image && place == Place::Input {
+                    "vec4<f32>"
+                } else {
+                    "Real4"
+                }
             };
+            let reads = (kind(step.input), kind(step.other.unwrap_or(step.input)));
             let module = modules.entry((module, reads)).or_insert_with(|| {
                 let parts: &[&str] = match module {
                     "conv3x3" => &[CONV_SHARED, three],
                     "conv1x1" => &[CONV_SHARED, CONV1X1],
                     _ => &[POINTWISE],
                 };
-                let alias = format!("alias Input4 = {reads};\n");
+                let alias = format!("alias Input4 = {};\nalias Other4 = {};\n", reads.0, reads.1);
                 let head = [tuning.precision.header(), &alias, SHARED];
                 gpu.module(module, &[&head, parts].concat().concat())
             });

@@ -18,6 +18,8 @@ const WHITE: &str = include_str!("../shader/white_noise.wgsl");
 const TRANSFORM: &str = include_str!("../shader/transform.wgsl");
 const SOURCE: &str = include_str!("../shader/source.wgsl");
 
+/// Sizes of blocks that are remembered: an image has up to nine, inner ones and those at its edges.
+const SIZES: usize = 9;
 /// Planes of a block: one for each colour.
 const PLANES: usize = 3;
 /// Elements of a side of the result that a work-group of `transform.wgsl` computes.
@@ -54,7 +56,8 @@ pub(crate) fn shape(
 /// The orthonormal cosine basis of `n` values, a row for each frequency.
 pub(crate) fn basis(n: usize) -> Vec<f32> {
     let row = |k: usize| {
-        let norm = (if k == 0 { 1.0 } else { 2.0 } / n as f64).sqrt();
+        let share: f64 = if k == 0 { 1.0 } else { 2.0 };
+        let norm = (share / n as f64).sqrt();
         // The angle's multiples of a whole turn are taken off first: large ones would lose digits.
         (0..n)
             .map(move |x| (norm * (PI * ((k * (2 * x + 1)) % (4 * n)) as f64 / (2 * n) as f64).cos()) as f32)
@@ -140,6 +143,9 @@ impl NoiseMaker {
             return Ok(Arc::clone(found));
         }
         let made = Arc::new(Blocks::new(gpu, noise, size)?);
+        if known.1.len() == SIZES {
+            known.1.remove(0);
+        }
         known.1.push(Arc::clone(&made));
         Ok(made)
     }
@@ -179,7 +185,7 @@ impl NoiseMaker {
                         ..
                     } = &*blocks;
                     let [s0, s1, s2, s3] = shapes;
-                    // The kernel that weighs nothing binds no weights.
+                    // The kernel that weighs nothing binds the weights all the same.
                     pass.dispatch(&self.transform, &[s0, &a, rows, weights, &b], size);
                     pass.dispatch(&self.weighted, &[s1, columns, &b, weights, &a], size);
                     pass.dispatch(&self.transform, &[s2, columns, &a, weights, &b], size);

@@ -5,14 +5,15 @@ use std::str::FromStr;
 
 use asasr_core::model::{Activation, Layer, Tensor, Weights};
 use asasr_core::{Error, Result};
-use wgpu::BufferUsages;
+use wgpu::{BufferUsages, ErrorFilter};
 
 use crate::executor::Frame;
 use crate::gpu::Gpu;
 use crate::network::GpuNetwork;
 use crate::pack;
 
-/// Numbers that features and weights of a network are kept in. Sums are of single precision always.
+/// Numbers that features and weights of a network are kept in. Products of a row of taps are added up in them, all else in
+/// single precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// 32 bits.
@@ -212,7 +213,15 @@ impl Gpu {
     async fn cost(&self, tuning: Tuning, limit: f64, now: &impl Fn() -> f64) -> Result<Option<f64>> {
         let mut gpu = self.clone();
         gpu.tuning = tuning;
-        let trial = Trial::new(&gpu)?;
+        // What a driver rejects is no choice, and no fault.
+        let internal = gpu.device.push_error_scope(ErrorFilter::Internal);
+        let validation = gpu.device.push_error_scope(ErrorFilter::Validation);
+        let trial = Trial::new(&gpu);
+        let (validation, internal) = (validation.pop(), internal.pop());
+        if validation.await.or(internal.await).is_some() {
+            return Ok(None);
+        }
+        let trial = trial?;
         // The first run compiles.
         trial.time(&gpu, 1, now).await?;
         let mut count = 1;

@@ -145,6 +145,32 @@ fn every_tuning_agrees() {
     }
 }
 
+/// Layers that add the image itself, which is of single precision whatever the network is.
+#[test]
+fn the_image_can_be_added() {
+    let layers = vec![
+        conv("first", 3, 3, 3, Activation::None),
+        Layer::Add { with: 0 },
+        conv("last", 3, 48, 1, Activation::None),
+    ];
+    let architecture = Architecture {
+        scale: 4,
+        skip: Skip::None,
+        layers,
+    };
+    for tuning in Tuning::all(gpu().has_half()) {
+        let mut gpu = gpu();
+        gpu.set_tuning(tuning).unwrap();
+        let worst = worst_on(gpu, &architecture, &[(9, 7)]);
+        let limit = if tuning.precision == Precision::Half {
+            1e-2
+        } else {
+            1e-5
+        };
+        assert!(worst < limit, "{tuning}: {worst}");
+    }
+}
+
 /// A trial ends, and what it chose can be kept as text.
 #[test]
 fn an_adapter_is_tuned() {

@@ -28,10 +28,7 @@ pub(crate) fn open(software: bool) -> Result<Gpu> {
         .iter()
         .rfind(|l| own(l))
         .and_then(|l| l.rsplit_once('\t')?.1.parse().ok());
-    if let Some(tuning) = known
-        && gpu.clone().set_tuning(tuning).is_ok()
-    {
-        gpu.set_tuning(tuning)?;
+    if known.is_some_and(|tuning| gpu.set_tuning(tuning).is_ok()) {
         return Ok(gpu);
     }
     let start = Instant::now();

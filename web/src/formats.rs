@@ -1,13 +1,25 @@
 use wasm_bindgen::prelude::*;
 
 /// A file that the other modules read.
-#[wasm_bindgen(getter_with_clone)]
+#[wasm_bindgen]
 #[derive(Debug)]
 pub struct Readable {
-    /// A PNG of the same samples, with colour profile and EXIF data.
-    pub png: Vec<u8>,
+    png: Vec<u8>,
+    notes: Vec<String>,
+}
+
+#[wasm_bindgen]
+impl Readable {
     /// What decoding changed, a sentence each.
-    pub notes: Vec<String>,
+    #[wasm_bindgen(getter)]
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    /// A PNG of the same samples, with colour profile and EXIF data; it leaves this module's memory.
+    pub fn into_png(self) -> Vec<u8> {
+        self.png
+    }
 }
 
 /// Reads a JPEG, WebP, GIF or BMP file.

@@ -2,7 +2,8 @@
 //!
 //! The crate is built three times: the bin `asasr-gpu` runs the network with our WGSL kernels, `asasr-cpu` with burn's CPU
 //! backend. Both export the same [`Upscaler`], so that the worker needs to know one interface, and read PNG alone;
-//! `asasr-formats` makes PNG of other files. A page downloads only what it uses.
+//! `asasr-formats` makes PNG of other files. A page waits only for what it uses; for later visits without a network it keeps the
+//! files' module too.
 
 /// Most input pixels: 4096x4096, whose fourfold enlargement is the largest most programs open.
 #[cfg(any(feature = "gpu", feature = "cpu", feature = "formats"))]
