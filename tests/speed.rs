@@ -186,7 +186,7 @@ async fn beside_upscalerjs() {
             times.sort_by(f64::total_cmp);
             Ok((16 * size * size) as f64 / 1e3 / times[ROUNDS / 2])
         };
-        let of = |own: f64, row: usize| speed(row).map_or("".into(), |s| format!("{:.2}", own / s));
+        let of = |own: f64, row: usize| speed(row).map(|s| format!("{:.2}", own / s)).unwrap_or_default();
         for (row, named) in rounds[0].as_array().unwrap().iter().enumerate() {
             let name = named[0].as_str().unwrap();
             match speed(row) {
