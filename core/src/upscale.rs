@@ -127,16 +127,15 @@ pub async fn upscale<E: Executor>(
     });
     let areas = Areas {
         executor,
-        plan: &plan,
         image: (width, height),
         scale,
         halo,
         most: Cell::new(core + 2 * FEATHER),
     };
-    let (areas, read, state) = (&areas, &read, &state);
+    let (areas, plan, read, state) = (&areas, &plan, &read, &state);
     let run = async |index: usize, tile: Tile| {
         let on_share = &|share: f64| state.borrow_mut().step(index, share, tile);
-        let part = areas.plan.part(&tile, scale);
+        let part = plan.part(&tile, scale);
         areas.enlarge(tile.blend, &part, read, on_share).await
     };
     let mut mosaic: Option<Mosaic> = None;
@@ -155,7 +154,7 @@ pub async fn upscale<E: Executor>(
             return Ok(());
         };
         let result = result?;
-        let mosaic = mosaic.get_or_insert_with(|| Mosaic::new(&plan, result.channels(), scale));
+        let mosaic = mosaic.get_or_insert_with(|| Mosaic::new(plan, result.channels(), scale));
         if let Some((first, rows)) = mosaic.add(&tile, &result)? {
             write(first, &rows)?;
         }
@@ -168,7 +167,6 @@ pub async fn upscale<E: Executor>(
 /// Enlarges areas of an image.
 struct Areas<'a, E> {
     executor: &'a E,
-    plan: &'a TilePlan,
     /// Columns and rows.
     image: (usize, usize),
     scale: usize,

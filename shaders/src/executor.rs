@@ -1,25 +1,15 @@
 use std::sync::{Arc, Mutex};
 
 use asasr_core::{
-    Error, Executor, OnStep, Part, Planes, Rect, Result,
+    Executor, OnStep, Part, Planes, Rect, Result,
     model::{Architecture, Skip, Weights},
 };
-use wgpu::BufferUsages;
 
-use crate::gpu::{Cover, Gpu, Kernel};
+use crate::gpu::{COPIED, Gpu, Kernel, READ, UNIFORM, WRITTEN, unknown};
+use crate::kernels;
 use crate::network::GpuNetwork;
 use crate::pack;
 use crate::pool::Pooled;
-
-const ENLARGE: &str = include_str!("../shader/enlarge.wgsl");
-const BLEND: &str = include_str!("../shader/blend.wgsl");
-
-/// Usage of a buffer that kernels read and write; of one that is also written from here, copied from, or read back.
-pub(crate) const STORAGE: BufferUsages = BufferUsages::STORAGE;
-pub(crate) const WRITTEN: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_DST);
-pub(crate) const COPIED: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC);
-pub(crate) const READ: BufferUsages = BufferUsages::MAP_READ.union(BufferUsages::COPY_DST);
-pub(crate) const UNIFORM: BufferUsages = BufferUsages::UNIFORM.union(BufferUsages::COPY_DST);
 
 /// Planes on the device, `[3, height, width]` of single precision.
 #[derive(Debug)]
@@ -32,7 +22,7 @@ impl GpuImage {
     /// Room for an image of so many columns and rows.
     ///
     /// # Errors
-    /// [`Error::Exhausted`] when the device has none.
+    /// [`asasr_core::Error::Exhausted`] when the device has none.
     pub(crate) async fn new(gpu: &Gpu, size: (usize, usize)) -> Result<Self> {
         let [buffer] = gpu.take([((3 * size.0 * size.1 * 4) as u64, COPIED)]).await?;
         Ok(Self { buffer, size })
@@ -41,7 +31,7 @@ impl GpuImage {
     /// An image from here.
     ///
     /// # Errors
-    /// [`Error::Exhausted`] when the device has no room.
+    /// [`asasr_core::Error::Exhausted`] when the device has no room.
     #[cfg(test)]
     pub(crate) async fn upload(gpu: &Gpu, planes: &Planes) -> Result<Self> {
         let size = (planes.width(), planes.height());
@@ -53,7 +43,7 @@ impl GpuImage {
     /// Its values.
     ///
     /// # Errors
-    /// [`Error::Device`] when the device fails.
+    /// [`asasr_core::Error::Device`] when the device fails.
     pub(crate) async fn read(self, gpu: &Gpu) -> Result<Planes> {
         let (count, (width, height)) = (3 * self.size.0 * self.size.1, self.size);
         let bytes = (count * 4) as u64;
@@ -86,11 +76,8 @@ pub(crate) struct Restorer {
 impl Restorer {
     fn new(gpu: Gpu, architecture: &Architecture, weights: &Weights) -> Result<Self> {
         let network = GpuNetwork::new(&gpu, &architecture.layers, (3, true), weights, |_| Ok(Vec::new()))?;
-        let bicubic = f64::from(u8::from(architecture.skip == Skip::Bicubic));
-        let constants = [("SCALE", architecture.scale as f64), ("BICUBIC", bicubic)];
-        let module = gpu.module("enlarge", &[gpu.tuning.precision.header(), ENLARGE].concat());
-        let enlarge = gpu.kernel("enlarge", &module, &constants, Cover::planes(1));
-        let blend = gpu.kernel("blend", &gpu.module("blend", BLEND), &[], Cover::planes(3));
+        let enlarge = kernels::enlarge(&gpu, architecture.scale, architecture.skip == Skip::Bicubic);
+        let blend = kernels::blend(&gpu);
         gpu.check()?;
         Ok(Self {
             gpu,
@@ -155,7 +142,7 @@ impl GpuExecutor {
     /// Uploads `weights` and builds a pipeline for every layer.
     ///
     /// # Errors
-    /// [`Error::Architecture`] or [`Error::Weights`] when the two do not fit; [`Error::Device`] when the device refuses.
+    /// [`asasr_core::Error::Architecture`] or [`asasr_core::Error::Weights`] when the two do not fit; [`asasr_core::Error::Device`] when the device refuses.
     pub fn new(gpu: Gpu, architecture: &Architecture, weights: &Weights) -> Result<Self> {
         architecture.validate()?;
         weights.check(&architecture.parameters())?;
@@ -169,7 +156,7 @@ impl GpuExecutor {
     /// The restorer on the device that was opened last, lost or not.
     pub(crate) fn current(&self) -> Result<Arc<Restorer>> {
         let current = self.restorer.lock().map(|r| Arc::clone(&r));
-        current.map_err(|_| Error::Device("its state is unknown".into()))
+        current.map_err(|_| unknown())
     }
 
     /// The restorer on a device that works: opened again where it was lost, ran out of memory or failed.
@@ -180,15 +167,19 @@ impl GpuExecutor {
         }
         let gpu = current.gpu.reopen().await?;
         let again = Arc::new(Restorer::new(gpu, &self.architecture, &self.weights)?);
-        let mut kept = self
-            .restorer
-            .lock()
-            .map_err(|_| Error::Device("its state is unknown".into()))?;
+        let mut kept = self.restorer.lock().map_err(|_| unknown())?;
         // Another tile may have opened it meanwhile.
         if kept.gpu.is_broken() {
             *kept = again;
         }
         Ok(Arc::clone(&kept))
+    }
+
+    /// A tile enlarged, or the part of that which counts.
+    async fn enlarged(&self, tile: &Planes, part: Option<&Part>) -> Result<Planes> {
+        let restorer = self.ready().await?;
+        let output = restorer.enlarge(tile, self.architecture.scale).await?;
+        restorer.read(output, part).await
     }
 }
 
@@ -206,9 +197,7 @@ impl Executor for GpuExecutor {
     }
 
     async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
-        let restorer = self.ready().await?;
-        let output = restorer.enlarge(tile, self.architecture.scale).await?;
-        restorer.read(output, None).await
+        self.enlarged(tile, None).await
     }
 
     async fn run_part(
@@ -218,9 +207,7 @@ impl Executor for GpuExecutor {
         part: &Part,
         _on_step: OnStep<'_>,
     ) -> Result<Planes> {
-        let restorer = self.ready().await?;
-        let output = restorer.enlarge(tile, self.architecture.scale).await?;
-        restorer.read(output, Some(part)).await
+        self.enlarged(tile, Some(part)).await
     }
 }
 

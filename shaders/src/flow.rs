@@ -5,14 +5,12 @@ use asasr_core::model::{Condition, ConvVelocity, FlowPart, VelocityArchitecture,
 use asasr_core::spectral::ColouredNoise;
 use asasr_core::{Error, Executor as _, OnStep, Part, Planes, Rect, Result};
 
-use crate::executor::{Frame, GpuExecutor, GpuImage, STORAGE, UNIFORM, WRITTEN};
-use crate::gpu::{Cover, Gpu, Kernel};
+use crate::executor::{Frame, GpuExecutor, GpuImage};
+use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM, WRITTEN, unknown};
+use crate::kernels;
 use crate::network::{GpuNetwork, Modulation};
 use crate::noise::NoiseMaker;
 use crate::pack;
-
-const GATHER: &str = include_str!("../shader/gather.wgsl");
-const STEP: &str = include_str!("../shader/step.wgsl");
 
 /// Runs a restorer and a convolutional velocity field with our kernels.
 #[derive(Debug)]
@@ -75,17 +73,10 @@ impl GpuFlow {
         if let Some(kernels) = kept.as_ref().filter(|k| k.device == gpu.number()) {
             return Ok(Arc::clone(kernels));
         }
-        let header = gpu.tuning().precision.header();
-        let scale = ("SCALE", self.field.scale as f64);
-        let constants = [scale, ("CHANNELS", self.inputs as f64)];
-        let kernel = |label, text, constants: &[(&str, f64)], depth| {
-            let module = gpu.module(label, &[header, text].concat());
-            gpu.kernel(label, &module, constants, Cover::planes(depth))
-        };
         let made = Arc::new(Kernels {
             device: gpu.number(),
-            gather: kernel("gather", GATHER, &constants, pack::groups(self.inputs)),
-            step: kernel("step", STEP, &[scale], 1),
+            gather: kernels::gather(gpu, self.field.scale, self.inputs),
+            step: kernels::step(gpu, self.field.scale),
             noise: NoiseMaker::new(gpu),
         });
         gpu.check()?;
@@ -114,10 +105,6 @@ impl GpuFlow {
     }
 }
 
-fn unknown() -> Error {
-    Error::Device("its state is unknown".into())
-}
-
 impl FlowDevice for GpuFlow {
     type Image = GpuImage;
 
@@ -140,15 +127,7 @@ impl FlowDevice for GpuFlow {
         noise: &ColouredNoise,
         place: Rect,
     ) -> Result<GpuImage> {
-        if mean.size != (place.width(), place.height()) {
-            return Err(Error::Size(format!(
-                "a posterior mean of {}x{} pixels does not fill a tile of {}x{}",
-                mean.size.0,
-                mean.size.1,
-                place.width(),
-                place.height()
-            )));
-        }
+        Source::check(mean.size, place)?;
         let gpu = &self.restorer.current()?.gpu;
         self.kernels(gpu)?
             .noise

@@ -19,6 +19,18 @@ use crate::tuning::{Precision, Tuning};
 /// Work-group sides of kernels that have no say in them.
 const GROUP: (usize, usize) = (8, 8);
 
+/// Usage of a buffer that kernels read and write; of one that is also written from here, copied from, or read back.
+pub(crate) const STORAGE: BufferUsages = BufferUsages::STORAGE;
+pub(crate) const WRITTEN: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_DST);
+pub(crate) const COPIED: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC);
+pub(crate) const READ: BufferUsages = BufferUsages::MAP_READ.union(BufferUsages::COPY_DST);
+pub(crate) const UNIFORM: BufferUsages = BufferUsages::UNIFORM.union(BufferUsages::COPY_DST);
+
+/// What is known after a thread ended while it held a lock.
+pub(crate) fn unknown() -> Error {
+    Error::Device("its state is unknown".into())
+}
+
 /// Devices opened so far.
 static OPENED: AtomicU64 = AtomicU64::new(0);
 
@@ -198,7 +210,7 @@ impl Gpu {
                 Some(Fault::Memory(why)) => Err(Error::Exhausted(format!("it has no memory left ({why})"))),
                 Some(Fault::Other(why)) => Err(Error::Device(why)),
             },
-            Err(_) => Err(Error::Device("its state is unknown".into())),
+            Err(_) => Err(unknown()),
         }
     }
 
@@ -288,8 +300,7 @@ impl Gpu {
 
     /// A new buffer with these values.
     pub(crate) fn upload(&self, label: &str, values: &[impl Pod]) -> Buffer {
-        let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-        let buffer = self.buffer(label, size_of_val(values) as u64, usage);
+        let buffer = self.buffer(label, size_of_val(values) as u64, WRITTEN);
         self.write(&buffer, values);
         buffer
     }
@@ -307,8 +318,7 @@ impl Gpu {
 
     /// A new uniform buffer with these words.
     pub(crate) fn uniform(&self, label: &str, words: &[u32]) -> Buffer {
-        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        let buffer = self.buffer(label, size_of_val(words) as u64, usage);
+        let buffer = self.buffer(label, size_of_val(words) as u64, UNIFORM);
         self.write(&buffer, words);
         buffer
     }

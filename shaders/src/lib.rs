@@ -8,12 +8,14 @@
 mod executor;
 mod flow;
 mod gpu;
+mod kernels;
 pub mod measure;
 mod network;
 mod noise;
 mod pack;
 mod plan;
 mod pool;
+mod trial;
 mod tuning;
 #[cfg(test)]
 mod twin;

@@ -1,25 +1,21 @@
 //! How fast each kernel is, and how fast the device could be.
 
 use asasr_core::flow::Source;
-use asasr_core::model::{Activation, Layer, Tensor, Weights};
+use asasr_core::model::{Activation, Layer};
 use asasr_core::spectral::{ColouredNoise, Spectrum};
 use asasr_core::{Rect, Result};
-use wgpu::{Buffer, BufferUsages};
+use wgpu::BufferUsages;
 
 use crate::executor::{Frame, GpuImage};
-use crate::gpu::{Cover, Gpu, Pass};
-use crate::network::GpuNetwork;
+use crate::gpu::{Cover, Gpu, Pass, STORAGE};
+use crate::kernels;
 use crate::noise::NoiseMaker;
 use crate::pack;
-use crate::tuning::{Precision, Tuning};
+use crate::trial::{CHANNELS, Trial};
+use crate::tuning::Tuning;
 
 const PEAK: &str = include_str!("../shader/peak.wgsl");
-const GATHER: &str = include_str!("../shader/gather.wgsl");
-const STEP: &str = include_str!("../shader/step.wgsl");
-const ENLARGE: &str = include_str!("../shader/enlarge.wgsl");
 
-/// Channels of the convolutions.
-pub const CHANNELS: usize = 48;
 const SCALE: usize = 4;
 /// Milliseconds that each kernel is timed for at least.
 const LEAST: f64 = 50.0;
@@ -107,7 +103,7 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
             &[("ROUNDS", ROUNDS as f64)],
             cover,
         );
-        let out = gpu.buffer("peak", (INVOCATIONS * 16) as u64, BufferUsages::STORAGE);
+        let out = gpu.buffer("peak", (INVOCATIONS * 16) as u64, STORAGE);
         let chains = self
             .time(|pass| pass.dispatch(&kernel, &[&out], (INVOCATIONS, 1)))
             .await?;
@@ -168,34 +164,13 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     async fn layer(&self, name: &str, layer: Layer, tuning: Tuning, operations: usize) -> Result<Measured> {
         let mut gpu = self.gpu.clone();
         gpu.set_tuning(tuning)?;
-        let mut weights = Weights::default();
-        if let Layer::Conv { kernel, .. } = layer {
-            let shape = vec![CHANNELS, CHANNELS, kernel, kernel];
-            for (name, shape) in [("layer.weight", shape), ("layer.bias", vec![CHANNELS])] {
-                let values = vec![0.01; shape.iter().product()];
-                weights.insert(name.into(), Tensor { shape, values });
-            }
-        }
-        let modulation = |_| Ok(vec![vec![0.1; 2 * CHANNELS]]);
-        let network = GpuNetwork::new(&gpu, &[layer], (CHANNELS, false), &weights, modulation)?;
-        let pixels = self.size.0 * self.size.1;
-        let frame = gpu.uniform("frame", &Frame::new(self.size).words());
-        let bytes = network.bytes(pixels, CHANNELS);
-        let input = gpu.buffer("input", bytes, BufferUsages::STORAGE);
-        let slots: Vec<Buffer> = network
-            .slots(pixels)
-            .into_iter()
-            .map(|(bytes, usage)| gpu.buffer("slot", bytes, usage))
-            .collect();
-        let slots: Vec<&Buffer> = slots.iter().collect();
-        let seconds = self.time(|pass| {
-            network.encode(pass, &frame, &input, &slots, self.size);
-        });
+        let trial = Trial::new(&gpu, layer, self.size)?;
+        let seconds = self.time(|pass| trial.encode(pass));
         Ok(Measured {
             name: name.to_owned(),
             seconds: seconds.await?,
-            operations: (operations * pixels) as f64,
-            bytes: 2.0 * bytes as f64,
+            operations: (operations * self.size.0 * self.size.1) as f64,
+            bytes: 2.0 * trial.bytes() as f64,
         })
     }
 
@@ -208,25 +183,14 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         let pixels = self.size.0 * self.size.1;
         let large = (self.size.0 * SCALE, self.size.1 * SCALE);
         let channels = 6 * SCALE * SCALE + 3;
-        let header = Precision::Full.header();
         let frame = gpu.uniform("frame", &Frame::new(self.size).words());
-        let storage = |numbers: usize| gpu.buffer("planes", (numbers * 4) as u64, BufferUsages::STORAGE);
+        let storage = |numbers: usize| gpu.buffer("planes", (numbers * 4) as u64, STORAGE);
         let planes = 3 * pixels * SCALE * SCALE;
         let [image, mean, state, output] = [4 * pixels, planes, planes, planes].map(storage);
         let features = storage(pack::groups(channels) * 4 * pixels);
-        let scale = ("SCALE", SCALE as f64);
-        let kernel = |name, text, constants: &[(&str, f64)], depth| {
-            let module = gpu.module(name, &[header, text].concat());
-            gpu.kernel(name, &module, constants, Cover::planes(depth))
-        };
-        let gather = kernel(
-            "gather",
-            GATHER,
-            &[scale, ("CHANNELS", channels as f64)],
-            pack::groups(channels),
-        );
-        let step = kernel("step", STEP, &[scale], 1);
-        let enlarge = kernel("enlarge", ENLARGE, &[scale, ("BICUBIC", 1.0)], 1);
+        let gather = kernels::gather(gpu, SCALE, channels);
+        let step = kernels::step(gpu, SCALE);
+        let enlarge = kernels::enlarge(gpu, SCALE, true);
         let measured = |name: &str, seconds, operations: usize, numbers: usize| Measured {
             name: name.to_owned(),
             seconds,

@@ -11,20 +11,14 @@ use asasr_core::spectral::{ColouredNoise, NoiseBlock, Spectrum};
 use asasr_core::{Rect, Result};
 use wgpu::Buffer;
 
-use crate::executor::{GpuImage, STORAGE, UNIFORM};
-use crate::gpu::{Cover, Gpu, Kernel};
-
-const WHITE: &str = include_str!("../shader/white_noise.wgsl");
-const TRANSFORM: &str = include_str!("../shader/transform.wgsl");
-const SOURCE: &str = include_str!("../shader/source.wgsl");
+use crate::executor::GpuImage;
+use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM};
+use crate::kernels;
 
 /// Sizes of blocks that are remembered: an image has up to nine, inner ones and those at its edges.
 const SIZES: usize = 9;
 /// Planes of a block: one for each colour.
 const PLANES: usize = 3;
-/// Elements of a side of the result that a work-group of `transform.wgsl` computes.
-const SIDE: usize = 32;
-
 /// An operand of a product: steps from row to row and from column to column, and from plane to plane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operand {
@@ -117,19 +111,11 @@ pub(crate) struct NoiseMaker {
 
 impl NoiseMaker {
     pub(crate) fn new(gpu: &Gpu) -> Self {
-        let product = Cover {
-            group: (SIDE, SIDE),
-            pixels: 1,
-            depth: PLANES,
-        };
-        let transform = gpu.module("transform", TRANSFORM);
-        let kernel = |weighted: f64| gpu.kernel("transform", &transform, &[("WEIGHTED", weighted)], product);
-        let plain = |label, text| gpu.kernel(label, &gpu.module(label, text), &[], Cover::planes(PLANES));
         Self {
-            white: plain("white noise", WHITE),
-            transform: kernel(0.0),
-            weighted: kernel(1.0),
-            source: plain("source", SOURCE),
+            white: kernels::white_noise(gpu),
+            transform: kernels::transform(gpu, false),
+            weighted: kernels::transform(gpu, true),
+            source: kernels::source(gpu),
             known: Mutex::default(),
         }
     }

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use asasr_core::model::{Activation, Layer, Tensor, Weights};
+use asasr_core::model::{Activation, Layer};
 use asasr_core::{Error, Result};
-use wgpu::{BufferUsages, ErrorFilter};
+use wgpu::ErrorFilter;
 
-use crate::executor::Frame;
 use crate::gpu::Gpu;
-use crate::network::GpuNetwork;
-use crate::pack;
+use crate::trial::{CHANNELS, Trial};
 
 /// Numbers that features and weights of a network are kept in. Products of a row of taps are added up in them, all else in
 /// single precision.
@@ -150,8 +148,7 @@ impl FromStr for Tuning {
     }
 }
 
-/// Channels and side of the convolution that is tried.
-const CHANNELS: usize = 48;
+/// Side of the tile that a convolution is tried on.
 const SIDE: usize = 64;
 /// Milliseconds that one convolution may take at most for a trial: a software adapter takes longer.
 const PATIENCE: f64 = 25.0;
@@ -216,17 +213,30 @@ impl Gpu {
         // What a driver rejects is no choice, and no fault.
         let internal = gpu.device.push_error_scope(ErrorFilter::Internal);
         let validation = gpu.device.push_error_scope(ErrorFilter::Validation);
-        let trial = Trial::new(&gpu);
+        let layer = Layer::Conv {
+            name: "trial".into(),
+            inputs: CHANNELS,
+            outputs: CHANNELS,
+            kernel: 3,
+            activation: Activation::LeakyRelu { slope: 0.1 },
+        };
+        let trial = Trial::new(&gpu, layer, (SIDE, SIDE));
         let (validation, internal) = (validation.pop(), internal.pop());
         if validation.await.or(internal.await).is_some() {
             return Ok(None);
         }
         let trial = trial?;
+        let time = async |count: u32| -> Result<f64> {
+            let start = now();
+            gpu.submit(|pass| (0..count).for_each(|_| trial.encode(pass)), |_| {});
+            gpu.done().await?;
+            Ok(now() - start)
+        };
         // The first run compiles.
-        trial.time(&gpu, 1, now).await?;
+        time(1).await?;
         let mut count = 1;
         loop {
-            let time = trial.time(&gpu, count, now).await?;
+            let time = time(count).await?;
             let each = time / f64::from(count);
             if each > PATIENCE {
                 return Ok(None);
@@ -236,64 +246,6 @@ impl Gpu {
             }
             count *= 2;
         }
-    }
-}
-
-/// One convolution on a small tile.
-struct Trial {
-    network: GpuNetwork,
-    frame: wgpu::Buffer,
-    input: wgpu::Buffer,
-    slots: Vec<wgpu::Buffer>,
-}
-
-impl Trial {
-    fn new(gpu: &Gpu) -> Result<Self> {
-        let layer = Layer::Conv {
-            name: "trial".into(),
-            inputs: CHANNELS,
-            outputs: CHANNELS,
-            kernel: 3,
-            activation: Activation::LeakyRelu { slope: 0.1 },
-        };
-        let mut weights = Weights::default();
-        for (name, shape) in [
-            ("weight", vec![CHANNELS, CHANNELS, 3, 3]),
-            ("bias", vec![CHANNELS]),
-        ] {
-            let values = vec![0.01; shape.iter().product()];
-            weights.insert(format!("trial.{name}"), Tensor { shape, values });
-        }
-        let network = GpuNetwork::new(gpu, &[layer], (CHANNELS, false), &weights, |_| Ok(Vec::new()))?;
-        let pixels = SIDE * SIDE;
-        let bytes = (pixels * pack::groups(CHANNELS) * 16) as u64;
-        let slots = network.slots(pixels);
-        let slots = slots
-            .into_iter()
-            .map(|(bytes, usage)| gpu.buffer("trial", bytes, usage));
-        Ok(Self {
-            frame: gpu.uniform("frame", &Frame::new((SIDE, SIDE)).words()),
-            input: gpu.buffer("trial", bytes, BufferUsages::STORAGE),
-            slots: slots.collect(),
-            network,
-        })
-    }
-
-    /// Milliseconds of so many runs.
-    async fn time(&self, gpu: &Gpu, count: u32, now: &impl Fn() -> f64) -> Result<f64> {
-        let start = now();
-        gpu.submit(
-            |pass| {
-                for _ in 0..count {
-                    let slots: Vec<&wgpu::Buffer> = self.slots.iter().collect();
-                    self.network
-                        .encode(pass, &self.frame, &self.input, &slots, (SIDE, SIDE));
-                }
-            },
-            |_| {},
-        );
-        gpu.done().await?;
-        Ok(now() - start)
     }
 }
 

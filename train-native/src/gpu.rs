@@ -19,23 +19,16 @@ pub(crate) fn open(software: bool) -> Result<Gpu> {
         .as_ref()
         .and_then(|f| fs::read_to_string(f).ok())
         .unwrap_or_default();
-    let mut lines: Vec<&str> = kept.lines().collect();
-    let own = |line: &&str| {
-        line.rsplit_once('\t')
-            .is_some_and(|(name, _)| name == gpu.adapter())
-    };
-    let known = lines
-        .iter()
-        .rfind(|l| own(l))
-        .and_then(|l| l.rsplit_once('\t')?.1.parse().ok());
+    let own = format!("{}\t", gpu.adapter());
+    let known = kept.lines().find_map(|l| l.strip_prefix(&own)?.parse().ok());
     if known.is_some_and(|tuning| gpu.set_tuning(tuning).is_ok()) {
         return Ok(gpu);
     }
     let start = Instant::now();
     pollster::block_on(gpu.tune(|| start.elapsed().as_secs_f64() * 1e3))?;
-    let line = format!("{}\t{}", gpu.adapter(), gpu.tuning());
-    lines.retain(|l| l.rsplit_once('\t').is_some_and(|(name, _)| name != gpu.adapter()));
-    lines.push(&line);
+    let line = format!("{own}{}", gpu.tuning());
+    let others = kept.lines().filter(|l| !l.starts_with(&own));
+    let lines: Vec<&str> = others.chain([line.as_str()]).collect();
     if let Some(file) = file {
         // Without the file the next run tries again.
         let _ = file.parent().map_or(Ok(()), fs::create_dir_all);

@@ -35,6 +35,21 @@ impl Source {
         }
     }
 
+    /// Refuses a posterior mean of `width` by `height` pixels that does not fill a tile.
+    ///
+    /// # Errors
+    /// [`Error::Size`].
+    pub fn check((width, height): (usize, usize), rect: Rect) -> Result<()> {
+        if (width, height) == (rect.width(), rect.height()) {
+            return Ok(());
+        }
+        Err(Error::Size(format!(
+            "a posterior mean of {width}x{height} pixels does not fill a tile of {}x{}",
+            rect.width(),
+            rect.height()
+        )))
+    }
+
     /// The source sample `x0` on the pixels of `rect`, `[3, height, width]`.
     ///
     /// `mean` is the restorer's output on the same pixels; a source of pure noise takes only its size.
@@ -42,16 +57,8 @@ impl Source {
     /// # Errors
     /// [`Error::Size`] when `mean` is not the size of `rect` or `rect` is outside the noise's image.
     pub fn sample(&self, mean: &Planes, noise: &ColouredNoise, rect: Rect) -> Result<Planes> {
+        Self::check((mean.width(), mean.height()), rect)?;
         let mut x0 = noise.tile(mean.channels(), rect)?;
-        if (mean.width(), mean.height()) != (rect.width(), rect.height()) {
-            return Err(Error::Size(format!(
-                "a posterior mean of {}x{} pixels does not fill a tile of {}x{}",
-                mean.width(),
-                mean.height(),
-                rect.width(),
-                rect.height()
-            )));
-        }
         let sigma = self.sigma();
         for (x, m) in x0.data_mut().iter_mut().zip(mean.data()) {
             *x *= sigma;

@@ -18,8 +18,9 @@ use asasr_core::{Part, Planes, Rect};
 use proptest::prelude::*;
 use wgpu::{Buffer, BufferUsages};
 
-use crate::executor::{COPIED, Frame, GpuImage, READ, part_words};
-use crate::gpu::{Cover, Gpu, Kernel};
+use crate::executor::{Frame, GpuImage, part_words};
+use crate::gpu::{COPIED, Gpu, Kernel, READ};
+use crate::kernels;
 use crate::network::GpuNetwork;
 use crate::noise::{NoiseMaker, Operand, basis, shape, white_area};
 use crate::pack;
@@ -262,9 +263,7 @@ proptest! {
         let gpu = gpu();
         let (image, area) = (planes(1, size), size.0 * size.1);
         let features = values(2, 3 * r * r * area);
-        let module = gpu.module("enlarge", &[Precision::Full.header(), include_str!("../../shader/enlarge.wgsl")].concat());
-        let constants = [("SCALE", r as f64), ("BICUBIC", f64::from(u8::from(bicubic)))];
-        let kernel = gpu.kernel("enlarge", &module, &constants, Cover::planes(1));
+        let kernel = kernels::enlarge(&gpu, r, bicubic);
         let out = blank(&gpu, 3 * r * r * area);
         let frame = gpu.uniform("frame", &Frame::new(size).words());
         let (features_, image_) = (gpu.upload("features", &grouped(&features, area)), gpu.upload("image", &pack::image(&image)));
@@ -280,10 +279,7 @@ proptest! {
         let large = (size.0 * r, size.1 * r);
         let (low, mean, state) = (planes(1, size), planes(2, large), planes(3, large));
         let channels = 6 * r * r + 3;
-        let header = Precision::Full.header();
-        let scale = ("SCALE", r as f64);
-        let module = gpu.module("gather", &[header, include_str!("../../shader/gather.wgsl")].concat());
-        let kernel = gpu.kernel("gather", &module, &[scale, ("CHANNELS", channels as f64)], Cover::planes(pack::groups(channels)));
+        let kernel = kernels::gather(&gpu, r, channels);
         let frame = Frame { dt: dt.into(), gain: gain.into(), left: left.into(), ..Frame::new(size) };
         let frame = gpu.uniform("frame", &frame.words());
         let upload = |p: &Planes| gpu.upload("planes", p.data());
@@ -298,8 +294,7 @@ proptest! {
         // A velocity of the state's size, as shuffled features.
         let velocity = planes(4, large);
         let features = gather::gather(&low, &mean, &velocity, r)[..3 * r * r * area].to_vec();
-        let module = gpu.module("step", &[header, include_str!("../../shader/step.wgsl")].concat());
-        let kernel = gpu.kernel("step", &module, &[scale], Cover::planes(1));
+        let kernel = kernels::step(&gpu, r);
         run(&gpu, &kernel, &[&frame, &gpu.upload("features", &grouped(&features, area)), &mean_, &state_], large);
         let got = read(&gpu, &state_, Precision::Full, state.data().len());
         prop_assert!(worst(&got, &step::step(state.data(), velocity.data(), mean.data(), (dt, gain, left))) < 1e-5);
@@ -315,7 +310,7 @@ proptest! {
             columns: values(2, size.0 - x0),
             rows: values(3, size.1 - y0),
         };
-        let kernel = gpu.kernel("blend", &gpu.module("blend", include_str!("../../shader/blend.wgsl")), &[], Cover::planes(3));
+        let kernel = kernels::blend(&gpu);
         let want = part.cut(&tile);
         let out = blank(&gpu, want.data().len());
         let words = gpu.uniform("part", &part_words(&part, size));
@@ -328,13 +323,12 @@ proptest! {
     fn white_noise_is_its_twin(seed: u64, x0 in 0usize..5000, y0 in 0usize..5000, w in 1usize..40, h in 1usize..20) {
         let gpu = gpu();
         let rect = Rect { x0, y0, x1: x0 + w, y1: y0 + h };
-        let module = gpu.module("white noise", include_str!("../../shader/white_noise.wgsl"));
-        let kernel = gpu.kernel("white noise", &module, &[], Cover::planes(2));
-        let out = blank(&gpu, 2 * w * h);
+        let kernel = kernels::white_noise(&gpu);
+        let out = blank(&gpu, 3 * w * h);
         let area = gpu.uniform("area", &white_area(seed, rect));
         run(&gpu, &kernel, &[&area, &out], (w.div_ceil(4) + 1, h));
-        let got = read(&gpu, &out, Precision::Full, 2 * w * h);
-        let want = [white_noise(seed, 0, rect), white_noise(seed, 1, rect)].concat();
+        let got = read(&gpu, &out, Precision::Full, 3 * w * h);
+        let want = [0, 1, 2].map(|channel| white_noise(seed, channel, rect)).concat();
         // Single precision: near one the logarithm has but 2^-21.
         prop_assert!(worst(&got, &want) < 2e-3);
         let mean = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).sum::<f32>() / want.len() as f32;
@@ -344,19 +338,17 @@ proptest! {
     #[test]
     fn transforms_are_their_twins(h in 1usize..70, w in 1usize..70, weighted: bool, back: bool) {
         let gpu = gpu();
-        let x = values(1, 2 * h * w);
+        let x = values(1, 3 * h * w);
         let (rows, weights) = (basis(w), values(2, h * w));
-        let module = gpu.module("transform", include_str!("../../shader/transform.wgsl"));
-        let cover = Cover { group: (32, 32), pixels: 1, depth: 2 };
-        let kernel = gpu.kernel("transform", &module, &[("WEIGHTED", f64::from(u8::from(weighted)))], cover);
+        let kernel = kernels::transform(&gpu, weighted);
         let left = Operand { step: (w, 1), plane: h * w };
         let right = Operand { step: if back { (w, 1) } else { (1, w) }, plane: 0 };
-        let out = blank(&gpu, 2 * h * w);
+        let out = blank(&gpu, 3 * h * w);
         let shape = gpu.uniform("shape", &shape((h, w, w), left, right));
         let [x_, rows_, weights_] = [&x, &rows, &weights].map(|v| gpu.upload("operand", v));
         run(&gpu, &kernel, &[&shape, &x_, &rows_, &weights_, &out], (w, h));
-        let got = read(&gpu, &out, Precision::Full, 2 * h * w);
-        let want = transform::product(2, (h, w, w), (&x, left), (&rows, right), weighted.then_some(&weights[..]));
+        let got = read(&gpu, &out, Precision::Full, 3 * h * w);
+        let want = transform::product(3, (h, w, w), (&x, left), (&rows, right), weighted.then_some(&weights[..]));
         prop_assert!(worst(&got, &want) < 1e-5);
     }
 }

@@ -1,0 +1,67 @@
+//! The kernels that stand around a network, each by its file's name. Those of features are of the device's precision.
+
+use crate::gpu::{Cover, Gpu, Kernel};
+use crate::pack;
+
+/// Planes of an image.
+const PLANES: usize = 3;
+/// Elements of a side of the result that a work-group of `transform.wgsl` computes.
+const SIDE: usize = 32;
+
+/// A kernel with an invocation for each pixel of `depth` planes.
+fn of_planes(gpu: &Gpu, label: &str, text: &str, constants: &[(&str, f64)], depth: usize) -> Kernel {
+    gpu.kernel(label, &gpu.module(label, text), constants, Cover::planes(depth))
+}
+
+/// The same, that reads or writes features.
+fn of_features(gpu: &Gpu, label: &str, text: &str, constants: &[(&str, f64)], depth: usize) -> Kernel {
+    let text = [gpu.tuning.precision.header(), text].concat();
+    of_planes(gpu, label, &text, constants, depth)
+}
+
+pub(crate) fn enlarge(gpu: &Gpu, scale: usize, bicubic: bool) -> Kernel {
+    let constants = [("SCALE", scale as f64), ("BICUBIC", f64::from(u8::from(bicubic)))];
+    of_features(
+        gpu,
+        "enlarge",
+        include_str!("../shader/enlarge.wgsl"),
+        &constants,
+        1,
+    )
+}
+
+/// For a velocity field that reads `channels` channels.
+pub(crate) fn gather(gpu: &Gpu, scale: usize, channels: usize) -> Kernel {
+    let constants = [("SCALE", scale as f64), ("CHANNELS", channels as f64)];
+    let text = include_str!("../shader/gather.wgsl");
+    of_features(gpu, "gather", text, &constants, pack::groups(channels))
+}
+
+pub(crate) fn step(gpu: &Gpu, scale: usize) -> Kernel {
+    let text = include_str!("../shader/step.wgsl");
+    of_features(gpu, "step", text, &[("SCALE", scale as f64)], 1)
+}
+
+pub(crate) fn blend(gpu: &Gpu) -> Kernel {
+    of_planes(gpu, "blend", include_str!("../shader/blend.wgsl"), &[], PLANES)
+}
+
+pub(crate) fn white_noise(gpu: &Gpu) -> Kernel {
+    let text = include_str!("../shader/white_noise.wgsl");
+    of_planes(gpu, "white noise", text, &[], PLANES)
+}
+
+pub(crate) fn transform(gpu: &Gpu, weighted: bool) -> Kernel {
+    let cover = Cover {
+        group: (SIDE, SIDE),
+        pixels: 1,
+        depth: PLANES,
+    };
+    let module = gpu.module("transform", include_str!("../shader/transform.wgsl"));
+    let constants = [("WEIGHTED", f64::from(u8::from(weighted)))];
+    gpu.kernel("transform", &module, &constants, cover)
+}
+
+pub(crate) fn source(gpu: &Gpu) -> Kernel {
+    of_planes(gpu, "source", include_str!("../shader/source.wgsl"), &[], PLANES)
+}
