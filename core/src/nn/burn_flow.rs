@@ -2,8 +2,10 @@ use alloc::{format, sync::Arc};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{ConditionedField, Conditioning, Network, Parameters, VelocityField, upload, velocity_field};
-use crate::flow::{Field, FlowDevice, Schedule, Solver, Source, integrate};
+use super::{
+    ConditionedField, Conditioning, Held, Network, Parameters, VelocityField, upload, velocity_field,
+};
+use crate::flow::{FlowDevice, Schedule, Solver, Source, integrate};
 use crate::model::{FlowPart, Weights};
 use crate::spectral::ColouredNoise;
 use crate::{Error, OnStep, Part, Planes, Rect, Result};
@@ -31,18 +33,6 @@ impl BurnFlow {
             parameters: upload(weights, device),
             device: device.clone(),
         })
-    }
-}
-
-/// A field whose estimate of the end, `x + (1 - t) v`, is held to `[0, 1]`.
-struct Held<'a>(ConditionedField<'a>);
-
-impl Field<Tensor<4>> for Held<'_> {
-    async fn velocity(&mut self, x: &Tensor<4>, t: f64) -> Result<Tensor<4>> {
-        let v = self.0.velocity(x, t).await?;
-        let left = 1.0 - t;
-        let end = (x.clone() + v.mul_scalar(left)).clamp(0.0, 1.0);
-        Ok((end - x.clone()).div_scalar(left))
     }
 }
 

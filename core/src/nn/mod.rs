@@ -20,4 +20,4 @@ pub use lora::AdapterSet;
 pub use network::{BurnExecutor, Network, init_weights};
 pub use parameters::{Parameters, cast, download, upload};
 pub use perceptual::{Backbone, Embedding, PerceptualDistance, TextureDistance};
-pub use velocity::{ConditionedField, Conditioning, VelocityField, init_velocity, velocity_field};
+pub use velocity::{ConditionedField, Conditioning, Held, VelocityField, init_velocity, velocity_field};

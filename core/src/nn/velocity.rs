@@ -211,3 +211,17 @@ impl flow::Field<Tensor<4>> for ConditionedField<'_> {
             .velocity(self.parameters, x.clone(), t, &self.condition))
     }
 }
+
+/// A field whose estimate of the end, `x + (1 - t) v`, is held to `[0, 1]`, as images are: what [`flow::FlowDevice::integrate`]
+/// asks for.
+#[derive(Debug)]
+pub struct Held<F>(pub F);
+
+impl<F: flow::Field<Tensor<4>>> flow::Field<Tensor<4>> for Held<F> {
+    async fn velocity(&mut self, x: &Tensor<4>, t: f64) -> Result<Tensor<4>> {
+        let v = self.0.velocity(x, t).await?;
+        let left = 1.0 - t;
+        let end = (x.clone() + v.mul_scalar(left)).clamp(0.0, 1.0);
+        Ok((end - x.clone()).div_scalar(left))
+    }
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use asasr_core::flow::{Schedule, Solver, Source, integrate};
 use asasr_core::model::{Dtype, FlowPart, Manifest, Training, VelocityArchitecture, Weights};
 use asasr_core::nn::{
-    ConditionedField, Conditioning, Network, Parameters, VelocityField, upload, velocity_field,
+    ConditionedField, Conditioning, Held, Network, Parameters, VelocityField, upload, velocity_field,
 };
 use asasr_core::objective::{PathPoint, SobolevMetric, flow_loss};
 use asasr_core::random::SplitMix64;
@@ -232,7 +232,11 @@ impl Sampler {
                 let loss = self.loss(parameters, &prepared, vec![t], &metric, mix);
                 sums[0] += f64::from(scalar(loss)?) / TIMES.len() as f64;
             }
-            let mut field = ConditionedField::new(&*self.field, parameters, prepared.condition)?;
+            let mut field = Held(ConditionedField::new(
+                &*self.field,
+                parameters,
+                prepared.condition,
+            )?);
             let x1 = integrate(&mut field, prepared.x0, &schedule, Solver::Euler, |_| true);
             let (sample, mean) = (planes(pollster::block_on(x1)?)?, planes(prepared.mean)?);
             if i < COMPARED {
