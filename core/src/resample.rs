@@ -31,16 +31,17 @@ fn reflect(j: isize, n: usize) -> usize {
     }
 }
 
-/// The taps of one axis: output `i` is `sum_k weight[i][k] * input[index[i][k]]`.
+/// A linear filter along one axis: output `i` is the sum over `k` of `weights[i][k] * input[indices[i][k]]`.
 #[derive(Debug)]
-pub(crate) struct Axis {
+pub struct Axis {
     taps: usize,
     index: Vec<usize>,
     weight: Vec<f32>,
 }
 
 impl Axis {
-    pub(crate) fn new(n_in: usize, n_out: usize) -> Self {
+    /// Bicubic resampling from `n_in` to `n_out` values, neither zero.
+    pub fn bicubic(n_in: usize, n_out: usize) -> Self {
         let ratio = n_in as f64 / n_out as f64;
         let stretch = ratio.max(1.0);
         let reach = 2.0 * stretch;
@@ -62,9 +63,39 @@ impl Axis {
         Self { taps, index, weight }
     }
 
+    /// For `n` values each the mean of itself and `reach` neighbours to either side, weighed by `weight` of the distance, which need not
+    /// sum to 1.
+    pub(crate) fn symmetric(n: usize, reach: usize, weight: impl Fn(usize) -> f64) -> Self {
+        let taps = 2 * reach + 1;
+        let raw: Vec<f64> = (0..taps).map(|k| weight(k.abs_diff(reach))).collect();
+        let sum: f64 = raw.iter().sum();
+        let places = (0..n * taps).map(|i| (i / taps + i % taps) as isize - reach as isize);
+        Self {
+            taps,
+            index: places.map(|j| reflect(j, n)).collect(),
+            weight: (0..n * taps).map(|i| (raw[i % taps] / sum) as f32).collect(),
+        }
+    }
+
     /// Outputs.
-    pub(crate) fn len(&self) -> usize {
+    #[expect(clippy::len_without_is_empty, reason = "an axis has at least one output")]
+    pub fn len(&self) -> usize {
         self.index.len() / self.taps
+    }
+
+    /// Inputs that an output sums over.
+    pub fn taps(&self) -> usize {
+        self.taps
+    }
+
+    /// Which inputs those are, `[len, taps]`.
+    pub fn indices(&self) -> &[usize] {
+        &self.index
+    }
+
+    /// Their weights, `[len, taps]`.
+    pub fn weights(&self) -> &[f32] {
+        &self.weight
     }
 
     pub(crate) fn taps_of(&self, i: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
@@ -82,8 +113,17 @@ impl Axis {
 /// When `width` or `height` is zero.
 pub fn bicubic(image: &Planes, width: usize, height: usize) -> Planes {
     assert!(width > 0 && height > 0, "an image has at least one pixel");
-    let across = Axis::new(image.width(), width);
-    let down = Axis::new(image.height(), height);
+    let across = Axis::bicubic(image.width(), width);
+    let down = Axis::bicubic(image.height(), height);
+    separable(image, &across, &down)
+}
+
+/// Filters every plane of `image`, rows by `across` and then columns by `down`.
+///
+/// # Panics
+/// When the filters are for another size.
+pub(crate) fn separable(image: &Planes, across: &Axis, down: &Axis) -> Planes {
+    let (width, height) = (across.len(), down.len());
     let mut narrow = Planes::zeros(image.channels(), image.height(), width);
     let mut out = Planes::zeros(image.channels(), height, width);
     for c in 0..image.channels() {
@@ -133,7 +173,7 @@ impl RowResampler {
         if [channels, from.0, from.1, to.0, to.1].contains(&0) {
             return Err(Error::Size("an image without pixels cannot be resampled".into()));
         }
-        let rows = Axis::new(from.1, to.1);
+        let rows = Axis::bicubic(from.1, to.1);
         let mut down = vec![Vec::new(); from.1];
         let mut last = vec![0; to.1];
         for (i, last) in last.iter_mut().enumerate() {
@@ -145,7 +185,7 @@ impl RowResampler {
         Ok(Self {
             channels,
             from,
-            across: Axis::new(from.0, to.0),
+            across: Axis::bicubic(from.0, to.0),
             down,
             last,
             open: VecDeque::new(),

@@ -6,7 +6,7 @@
 
 use alloc::{format, vec, vec::Vec};
 
-use crate::{Error, Planes, Rect, Result};
+use crate::{Error, Planes, Rect, Result, resample};
 
 /// One tile, in input pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +137,7 @@ impl TilePlan {
         };
         let (core, whole) = (tile.core, self.area);
         Part {
+            whole: (tile.input.width() * scale, tile.input.height() * scale),
             inner: tile.inner().scaled(scale),
             columns: fade(tile.blend.width(), core.x0 > whole.x0, core.x1 < whole.x1),
             rows: fade(tile.blend.height(), core.y0 > whole.y0, core.y1 < whole.y1),
@@ -184,6 +185,8 @@ impl TilePlan {
 /// Which part of an enlarged tile counts, and how much of it beside its neighbours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
+    /// Columns and rows of the enlarged tile.
+    pub whole: (usize, usize),
     /// The pixels that count, within the enlarged tile.
     pub inner: Rect,
     /// The weight of each of their columns.
@@ -201,13 +204,19 @@ impl Part {
         rows.for_each(|(own, w)| *own *= w);
     }
 
-    /// The part of `whole`, an enlarged tile, times its weights.
+    /// The part of an enlarged tile, times its weights. A tile of another size than [`Self::whole`] is brought to that by
+    /// [`resample::bicubic`].
     ///
     /// # Panics
-    /// When the part reaches outside it.
+    /// When the part reaches outside [`Self::whole`].
     #[must_use]
-    pub fn cut(&self, whole: &Planes) -> Planes {
-        let mut part = whole.crop(self.inner);
+    pub fn cut(&self, enlarged: &Planes) -> Planes {
+        let (width, height) = self.whole;
+        let mut part = if (enlarged.width(), enlarged.height()) == self.whole {
+            enlarged.crop(self.inner)
+        } else {
+            resample::bicubic(enlarged, width, height).crop(self.inner)
+        };
         for c in 0..part.channels() {
             for (y, wy) in self.rows.iter().enumerate() {
                 let row = part.row_mut(c, y).iter_mut();
@@ -297,7 +306,6 @@ impl Mosaic {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resample;
     use proptest::prelude::*;
 
     fn noise(w: usize, h: usize) -> Planes {

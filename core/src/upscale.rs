@@ -30,8 +30,8 @@ pub trait Executor {
     /// [`Error::Cancelled`] when `on_step` said so.
     async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes>;
 
-    /// As [`Self::run`], but gives only the part of the result that counts, times its weights: a device need not hand out
-    /// the rest.
+    /// As [`Self::run`], but gives only the part of the result that counts, times its weights, and reduced where the part is of a
+    /// tile that was enlarged less, as [`Part::cut`] does: a device need not hand out the rest.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -248,18 +248,11 @@ impl<E: Executor> Areas<'_, E> {
         read: &impl Fn(Rect) -> Planes,
         on_step: OnStep<'_>,
     ) -> Result<Planes> {
-        let scale = self.scale;
         let (colour, extra) = read(tile.input).split_channels(3);
-        let mut result = if scale < self.executor.scale() {
-            let result = self.executor.run(&colour, tile.input, on_step).await?;
-            let (width, height) = (colour.width() * scale, colour.height() * scale);
-            part.cut(&resample::bicubic(&result, width, height))
-        } else {
-            self.executor.run_part(&colour, tile.input, part, on_step).await?
-        };
+        let mut result = self.executor.run_part(&colour, tile.input, part, on_step).await?;
         if let Some(extra) = extra {
             let (image, beside) = result.split_channels(3);
-            result = image.with_channels(part.cut(&resample::enlarge(&extra, scale)));
+            result = image.with_channels(part.cut(&resample::enlarge(&extra, self.scale)));
             if let Some(beside) = beside {
                 result = result.with_channels(beside);
             }

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use asasr_core::{
     Executor, OnStep, Part, Planes, Rect, Result,
@@ -10,10 +10,11 @@ use crate::kernels;
 use crate::network::GpuNetwork;
 use crate::pack;
 use crate::pool::Pooled;
+use crate::resample::Resampler;
 
 /// Planes on the device, `[3, height, width]` of single precision.
 #[derive(Debug)]
-pub struct GpuImage {
+pub(crate) struct GpuImage {
     pub(crate) buffer: Pooled,
     pub(crate) size: (usize, usize),
 }
@@ -35,7 +36,8 @@ impl GpuImage {
     #[cfg(test)]
     pub(crate) async fn upload(gpu: &Gpu, planes: &Planes) -> Result<Self> {
         let size = (planes.width(), planes.height());
-        let [buffer] = gpu.take([((planes.data().len() * 4) as u64, WRITTEN)]).await?;
+        let usage = WRITTEN | COPIED;
+        let [buffer] = gpu.take([((planes.data().len() * 4) as u64, usage)]).await?;
         gpu.write(&buffer, planes.data());
         Ok(Self { buffer, size })
     }
@@ -48,11 +50,11 @@ impl GpuImage {
         let (count, (width, height)) = (3 * self.size.0 * self.size.1, self.size);
         let bytes = (count * 4) as u64;
         let [readback] = gpu.take([(bytes, READ)]).await?;
-        gpu.submit(
+        let copied = gpu.submit(
             |_| {},
             |encoder| encoder.copy_buffer_to_buffer(&self.buffer, 0, &readback, 0, bytes),
         );
-        let values = gpu.read(readback, count).await?;
+        let values = gpu.read(readback, count, copied).await?;
         Planes::new(3, height, width, values)
     }
 }
@@ -71,6 +73,8 @@ pub(crate) struct Restorer {
     network: GpuNetwork,
     enlarge: Kernel,
     blend: Kernel,
+    /// Made for the first image that is enlarged less than the network does.
+    reducer: OnceLock<Resampler>,
 }
 
 impl Restorer {
@@ -84,14 +88,21 @@ impl Restorer {
             network,
             enlarge,
             blend,
+            reducer: OnceLock::new(),
         })
     }
 
-    /// The values of an image, or of a part of it times its weights.
+    /// The values of an image, or what [`Part::cut`] makes of it.
     pub(crate) async fn read(&self, image: GpuImage, part: Option<&Part>) -> Result<Planes> {
         let gpu = &self.gpu;
         let Some(part) = part else {
             return image.read(gpu).await;
+        };
+        let image = if image.size == part.whole {
+            image
+        } else {
+            let reducer = self.reducer.get_or_init(|| Resampler::reducing(gpu));
+            reducer.reduce(gpu, &image, part.whole).await?
         };
         let size = (part.inner.width(), part.inner.height());
         let output = GpuImage::new(gpu, size).await?;

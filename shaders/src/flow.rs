@@ -1,16 +1,17 @@
 use std::sync::{Arc, Mutex};
 
-use asasr_core::flow::{FlowDevice, Schedule, Source};
+use asasr_core::flow::{ColourAnchor, FlowDevice, Schedule, Source};
 use asasr_core::model::{Condition, ConvVelocity, FlowPart, VelocityArchitecture, Weights};
 use asasr_core::spectral::ColouredNoise;
 use asasr_core::{Error, Executor as _, OnStep, Part, Planes, Rect, Result};
 
-use crate::executor::{Frame, GpuExecutor, GpuImage};
+use crate::executor::{Frame, GpuExecutor, GpuImage, Restorer};
 use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM, WRITTEN, unknown};
 use crate::kernels;
 use crate::network::{GpuNetwork, Modulation};
 use crate::noise::NoiseMaker;
 use crate::pack;
+use crate::resample::Resampler;
 
 /// Runs a restorer and a convolutional velocity field with our kernels.
 #[derive(Debug)]
@@ -34,6 +35,14 @@ struct Kernels {
     gather: Kernel,
     step: Kernel,
     noise: NoiseMaker,
+    anchor: Resampler,
+}
+
+/// An image of a flow on its device. Another may be opened before it is read, after the loss of this one.
+#[derive(Debug)]
+pub struct FlowImage {
+    restorer: Arc<Restorer>,
+    image: GpuImage,
 }
 
 impl GpuFlow {
@@ -78,6 +87,7 @@ impl GpuFlow {
             gather: kernels::gather(gpu, self.field.scale, self.inputs),
             step: kernels::step(gpu, self.field.scale),
             noise: NoiseMaker::new(gpu),
+            anchor: Resampler::anchoring(gpu),
         });
         gpu.check()?;
         Ok(Arc::clone(kept.insert(made)))
@@ -106,7 +116,7 @@ impl GpuFlow {
 }
 
 impl FlowDevice for GpuFlow {
-    type Image = GpuImage;
+    type Image = FlowImage;
 
     fn scale(&self) -> usize {
         self.field.scale
@@ -116,33 +126,43 @@ impl FlowDevice for GpuFlow {
         self.restorer.halo() + self.whole.receptive_radius()
     }
 
-    async fn mean(&self, low: &Planes) -> Result<GpuImage> {
-        self.restorer.ready().await?.enlarge(low, self.field.scale).await
+    fn lanes(&self) -> usize {
+        self.restorer.lanes()
+    }
+
+    async fn mean(&self, low: &Planes) -> Result<FlowImage> {
+        let restorer = self.restorer.ready().await?;
+        let image = restorer.enlarge(low, self.field.scale).await?;
+        Ok(FlowImage { restorer, image })
     }
 
     async fn source(
         &self,
         source: &Source,
-        mean: &GpuImage,
+        FlowImage {
+            restorer,
+            image: mean,
+        }: &FlowImage,
         noise: &ColouredNoise,
         place: Rect,
-    ) -> Result<GpuImage> {
+    ) -> Result<FlowImage> {
         Source::check(mean.size, place)?;
-        let gpu = &self.restorer.current()?.gpu;
-        self.kernels(gpu)?
-            .noise
-            .source(gpu, source, mean, noise, place)
-            .await
+        let gpu = &restorer.gpu;
+        let kernels = self.kernels(gpu)?;
+        Ok(FlowImage {
+            image: kernels.noise.source(gpu, source, mean, noise, place).await?,
+            restorer: Arc::clone(restorer),
+        })
     }
 
     async fn integrate(
         &self,
-        (low, mean): (&Planes, &GpuImage),
-        x0: GpuImage,
+        (low, FlowImage { image: mean, .. }): (&Planes, &FlowImage),
+        FlowImage { restorer, image: x0 }: FlowImage,
         schedule: &Schedule,
         on_step: OnStep<'_>,
-    ) -> Result<GpuImage> {
-        let gpu = &self.restorer.current()?.gpu;
+    ) -> Result<FlowImage> {
+        let gpu = &restorer.gpu;
         let (kernels, network) = (self.kernels(gpu)?, self.network(gpu, schedule)?);
         let (width, height) = (low.width(), low.height());
         let (pixels, size) = (width * height, (width, height));
@@ -156,6 +176,8 @@ impl FlowDevice for GpuFlow {
         let slots = gpu.take_all(&network.slots(pixels)).await?;
         let slots: Vec<&wgpu::Buffer> = slots.iter().map(|s| &**s).collect();
         gpu.write(&image, &pack::image(low));
+        let steps = schedule.steps();
+        let mut at_work = None;
         for (i, pair) in schedule.times().windows(2).enumerate() {
             let words = Frame {
                 step: i,
@@ -165,7 +187,7 @@ impl FlowDevice for GpuFlow {
                 ..Frame::new(size)
             };
             gpu.write(&frame, &words.words());
-            gpu.submit(
+            let submitted = gpu.submit(
                 |pass| {
                     let bound = [&frame, &image, &mean.buffer, &x0.buffer, &input];
                     pass.dispatch(&kernels.gather, &bound.map(|b| &**b), size);
@@ -178,15 +200,34 @@ impl FlowDevice for GpuFlow {
                 },
                 |_| {},
             );
-            gpu.done().await?;
-            if !on_step(i + 1, schedule.steps()) {
-                return Err(Error::Cancelled);
+            // The device has the next step before this one is waited for.
+            if let Some(before) = at_work.replace(gpu.watch(submitted)) {
+                gpu.done(before).await?;
+                if !on_step(i, steps) {
+                    return Err(Error::Cancelled);
+                }
             }
         }
-        Ok(x0)
+        if let Some(last) = at_work {
+            gpu.done(last).await?;
+        }
+        if !on_step(steps, steps) {
+            return Err(Error::Cancelled);
+        }
+        Ok(FlowImage { restorer, image: x0 })
     }
 
-    async fn read(&self, image: GpuImage, part: Option<&Part>) -> Result<Planes> {
-        self.restorer.current()?.read(image, part).await
+    async fn anchor(&self, sample: FlowImage, mean: &FlowImage, anchor: ColourAnchor) -> Result<FlowImage> {
+        let gpu = &sample.restorer.gpu;
+        let kernels = self.kernels(gpu)?;
+        kernels
+            .anchor
+            .anchor(gpu, &sample.image, &mean.image, anchor)
+            .await?;
+        Ok(sample)
+    }
+
+    async fn read(&self, FlowImage { restorer, image }: FlowImage, part: Option<&Part>) -> Result<Planes> {
+        restorer.read(image, part).await
     }
 }

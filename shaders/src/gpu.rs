@@ -10,7 +10,7 @@ use wgpu::{
     CommandEncoder, CommandEncoderDescriptor, ComputePass, ComputePassDescriptor, ComputePipeline,
     ComputePipelineDescriptor, Device, DeviceDescriptor, DeviceType, ErrorFilter, Features, Instance,
     InstanceDescriptor, Limits, MapMode, PipelineCompilationOptions, PollType, PowerPreference, Queue,
-    RequestAdapterOptions, ShaderModule, ShaderModuleDescriptor, ShaderSource,
+    RequestAdapterOptions, ShaderModule, ShaderModuleDescriptor, ShaderSource, SubmissionIndex,
 };
 
 use crate::pool::{Pool, Pooled};
@@ -373,7 +373,11 @@ impl Gpu {
     }
 
     /// Encodes kernels by `work`, and then whatever `after` adds, and submits all.
-    pub(crate) fn submit(&self, work: impl FnOnce(&mut Pass<'_>), after: impl FnOnce(&mut CommandEncoder)) {
+    pub(crate) fn submit(
+        &self,
+        work: impl FnOnce(&mut Pass<'_>),
+        after: impl FnOnce(&mut CommandEncoder),
+    ) -> SubmissionIndex {
         let mut encoder = self
             .device
             .create_command_encoder(&CommandEncoderDescriptor::default());
@@ -382,29 +386,34 @@ impl Gpu {
             pass: encoder.begin_compute_pass(&ComputePassDescriptor::default()),
         });
         after(&mut encoder);
-        self.queue.submit([encoder.finish()]);
+        self.queue.submit([encoder.finish()])
     }
 
-    /// Waits until all that was submitted is done.
-    ///
-    /// # Errors
-    /// [`Error::Device`] with the first fault the device reported.
-    pub(crate) async fn done(&self) -> Result<()> {
+    /// Will know when what was submitted last, and all before it, is done.
+    pub(crate) fn watch(&self, last: SubmissionIndex) -> Watched {
         let (send, receive) = futures_channel::oneshot::channel();
         // Nobody listens when the run was dropped.
         self.queue.on_submitted_work_done(move || {
             let _ = send.send(());
         });
-        self.poll()?;
-        receive.await.map_err(|_| self.gone("it went away"))?;
-        self.check()
+        Watched { last, receive }
     }
 
-    /// The first `count` values of a buffer that can be mapped.
+    /// Waits until that is done; what was submitted later may still be at work.
     ///
     /// # Errors
     /// [`Error::Device`] with the first fault the device reported.
-    pub(crate) async fn read(&self, buffer: Pooled, count: usize) -> Result<Vec<f32>> {
+    pub(crate) async fn done(&self, watched: Watched) -> Result<()> {
+        self.poll(watched.last)?;
+        watched.receive.await.map_err(|_| self.gone("it went away"))?;
+        self.check()
+    }
+
+    /// The first `count` values of a buffer that can be mapped, as `last` left them.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the first fault the device reported.
+    pub(crate) async fn read(&self, buffer: Pooled, count: usize, last: SubmissionIndex) -> Result<Vec<f32>> {
         // Mapped it must not lie ready for others, also when nobody waits any more.
         let buffer = buffer.lend();
         let bytes = 0..(count * 4) as u64;
@@ -422,7 +431,7 @@ impl Gpu {
             Poll::Pending
         })
         .await;
-        self.poll()?;
+        self.poll(last)?;
         let mapped = receive.await.map_err(|_| self.gone("it went away"))?;
         self.check()?;
         // A buffer that is not mapped was lost with its device, which may be told only later.
@@ -437,11 +446,23 @@ impl Gpu {
         Ok(values)
     }
 
-    /// Natively this waits; in a browser the event loop calls back.
-    fn poll(&self) -> Result<()> {
-        let polled = self.device.poll(PollType::wait_indefinitely());
+    /// Natively this waits for what was submitted; in a browser the event loop calls back.
+    fn poll(&self, last: SubmissionIndex) -> Result<()> {
+        let polled = self.device.poll(PollType::Wait {
+            submission_index: Some(last),
+            timeout: None,
+        });
+        // What a lost device has refused cannot be waited for; then it says why.
+        let polled = polled.or_else(|_| self.device.poll(PollType::wait_indefinitely()));
         polled.map(drop).map_err(|e| self.gone(&e.to_string()))
     }
+}
+
+/// Submitted work whose end is waited for.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    last: SubmissionIndex,
+    receive: futures_channel::oneshot::Receiver<()>,
 }
 
 /// Kernels that run one after the other.

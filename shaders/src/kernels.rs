@@ -65,3 +65,15 @@ pub(crate) fn transform(gpu: &Gpu, weighted: bool) -> Kernel {
 pub(crate) fn source(gpu: &Gpu) -> Kernel {
     of_planes(gpu, "source", include_str!("../shader/source.wgsl"), &[], PLANES)
 }
+
+/// A pass of a filter, along columns or else rows.
+pub(crate) fn resample(gpu: &Gpu, along_columns: bool, difference: bool, add: bool) -> Kernel {
+    let flag = |on: bool| f64::from(u8::from(on));
+    let constants = [
+        ("ALONG_COLUMNS", flag(along_columns)),
+        ("DIFFERENCE", flag(difference)),
+        ("ADD", flag(add)),
+    ];
+    let text = include_str!("../shader/resample.wgsl");
+    of_planes(gpu, "resample", text, &constants, PLANES)
+}

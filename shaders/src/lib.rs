@@ -3,7 +3,7 @@
 //!
 //! Every kernel is one file in `shader/`, and its twin in plain Rust one of the same name in `twin/`, for tests. [`GpuExecutor`]
 //! runs a restorer, [`GpuFlow`] a restorer and a velocity field; for both, `plan` decides what one kernel does and which
-//! buffers it needs, `network` runs it. `noise` makes a flow's source, `tuning` finds the fastest way on an adapter.
+//! buffers it needs, `network` runs it. `noise` makes a flow's source, `resample` reduces images and anchors samples, `tuning` finds the fastest way on an adapter.
 
 mod executor;
 mod flow;
@@ -15,12 +15,13 @@ mod noise;
 mod pack;
 mod plan;
 mod pool;
+mod resample;
 mod trial;
 mod tuning;
 #[cfg(test)]
 mod twin;
 
-pub use executor::{GpuExecutor, GpuImage};
-pub use flow::GpuFlow;
+pub use executor::GpuExecutor;
+pub use flow::{FlowImage, GpuFlow};
 pub use gpu::Gpu;
 pub use tuning::{Convolution, Precision, Tuning};

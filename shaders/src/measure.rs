@@ -74,9 +74,10 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         let mut count = 1;
         loop {
             let start = (self.now)();
-            self.gpu
+            let last = self
+                .gpu
                 .submit(|pass| (0..count).for_each(|_| work(pass)), |_| {});
-            self.gpu.done().await?;
+            self.gpu.done(self.gpu.watch(last)).await?;
             let time = (self.now)() - start;
             // The first run compiles.
             if time >= LEAST && count > 1 {
@@ -113,11 +114,11 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         let mut copied = f64::MAX;
         for _ in 0..4 {
             let start = (self.now)();
-            gpu.submit(
+            let last = gpu.submit(
                 |_| {},
                 |encoder| (0..4).for_each(|_| encoder.copy_buffer_to_buffer(&a, 0, &b, 0, bytes)),
             );
-            gpu.done().await?;
+            gpu.done(gpu.watch(last)).await?;
             copied = copied.min(((self.now)() - start) / 4e3);
         }
         Ok(Peak {
@@ -231,7 +232,9 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
             maker
                 .source(gpu, &Source::PosteriorMean { sigma: 0.1 }, &mean, &noise, place)
                 .await?;
-            gpu.done().await?;
+            // Nothing, after all that.
+            let last = gpu.submit(|_| {}, |_| {});
+            gpu.done(gpu.watch(last)).await?;
             seconds = seconds.min(((self.now)() - start) / 1e3);
         }
         let operations: usize = noise

@@ -266,6 +266,7 @@ fn flow(channels: usize, blocks: usize, skip: bool) -> (Architecture, FlowPart) 
         source: Source::PosteriorMean { sigma: 0.1 },
         s: 1.5,
         steps: 4,
+        anchor: None,
         training: Training {
             command: String::new(),
             steps: 0,
@@ -279,7 +280,9 @@ fn flow(channels: usize, blocks: usize, skip: bool) -> (Architecture, FlowPart) 
 #[test]
 fn flows_agree() {
     for (channels, blocks, skip) in [(8, 1, false), (20, 2, true)] {
-        let (architecture, part) = flow(channels, blocks, skip);
+        let (architecture, mut part) = flow(channels, blocks, skip);
+        part.steps = 3;
+        part.anchor = Some(1.0);
         let restorer = weights(&architecture.parameters());
         let field = weights(&part.architecture.parameters());
         let shaders = GpuExecutor::new(gpu(), &architecture, &restorer).unwrap();
@@ -314,6 +317,42 @@ fn flows_agree() {
         }
         assert!(worst < 1e-3, "{channels} channels: {worst}");
     }
+}
+
+/// Images in tiles, two at a time, for every scale that users can ask for.
+#[test]
+fn tiled_images_agree() {
+    let (architecture, mut part) = flow(8, 1, true);
+    (part.steps, part.anchor) = (2, Some(1.0));
+    let restorer = weights(&architecture.parameters());
+    let field = weights(&part.architecture.parameters());
+    let shaders = GpuExecutor::new(gpu(), &architecture, &restorer).unwrap();
+    let shaders = GpuFlow::new(shaders, &part, &field).unwrap();
+    let device = Device::flex();
+    let network = Network::new(&architecture, &restorer, &device).unwrap();
+    let cpu = BurnFlow::new(network, &part, &field, &device).unwrap();
+    let (width, height) = (45, 60);
+    let image = image(width, height);
+    for scale in 2..=4 {
+        let drawing = Drawing::new(1, 2);
+        let a = Sampler::new(&shaders, &part, drawing, (width, height)).unwrap();
+        let b = Sampler::new(&cpu, &part, drawing, (width, height)).unwrap();
+        let worst = difference(&tiled(&a, &image, scale), &tiled(&b, &image, scale));
+        assert!(worst < 1e-3, "scale {scale}: {worst}");
+    }
+}
+
+/// An image enlarged in tiles of 24 pixels.
+fn tiled(executor: &impl Executor, image: &Planes, scale: usize) -> Planes {
+    let size = (image.width(), image.height());
+    let mut out = Planes::zeros(3, size.1 * scale, size.0 * scale);
+    let write = |first, rows: &Planes| {
+        out.put_rows(first, rows);
+        Ok(())
+    };
+    let (read, scale) = (|rect| image.crop(rect), OutputScale::new(scale).unwrap());
+    pollster::block_on(upscale(executor, size, 24, scale, read, write, |_| true)).unwrap();
+    out
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use asasr_core::flow::ColourAnchor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::degrade::Protocol;
@@ -752,6 +753,10 @@ pub(crate) struct Export {
     /// A folder with a distilled flow for the mode fast
     #[arg(long, value_name = "DIR")]
     pub(crate) fast: Option<PathBuf>,
+    /// Give samples of the mode quality the low frequencies of the restorer's answer: the deviation in output pixels of the Gaussian that
+    /// parts them, 0.3 to 16, or 0 for none, instead of the flow's own
+    #[arg(long, value_name = "PIXELS", value_parser = anchor)]
+    pub(crate) colour_anchor: Option<f64>,
     /// Where the model goes
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
@@ -773,6 +778,13 @@ fn id(text: &str) -> Result<String, String> {
         Ok(text.into())
     } else {
         Err("letters, digits, '.', '_' and '-' only, a letter or digit first".into())
+    }
+}
+
+fn anchor(text: &str) -> Result<f64, String> {
+    match within(text, 0.0, 16.0)? {
+        none if none == 0.0 => Ok(none),
+        some => ColourAnchor::new(some).map(|_| some).map_err(|e| e.to_string()),
     }
 }
 

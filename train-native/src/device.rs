@@ -351,7 +351,9 @@ impl Executor for AnyExecutor {
         match self {
             #[cfg(feature = "wgpu")]
             Self::Wgpu(e) => e.lanes(),
-            _ => 1,
+            #[cfg(feature = "wgpu")]
+            Self::WgpuFlow(e) => e.lanes(),
+            Self::Burn(_) | Self::Flow(_) => 1,
         }
     }
 

@@ -7,12 +7,14 @@
 //! train at, [`Schedule`] holds the times to sample at, and [`integrate`] does it, for planes, tensors or `Vec<f64>`
 //! alike ([`State`]). [`Sampler`] draws whole images tile by tile on any [`FlowDevice`].
 
+mod anchor;
 mod sampler;
 mod schedule;
 mod solver;
 mod source;
 mod time;
 
+pub use anchor::ColourAnchor;
 pub use sampler::{Drawing, FlowDevice, Sampler, blend, spread};
 pub use schedule::Schedule;
 pub use solver::{Field, Solver, State, Step, integrate};

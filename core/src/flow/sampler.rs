@@ -1,7 +1,7 @@
 use alloc::{vec, vec::Vec};
 use core::ops::Deref;
 
-use super::{Schedule, Source};
+use super::{ColourAnchor, Schedule, Source};
 use crate::model::FlowPart;
 use crate::spectral::{ColouredNoise, Laplacian, SobolevOperator, Spectrum};
 use crate::{Error, Executor, OnStep, Part, Planes, Rect, Result};
@@ -54,7 +54,23 @@ pub trait FlowDevice {
         on_step: OnStep<'_>,
     ) -> Result<Self::Image>;
 
-    /// The values of an image, or of the part of it that counts, times its weights.
+    /// Anchors a sample to its posterior mean, as [`ColourAnchor::apply`] does.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    async fn anchor(
+        &self,
+        sample: Self::Image,
+        mean: &Self::Image,
+        anchor: ColourAnchor,
+    ) -> Result<Self::Image>;
+
+    /// Images that are worth drawing at a time, as [`Executor::lanes`].
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// The values of an image, or what [`Part::cut`] makes of it.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
@@ -101,6 +117,14 @@ where
         (**self).integrate(given, x0, schedule, on_step).await
     }
 
+    async fn anchor(&self, sample: D::Image, mean: &D::Image, anchor: ColourAnchor) -> Result<D::Image> {
+        (**self).anchor(sample, mean, anchor).await
+    }
+
+    fn lanes(&self) -> usize {
+        (**self).lanes()
+    }
+
     async fn read(&self, image: D::Image, part: Option<&Part>) -> Result<Planes> {
         (**self).read(image, part).await
     }
@@ -139,7 +163,7 @@ impl Drawing {
 const MOST_SAMPLES: usize = 64;
 
 /// Draws an image from a flow, tile by tile: the posterior mean and the image's coloured noise make the source, the
-/// velocity field leads it to an image.
+/// velocity field leads it to an image, to which the [`ColourAnchor`] of the flow, if any, gives the mean's colours.
 ///
 /// The noise is the whole image's, so neighbouring tiles start alike; they differ only by what several steps could see
 /// beyond the halo of one.
@@ -151,6 +175,7 @@ pub struct Sampler<D> {
     device: D,
     source: Source,
     s: f64,
+    anchor: Option<ColourAnchor>,
     drawing: Drawing,
     schedule: Schedule,
     /// One for each sample.
@@ -162,7 +187,7 @@ impl<D: FlowDevice> Sampler<D> {
     ///
     /// # Errors
     /// [`Error::Size`] for an image without pixels, [`Error::Schedule`] for a number of steps or samples or a fidelity out of
-    /// range, [`Error::Spectrum`] for the flow's order.
+    /// range, [`Error::Spectrum`] for the flow's order or anchor.
     pub fn new(
         device: D,
         flow: &FlowPart,
@@ -190,6 +215,11 @@ impl<D: FlowDevice> Sampler<D> {
             device,
             source: flow.source,
             s: flow.s,
+            anchor: flow
+                .anchor
+                .filter(|_| drawing.steps >= flow.steps)
+                .map(ColourAnchor::new)
+                .transpose()?,
             drawing,
         })
     }
@@ -201,7 +231,12 @@ impl<D: FlowDevice> Executor for Sampler<D> {
     }
 
     fn halo(&self) -> usize {
-        self.device.halo()
+        let anchor = self.anchor.map_or(0, ColourAnchor::reach);
+        self.device.halo() + anchor.div_ceil(self.device.scale())
+    }
+
+    fn lanes(&self) -> usize {
+        self.device.lanes()
     }
 
     async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
@@ -260,9 +295,14 @@ impl<D: FlowDevice> Sampler<D> {
             .source(&self.source, mean, &self.noises[i], place)
             .await?;
         let told = &|done, _| on_step(before + done, total);
-        self.device
+        let x1 = self
+            .device
             .integrate((tile, mean), x0, &self.schedule, told)
-            .await
+            .await?;
+        match self.anchor {
+            Some(anchor) => self.device.anchor(x1, mean, anchor).await,
+            None => Ok(x1),
+        }
     }
 }
 
@@ -351,6 +391,10 @@ mod tests {
         ) -> Result<Planes> {
             source.sample(mean, noise, place)
         }
+        async fn anchor(&self, mut x: Planes, mean: &Planes, anchor: ColourAnchor) -> Result<Planes> {
+            anchor.apply(&mut x, mean);
+            Ok(x)
+        }
         async fn read(&self, image: Planes, part: Option<&Part>) -> Result<Planes> {
             Ok(part.map_or_else(|| image.clone(), |p| p.cut(&image)))
         }
@@ -378,6 +422,7 @@ mod tests {
             source: Source::PosteriorMean { sigma: 0.1 },
             s,
             steps: 4,
+            anchor: None,
             training: Training {
                 command: String::new(),
                 steps: 0,
@@ -446,6 +491,32 @@ mod tests {
         let (image, spread) = all.split_channels(3);
         assert_eq!(image, one);
         assert!(spread.expect("asked for").data().iter().all(|v| *v > 0.0));
+    }
+
+    #[test]
+    fn samples_of_all_steps_are_anchored_and_those_of_fewer_are_not() {
+        let low = Planes::new(3, 5, 6, (0..90).map(|i| (i % 7) as f32 / 7.0).collect()).expect("sizes agree");
+        let draw = |steps, anchor| {
+            let flow = FlowPart { anchor, ..flow(1.5) };
+            let sampler = Sampler::new(Lift, &flow, Drawing::new(3, steps), (6, 5)).expect("in range");
+            let image = pollster::block_on(sampler.run(&low, Rect::whole(6, 5), &|_, _| true)).expect("runs");
+            (image, sampler.halo())
+        };
+        let (mut plain, halo) = draw(4, None);
+        let (anchored, wider) = draw(4, Some(1.5));
+        // Five output pixels are three of the input.
+        assert_eq!(wider, halo + 3);
+        ColourAnchor::new(1.5)
+            .expect("in range")
+            .apply(&mut plain, &resample::enlarge(&low, 2));
+        assert_eq!(anchored, plain);
+        assert_eq!(draw(3, Some(1.5)), draw(3, None));
+        let flow = FlowPart {
+            anchor: Some(0.1),
+            ..flow(1.5)
+        };
+        let refused = Sampler::new(Lift, &flow, Drawing::new(0, 4), (6, 5));
+        assert!(matches!(refused, Err(Error::Spectrum(_))));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Architecture, ParameterShape, VelocityArchitecture, Weights};
-use crate::flow::{Schedule, Source};
+use crate::flow::{ColourAnchor, Schedule, Source};
 use crate::spectral::Spectrum;
 use crate::{Error, Result};
 
@@ -69,6 +69,10 @@ pub struct FlowPart {
     pub s: f64,
     /// Equal steps it is meant to be sampled in.
     pub steps: usize,
+    /// Deviation in output pixels of the [`ColourAnchor`] of samples of so many steps or more; those of fewer are near the mean
+    /// by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<f64>,
     /// How it was trained.
     pub training: Training,
 }
@@ -166,6 +170,7 @@ impl Manifest {
             Schedule::uniform(flow.steps)?;
             flow.architecture.validate()?;
             Spectrum::sobolev(flow.s)?;
+            flow.anchor.map(ColourAnchor::new).transpose()?;
             if flow.architecture.scale() != manifest.architecture.scale {
                 return Err(Error::Manifest(format!(
                     "its flow enlarges {} times, its network {} times",

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::{
     ConditionedField, Conditioning, Held, Network, Parameters, VelocityField, upload, velocity_field,
 };
-use crate::flow::{FlowDevice, Schedule, Solver, Source, integrate};
+use crate::flow::{ColourAnchor, FlowDevice, Schedule, Solver, Source, integrate};
 use crate::model::{FlowPart, Weights};
 use crate::spectral::ColouredNoise;
 use crate::{Error, OnStep, Part, Planes, Rect, Result};
@@ -59,6 +59,11 @@ impl FlowDevice for BurnFlow {
         place: Rect,
     ) -> Result<Planes> {
         source.sample(mean, noise, place)
+    }
+
+    async fn anchor(&self, mut sample: Planes, mean: &Planes, anchor: ColourAnchor) -> Result<Planes> {
+        anchor.apply(&mut sample, mean);
+        Ok(sample)
     }
 
     async fn read(&self, image: Planes, part: Option<&Part>) -> Result<Planes> {

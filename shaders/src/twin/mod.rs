@@ -2,7 +2,7 @@
 //! one (lavapipe) included; without any they fail, for a green run must mean that the shaders ran.
 //!
 //! `white_noise.wgsl`, `source.wgsl` and `blend.wgsl` have theirs in asasr-core: `spectral::white_noise`,
-//! `flow::Source::sample` and `Part::cut`.
+//! `flow::Source::sample` and `Part::cut`; `resample.wgsl` in `resample::bicubic` and `flow::ColourAnchor`.
 
 mod conv;
 mod enlarge;
@@ -11,10 +11,10 @@ mod gather;
 mod step;
 mod transform;
 
-use asasr_core::flow::Source;
+use asasr_core::flow::{ColourAnchor, Source};
 use asasr_core::model::{Activation, Layer, Tensor, Weights};
 use asasr_core::spectral::{ColouredNoise, Spectrum, white_noise};
-use asasr_core::{Part, Planes, Rect};
+use asasr_core::{Part, Planes, Rect, resample};
 use proptest::prelude::*;
 use wgpu::{Buffer, BufferUsages};
 
@@ -24,6 +24,7 @@ use crate::kernels;
 use crate::network::GpuNetwork;
 use crate::noise::{NoiseMaker, Operand, basis, shape, white_area};
 use crate::pack;
+use crate::resample::Resampler;
 use crate::tuning::{Precision, Tuning};
 use finish::After;
 
@@ -62,11 +63,11 @@ fn ungrouped(x: &[f32], channels: usize, area: usize) -> Vec<f32> {
 fn read(gpu: &Gpu, buffer: &Buffer, precision: Precision, count: usize) -> Vec<f32> {
     let bytes = (count * precision.bytes()).next_multiple_of(4) as u64;
     let [readback] = pollster::block_on(gpu.take([(bytes, READ)])).expect("room");
-    gpu.submit(
+    let copied = gpu.submit(
         |_| {},
         |e| e.copy_buffer_to_buffer(buffer, 0, &readback, 0, bytes),
     );
-    let words = pollster::block_on(gpu.read(readback, bytes as usize / 4)).expect("reads");
+    let words = pollster::block_on(gpu.read(readback, bytes as usize / 4, copied)).expect("reads");
     match precision {
         Precision::Full => words,
         Precision::Half => {
@@ -306,6 +307,7 @@ proptest! {
         let tile = planes(1, size);
         let (x0, y0) = (x.index(size.0), y.index(size.1));
         let part = Part {
+            whole: size,
             inner: Rect { x0, y0, x1: size.0, y1: size.1 },
             columns: values(2, size.0 - x0),
             rows: values(3, size.1 - y0),
@@ -317,6 +319,31 @@ proptest! {
         let weights = gpu.upload("weights", &[part.columns.as_slice(), &part.rows].concat());
         run(&gpu, &kernel, &[&words, &gpu.upload("tile", tile.data()), &weights, &out], (want.width(), want.height()));
         prop_assert!(worst(&read(&gpu, &out, Precision::Full, want.data().len()), want.data()) < 1e-6);
+    }
+
+    #[test]
+    fn reductions_are_their_twins(size in (1usize..40, 1usize..30), to in (1usize..40, 1usize..30)) {
+        let gpu = gpu();
+        let image = planes(1, size);
+        let there = pollster::block_on(GpuImage::upload(&gpu, &image)).expect("room");
+        let reducer = Resampler::reducing(&gpu);
+        let got = pollster::block_on(reducer.reduce(&gpu, &there, to)).expect("room");
+        let got = pollster::block_on(got.read(&gpu)).expect("reads");
+        prop_assert!(worst(got.data(), resample::bicubic(&image, to.0, to.1).data()) < 1e-5);
+    }
+
+    #[test]
+    fn anchors_are_their_twins(size in (1usize..40, 1usize..30), deviation in 0.3f64..5.0) {
+        let gpu = gpu();
+        let (mut sample, mean) = (planes(1, size), planes(2, size));
+        let upload = |p: &Planes| pollster::block_on(GpuImage::upload(&gpu, p)).expect("room");
+        let (there, mean_) = (upload(&sample), upload(&mean));
+        let anchor = ColourAnchor::new(deviation).expect("in range");
+        let anchorer = Resampler::anchoring(&gpu);
+        pollster::block_on(anchorer.anchor(&gpu, &there, &mean_, anchor)).expect("room");
+        anchor.apply(&mut sample, &mean);
+        let got = read(&gpu, &there.buffer, Precision::Full, sample.data().len());
+        prop_assert!(worst(&got, sample.data()) < 1e-5);
     }
 
     #[test]

@@ -39,6 +39,15 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         let merged = format!("; export --adapter {} --strength {}", name(folder), args.strength);
         part.training.command.push_str(&merged);
     }
+    if let Some(deviation) = args.colour_anchor {
+        let Some(part) = &mut made.manifest.flow else {
+            return Err(Error::at(
+                &args.model,
+                "has no flow to anchor: name one with --flow",
+            ));
+        };
+        part.anchor = (deviation > 0.0).then_some(deviation);
+    }
     if let Some(folder) = &args.fast {
         if made.flow.is_none() {
             return Err(Error::at(

@@ -41,6 +41,8 @@ pub(super) struct Sampler {
     pub(super) s: f64,
     /// Sobolev order of the flow loss that validation takes; the noise's, unless a stage has another.
     pub(super) loss_s: f64,
+    /// The colour anchor of the flow that a stage goes on with.
+    anchor: Option<f64>,
     precision: Precision,
     pub(super) device: Device,
 }
@@ -84,6 +86,7 @@ impl Sampler {
             source,
             s,
             loss_s: s,
+            anchor: None,
             precision: common.precision,
             device: device.clone(),
         })
@@ -98,10 +101,9 @@ impl Sampler {
                 "this model has no flow: train one with `asasr train flow`",
             ));
         };
-        Ok((
-            Self::new(model, part.architecture, part.source, part.s, common, device)?,
-            weights,
-        ))
+        let sampler = Self::new(model, part.architecture, part.source, part.s, common, device)?;
+        let anchor = part.anchor;
+        Ok((Self { anchor, ..sampler }, weights))
     }
 
     /// The hashes of the model that a stage builds on; of a model without a flow, of its restorer.
@@ -286,6 +288,7 @@ impl Sampler {
         training: Training,
         fast: Option<(usize, &Weights)>,
     ) -> Result<()> {
+        let quality = Schedule::default().steps();
         let part = |file: &str, steps: usize, training: Training| FlowPart {
             file: file.into(),
             bytes: 0,
@@ -295,6 +298,7 @@ impl Sampler {
             source: self.source,
             s: self.s,
             steps,
+            anchor: self.anchor.filter(|_| steps == quality),
             training,
         };
         let mut manifest = Manifest {
@@ -302,7 +306,6 @@ impl Sampler {
             licence: common.licence.clone(),
             ..self.manifest.clone()
         };
-        let quality = Schedule::default().steps();
         let (flow, fast) = if let Some((steps, teacher)) = fast {
             let own = manifest.flow.as_ref().map_or(&training, |f| &f.training).clone();
             manifest.flow = Some(part("flow.safetensors", quality, own));
