@@ -1,5 +1,6 @@
 //! A running server and a driven Chromium.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -199,6 +200,17 @@ impl Browser {
 
     /// One with further arguments.
     pub async fn with(arguments: &[String]) -> Self {
+        Self::with_capabilities(arguments, json!({})).await
+    }
+
+    /// One that records the tasks of its threads, for [`Self::longest_task`].
+    pub async fn traced() -> Self {
+        let log = json!({ "enableNetwork": false, "enablePage": false, "traceCategories": "toplevel" });
+        Self::with_capabilities(&[], json!({ "perfLoggingPrefs": log })).await
+    }
+
+    /// One with further arguments and capabilities.
+    async fn with_capabilities(arguments: &[String], more: Value) -> Self {
         let port = |line: &str| {
             let (_, port) = line
                 .trim()
@@ -229,13 +241,18 @@ impl Browser {
             .into_iter()
             .chain(arguments.iter().map(String::as_str))
             .collect();
+        let mut options = json!({
+            "binary": required("ASASR_CHROMIUM"),
+            "args": arguments,
+            "prefs": { "download.default_directory": downloads.path(), "download.prompt_for_download": false },
+        });
+        let more = more.as_object().cloned().unwrap_or_default();
+        let log = if more.is_empty() { "OFF" } else { "ALL" };
+        options.as_object_mut().unwrap().extend(more);
         let capabilities = json!({
             "timeouts": { "script": PATIENCE.as_millis() as u64 },
-            "goog:chromeOptions": {
-                "binary": required("ASASR_CHROMIUM"),
-                "args": arguments,
-                "prefs": { "download.default_directory": downloads.path(), "download.prompt_for_download": false },
-            }
+            "goog:loggingPrefs": { "performance": log },
+            "goog:chromeOptions": options,
         });
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities.as_object().unwrap().clone())
@@ -367,19 +384,72 @@ impl Browser {
 
     /// Brings the browser's process for graphics down.
     pub async fn crash_graphics(&self) {
+        let command = json!({ "cmd": "Browser.crashGpuProcess", "params": {} });
+        self.command("goog/cdp/execute", &command).await;
+    }
+
+    /// Milliseconds of the processor that the longest task of the page's main thread took since this was asked last; the browser is a
+    /// [traced](Self::traced) one.
+    pub async fn longest_task(&self) -> f64 {
+        let mut threads: HashMap<(i64, i64), Vec<f64>> = HashMap::new();
+        let mut names = HashMap::new();
+        // The driver fetches what was recorded when it is asked for the first time after it had nothing left.
+        loop {
+            let entries = self.command("se/log", &json!({ "type": "performance" })).await;
+            let entries = entries.as_array().cloned().unwrap_or_default();
+            if entries.is_empty() {
+                break;
+            }
+            for entry in entries {
+                let text = entry["message"].as_str().unwrap_or_default();
+                let message: Value = serde_json::from_str(text).unwrap();
+                let event = &message["message"]["params"];
+                let Some(thread) = event["pid"].as_i64().zip(event["tid"].as_i64()) else {
+                    continue;
+                };
+                if event["name"] == "thread_name" {
+                    names.insert(thread, event["args"]["name"].clone());
+                } else if event["name"] == "ThreadControllerImpl::RunTask"
+                    // Of a task that had begun before the record only the end is known.
+                    && let Some(took) = event["tdur"].as_f64()
+                {
+                    threads.entry(thread).or_default().push(took / 1e3);
+                }
+            }
+        }
+        // Other renderers that lie ready have hardly any.
+        let pages = threads.into_iter().filter(|(t, _)| names[t] == "CrRendererMain");
+        let (_, tasks) = pages.max_by_key(|(_, tasks)| tasks.len()).expect("the page ran");
+        tasks.into_iter().fold(0.0, f64::max)
+    }
+
+    /// The answer to a command of this driver's own.
+    async fn command(&self, path: &str, body: &Value) -> Value {
         let session = self.client.session_id().await.unwrap().unwrap();
-        let body = r#"{"cmd":"Browser.crashGpuProcess","params":{}}"#;
+        let body = body.to_string();
         let mut line = TcpStream::connect(&self.driver).unwrap();
         write!(
             line,
-            "POST /session/{session}/goog/cdp/execute HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /session/{session}/{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
             self.driver,
             body.len()
         )
         .unwrap();
-        let mut answer = String::new();
-        BufReader::new(line).read_line(&mut answer).unwrap();
-        assert!(answer.contains(" 200 "), "{answer}");
+        // The driver keeps the connection whatever it is told.
+        let mut answer = BufReader::new(line);
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let begin = head.len();
+            assert_ne!(answer.read_line(&mut head).unwrap(), 0, "{head}");
+            let field = head[begin..].to_ascii_lowercase();
+            if let Some(value) = field.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        answer.read_exact(&mut body).unwrap();
+        assert!(head.contains(" 200 "), "{head}");
+        serde_json::from_slice::<Value>(&body).unwrap()["value"].take()
     }
 
     /// Opens an address in a window of its own, which becomes the one that is driven.

@@ -90,7 +90,7 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     /// # Errors
     /// [`asasr_core::Error::Device`] when the device fails.
     pub async fn peak(&self) -> Result<Peak> {
-        const INVOCATIONS: usize = 1 << 16;
+        const INVOCATIONS: usize = 1 << 19;
         const ROUNDS: usize = 512;
         let gpu = self.gpu;
         let cover = Cover {
