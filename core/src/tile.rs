@@ -227,6 +227,9 @@ impl Part {
     }
 }
 
+/// Rows that are handed out at a time.
+const BAND: usize = 64;
+
 /// Puts enlarged tiles together and hands out finished rows from the top, so that only one row of tiles is held.
 #[derive(Debug)]
 pub struct Mosaic {
@@ -255,12 +258,17 @@ impl Mosaic {
     /// Adds a tile. Tiles come in the plan's order; `result` covers `tile.blend` enlarged, times its weights, as
     /// [`Part::cut`] gives it.
     ///
-    /// Returns the rows that no later tile touches and the index of the first of them, when `tile` ends a row of
-    /// tiles.
+    /// When `tile` ends a row of tiles, the rows that no later one touches go to `write`, some at a time, with the index of the
+    /// first.
     ///
     /// # Errors
-    /// [`Error::Size`] when `result` has another size than the tile.
-    pub fn add(&mut self, tile: &Tile, result: &Planes) -> Result<Option<(usize, Planes)>> {
+    /// [`Error::Size`] when `result` has another size than the tile; those of `write`.
+    pub fn add(
+        &mut self,
+        tile: &Tile,
+        result: &Planes,
+        write: impl FnMut(usize, &Planes) -> Result<()>,
+    ) -> Result<()> {
         let area = tile.blend.scaled(self.scale);
         if (result.width(), result.height(), result.channels())
             != (area.width(), area.height(), self.strip.channels())
@@ -281,10 +289,13 @@ impl Mosaic {
                 target.iter_mut().zip(result.row(c, y)).for_each(|(t, v)| *t += v);
             }
         }
-        Ok((tile.core.x1 == self.area.x1).then(|| self.finish_row(tile)))
+        if tile.core.x1 == self.area.x1 {
+            self.finish_row(tile, write)?;
+        }
+        Ok(())
     }
 
-    fn finish_row(&mut self, tile: &Tile) -> (usize, Planes) {
+    fn finish_row(&mut self, tile: &Tile, mut write: impl FnMut(usize, &Planes) -> Result<()>) -> Result<()> {
         let first = self.first;
         let end = if tile.core.y1 == self.area.y1 {
             self.area.y1 * self.scale
@@ -293,13 +304,22 @@ impl Mosaic {
         };
         let rows = end - first;
         let (width, held) = (self.strip.width(), self.strip.height());
-        let done = self.strip.crop(Rect::whole(width, rows));
+        // A copy of all would need as much memory again.
+        for y in (0..rows).step_by(BAND) {
+            let band = Rect {
+                x0: 0,
+                y0: y,
+                x1: width,
+                y1: rows.min(y + BAND),
+            };
+            write(first + y, &self.strip.crop(band))?;
+        }
         for plane in self.strip.data_mut().chunks_mut(held * width) {
             plane.copy_within(rows * width.., 0);
             plane[(held - rows) * width..].fill(0.0);
         }
         self.first = end;
-        (first, done)
+        Ok(())
     }
 }
 
@@ -323,11 +343,13 @@ mod tests {
         for tile in plan.tiles() {
             let big = resample::enlarge(&image.crop(tile.input), scale);
             let result = plan.part(&tile, scale).cut(&big);
-            if let Some((first, rows)) = mosaic.add(&tile, &result).expect("sizes agree") {
+            let write = |first: usize, rows: &Planes| {
                 assert_eq!(first, next);
-                out.put_rows(first, &rows);
+                out.put_rows(first, rows);
                 next = first + rows.height();
-            }
+                Ok(())
+            };
+            mosaic.add(&tile, &result, write).expect("sizes agree");
         }
         assert_eq!(next, out.height(), "every row came out");
         out

@@ -155,9 +155,7 @@ pub async fn upscale<E: Executor>(
         };
         let result = result?;
         let mosaic = mosaic.get_or_insert_with(|| Mosaic::new(plan, result.channels(), scale));
-        if let Some((first, rows)) = mosaic.add(&tile, &result)? {
-            write(first, &rows)?;
-        }
+        mosaic.add(&tile, &result, &mut write)?;
         if !state.borrow_mut().finish(tile) {
             return Err(Error::Cancelled);
         }
@@ -230,9 +228,10 @@ impl<E: Executor> Areas<'_, E> {
                     Planes::zeros(channels, place.height(), place.width()),
                 )
             });
-            if let Some((first, rows)) = mosaic.add(&tile, &result)? {
-                out.put_rows(first - area.y0 * self.scale, &rows);
-            }
+            mosaic.add(&tile, &result, |first, rows| {
+                out.put_rows(first - area.y0 * self.scale, rows);
+                Ok(())
+            })?;
             if !on_share((i + 1) as f64 / count) {
                 return Err(Error::Cancelled);
             }
