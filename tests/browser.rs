@@ -263,7 +263,7 @@ async fn a_trained_model_with_a_flow_is_taken() {
         source: Source::PosteriorMean { sigma: 0.1 },
         s: 1.5,
         steps: 28,
-        anchor: None,
+        colour_anchor: None,
         training: manifest.training.clone(),
     });
     let folder = tempfile::tempdir().unwrap();

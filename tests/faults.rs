@@ -5,36 +5,52 @@ use std::time::{Duration, Instant};
 
 use asasr_codec::{Layout, PngRows, SharedBytes, decode};
 use asasr_core::Planes;
-use asasr_tests::{Browser, Server, drawn, enlarged_natively};
+use asasr_core::model::Mode;
+use asasr_tests::{Browser, Server, drawn, drawn_natively, enlarged_natively};
 
-/// The process behind WebGPU is brought down while it works: the device is opened again and the image finished.
+/// The process behind WebGPU is brought down while it works: the device is opened again and the image finished. A flow's tiles run two
+/// at a time.
 #[tokio::test]
 async fn a_lost_device_is_opened_again() {
     let server = Server::start();
-    let browser = Browser::start().await;
-    browser.open(&format!("{}?device=webgpu", server.url())).await;
-    let image = drawn(200, 150);
-    browser.drop_file("large.png", &image).await;
-    browser
-        .wait_for("document.querySelector('#list .running') !== null")
-        .await;
-    browser.crash_graphics().await;
-    browser.finished().await;
-    // The tile that was at work begins anew, and the image is the same.
-    assert_eq!(browser.text("error").await, "");
-    let got = decode(&browser.download("large-x4.png").await, 1 << 24)
-        .unwrap()
-        .all_planes();
-    let expected = enlarged_natively(&image).all_planes();
-    let pairs = got.data().iter().zip(expected.data());
-    let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst <= 2.0 / 255.0 + 1e-6, "differs by {:.2}/255", worst * 255.0);
-    browser.drop_file("dot.png", &drawn(3, 2)).await;
-    browser.finished().await;
-    assert_eq!(browser.text("error").await, "");
-    assert!(browser.text("summary").await.contains("12 × 8"));
-    assert!(browser.text("device").await.contains("WebGPU"));
-    browser.close().await;
+    // Tiles that begin anew are smaller, and a flow's later steps see no further than one halo.
+    for (mode, size, limit) in [(Mode::Instant, (200, 150), 2.0), (Mode::Fast, (140, 24), 12.0)] {
+        // After a second crash Chromium gives its pages no adapter any more.
+        let browser = Browser::start().await;
+        browser.open(&format!("{}?device=webgpu", server.url())).await;
+        let image = drawn(size.0, size.1);
+        browser.set("mode", mode.name()).await;
+        browser.set("seed", "5").await;
+        browser.drop_file("large.png", &image).await;
+        browser
+            .wait_for("document.querySelector('#list .running') !== null")
+            .await;
+        browser.crash_graphics().await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "");
+        let saved = browser
+            .download(&format!(
+                "large-{}.png",
+                if mode == Mode::Fast { "x4-fast-5" } else { "x4" }
+            ))
+            .await;
+        let got = decode(&saved, 1 << 24).unwrap().all_planes();
+        let expected = match mode {
+            Mode::Instant => enlarged_natively(&image),
+            _ => drawn_natively(&image, mode, 5),
+        };
+        let expected = expected.all_planes();
+        let pairs = got.data().iter().zip(expected.data());
+        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) * 255.0;
+        println!("{}: differs by {worst:.2} of 255", mode.name());
+        assert!(worst <= limit + 1e-3, "{}: {worst:.2} of 255", mode.name());
+        browser.drop_file("dot.png", &drawn(3, 2)).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "");
+        assert!(browser.text("summary").await.contains("12 × 8"));
+        assert!(browser.text("device").await.contains("WebGPU"));
+        browser.close().await;
+    }
 }
 
 /// The page is there long before the model; a photo may come meanwhile, and is made when all has come.
@@ -112,21 +128,25 @@ async fn an_insecure_origin_is_served_all_the_same() {
     browser.close().await;
 }
 
-/// While the network works, the page answers: no task of its thread takes longer than a frame.
+/// While the network works, the page answers: no task of its thread takes longer than a frame, and none waits for others.
 #[tokio::test]
 async fn the_page_stays_responsive() {
     let server = Server::start();
-    let browser = Browser::traced().await;
-    browser.open(&format!("{}?device=cpu", server.url())).await;
-    browser.drop_file("first.png", &drawn(8, 8)).await;
-    browser.finished().await;
-    let begun = browser.longest_task().await;
-    browser.drop_file("photo.png", &drawn(300, 200)).await;
-    browser.finished().await;
-    let worked = browser.longest_task().await;
-    println!("longest task of the page: {begun} ms at its beginning, {worked} ms at work");
-    assert!(worked > 0.0 && worked < 16.0, "{worked} ms");
-    browser.close().await;
+    for device in ["cpu", "webgpu"] {
+        let browser = Browser::traced().await;
+        browser.open(&format!("{}?device={device}", server.url())).await;
+        browser.drop_file("first.png", &drawn(8, 8)).await;
+        browser.finished().await;
+        browser.longest_tasks().await;
+        browser.drop_file("photo.png", &drawn(120, 80)).await;
+        browser.finished().await;
+        let (work, clock) = browser.longest_tasks().await;
+        println!("longest task of the page, {device}: {work} ms of work, {clock} ms by the clock");
+        assert!(work > 0.0 && work < 16.0, "{device}: {work} ms");
+        // By the clock a frame is the aim; a test machine whose every core computes is given twelve.
+        assert!(clock < 200.0, "{device}: {clock} ms");
+        browser.close().await;
+    }
 }
 
 /// What a format does not hold is said before the work or with its result.

@@ -34,14 +34,19 @@ fn reflect(j: isize, n: usize) -> usize {
 /// A linear filter along one axis: output `i` is the sum over `k` of `weights[i][k] * input[indices[i][k]]`.
 #[derive(Debug)]
 pub struct Axis {
+    inputs: usize,
     taps: usize,
     index: Vec<usize>,
     weight: Vec<f32>,
 }
 
 impl Axis {
-    /// Bicubic resampling from `n_in` to `n_out` values, neither zero.
+    /// Bicubic resampling from `n_in` to `n_out` values.
+    ///
+    /// # Panics
+    /// When one of them is zero.
     pub fn bicubic(n_in: usize, n_out: usize) -> Self {
+        assert!(n_in > 0 && n_out > 0, "a line has at least one value");
         let ratio = n_in as f64 / n_out as f64;
         let stretch = ratio.max(1.0);
         let reach = 2.0 * stretch;
@@ -60,7 +65,12 @@ impl Axis {
                 weight.push((w / sum) as f32);
             }
         }
-        Self { taps, index, weight }
+        Self {
+            inputs: n_in,
+            taps,
+            index,
+            weight,
+        }
     }
 
     /// For `n` values each the mean of itself and `reach` neighbours to either side, weighed by `weight` of the distance, which need not
@@ -71,6 +81,7 @@ impl Axis {
         let sum: f64 = raw.iter().sum();
         let places = (0..n * taps).map(|i| (i / taps + i % taps) as isize - reach as isize);
         Self {
+            inputs: n,
             taps,
             index: places.map(|j| reflect(j, n)).collect(),
             weight: (0..n * taps).map(|i| (raw[i % taps] / sum) as f32).collect(),
@@ -123,6 +134,7 @@ pub fn bicubic(image: &Planes, width: usize, height: usize) -> Planes {
 /// # Panics
 /// When the filters are for another size.
 pub(crate) fn separable(image: &Planes, across: &Axis, down: &Axis) -> Planes {
+    assert_eq!((image.width(), image.height()), (across.inputs, down.inputs));
     let (width, height) = (across.len(), down.len());
     let mut narrow = Planes::zeros(image.channels(), image.height(), width);
     let mut out = Planes::zeros(image.channels(), height, width);

@@ -204,18 +204,30 @@ impl Part {
         rows.for_each(|(own, w)| *own *= w);
     }
 
-    /// The part of an enlarged tile, times its weights. A tile of another size than [`Self::whole`] is brought to that by
-    /// [`resample::bicubic`].
+    /// Whether a tile of so many columns and rows was enlarged more than the one that this is part of.
     ///
     /// # Panics
-    /// When the part reaches outside [`Self::whole`].
+    /// When it was enlarged less, or is another tile.
+    pub fn is_of_less(&self, (columns, rows): (usize, usize)) -> bool {
+        let (width, height) = self.whole;
+        assert!(
+            columns >= width && columns * height == rows * width,
+            "a tile of {columns}x{rows} pixels is none of {width}x{height}"
+        );
+        columns > width
+    }
+
+    /// The part of an enlarged tile, times its weights. One that was enlarged more is first reduced by [`resample::bicubic`].
+    ///
+    /// # Panics
+    /// When the tile was enlarged less, or is another one.
     #[must_use]
     pub fn cut(&self, enlarged: &Planes) -> Planes {
         let (width, height) = self.whole;
-        let mut part = if (enlarged.width(), enlarged.height()) == self.whole {
-            enlarged.crop(self.inner)
-        } else {
+        let mut part = if self.is_of_less((enlarged.width(), enlarged.height())) {
             resample::bicubic(enlarged, width, height).crop(self.inner)
+        } else {
+            enlarged.crop(self.inner)
         };
         for c in 0..part.channels() {
             for (y, wy) in self.rows.iter().enumerate() {

@@ -58,7 +58,7 @@ fn model() -> (Manifest, [Vec<u8>; 2]) {
             source: Source::default(),
             s: 1.5,
             steps: 28,
-            anchor: None,
+            colour_anchor: None,
             training,
         }),
         fast: None,

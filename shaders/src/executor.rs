@@ -98,11 +98,11 @@ impl Restorer {
         let Some(part) = part else {
             return image.read(gpu).await;
         };
-        let image = if image.size == part.whole {
-            image
-        } else {
+        let image = if part.is_of_less(image.size) {
             let reducer = self.reducer.get_or_init(|| Resampler::reducing(gpu));
             reducer.reduce(gpu, &image, part.whole).await?
+        } else {
+            image
         };
         let size = (part.inner.width(), part.inner.height());
         let output = GpuImage::new(gpu, size).await?;

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use asasr_core::flow::{ColourAnchor, FlowDevice, Schedule, Source};
 use asasr_core::model::{Condition, ConvVelocity, FlowPart, VelocityArchitecture, Weights};
@@ -35,7 +35,8 @@ struct Kernels {
     gather: Kernel,
     step: Kernel,
     noise: NoiseMaker,
-    anchor: Resampler,
+    /// Made for the first sample that is anchored.
+    anchor: OnceLock<Resampler>,
 }
 
 /// An image of a flow on its device. Another may be opened before it is read, after the loss of this one.
@@ -87,7 +88,7 @@ impl GpuFlow {
             gather: kernels::gather(gpu, self.field.scale, self.inputs),
             step: kernels::step(gpu, self.field.scale),
             noise: NoiseMaker::new(gpu),
-            anchor: Resampler::anchoring(gpu),
+            anchor: OnceLock::new(),
         });
         gpu.check()?;
         Ok(Arc::clone(kept.insert(made)))
@@ -187,21 +188,18 @@ impl FlowDevice for GpuFlow {
                 ..Frame::new(size)
             };
             gpu.write(&frame, &words.words());
-            let submitted = gpu.submit(
-                |pass| {
-                    let bound = [&frame, &image, &mean.buffer, &x0.buffer, &input];
-                    pass.dispatch(&kernels.gather, &bound.map(|b| &**b), size);
-                    let features = network.encode(pass, &frame, &input, &slots, size);
-                    pass.dispatch(
-                        &kernels.step,
-                        &[&frame, features, &mean.buffer, &x0.buffer],
-                        x0.size,
-                    );
-                },
-                |_| {},
-            );
+            let submitted = gpu.submit_watched(|pass| {
+                let bound = [&frame, &image, &mean.buffer, &x0.buffer, &input];
+                pass.dispatch(&kernels.gather, &bound.map(|b| &**b), size);
+                let features = network.encode(pass, &frame, &input, &slots, size);
+                pass.dispatch(
+                    &kernels.step,
+                    &[&frame, features, &mean.buffer, &x0.buffer],
+                    x0.size,
+                );
+            });
             // The device has the next step before this one is waited for.
-            if let Some(before) = at_work.replace(gpu.watch(submitted)) {
+            if let Some(before) = at_work.replace(submitted) {
                 gpu.done(before).await?;
                 if !on_step(i, steps) {
                     return Err(Error::Cancelled);
@@ -222,6 +220,7 @@ impl FlowDevice for GpuFlow {
         let kernels = self.kernels(gpu)?;
         kernels
             .anchor
+            .get_or_init(|| Resampler::anchoring(gpu))
             .anchor(gpu, &sample.image, &mean.image, anchor)
             .await?;
         Ok(sample)

@@ -1,16 +1,17 @@
 //! How fast each kernel is, and how fast the device could be.
 
-use asasr_core::flow::Source;
+use asasr_core::flow::{ColourAnchor, Source};
 use asasr_core::model::{Activation, Layer};
 use asasr_core::spectral::{ColouredNoise, Spectrum};
-use asasr_core::{Rect, Result};
+use asasr_core::{Part, Rect, Result};
 use wgpu::BufferUsages;
 
-use crate::executor::{Frame, GpuImage};
+use crate::executor::{Frame, GpuImage, part_words};
 use crate::gpu::{Cover, Gpu, Pass, STORAGE};
 use crate::kernels;
 use crate::noise::NoiseMaker;
 use crate::pack;
+use crate::resample::Resampler;
 use crate::trial::{CHANNELS, Trial};
 use crate::tuning::Tuning;
 
@@ -76,8 +77,8 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
             let start = (self.now)();
             let last = self
                 .gpu
-                .submit(|pass| (0..count).for_each(|_| work(pass)), |_| {});
-            self.gpu.done(self.gpu.watch(last)).await?;
+                .submit_watched(|pass| (0..count).for_each(|_| work(pass)));
+            self.gpu.done(last).await?;
             let time = (self.now)() - start;
             // The first run compiles.
             if time >= LEAST && count > 1 {
@@ -114,11 +115,12 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         let mut copied = f64::MAX;
         for _ in 0..4 {
             let start = (self.now)();
-            let last = gpu.submit(
+            gpu.submit(
                 |_| {},
                 |encoder| (0..4).for_each(|_| encoder.copy_buffer_to_buffer(&a, 0, &b, 0, bytes)),
             );
-            gpu.done(gpu.watch(last)).await?;
+            // Nothing, after all that.
+            gpu.done(gpu.submit_watched(|_| {})).await?;
             copied = copied.min(((self.now)() - start) / 4e3);
         }
         Ok(Peak {
@@ -215,6 +217,55 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         ])
     }
 
+    /// The colour anchor of an enlarged tile, one output pixel wide, and the part of it that counts.
+    ///
+    /// # Errors
+    /// [`asasr_core::Error::Device`] when the device fails.
+    pub async fn finishing(&self) -> Result<Vec<Measured>> {
+        let gpu = self.gpu;
+        let (width, height) = (self.size.0 * SCALE, self.size.1 * SCALE);
+        let numbers = 3 * width * height;
+        let (sample, mean) = (
+            GpuImage::new(gpu, (width, height)).await?,
+            GpuImage::new(gpu, (width, height)).await?,
+        );
+        let anchor = ColourAnchor::new(1.0)?;
+        let resampler = Resampler::anchoring(gpu);
+        let mut seconds = f64::MAX;
+        for _ in 0..4 {
+            let start = (self.now)();
+            resampler.anchor(gpu, &sample, &mean, anchor).await?;
+            // Nothing, after all that.
+            gpu.done(gpu.submit_watched(|_| {})).await?;
+            seconds = seconds.min(((self.now)() - start) / 1e3);
+        }
+        let taps = 2 * anchor.reach() + 1;
+        let anchored = Measured {
+            name: "resample, twice: the colour anchor".into(),
+            seconds,
+            operations: (numbers * (2 * 2 * taps + taps + 1)) as f64,
+            bytes: (4 * 6 * numbers) as f64,
+        };
+        let part = Part {
+            whole: (width, height),
+            inner: Rect::whole(width, height),
+            columns: vec![1.0; width],
+            rows: vec![1.0; height],
+        };
+        let words = gpu.uniform("part", &part_words(&part, (width, height)));
+        let weights = gpu.upload("weights", &vec![1.0f32; width + height]);
+        let blend = kernels::blend(gpu);
+        let bound = [&words, &*sample.buffer, &weights, &*mean.buffer];
+        let seconds = self.time(|pass| pass.dispatch(&blend, &bound, (width, height)));
+        let blended = Measured {
+            name: "blend".into(),
+            seconds: seconds.await?,
+            operations: (2 * numbers) as f64,
+            bytes: (4 * 2 * numbers) as f64,
+        };
+        Ok(vec![anchored, blended])
+    }
+
     /// A flow's source for an enlarged tile: noise, transforms there and back, weights.
     ///
     /// # Errors
@@ -233,8 +284,7 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
                 .source(gpu, &Source::PosteriorMean { sigma: 0.1 }, &mean, &noise, place)
                 .await?;
             // Nothing, after all that.
-            let last = gpu.submit(|_| {}, |_| {});
-            gpu.done(gpu.watch(last)).await?;
+            gpu.done(gpu.submit_watched(|_| {})).await?;
             seconds = seconds.min(((self.now)() - start) / 1e3);
         }
         let operations: usize = noise

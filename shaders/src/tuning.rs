@@ -228,8 +228,8 @@ impl Gpu {
         let trial = trial?;
         let time = async |count: u32| -> Result<f64> {
             let start = now();
-            let last = gpu.submit(|pass| (0..count).for_each(|_| trial.encode(pass)), |_| {});
-            gpu.done(gpu.watch(last)).await?;
+            let last = gpu.submit_watched(|pass| (0..count).for_each(|_| trial.encode(pass)));
+            gpu.done(last).await?;
             Ok(now() - start)
         };
         // The first run compiles.

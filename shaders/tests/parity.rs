@@ -266,7 +266,7 @@ fn flow(channels: usize, blocks: usize, skip: bool) -> (Architecture, FlowPart) 
         source: Source::PosteriorMean { sigma: 0.1 },
         s: 1.5,
         steps: 4,
-        anchor: None,
+        colour_anchor: None,
         training: Training {
             command: String::new(),
             steps: 0,
@@ -282,7 +282,7 @@ fn flows_agree() {
     for (channels, blocks, skip) in [(8, 1, false), (20, 2, true)] {
         let (architecture, mut part) = flow(channels, blocks, skip);
         part.steps = 3;
-        part.anchor = Some(1.0);
+        part.colour_anchor = Some(1.0);
         let restorer = weights(&architecture.parameters());
         let field = weights(&part.architecture.parameters());
         let shaders = GpuExecutor::new(gpu(), &architecture, &restorer).unwrap();
@@ -323,7 +323,7 @@ fn flows_agree() {
 #[test]
 fn tiled_images_agree() {
     let (architecture, mut part) = flow(8, 1, true);
-    (part.steps, part.anchor) = (2, Some(1.0));
+    (part.steps, part.colour_anchor) = (2, Some(1.0));
     let restorer = weights(&architecture.parameters());
     let field = weights(&part.architecture.parameters());
     let shaders = GpuExecutor::new(gpu(), &architecture, &restorer).unwrap();

@@ -126,6 +126,7 @@ fn ours(side: usize) -> Result<f64> {
     print(&pollster::block_on(meter.pointwise())?);
     pollster::block_on(meter.around())?.iter().for_each(&mut print);
     print(&pollster::block_on(meter.source())?);
+    pollster::block_on(meter.finishing())?.iter().for_each(&mut print);
     Ok(fastest)
 }
 

@@ -754,7 +754,7 @@ pub(crate) struct Export {
     #[arg(long, value_name = "DIR")]
     pub(crate) fast: Option<PathBuf>,
     /// Give samples of the mode quality the low frequencies of the restorer's answer: the deviation in output pixels of the Gaussian that
-    /// parts them, 0.3 to 16, or 0 for none, instead of the flow's own
+    /// parts them, 0.8 to 16, or 0 for none, instead of the flow's own
     #[arg(long, value_name = "PIXELS", value_parser = anchor)]
     pub(crate) colour_anchor: Option<f64>,
     /// Where the model goes

@@ -1288,6 +1288,23 @@ fn stages_are_exported_as_one_model() {
     let plain = export("plain", "");
     assert_eq!(without, plain, "an adapter of strength 0 changes nothing");
     assert_ne!(whole, plain);
+    let anchored = export("anchored", "--colour-anchor 2");
+    assert_ne!(anchored, plain);
+    let stays = "train align --data @/data --steps 3 --val-every 3 --batch 2 --patch 8 --rank 2";
+    good(&format!("{stays} --out @/on --model @/anchored"));
+    let manifest = |n: &str| fs::read_to_string(path(&format!("{n}/manifest.json"))).unwrap();
+    assert!(manifest("on/best").contains("\"colour_anchor\": 2.0"));
+    good("train export --model @/anchored -o @/loose --colour-anchor 0");
+    assert!(!manifest("loose").contains("colour_anchor"));
+    let refused = line(
+        folder.path(),
+        "train export --model @/flow/best -o @/x --colour-anchor 0.1",
+    );
+    assert!(
+        text(&refused).contains("not within 0.8 to 16"),
+        "{}",
+        text(&refused)
+    );
     let bytes = |n: &str| {
         fs::metadata(path(&format!("{n}/flow.safetensors")))
             .unwrap()
@@ -1298,6 +1315,11 @@ fn stages_are_exported_as_one_model() {
     good(&format!(
         "train restorer {sizes} --out @/other --channels 8 --blocks 1"
     ));
+    let refused = line(
+        folder.path(),
+        "train export --model @/other/best -o @/x --colour-anchor 1",
+    );
+    assert!(text(&refused).contains("no flow to anchor"), "{}", text(&refused));
     good(&format!(
         "train flow {sizes} --out @/stranger --restorer @/other/best --channels 8 --blocks 1"
     ));

@@ -14,7 +14,7 @@ use crate::output::Sink;
 /// Sides of a tile's core in input pixels. Small ones keep several workers busy, large ones compute less twice; beyond
 /// them a tile's features fill a worker's memory.
 const SIDES: [usize; 3] = [128, 192, 256];
-/// Most bytes that one row of enlarged tiles may take: WebAssembly's memory ends at 4 GB, and the row is copied once.
+/// Most bytes that one row of enlarged tiles may take: WebAssembly's memory ends at 4 GB, and the image is there too.
 const MAX_STRIP: usize = 512 << 20;
 /// Rows that are blended at a time.
 const ROWS: usize = 64;

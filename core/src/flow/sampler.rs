@@ -169,7 +169,7 @@ const MOST_SAMPLES: usize = 64;
 /// beyond the halo of one.
 ///
 /// Beside the image, as further planes of a result: the posterior mean (3 planes) where it is asked for, then the
-/// [`spread`] of the samples (1 plane) where there are several.
+/// [`spread`] of the samples (1 plane), before they are anchored, where there are several.
 #[derive(Debug)]
 pub struct Sampler<D> {
     device: D,
@@ -216,7 +216,7 @@ impl<D: FlowDevice> Sampler<D> {
             source: flow.source,
             s: flow.s,
             anchor: flow
-                .anchor
+                .colour_anchor
                 .filter(|_| drawing.steps >= flow.steps)
                 .map(ColourAnchor::new)
                 .transpose()?,
@@ -246,12 +246,16 @@ impl<D: FlowDevice> Executor for Sampler<D> {
             let sample = self.sample(i, (tile, &mean), place, on_step).await?;
             samples.push(self.device.read(sample, None).await?);
         }
+        // Anchored samples agree at low frequencies, which says nothing of how sure these are.
         let spread = (samples.len() > 1)
             .then(|| spread(&samples, self.s))
             .transpose()?;
         let mut image = samples.swap_remove(0);
-        if self.drawing.fidelity != 0.0 || self.drawing.mean {
+        if self.anchor.is_some() || self.drawing.fidelity != 0.0 || self.drawing.mean {
             let mean = self.device.read(mean, None).await?;
+            if let Some(anchor) = self.anchor {
+                anchor.apply(&mut image, &mean);
+            }
             if self.drawing.fidelity != 0.0 {
                 blend(&mut image, &mean, self.drawing.fidelity);
             }
@@ -266,18 +270,24 @@ impl<D: FlowDevice> Executor for Sampler<D> {
     }
 
     async fn run_part(&self, tile: &Planes, place: Rect, part: &Part, on_step: OnStep<'_>) -> Result<Planes> {
-        let Drawing { fidelity, mean, .. } = self.drawing;
-        if fidelity != 0.0 || mean || self.noises.len() > 1 {
+        if self.drawing.fidelity != 0.0 || self.noises.len() > 1 {
             return Ok(part.cut(&self.run(tile, place, on_step).await?));
         }
         let mean = self.device.mean(tile).await?;
-        let sample = self.sample(0, (tile, &mean), place, on_step).await?;
-        self.device.read(sample, Some(part)).await
+        let mut sample = self.sample(0, (tile, &mean), place, on_step).await?;
+        if let Some(anchor) = self.anchor {
+            sample = self.device.anchor(sample, &mean, anchor).await?;
+        }
+        let image = self.device.read(sample, Some(part)).await?;
+        if self.drawing.mean {
+            return Ok(image.with_channels(self.device.read(mean, Some(part)).await?));
+        }
+        Ok(image)
     }
 }
 
 impl<D: FlowDevice> Sampler<D> {
-    /// The `i`-th sample, where the device has it.
+    /// The `i`-th sample, not anchored, where the device has it.
     async fn sample(
         &self,
         i: usize,
@@ -295,14 +305,9 @@ impl<D: FlowDevice> Sampler<D> {
             .source(&self.source, mean, &self.noises[i], place)
             .await?;
         let told = &|done, _| on_step(before + done, total);
-        let x1 = self
-            .device
+        self.device
             .integrate((tile, mean), x0, &self.schedule, told)
-            .await?;
-        match self.anchor {
-            Some(anchor) => self.device.anchor(x1, mean, anchor).await,
-            None => Ok(x1),
-        }
+            .await
     }
 }
 
@@ -422,7 +427,7 @@ mod tests {
             source: Source::PosteriorMean { sigma: 0.1 },
             s,
             steps: 4,
-            anchor: None,
+            colour_anchor: None,
             training: Training {
                 command: String::new(),
                 steps: 0,
@@ -497,7 +502,10 @@ mod tests {
     fn samples_of_all_steps_are_anchored_and_those_of_fewer_are_not() {
         let low = Planes::new(3, 5, 6, (0..90).map(|i| (i % 7) as f32 / 7.0).collect()).expect("sizes agree");
         let draw = |steps, anchor| {
-            let flow = FlowPart { anchor, ..flow(1.5) };
+            let flow = FlowPart {
+                colour_anchor: anchor,
+                ..flow(1.5)
+            };
             let sampler = Sampler::new(Lift, &flow, Drawing::new(3, steps), (6, 5)).expect("in range");
             let image = pollster::block_on(sampler.run(&low, Rect::whole(6, 5), &|_, _| true)).expect("runs");
             (image, sampler.halo())
@@ -512,7 +520,7 @@ mod tests {
         assert_eq!(anchored, plain);
         assert_eq!(draw(3, Some(1.5)), draw(3, None));
         let flow = FlowPart {
-            anchor: Some(0.1),
+            colour_anchor: Some(0.1),
             ..flow(1.5)
         };
         let refused = Sampler::new(Lift, &flow, Drawing::new(0, 4), (6, 5));

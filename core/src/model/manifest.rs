@@ -69,10 +69,10 @@ pub struct FlowPart {
     pub s: f64,
     /// Equal steps it is meant to be sampled in.
     pub steps: usize,
-    /// Deviation in output pixels of the [`ColourAnchor`] of samples of so many steps or more; those of fewer are near the mean
+    /// Deviation in output pixels of the [`ColourAnchor`] of samples of `steps` steps or more; those of fewer are near the mean
     /// by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anchor: Option<f64>,
+    pub colour_anchor: Option<f64>,
     /// How it was trained.
     pub training: Training,
 }
@@ -170,7 +170,7 @@ impl Manifest {
             Schedule::uniform(flow.steps)?;
             flow.architecture.validate()?;
             Spectrum::sobolev(flow.s)?;
-            flow.anchor.map(ColourAnchor::new).transpose()?;
+            flow.colour_anchor.map(ColourAnchor::new).transpose()?;
             if flow.architecture.scale() != manifest.architecture.scale {
                 return Err(Error::Manifest(format!(
                     "its flow enlarges {} times, its network {} times",

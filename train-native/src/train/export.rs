@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Export) -> Result<()> {
                 "has no flow to anchor: name one with --flow",
             ));
         };
-        part.anchor = (deviation > 0.0).then_some(deviation);
+        part.colour_anchor = (deviation > 0.0).then_some(deviation);
     }
     if let Some(folder) = &args.fast {
         if made.flow.is_none() {

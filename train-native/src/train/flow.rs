@@ -72,6 +72,7 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         let noise = args.source_s.unwrap_or(begin.s);
         let mut sampler = Sampler::new(model, architecture, source, noise, &args.common, device)?;
         sampler.loss_s = begin.s;
+        sampler.colour_anchor = begin.colour_anchor;
         Ok(FlowStage {
             metric: sampler.metric(&args.common, begin.s)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
@@ -89,6 +90,7 @@ struct Begin {
     weights: Weights,
     source: Source,
     s: f64,
+    colour_anchor: Option<f64>,
 }
 
 fn start(args: &Flow) -> Result<Begin> {
@@ -102,6 +104,7 @@ fn start(args: &Flow) -> Result<Begin> {
             weights,
             source: part.source,
             s: part.s,
+            colour_anchor: part.colour_anchor,
         });
     }
     let (channels, blocks) = (args.channels.into(), args.blocks.into());
@@ -119,6 +122,7 @@ fn start(args: &Flow) -> Result<Begin> {
         architecture,
         source: Source::PosteriorMean { sigma: args.sigma },
         s: args.s,
+        colour_anchor: None,
     })
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Sampler {
     /// Sobolev order of the flow loss that validation takes; the noise's, unless a stage has another.
     pub(super) loss_s: f64,
     /// The colour anchor of the flow that a stage goes on with.
-    anchor: Option<f64>,
+    pub(super) colour_anchor: Option<f64>,
     precision: Precision,
     pub(super) device: Device,
 }
@@ -86,7 +86,7 @@ impl Sampler {
             source,
             s,
             loss_s: s,
-            anchor: None,
+            colour_anchor: None,
             precision: common.precision,
             device: device.clone(),
         })
@@ -102,8 +102,14 @@ impl Sampler {
             ));
         };
         let sampler = Self::new(model, part.architecture, part.source, part.s, common, device)?;
-        let anchor = part.anchor;
-        Ok((Self { anchor, ..sampler }, weights))
+        let colour_anchor = part.colour_anchor;
+        Ok((
+            Self {
+                colour_anchor,
+                ..sampler
+            },
+            weights,
+        ))
     }
 
     /// The hashes of the model that a stage builds on; of a model without a flow, of its restorer.
@@ -298,7 +304,7 @@ impl Sampler {
             source: self.source,
             s: self.s,
             steps,
-            anchor: self.anchor.filter(|_| steps == quality),
+            colour_anchor: self.colour_anchor.filter(|_| steps == quality),
             training,
         };
         let mut manifest = Manifest {
