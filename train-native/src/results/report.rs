@@ -32,7 +32,7 @@ pub(super) struct Report {
     machine: String,
 }
 
-/// The reports in a folder, by name.
+/// The reports in a folder, by name; sweeps come last.
 pub(super) fn all(folder: &Path) -> Result<Vec<Report>> {
     let entries = fs::read_dir(folder).map_err(|e| Error::at(folder, e))?;
     let mut paths: Vec<_> = entries
@@ -47,7 +47,9 @@ pub(super) fn all(folder: &Path) -> Result<Vec<Report>> {
             "no results are here; `asasr eval --json` and `asasr train sweep` write them",
         ));
     }
-    paths.iter().map(|p| read(p)).collect()
+    let mut reports: Vec<Report> = paths.iter().map(|p| read(p)).collect::<Result<_>>()?;
+    reports.sort_by_key(|r| r.sweep.is_some());
+    Ok(reports)
 }
 
 fn read(path: &Path) -> Result<Report> {
