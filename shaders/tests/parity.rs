@@ -276,6 +276,19 @@ fn flow(channels: usize, blocks: usize, skip: bool) -> (Architecture, FlowPart) 
     (Architecture::restorer(4, channels, 1), part)
 }
 
+/// The same flow of lively weights by our kernels and by burn-flex.
+fn both(architecture: &Architecture, part: &FlowPart) -> (GpuFlow, BurnFlow) {
+    let restorer = weights(&architecture.parameters());
+    let field = weights(&part.architecture.parameters());
+    let shaders = GpuExecutor::new(gpu(), architecture, &restorer).unwrap();
+    let device = Device::flex();
+    let network = Network::new(architecture, &restorer, &device).unwrap();
+    (
+        GpuFlow::new(shaders, part, &field).unwrap(),
+        BurnFlow::new(network, part, &field, &device).unwrap(),
+    )
+}
+
 /// Whole drawings, with what is told beside them, for tiles of many sizes and several schedules.
 #[test]
 fn flows_agree() {
@@ -283,13 +296,7 @@ fn flows_agree() {
         let (architecture, mut part) = flow(channels, blocks, skip);
         part.steps = 3;
         part.colour_anchor = Some(1.0);
-        let restorer = weights(&architecture.parameters());
-        let field = weights(&part.architecture.parameters());
-        let shaders = GpuExecutor::new(gpu(), &architecture, &restorer).unwrap();
-        let shaders = GpuFlow::new(shaders, &part, &field).unwrap();
-        let device = Device::flex();
-        let network = Network::new(&architecture, &restorer, &device).unwrap();
-        let cpu = BurnFlow::new(network, &part, &field, &device).unwrap();
+        let (shaders, cpu) = both(&architecture, &part);
         let mut worst = 0.0f32;
         for (steps, (width, height)) in [(1, (9, 7)), (3, (1, 1)), (3, (17, 12)), (2, (5, 16))] {
             let image = image(width, height);
@@ -324,13 +331,7 @@ fn flows_agree() {
 fn tiled_images_agree() {
     let (architecture, mut part) = flow(8, 1, true);
     (part.steps, part.colour_anchor) = (2, Some(1.0));
-    let restorer = weights(&architecture.parameters());
-    let field = weights(&part.architecture.parameters());
-    let shaders = GpuExecutor::new(gpu(), &architecture, &restorer).unwrap();
-    let shaders = GpuFlow::new(shaders, &part, &field).unwrap();
-    let device = Device::flex();
-    let network = Network::new(&architecture, &restorer, &device).unwrap();
-    let cpu = BurnFlow::new(network, &part, &field, &device).unwrap();
+    let (shaders, cpu) = both(&architecture, &part);
     let (width, height) = (45, 60);
     let image = image(width, height);
     for scale in 2..=4 {
