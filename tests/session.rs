@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use base64::Engine as _;
+use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
+use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use url::{ParseError, Url};
 
 /// Software rendering of a network takes its time on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -181,10 +184,25 @@ impl Server {
 pub struct Browser {
     client: Client,
     downloads: TempDir,
-    /// The driver's address.
-    driver: String,
     _driver: Kept,
     _output: BufReader<ChildStdout>,
+}
+
+/// A command that only this driver has.
+#[derive(Debug)]
+struct Own {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Own {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
+    }
 }
 
 impl Browser {
@@ -262,7 +280,6 @@ impl Browser {
         Self {
             client,
             downloads,
-            driver: format!("127.0.0.1:{port}"),
             _driver: driver,
             _output: output,
         }
@@ -385,7 +402,7 @@ impl Browser {
     /// Brings the browser's process for graphics down.
     pub async fn crash_graphics(&self) {
         let command = json!({ "cmd": "Browser.crashGpuProcess", "params": {} });
-        self.command("goog/cdp/execute", &command).await;
+        self.command("goog/cdp/execute", command).await;
     }
 
     /// Milliseconds that the longest tasks of the page's main thread took since this was asked last: of the processor's time, and by the
@@ -395,7 +412,7 @@ impl Browser {
         let mut names = HashMap::new();
         // The driver fetches what was recorded when it is asked for the first time after it had nothing left.
         loop {
-            let entries = self.command("se/log", &json!({ "type": "performance" })).await;
+            let entries = self.command("se/log", json!({ "type": "performance" })).await;
             let entries = entries.as_array().cloned().unwrap_or_default();
             if entries.is_empty() {
                 break;
@@ -429,32 +446,8 @@ impl Browser {
     }
 
     /// The answer to a command of this driver's own.
-    async fn command(&self, path: &str, body: &Value) -> Value {
-        let session = self.client.session_id().await.unwrap().unwrap();
-        let body = body.to_string();
-        let mut line = TcpStream::connect(&self.driver).unwrap();
-        write!(
-            line,
-            "POST /session/{session}/{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            self.driver,
-            body.len()
-        )
-        .unwrap();
-        // The driver keeps the connection whatever it is told.
-        let mut answer = BufReader::new(line);
-        let (mut head, mut length) = (String::new(), 0);
-        while !head.ends_with("\r\n\r\n") {
-            let begin = head.len();
-            assert_ne!(answer.read_line(&mut head).unwrap(), 0, "{head}");
-            let field = head[begin..].to_ascii_lowercase();
-            if let Some(value) = field.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        answer.read_exact(&mut body).unwrap();
-        assert!(head.contains(" 200 "), "{head}");
-        serde_json::from_slice::<Value>(&body).unwrap()["value"].take()
+    async fn command(&self, path: &'static str, body: Value) -> Value {
+        self.client.issue_cmd(Own { path, body }).await.unwrap()
     }
 
     /// Opens an address in a window of its own, which becomes the one that is driven.

@@ -123,7 +123,6 @@ impl Axis {
 /// # Panics
 /// When `width` or `height` is zero.
 pub fn bicubic(image: &Planes, width: usize, height: usize) -> Planes {
-    assert!(width > 0 && height > 0, "an image has at least one pixel");
     let across = Axis::bicubic(image.width(), width);
     let down = Axis::bicubic(image.height(), height);
     separable(image, &across, &down)

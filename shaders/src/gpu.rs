@@ -392,11 +392,6 @@ impl Gpu {
     /// Encodes kernels by `work` and submits them; knows when they, and all that was submitted before, are done.
     pub(crate) fn submit_watched(&self, work: impl FnOnce(&mut Pass<'_>)) -> Watched {
         let last = self.submit(work, |_| {});
-        self.watch(last)
-    }
-
-    /// Will know when what was submitted last is done.
-    fn watch(&self, last: SubmissionIndex) -> Watched {
         let (send, receive) = futures_channel::oneshot::channel();
         // Nobody listens when the run was dropped.
         self.queue.on_submitted_work_done(move || {

@@ -3,7 +3,8 @@
 //!
 //! Every kernel is one file in `shader/`, and its twin in plain Rust one of the same name in `twin/`, for tests. [`GpuExecutor`]
 //! runs a restorer, [`GpuFlow`] a restorer and a velocity field; for both, `plan` decides what one kernel does and which
-//! buffers it needs, `network` runs it. `noise` makes a flow's source, `resample` reduces images and anchors samples, `tuning` finds the fastest way on an adapter.
+//! buffers it needs, `network` runs it. `noise` makes a flow's source, `resample` reduces images and anchors samples,
+//! `tuning` finds the fastest way on an adapter.
 
 mod executor;
 mod flow;

@@ -88,6 +88,19 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         }
     }
 
+    /// Seconds of what `work` submits, the least of `runs`.
+    async fn least(&self, runs: usize, work: impl AsyncFn() -> Result<()>) -> Result<f64> {
+        let mut least = f64::MAX;
+        for _ in 0..runs {
+            let start = (self.now)();
+            work().await?;
+            // Nothing, after all that.
+            self.gpu.done(self.gpu.submit_watched(|_| {})).await?;
+            least = least.min((self.now)() - start);
+        }
+        Ok(least / 1e3)
+    }
+
     /// # Errors
     /// [`asasr_core::Error::Device`] when the device fails.
     pub async fn peak(&self) -> Result<Peak> {
@@ -112,17 +125,14 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         let bytes = 64u64 << 20;
         let usage = BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
         let [a, b] = ["from", "to"].map(|label| gpu.buffer(label, bytes, usage));
-        let mut copied = f64::MAX;
-        for _ in 0..4 {
-            let start = (self.now)();
+        let copy = async || {
             gpu.submit(
                 |_| {},
                 |encoder| (0..4).for_each(|_| encoder.copy_buffer_to_buffer(&a, 0, &b, 0, bytes)),
             );
-            // Nothing, after all that.
-            gpu.done(gpu.submit_watched(|_| {})).await?;
-            copied = copied.min(((self.now)() - start) / 4e3);
-        }
+            Ok(())
+        };
+        let copied = self.least(4, copy).await? / 4.0;
         Ok(Peak {
             operations: (INVOCATIONS * ROUNDS * 8 * 4 * 2) as f64 / chains,
             bytes: 2.0 * bytes as f64 / copied,
@@ -231,14 +241,8 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         );
         let anchor = ColourAnchor::new(1.0)?;
         let resampler = Resampler::anchoring(gpu);
-        let mut seconds = f64::MAX;
-        for _ in 0..4 {
-            let start = (self.now)();
-            resampler.anchor(gpu, &sample, &mean, anchor).await?;
-            // Nothing, after all that.
-            gpu.done(gpu.submit_watched(|_| {})).await?;
-            seconds = seconds.min(((self.now)() - start) / 1e3);
-        }
+        let seconds = self.least(4, async || resampler.anchor(gpu, &sample, &mean, anchor).await);
+        let seconds = seconds.await?;
         let taps = 2 * anchor.reach() + 1;
         let anchored = Measured {
             name: "resample, twice: the colour anchor".into(),
@@ -277,16 +281,9 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         let place = Rect::whole(width, height);
         let maker = NoiseMaker::new(gpu);
         let mean = GpuImage::new(gpu, (width, height)).await?;
-        let mut seconds = f64::MAX;
-        for _ in 0..3 {
-            let start = (self.now)();
-            maker
-                .source(gpu, &Source::PosteriorMean { sigma: 0.1 }, &mean, &noise, place)
-                .await?;
-            // Nothing, after all that.
-            gpu.done(gpu.submit_watched(|_| {})).await?;
-            seconds = seconds.min(((self.now)() - start) / 1e3);
-        }
+        let source = Source::PosteriorMean { sigma: 0.1 };
+        let make = async || maker.source(gpu, &source, &mean, &noise, place).await.map(drop);
+        let seconds = self.least(3, make).await?;
         let operations: usize = noise
             .blocks(place)
             .map(|b| b.seen.width() * b.seen.height() * (b.seen.width() + b.seen.height()) * 3 * 4)

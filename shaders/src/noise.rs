@@ -19,6 +19,7 @@ use crate::kernels;
 const SIZES: usize = 9;
 /// Planes of a block: one for each colour.
 const PLANES: usize = 3;
+
 /// An operand of a product: steps from row to row and from column to column, and from plane to plane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operand {

@@ -10,12 +10,12 @@ use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM, WRITTEN};
 use crate::kernels;
 
 /// `Sizes` of `resample.wgsl`.
-pub(crate) fn sizes(input: (usize, usize), output: (usize, usize), axis: &Axis) -> [u32; 8] {
+fn sizes(input: (usize, usize), output: (usize, usize), axis: &Axis) -> [u32; 8] {
     [input.0, input.1, output.0, output.1, axis.taps(), 0, 0, 0].map(|v| v as u32)
 }
 
 /// An axis as `resample.wgsl` reads it.
-pub(crate) fn axis_words(axis: &Axis) -> Vec<u32> {
+fn axis_words(axis: &Axis) -> Vec<u32> {
     let (indices, weights) = (axis.indices(), axis.weights());
     let lines = indices.chunks(axis.taps()).zip(weights.chunks(axis.taps()));
     lines

@@ -101,15 +101,9 @@ impl Sampler {
                 "this model has no flow: train one with `asasr train flow`",
             ));
         };
-        let sampler = Self::new(model, part.architecture, part.source, part.s, common, device)?;
-        let colour_anchor = part.colour_anchor;
-        Ok((
-            Self {
-                colour_anchor,
-                ..sampler
-            },
-            weights,
-        ))
+        let mut sampler = Self::new(model, part.architecture, part.source, part.s, common, device)?;
+        sampler.colour_anchor = part.colour_anchor;
+        Ok((sampler, weights))
     }
 
     /// The hashes of the model that a stage builds on; of a model without a flow, of its restorer.
@@ -294,7 +288,6 @@ impl Sampler {
         training: Training,
         fast: Option<(usize, &Weights)>,
     ) -> Result<()> {
-        let quality = Schedule::default().steps();
         let part = |file: &str, steps: usize, training: Training| FlowPart {
             file: file.into(),
             bytes: 0,
@@ -304,7 +297,7 @@ impl Sampler {
             source: self.source,
             s: self.s,
             steps,
-            colour_anchor: self.colour_anchor.filter(|_| steps == quality),
+            colour_anchor: None,
             training,
         };
         let mut manifest = Manifest {
@@ -312,6 +305,7 @@ impl Sampler {
             licence: common.licence.clone(),
             ..self.manifest.clone()
         };
+        let quality = Schedule::default().steps();
         let (flow, fast) = if let Some((steps, teacher)) = fast {
             let own = manifest.flow.as_ref().map_or(&training, |f| &f.training).clone();
             manifest.flow = Some(part("flow.safetensors", quality, own));
@@ -322,6 +316,10 @@ impl Sampler {
             manifest.fast = None;
             (weights, None)
         };
+        // A distilled flow is near the mean by itself.
+        if let Some(flow) = &mut manifest.flow {
+            flow.colour_anchor = self.colour_anchor;
+        }
         let model = Model {
             manifest,
             restorer: self.restorer.clone(),
