@@ -61,6 +61,21 @@ fn start(
     }
 }
 
+/// Where a browser's profile is and what else it writes.
+struct Profile(TempDir);
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        // The driver does not clear up when it is stopped, and the browser's last processes still write for a moment.
+        for _ in 0..40 {
+            if fs::remove_dir_all(self.0.path()).is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
 /// The real server on a free port.
 pub struct Server {
     url: String,
@@ -186,6 +201,7 @@ pub struct Browser {
     downloads: TempDir,
     _driver: Kept,
     _output: BufReader<ChildStdout>,
+    _profile: Profile,
 }
 
 /// A command that only this driver has.
@@ -237,7 +253,10 @@ impl Browser {
             Some(port.to_owned())
         };
         // The port that it finds free another one may have taken before it does, and then it ends.
-        let driver = (0..5).find_map(|_| start(Command::new("chromedriver").arg("--port=0"), port));
+        let profile = Profile(tempfile::tempdir().unwrap());
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").env("TMPDIR", profile.0.path());
+        let driver = (0..5).find_map(|_| start(&mut command, port));
         let (driver, port, output) = driver.expect("chromedriver runs");
         let downloads = tempfile::tempdir().unwrap();
         let plain = [
@@ -282,6 +301,7 @@ impl Browser {
             downloads,
             _driver: driver,
             _output: output,
+            _profile: profile,
         }
     }
 
