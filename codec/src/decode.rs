@@ -1,160 +1,48 @@
-use std::io::Cursor;
-
 #[cfg(feature = "formats")]
-use image::{
-    AnimationDecoder as _,
-    codecs::{gif::GifDecoder, webp::WebPDecoder},
-};
-use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
-    codecs::png::PngDecoder, metadata::Orientation,
-};
-
-use crate::extend::extend;
-#[cfg(feature = "formats")]
-use crate::jpeg;
+use crate::formats;
 use crate::picture::Samples;
-use crate::{Error, Layout, Metadata, Picture};
-
-const CMYK: &str = "the file is CMYK: its colours were converted to RGB without a profile";
+use crate::{Error, Picture, decode_png, extend::extend};
 
 /// Decodes an image file, applies its EXIF orientation and keeps its layout and depth: grey stays grey, 16 bits
 /// stay 16. Palettes become RGB, CMYK becomes RGB, an animation gives its first frame. What is wholly transparent takes the
 /// colour of what is visible near it. Colour profile and EXIF data are kept, but for the profile of CMYK.
 ///
 /// # Errors
-/// One of [`Error`]'s decoding kinds. The header's size is checked against `max_pixels` before any pixel is stored.
+/// One of [`Error`]'s decoding kinds; without the feature `formats` all but PNG is [`Error::NotAnImage`]. The header's size is checked against `max_pixels` before any pixel is stored.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     if bytes.is_empty() {
         return Err(Error::Empty);
     }
-    let reader = || {
-        ImageReader::new(Cursor::new(bytes))
-            .with_guessed_format()
-            .map_err(|e| Error::Damaged(e.to_string()))
-    };
-    let format = reader()?.format().ok_or(Error::NotAnImage)?;
-    if !format.reading_enabled() {
-        return Err(Error::UnsupportedFormat(format!("{format:?}").to_uppercase()));
+    if decode_png::is_png(bytes) {
+        let mut picture = decode_png::decode(bytes, max_pixels)?;
+        let orientation = picture.metadata.take_orientation();
+        return Ok(filled(picture.turned(orientation)));
     }
-    let mut notes = Vec::new();
     #[cfg(feature = "formats")]
-    if format == ImageFormat::Jpeg {
-        let markers = jpeg::markers(bytes);
-        if !markers.complete {
-            return Err(Error::Truncated);
-        }
-        if markers.components == 4 {
-            notes.push(CMYK);
-        }
-    }
-    let (width, height) = if let Some(size) = png_size(bytes, format) {
-        size
-    } else {
-        let mut probe = reader()?;
-        probe.no_limits();
-        probe.into_dimensions().map_err(damaged)?
-    };
-    if u64::from(width) * u64::from(height) > max_pixels {
-        return Err(Error::TooLarge {
-            width,
-            height,
-            max_pixels,
-        });
-    }
-    if is_animated(bytes, format) {
-        notes.push("the file is an animation: only its first frame is used");
-    }
-    let mut reader = reader()?;
-    // 16-bit RGBA twice over: the decoder's buffer and the rotated copy.
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(max_pixels * 16 + (64 << 20));
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut metadata = Metadata {
-        icc: decoder.icc_profile().ok().flatten(),
-        exif: decoder.exif_metadata().ok().flatten(),
-    };
-    let cmyk = [ExtendedColorType::Cmyk8, ExtendedColorType::Cmyk16].contains(&decoder.original_color_type());
-    if cmyk && notes.is_empty() {
-        notes.push(CMYK);
-    }
-    if notes.contains(&CMYK) {
-        metadata.icc = None;
-    }
-    if let Some(exif) = &mut metadata.exif {
-        // The pixels are turned below.
-        let _ = Orientation::remove_from_exif_chunk(exif);
-    }
-    let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    image.apply_orientation(orientation);
-    Ok(picture(image, notes, metadata))
+    return formats::decode(bytes, max_pixels).map(filled);
+    #[cfg(not(feature = "formats"))]
+    Err(Error::NotAnImage)
 }
 
-/// The size in a PNG's header. Where memory is 32 bits wide its decoder gives up on an absurd size without naming it.
-fn png_size(bytes: &[u8], format: ImageFormat) -> Option<(u32, u32)> {
-    let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-    (format == ImageFormat::Png).then(|| Some((number(16)?, number(20)?)))?
-}
-
-fn damaged(error: ImageError) -> Error {
-    match error {
-        ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Error::Truncated,
-        // Decoders speak of chunks and coefficients here; a user needs to know that the file is at fault.
-        ImageError::Decoding(_) => Error::Damaged("its data is damaged".into()),
-        other => Error::Damaged(other.to_string()),
-    }
-}
-
-fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
-    let cursor = Cursor::new(bytes);
-    match format {
-        #[cfg(feature = "formats")]
-        ImageFormat::Gif => GifDecoder::new(cursor).is_ok_and(|d| d.into_frames().take(2).count() > 1),
-        ImageFormat::Png => PngDecoder::new(cursor).is_ok_and(|d| d.is_apng().unwrap_or(false)),
-        #[cfg(feature = "formats")]
-        ImageFormat::WebP => WebPDecoder::new(cursor).is_ok_and(|d| d.has_animation()),
-        _ => false,
-    }
-}
-
-fn picture(image: DynamicImage, notes: Vec<&'static str>, metadata: Metadata) -> Picture {
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    let (layout, mut samples) = match image {
-        DynamicImage::ImageLuma8(i) => (Layout::Grey, Samples::Eight(i.into_raw())),
-        DynamicImage::ImageLumaA8(i) => (Layout::GreyAlpha, Samples::Eight(i.into_raw())),
-        DynamicImage::ImageRgb8(i) => (Layout::Rgb, Samples::Eight(i.into_raw())),
-        DynamicImage::ImageRgba8(i) => (Layout::Rgba, Samples::Eight(i.into_raw())),
-        DynamicImage::ImageLuma16(i) => (Layout::Grey, Samples::Sixteen(i.into_raw())),
-        DynamicImage::ImageLumaA16(i) => (Layout::GreyAlpha, Samples::Sixteen(i.into_raw())),
-        DynamicImage::ImageRgb16(i) => (Layout::Rgb, Samples::Sixteen(i.into_raw())),
-        other if other.color().has_alpha() => {
-            (Layout::Rgba, Samples::Sixteen(other.into_rgba16().into_raw()))
-        }
-        other => (Layout::Rgb, Samples::Sixteen(other.into_rgb16().into_raw())),
-    };
-    if layout.has_alpha() {
-        let size = (width, height, layout.samples());
-        match &mut samples {
+/// Gives what is wholly transparent the colour of what is visible near it.
+fn filled(mut picture: Picture) -> Picture {
+    if picture.layout.has_alpha() {
+        let size = (picture.width, picture.height, picture.layout.samples());
+        match &mut picture.samples {
             Samples::Eight(s) => extend(s, size, |v| v.round() as u8),
             Samples::Sixteen(s) => extend(s, size, |v| v.round() as u16),
         }
     }
-    Picture {
-        width,
-        height,
-        layout,
-        samples,
-        notes,
-        metadata,
-    }
+    picture
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+    use crate::Layout;
+    use std::io::Cursor;
+
+    use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
     use proptest::prelude::*;
 
     const MAX: u64 = 1_000_000;

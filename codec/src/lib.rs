@@ -6,11 +6,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed step fails the test"))]
 
 mod decode;
+mod decode_png;
 mod encode;
 mod extend;
 #[cfg(feature = "formats")]
+mod formats;
+#[cfg(feature = "formats")]
 mod jpeg;
 mod lines;
+mod orientation;
 mod picture;
 
 use std::fmt;
@@ -19,6 +23,20 @@ pub use decode::decode;
 pub use encode::{PngRows, SharedBytes};
 pub use lines::PngLines;
 pub use picture::{Layout, Metadata, Picture};
+
+const ANIMATION: &str = "the file is an animation: only its first frame is used";
+
+/// Whether an image of that size is taken.
+fn check_size((width, height): (u32, u32), max_pixels: u64) -> Result<(), Error> {
+    if u64::from(width) * u64::from(height) > max_pixels {
+        return Err(Error::TooLarge {
+            width,
+            height,
+            max_pixels,
+        });
+    }
+    Ok(())
+}
 
 /// Why a file could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq)]

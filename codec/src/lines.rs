@@ -1,7 +1,7 @@
 use std::io::Cursor;
 
 use asasr_core::Planes;
-use png::{BitDepth, ColorType, Decoder, Reader, Transformations};
+use png::{BitDepth, Decoder, Reader, Transformations};
 
 use crate::{Error, Layout};
 
@@ -33,13 +33,7 @@ impl<'a> PngLines<'a> {
         decoder.set_transformations(Transformations::IDENTITY);
         let reader = decoder.read_info().map_err(damaged)?;
         let info = reader.info();
-        let layout = match info.color_type {
-            ColorType::Grayscale => Layout::Grey,
-            ColorType::GrayscaleAlpha => Layout::GreyAlpha,
-            ColorType::Rgb => Layout::Rgb,
-            ColorType::Rgba => Layout::Rgba,
-            ColorType::Indexed => return Err(damaged("it has a palette")),
-        };
+        let layout = Layout::of(info.color_type).ok_or_else(|| damaged("it has a palette"))?;
         let bits = match info.bit_depth {
             BitDepth::Eight => 8,
             BitDepth::Sixteen => 16,

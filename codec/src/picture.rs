@@ -14,6 +14,17 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// The layout of a PNG's samples; none for a palette's.
+    pub(crate) fn of(colours: png::ColorType) -> Option<Self> {
+        match colours {
+            png::ColorType::Grayscale => Some(Self::Grey),
+            png::ColorType::GrayscaleAlpha => Some(Self::GreyAlpha),
+            png::ColorType::Rgb => Some(Self::Rgb),
+            png::ColorType::Rgba => Some(Self::Rgba),
+            png::ColorType::Indexed => None,
+        }
+    }
+
     /// Samples of a pixel.
     pub fn samples(self) -> usize {
         match self {

@@ -13,7 +13,7 @@ use crate::shell::{Result, cargo, root, run, say, target};
 use crate::tools;
 
 /// What the page is made of.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     ".cargo",
     "Cargo.lock",
     "Cargo.toml",
@@ -24,6 +24,7 @@ const SOURCES: [&str; 10] = [
     "codec",
     "shaders",
     "weights",
+    "xtask/src",
 ];
 
 /// Builds the page unless it is newer than its sources; returns its folder.
@@ -51,6 +52,7 @@ pub(crate) fn page() -> Result<PathBuf> {
     trunk.current_dir(root()).envs(toolchain.environment());
     // Trunk reads any value of NO_COLOR as an argument and takes only true and false.
     run("page", trunk.env_remove("NO_COLOR"))?;
+    minify(&dist)?;
     fill_in_build(&dist)?;
     compress(&dist)?;
     let mark = fs::File::create(&stamp).and_then(|f| f.set_modified(start));
@@ -105,6 +107,28 @@ pub(crate) fn npm() -> Result<PathBuf> {
     Ok(package)
 }
 
+/// The service worker, whose list of files is filled in where a line of it says so, and which stays as it is for that.
+const SERVICE_WORKER: &str = "service-worker.js";
+
+/// Makes the page's scripts small, each by itself.
+fn minify(dist: &Path) -> Result<()> {
+    let entries = fs::read_dir(dist).map_err(|e| format!("{}: {e}", dist.display()))?;
+    let scripts = entries.flatten().map(|e| e.path()).filter(|path| {
+        path.extension().is_some_and(|e| e == "js") && path.file_name().is_some_and(|n| n != SERVICE_WORKER)
+    });
+    let mut command = Command::new(tools::esbuild());
+    command
+        .args([
+            "--minify",
+            "--charset=utf8",
+            "--target=es2022",
+            "--allow-overwrite",
+            "--log-level=warning",
+        ])
+        .arg(format!("--outdir={}", dist.display()));
+    run("smaller scripts", command.args(scripts))
+}
+
 /// Puts compressed copies beside the page's files, for servers that have them ready.
 fn compress(dist: &Path) -> Result<()> {
     let at = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
@@ -157,7 +181,7 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 fn fill_in_build(dist: &Path) -> Result<()> {
     const EMPTY: &str = "const BUILD = null;";
     let at = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
-    let worker = dist.join("service-worker.js");
+    let worker = dist.join(SERVICE_WORKER);
     let script = fs::read_to_string(&worker).map_err(|e| at(&worker, e))?;
     if !script.contains(EMPTY) {
         return Err(format!("{} lacks the line {EMPTY}", worker.display()));

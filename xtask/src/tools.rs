@@ -9,6 +9,7 @@ use crate::shell::{Result, output, root, run, say};
 
 const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132";
+const ESBUILD: &str = "0.28.2";
 const AXE: &str = "4.11.0";
 const VITE: &str = "7.3.8";
 const S3: &str = "0.14.1";
@@ -38,7 +39,7 @@ pub(crate) struct Need {
 }
 
 /// What the page needs to be built.
-pub(crate) fn page_needs() -> [Need; 4] {
+pub(crate) fn page_needs() -> [Need; 5] {
     [
         Need {
             name: "standard library for WebAssembly",
@@ -79,7 +80,13 @@ pub(crate) fn page_needs() -> [Need; 4] {
             // Debian's is older than the instructions that today's compilers emit.
             found: || version_of("wasm-opt").filter(|v| major(v).is_some_and(|m| m >= 116)),
             mend: || format!("npm install --prefix {} binaryen@{BINARYEN}", tools().display()),
-            install: install_wasm_opt,
+            install: || npm(&[&format!("binaryen@{BINARYEN}")]),
+        },
+        Need {
+            name: "esbuild",
+            found: || output(Command::new(esbuild()).arg("--version")).filter(|v| v == ESBUILD),
+            mend: || format!("npm install --prefix {} esbuild@{ESBUILD}", tools().display()),
+            install: || npm(&[&format!("esbuild@{ESBUILD}")]),
         },
     ]
 }
@@ -303,6 +310,11 @@ pub(crate) fn axe() -> PathBuf {
     packages().join("axe-core").join("axe.min.js")
 }
 
+/// The program that makes scripts small.
+pub(crate) fn esbuild() -> PathBuf {
+    packages().join(".bin").join("esbuild")
+}
+
 /// The bundler that the component's package is tried in.
 pub(crate) fn vite() -> PathBuf {
     packages().join("vite").join("bin").join("vite.js")
@@ -393,14 +405,6 @@ fn npm(names: &[&str]) -> Result<()> {
         apt(&["npm"])?;
         run(&what, &mut npm)
     })
-}
-
-fn install_wasm_opt() -> Result<()> {
-    if npm(&[&format!("binaryen@{BINARYEN}")]).is_ok() {
-        return Ok(());
-    }
-    say("npm cannot be had; building wasm-opt instead, which needs a C++ compiler");
-    cargo_install("wasm-opt", "0.116.1", &[])
 }
 
 /// A compiler with a standard library for WebAssembly.

@@ -1,0 +1,184 @@
+use std::io::{Cursor, ErrorKind};
+
+use png::{BitDepth, Decoder, DecodingError, Limits, Transformations};
+
+use crate::picture::Samples;
+use crate::{Error, Layout, Metadata, Picture, check_size};
+
+const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Whether a file says that it is a PNG.
+pub(crate) fn is_png(bytes: &[u8]) -> bool {
+    bytes.starts_with(SIGNATURE)
+}
+
+/// The size in the header: where memory is 32 bits wide the decoder gives up on an absurd one without naming it.
+fn size(bytes: &[u8]) -> Result<(u32, u32), Error> {
+    let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+    number(16).zip(number(20)).ok_or(Error::Truncated)
+}
+
+/// Decodes a PNG as it is stored; palettes become RGB, with alpha where they have transparency, a colour that stands for
+/// transparent becomes alpha, and fewer than 8 bits become 8.
+pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
+    check_size(size(bytes)?, max_pixels)?;
+    // For what is not pixels, and for a row of them, which may be all there is.
+    let limit = usize::try_from(max_pixels * 8 + (64 << 20)).unwrap_or(usize::MAX);
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: limit });
+    decoder.set_transformations(Transformations::EXPAND);
+    decoder.set_ignore_text_chunk(true);
+    let mut reader = decoder.read_info().map_err(|e| damaged(&e))?;
+    let info = reader.info();
+    let mut notes = Vec::new();
+    if info.animation_control.is_some() {
+        notes.push(crate::ANIMATION);
+    }
+    let metadata = Metadata {
+        icc: info.icc_profile.as_ref().map(|p| p.to_vec()),
+        exif: info.exif_metadata.as_ref().map(|e| e.to_vec()),
+    };
+    let length = reader.output_buffer_size().ok_or(Error::Truncated)?;
+    let (colours, depth) = reader.output_color_type();
+    let layout = Layout::of(colours).ok_or_else(|| Error::Damaged("its palette is damaged".into()))?;
+    let (frame, samples) = if depth == BitDepth::Sixteen {
+        let mut samples = vec![0u16; length / 2];
+        let frame = reader.next_frame(bytemuck::cast_slice_mut(&mut samples));
+        samples.iter_mut().for_each(|s| *s = u16::from_be(*s));
+        (frame, Samples::Sixteen(samples))
+    } else {
+        let mut samples = vec![0; length];
+        (reader.next_frame(&mut samples), Samples::Eight(samples))
+    };
+    let frame = frame.map_err(|e| damaged(&e))?;
+    Ok(Picture {
+        width: frame.width as usize,
+        height: frame.height as usize,
+        layout,
+        samples,
+        notes,
+        metadata,
+    })
+}
+
+fn damaged(error: &DecodingError) -> Error {
+    match error {
+        DecodingError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => Error::Truncated,
+        // The decoder speaks of chunks here; a user needs to know that the file is at fault.
+        DecodingError::IoError(_) | DecodingError::Format(_) => Error::Damaged("its data is damaged".into()),
+        DecodingError::Parameter(_) => Error::Damaged("its size and its data disagree".into()),
+        DecodingError::LimitsExceeded => Error::Damaged("it needs more memory than its size tells".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode;
+    use image::DynamicImage;
+    use png::{ColorType, Encoder};
+
+    const MAX: u64 = 1000;
+
+    /// A PNG of 5 by 3 pixels.
+    fn file(colours: ColorType, depth: BitDepth, prepare: impl Fn(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 5, 3);
+        encoder.set_color(colours);
+        encoder.set_depth(depth);
+        if colours == ColorType::Indexed {
+            encoder.set_palette(vec![10, 20, 30, 40, 50, 60, 70, 80, 90, 200, 210, 220]);
+        }
+        prepare(&mut encoder);
+        let row = (5 * colours.samples() * depth as usize).div_ceil(8);
+        let palette = colours == ColorType::Indexed && depth == BitDepth::Eight;
+        let data: Vec<u8> = (0..3 * row)
+            .map(|i| if palette { i as u8 % 4 } else { (i * 37) as u8 })
+            .collect();
+        let data = if colours == ColorType::Indexed && depth == BitDepth::Four {
+            data.iter().map(|b| b & 0x33).collect()
+        } else {
+            data
+        };
+        encoder.write_header().unwrap().write_image_data(&data).unwrap();
+        bytes
+    }
+
+    /// Layout, depth and samples as the image crate reads them.
+    fn expected(bytes: &[u8]) -> (Layout, Samples) {
+        match image::load_from_memory(bytes).unwrap() {
+            DynamicImage::ImageLuma8(i) => (Layout::Grey, Samples::Eight(i.into_raw())),
+            DynamicImage::ImageLumaA8(i) => (Layout::GreyAlpha, Samples::Eight(i.into_raw())),
+            DynamicImage::ImageRgb8(i) => (Layout::Rgb, Samples::Eight(i.into_raw())),
+            DynamicImage::ImageRgba8(i) => (Layout::Rgba, Samples::Eight(i.into_raw())),
+            DynamicImage::ImageLuma16(i) => (Layout::Grey, Samples::Sixteen(i.into_raw())),
+            DynamicImage::ImageLumaA16(i) => (Layout::GreyAlpha, Samples::Sixteen(i.into_raw())),
+            DynamicImage::ImageRgb16(i) => (Layout::Rgb, Samples::Sixteen(i.into_raw())),
+            DynamicImage::ImageRgba16(i) => (Layout::Rgba, Samples::Sixteen(i.into_raw())),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_kind_is_read_as_the_image_crate_reads_it() {
+        use BitDepth::{Eight, Four, One, Sixteen, Two};
+        use ColorType::{Grayscale, GrayscaleAlpha, Indexed, Rgb, Rgba};
+        let kinds: [(ColorType, &[BitDepth], &[u8]); 5] = [
+            (Grayscale, &[One, Two, Four, Eight, Sixteen], &[0, 1]),
+            (GrayscaleAlpha, &[Eight, Sixteen], &[]),
+            (Rgb, &[Eight, Sixteen], &[0, 111, 0, 148, 0, 185]),
+            (Rgba, &[Eight, Sixteen], &[]),
+            (Indexed, &[One, Two, Four, Eight], &[255, 100, 0]),
+        ];
+        for (colours, depths, transparent) in kinds {
+            for depth in depths {
+                for with in [&[], transparent] {
+                    let bytes = file(colours, *depth, |encoder| {
+                        if !with.is_empty() {
+                            encoder.set_trns(with.to_vec());
+                        }
+                    });
+                    let picture = super::decode(&bytes, MAX).unwrap();
+                    let (layout, samples) = expected(&bytes);
+                    assert_eq!((picture.width, picture.height), (5, 3));
+                    assert_eq!(picture.layout, layout, "{colours:?} {depth:?} {with:?}");
+                    assert_eq!(picture.samples, samples, "{colours:?} {depth:?} {with:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_animation_says_so_and_exif_turns() {
+        let rgb =
+            |prepare: &dyn Fn(&mut Encoder<&mut Vec<u8>>)| file(ColorType::Rgb, BitDepth::Eight, prepare);
+        let animated = rgb(&|encoder| encoder.set_animated(1, 0).unwrap());
+        assert_eq!(decode(&animated, MAX).unwrap().notes(), [crate::ANIMATION]);
+
+        let mut plain = rgb(&|_| ());
+        let turned = {
+            // A chunk with a quarter turn, before the pixels.
+            let mut exif = b"eXIfMM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0".to_vec();
+            let length = exif.len() as u32 - 4;
+            exif.splice(0..0, length.to_be_bytes());
+            let mut sum = !0u32;
+            for byte in &exif[4..] {
+                sum ^= u32::from(*byte);
+                for _ in 0..8 {
+                    sum = (sum >> 1) ^ if sum & 1 == 1 { 0xEDB8_8320 } else { 0 };
+                }
+            }
+            exif.extend((!sum).to_be_bytes());
+            let mut bytes = plain.clone();
+            bytes.splice(33..33, exif);
+            decode(&bytes, MAX).unwrap()
+        };
+        assert_eq!((turned.width(), turned.height()), (3, 5));
+        assert_eq!(turned.metadata().exif.as_ref().unwrap()[18..20], [0, 1]);
+
+        let last = plain.len() - 20;
+        plain[last] ^= 1;
+        assert!(matches!(decode(&plain, MAX), Err(Error::Damaged(_))));
+        assert_eq!(decode(&plain[..20], MAX), Err(Error::Truncated));
+        assert_eq!(decode(&plain[..33], MAX), Err(Error::Truncated));
+    }
+}
