@@ -4,7 +4,7 @@ export type DeviceChoice = 'auto' | 'webgpu' | 'cpu';
 export interface UpscalerOptions {
   /** Default `'auto'`. */
   device?: DeviceChoice;
-  /** Address of a model's folder, with a final slash; other origins need CORS. Default: `v1/models/asasr-x4-clean/` beside the script. */
+  /** Address of a model's folder, with a final slash; other origins need CORS. Default: `v1/models/asasr-x4-real/` beside the script. */
   model?: string;
   /** An ed25519 public key in base64 or PEM: a model that it did not sign (`manifest.json.sig` beside its manifest) is an error. */
   publicKey?: string;

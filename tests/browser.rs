@@ -95,7 +95,7 @@ async fn no_request_leaves_the_origin() {
     browser.set("fidelity", "50").await;
     browser.blended().await;
     browser.set("format", "jpeg").await;
-    browser.set("model", "asasr-x4-real").await;
+    browser.set("model", "asasr-x4-clean").await;
     browser.set("mode", "instant").await;
     browser.drop_file("photo.png", &drawn(20, 12)).await;
     browser.finished().await;
@@ -117,8 +117,8 @@ async fn no_request_leaves_the_origin() {
         "page.js",
         "worker.js",
         "asasr-cpu_bg.wasm",
-        "v1/models/asasr-x4-clean/flow.safetensors",
-        "v1/models/asasr-x4-real/",
+        "v1/models/asasr-x4-real/flow.safetensors",
+        "v1/models/asasr-x4-clean/",
     ] {
         assert!(seen.iter().any(|r| r.starts_with(part)), "{part} is in {seen:?}");
     }
@@ -298,7 +298,7 @@ async fn only_signed_models_are_used_where_a_key_is_trusted() {
     let (key, stranger) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let models = folder.path().join("models");
-    let model = models.join("asasr-x4-clean");
+    let model = models.join("asasr-x4-real");
     let shipped = asasr_weights::DEFAULT;
     fs::create_dir_all(&model).unwrap();
     fs::write(model.join(MANIFEST), shipped.manifest).unwrap();

@@ -389,9 +389,9 @@ async fn models_are_changed_and_photos_tried_again() {
     let choose = "document.getElementById('model').value = args[0];";
     let mut results = Vec::new();
     for (model, name, told) in [
-        ("asasr-x4-clean", "a", ""),
-        ("asasr-x4-real", "b", "-real"),
-        ("asasr-x4-clean", "c", ""),
+        ("asasr-x4-real", "a", ""),
+        ("asasr-x4-clean", "b", "-clean"),
+        ("asasr-x4-real", "c", ""),
     ] {
         browser.run(choose, vec![model.into()]).await;
         browser.drop_file(&format!("{name}.png"), &drawn(24, 20)).await;
@@ -544,7 +544,7 @@ async fn it_works_offline_and_builds_never_mix() {
         let hash = |text: &str| asasr_core::model::sha256_hex(text.as_bytes());
         (hash(&old), hash(&old.replace(from, to)))
     };
-    let texts = change("texts.js", "'Choose photos'", "'Pick photos'");
+    let texts = change("texts.js", "\"Choose photos\"", "\"Pick photos\"");
     browser.reload().await;
     assert_eq!(
         browser.text("choose").await,
@@ -583,7 +583,7 @@ async fn it_works_offline_and_builds_never_mix() {
     assert_eq!(browser.text("error").await, "");
     assert!(browser.text("summary").await.contains("24 × 16"));
     // Flows and the other model are there too.
-    for (model, mode) in [("asasr-x4-clean", "fast"), ("asasr-x4-real", "instant")] {
+    for (model, mode) in [("asasr-x4-real", "fast"), ("asasr-x4-clean", "instant")] {
         browser.set("model", model).await;
         browser.set("mode", mode).await;
         browser.drop_file("photo.png", &drawn(6, 4)).await;

@@ -22,7 +22,7 @@ pub const X4_CLEAN: Model = Model {
     )],
 };
 
-/// `asasr-x4-real`: for photographs with noise, blur or JPEG blocks; enlarges four times.
+/// `asasr-x4-real`: for photographs of any condition, with noise, blur and JPEG blocks or without; enlarges four times.
 pub const X4_REAL: Model = Model {
     manifest: include_bytes!("asasr-x4-real/manifest.json"),
     weights: include_bytes!("asasr-x4-real/restorer.safetensors"),
@@ -35,8 +35,8 @@ pub const X4_REAL: Model = Model {
 /// When one of them last changed.
 pub const RELEASED: &str = "2026-11-26T11:40:00Z";
 
-/// What is used when nobody asks for another.
-pub const DEFAULT: Model = X4_CLEAN;
+/// What is used when nobody asks for another: few photographs are free of noise and compression.
+pub const DEFAULT: Model = X4_REAL;
 
 /// All of them.
 pub const ALL: [Model; 2] = [X4_CLEAN, X4_REAL];

@@ -7,11 +7,11 @@ const ENDINGS = { png: 'png', jpeg: 'jpg', webp: 'webp' };
 
 /**
  * `photo.jpg` four times larger as PNG is `photo-x4.png`, 900 pixels wide `photo-900px.png`, by another model than the first
- * `photo-x4-real.png`; variation 3 of it at a fidelity of 0.6 `photo-x4-fast-3-f60.png`.
+ * `photo-x4-clean.png`; variation 3 of it at a fidelity of 0.6 `photo-x4-fast-3-f60.png`.
  */
 export function resultName(name, { model, scale, width, mode, seed, fidelity, format }) {
   const parts = [name.replace(/\.[^.]*$/, ''), width ? `${width}px` : `x${scale}`];
-  if (model !== 'asasr-x4-clean') parts.push(model.replace(/^asasr-x4-/, ''));
+  if (model !== 'asasr-x4-real') parts.push(model.replace(/^asasr-x4-/, ''));
   if (mode !== 'instant') parts.push(mode, seed);
   if (fidelity) parts.push(`f${Math.round(100 * fidelity)}`);
   return `${parts.join('-')}.${ENDINGS[format]}`;

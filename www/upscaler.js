@@ -99,7 +99,7 @@ export class Upscaler {
   }
 
   constructor(options = {}) {
-    this.#options = { device: 'auto', model: new URL('v1/models/asasr-x4-clean/', import.meta.url).href, ...options };
+    this.#options = { device: 'auto', model: new URL('v1/models/asasr-x4-real/', import.meta.url).href, ...options };
     this.#start();
   }
 

@@ -204,7 +204,7 @@ fn source(photo: &Planes) -> Fallible<Canvas> {
 /// what the model is confident of, and wrong about.
 fn riesz(photo: &Planes) -> Fallible<Canvas> {
     let (w, h) = (photo.width(), photo.height());
-    let shipped = asasr_weights::DEFAULT;
+    let shipped = asasr_weights::X4_CLEAN;
     let manifest = Manifest::from_json(shipped.manifest)?;
     let weights = manifest.open_weights(shipped.weights)?;
     let network = Network::new(&manifest.architecture, &weights, &Device::flex())?;

@@ -606,7 +606,7 @@ pub(crate) struct Flow {
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) perceptual: Perceptual,
-    /// A folder with the restorer the flow starts from, instead of the built-in model
+    /// A folder with the restorer the flow starts from, or a built-in model; without it the default one
     #[arg(long, value_name = "DIR")]
     pub(crate) restorer: Option<PathBuf>,
     /// Begin with the flow of the model in this folder, its source and its restorer, instead of a fresh one

@@ -797,7 +797,9 @@ fn models_and_results_are_scored_alike() {
     let outputs = "--csv @/e.csv --json @/e.json --html @/e.html";
     let run = line(
         folder.path(),
-        &format!("eval --data @/data --results Truth=@/exact --mode instant --device cpu {outputs}"),
+        &format!(
+            "eval --data @/data --results Truth=@/exact --weights asasr-x4-clean --mode instant --device cpu {outputs}"
+        ),
     );
     assert!(run.status.success(), "{}", text(&run));
     let table = String::from_utf8(run.stdout).unwrap();
