@@ -744,6 +744,9 @@ pub(crate) struct Export {
     /// A folder with the flow for the mode quality
     #[arg(long, value_name = "DIR")]
     pub(crate) flow: Option<PathBuf>,
+    /// How much of that flow, where the model has one that it was trained from: 0 is the model's own, 1 the other
+    #[arg(long, default_value_t = 1.0, value_parser = share, requires = "flow")]
+    pub(crate) share: f64,
     /// An adapter to merge into the flow, as `train align` leaves it in best/adapter, or from PEFT
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,

@@ -1290,6 +1290,16 @@ fn stages_are_exported_as_one_model() {
     let plain = export("plain", "");
     assert_eq!(without, plain, "an adapter of strength 0 changes nothing");
     assert_ne!(whole, plain);
+    good(&format!(
+        "train flow {sizes} --out @/more-flow --init @/flow/best"
+    ));
+    let shares = [0.0, 0.5, 1.0].map(|share| {
+        let rest = format!("--flow @/more-flow/best --share {share}");
+        export(&format!("share{share}"), &rest)
+    });
+    assert_eq!(shares[0], plain, "nothing of the other flow");
+    assert_ne!(shares[1], shares[0]);
+    assert_ne!(shares[1], shares[2]);
     let anchored = export("anchored", "--colour-anchor 2");
     assert_ne!(anchored, plain);
     let stays = "train align --data @/data --steps 3 --val-every 3 --batch 2 --patch 8 --rank 2";

@@ -178,6 +178,36 @@ impl Weights {
         self.tensors.iter()
     }
 
+    /// Goes `share` of the way to `other`, 0 to 1, in every value: between weights of which one was trained from the other, what a
+    /// network does changes as steadily (network interpolation, Wang et al. 2018, arXiv 1809.00219).
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when the two are not tensors of the same names and shapes; these are then as they were.
+    pub fn interpolate(&mut self, other: &Self, share: f32) -> Result<()> {
+        if self.tensors.len() != other.tensors.len() {
+            return Err(Error::Weights(format!(
+                "{} tensors do not go together with {}",
+                self.tensors.len(),
+                other.tensors.len()
+            )));
+        }
+        for (name, to) in &other.tensors {
+            let shape = &self.get(name)?.shape;
+            if *shape != to.shape {
+                return Err(Error::Weights(format!(
+                    "{name} has the shapes {shape:?} and {:?}",
+                    to.shape
+                )));
+            }
+        }
+        for (from, to) in self.tensors.values_mut().zip(other.tensors.values()) {
+            for (from, to) in from.values.iter_mut().zip(&to.values) {
+                *from += share * (to - *from);
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that these are the parameters `expected` of an architecture, no more and no fewer.
     ///
     /// # Errors
@@ -208,6 +238,28 @@ impl Weights {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn weights_go_together_only_with_their_like() {
+        let (from, mut to) = (sample(), sample());
+        let first = from.tensors.keys().next().unwrap().clone();
+        to.get_mut(&first).unwrap().values.iter_mut().for_each(|v| *v += 4.0);
+        for share in [0.0, 0.25, 1.0] {
+            let mut made = from.clone();
+            made.interpolate(&to, share).unwrap();
+            for ((name, made), (_, from)) in made.iter().zip(from.iter()) {
+                let moved = if *name == first { 4.0 * share } else { 0.0 };
+                for (made, from) in made.values.iter().zip(&from.values) {
+                    assert!((made - from - moved).abs() < 1e-6, "{name}: {made} from {from}");
+                }
+            }
+        }
+        let mut other = to.clone();
+        other.get_mut(&first).unwrap().shape.push(1);
+        assert!(to.clone().interpolate(&other, 0.5).is_err());
+        other.insert("more".into(), other.get(&first).unwrap().clone());
+        assert!(to.interpolate(&other, 0.5).is_err());
+    }
 
     fn sample() -> Weights {
         let mut w = Weights::default();

@@ -243,7 +243,7 @@ impl Stage for AlignStage<'_> {
     /// The preference loss decides; energies, margin, accuracy and a sample are told beside it.
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
         let policy = self.policy(average)?;
-        let mut validation = self.sampler.validate(&policy, pairs, MIX, SAMPLED)?;
+        let mut validation = self.sampler.validate(&policy, pairs, (MIX, None), SAMPLED)?;
         let mut sums = [0.0; 6];
         for (i, pair) in pairs.iter().enumerate() {
             let batch = centre(pair, &self.sampler.device);

@@ -36,8 +36,19 @@ impl Origin {
 }
 
 /// Options that make a validation score another measure.
-const MEASURES: [&str; 10] = [
-    "val", "protocol", "loss", "restorer", "init", "sigma", "s", "source-s", "mix", "beta",
+const MEASURES: [&str; 12] = [
+    "val",
+    "protocol",
+    "loss",
+    "restorer",
+    "init",
+    "sigma",
+    "s",
+    "source-s",
+    "mix",
+    "beta",
+    "perceptual",
+    "perceptual-weight",
 ];
 
 /// The state of a run after `step` optimiser steps.

@@ -110,10 +110,11 @@ impl Stage for DistillStage<'_> {
         self.loss_from(parameters, &prepared, &steps, &self.metric, perceptual)
     }
 
-    /// The distance to the teacher decides; a sample is told beside it.
+    /// The distance to the teacher decides, and the perceptual term of a sample where there is one; a sample is told beside it.
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
         let to = usize::from(self.args.to);
-        let mut validation = self.sampler.validate(average, pairs, self.args.mix, to)?;
+        let terms = (self.args.mix, self.perceptual.as_ref());
+        let mut validation = self.sampler.validate(average, pairs, terms, to)?;
         let mut sum = 0.0;
         for (i, pair) in pairs.iter().enumerate() {
             let batch = centre(pair, &self.sampler.device);
@@ -130,7 +131,11 @@ impl Stage for DistillStage<'_> {
             .record
             .insert("distance_to_teacher".into(), serde_json::json!(loss));
         validation.text = format!("distance to the teacher {loss:.6}; {}", validation.text);
-        validation.score = -loss;
+        let perceptual = validation
+            .record
+            .get("perceptual")
+            .and_then(serde_json::Value::as_f64);
+        validation.score = -loss - perceptual.unwrap_or_default();
         Ok(validation)
     }
 

@@ -25,7 +25,11 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     }
     if let Some(folder) = &args.flow {
         let other = beside(&made, folder)?;
+        let own = (made.manifest.flow.take(), made.flow.take());
         (made.manifest.flow, made.flow) = named(folder, "flow", other.manifest.flow, other.flow)?;
+        if args.share < 1.0 {
+            interpolate(&mut made, own, args)?;
+        }
     }
     if let Some(folder) = &args.adapter {
         let (Some(part), Some(weights)) = (&mut made.manifest.flow, &mut made.flow) else {
@@ -76,6 +80,29 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     let id = made.manifest.id.clone();
     made.write(&args.output, dtype)?;
     println!("{id}: {modes} in {}", args.output.display());
+    Ok(())
+}
+
+/// Puts the model's flow between `own` and what it is now.
+fn interpolate(made: &mut Model, own: (Option<FlowPart>, Option<Weights>), args: &Export) -> Result<()> {
+    let (Some(part), Some(weights)) = (&mut made.manifest.flow, &mut made.flow) else {
+        return Ok(());
+    };
+    let (Some(own), Some(from)) = own else {
+        return Err(Error::at(
+            &args.model,
+            "has no flow of its own: leave --share out",
+        ));
+    };
+    if (&own.architecture, &own.source, own.s) != (&part.architecture, &part.source, part.s) {
+        return Err(Error::at(
+            &args.model,
+            "its flow has another network or source than the one of --flow: leave --share out",
+        ));
+    }
+    weights.interpolate(&from, (1.0 - args.share) as f32)?;
+    let note = format!("; export --share {} from: {}", args.share, own.training.command);
+    part.training.command.push_str(&note);
     Ok(())
 }
 

@@ -167,7 +167,8 @@ impl Stage for FlowStage<'_> {
     }
 
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
-        self.sampler.validate(average, pairs, self.args.mix, SAMPLED)
+        let terms = (self.args.mix, self.perceptual.as_ref());
+        self.sampler.validate(average, pairs, terms, SAMPLED)
     }
 
     fn export(

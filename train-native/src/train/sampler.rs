@@ -17,6 +17,7 @@ use serde_json::{Map, json};
 
 use super::data::Batch;
 use super::optimise::{Terms, scalar};
+use super::perceptual::PerceptualTerm;
 use super::run::{COMPARED, SCALE, Validation};
 use crate::cli::Common;
 use crate::device::Precision;
@@ -213,22 +214,22 @@ impl Sampler {
     }
 
     /// The flow loss at fixed times and noise, and PSNR-Y and spectral distance of a sample of `steps` steps beside the
-    /// restorer's; the score is minus the loss.
+    /// restorer's; the score is minus the loss, and minus the perceptual term of the sample where there is one.
     pub(super) fn validate(
         &self,
         parameters: &Parameters,
         pairs: &[Pair],
-        mix: f64,
+        (mix, perceptual): (f64, Option<&PerceptualTerm>),
         steps: usize,
     ) -> Result<Validation> {
         let schedule = Schedule::uniform(steps)?;
-        let mut sums = [0.0; 5];
+        let mut sums = [0.0; 6];
         let mut comparisons = Vec::new();
         for (i, pair) in pairs.iter().enumerate() {
             let batch = centre(pair, &self.device);
             let [_, _, h, w] = batch.high.dims();
             let metric = self.metric_of_order(h, w, self.loss_s)?;
-            let truth = planes(batch.high.clone())?;
+            let (high, truth) = (batch.high.clone(), planes(batch.high.clone())?);
             let prepared = self.prepare(batch, [0, i as u64])?;
             for t in TIMES {
                 let loss = self.loss(parameters, &prepared, vec![t], &metric, mix);
@@ -240,7 +241,11 @@ impl Sampler {
                 prepared.condition,
             )?);
             let x1 = integrate(&mut field, prepared.x0, &schedule, Solver::Euler, |_| true);
-            let (sample, mean) = (planes(pollster::block_on(x1)?)?, planes(prepared.mean)?);
+            let x1 = pollster::block_on(x1)?;
+            if let Some(term) = perceptual {
+                sums[5] += f64::from(scalar(term.of(x1.clone(), high)?.1)?);
+            }
+            let (sample, mean) = (planes(x1)?, planes(prepared.mean)?);
             if i < COMPARED {
                 comparisons.push(vec![
                     ("bicubic", planes(prepared.skip)?),
@@ -256,7 +261,7 @@ impl Sampler {
                 sums[at + 1] += lsd.total;
             }
         }
-        let [loss, psnr, lsd, psnr_mean, lsd_mean] = sums.map(|s| s / pairs.len() as f64);
+        let [loss, psnr, lsd, psnr_mean, lsd_mean, distance] = sums.map(|s| s / pairs.len() as f64);
         let mut record = Map::new();
         for (name, value) in [
             ("flow_loss", loss),
@@ -267,10 +272,15 @@ impl Sampler {
         ] {
             record.insert(name.into(), json!(value));
         }
+        let mut beside = String::new();
+        if perceptual.is_some() {
+            record.insert("perceptual".into(), json!(distance));
+            beside = format!(", of a sample perceptual {distance:.5}");
+        }
         Ok(Validation {
-            score: -loss,
+            score: -loss - distance,
             text: format!(
-                "loss {loss:.5}; in {steps} steps PSNR-Y {psnr:.2} dB and LSD {lsd:.2} dB, the restorer {psnr_mean:.2} \
+                "loss {loss:.5}{beside}; in {steps} steps PSNR-Y {psnr:.2} dB and LSD {lsd:.2} dB, the restorer {psnr_mean:.2} \
                  and {lsd_mean:.2}"
             ),
             record,
