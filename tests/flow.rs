@@ -78,6 +78,12 @@ async fn modes_differ_and_their_time_is_told() {
     let server = Server::start();
     let browser = opened(&server, "cpu").await;
     let photo = drawn(10, 8);
+    browser.drop_file("p.png", &photo).await;
+    browser.finished().await;
+    let about = browser.text("about-mode").await;
+    assert!(!about.contains("megapixel"), "too small to tell: {about}");
+    browser.drop_file("large.png", &drawn(110, 100)).await;
+    browser.finished().await;
     let mut results = Vec::new();
     for mode in ["instant", "fast", "quality"] {
         browser.set("mode", mode).await;
@@ -91,7 +97,7 @@ async fn modes_differ_and_their_time_is_told() {
         let time = about.rsplit("About ").next().unwrap();
         let number: f64 = time.split(' ').next().unwrap().parse().unwrap();
         assert!(
-            time.ends_with("for a megapixel.") && number > 0.0,
+            time.ends_with("for a photo of a megapixel.") && number > 0.0,
             "{mode}: {about}"
         );
     }

@@ -25,10 +25,14 @@ function stored() {
   }
 }
 
-/** The speed on a device: that of the mode where it was measured, or else of another one. */
-function remembered(device, mode) {
+/**
+ * The speed on a device for so many pixels: that of the mode where it was measured, or else of another one. What a photo costs apart from its
+ * pixels makes that of a far smaller one say nothing.
+ */
+function remembered(device, mode, pixels) {
   const modes = stored()[device] ?? {};
-  return (modes[mode] ?? Object.values(modes)[0])?.speed ?? null;
+  const told = [modes[mode], ...Object.values(modes)].filter((measured) => measured && measured.pixels * 100 >= pixels);
+  return told[0]?.speed ?? null;
 }
 
 /** Keeps a speed, unless a far larger photo told it better. */
@@ -102,9 +106,9 @@ export class Queue extends EventTarget {
     return job.pixels ? this.seconds(job.pixels, job.options) : null;
   }
 
-  /** Seconds that so many pixels would take; null where the device's speed is not known. */
+  /** Seconds that so many pixels would take; null where the device's speed for as many is not known. */
   seconds(pixels, options) {
-    const [speed, work] = [remembered(this.#device, options.mode), this.#workOf(options)];
+    const [speed, work] = [remembered(this.#device, options.mode, pixels), this.#workOf(options)];
     return speed && work ? pixels * work / speed : null;
   }
 

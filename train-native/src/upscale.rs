@@ -12,7 +12,7 @@ use asasr_core::OutputScale;
 use asasr_store::{Package, PublicKey};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::Upscale;
+use crate::cli::{Mode, Upscale};
 use crate::device::ExecutorMaker;
 use crate::error::{Error, Result};
 use crate::{files, interrupt, model};
@@ -25,6 +25,11 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
         Package::from_folder(folder)?.check_signature(&key)?;
     }
     let jobs = plan_outputs(args)?;
+    if args.mode == Mode::Instant && args.draw.fidelity > 0.0 {
+        return Err(Error::new(
+            "--fidelity leads back from a flow's sample: add --mode fast or --mode quality",
+        ));
+    }
     let model = model::open(args.weights.as_deref())?;
     let mut maker = ExecutorMaker::new(model, args.device, args.mode, args.draw)?;
     eprintln!("{}", maker.describe());
@@ -66,6 +71,9 @@ fn plan_outputs(args: &Upscale) -> Result<Vec<(PathBuf, PathBuf)>> {
     }
     let mut jobs: Vec<(PathBuf, PathBuf)> = Vec::new();
     for input in &args.inputs {
+        if input.is_dir() {
+            return Err(Error::at(input, "is a folder: name the images in it, as in FOLDER/*"));
+        }
         let target = if folder {
             let stem = input.file_stem().unwrap_or_default().to_string_lossy();
             out.join(format!("{stem}-x{}.png", args.scale))
