@@ -72,7 +72,10 @@ fn plan_outputs(args: &Upscale) -> Result<Vec<(PathBuf, PathBuf)>> {
     let mut jobs: Vec<(PathBuf, PathBuf)> = Vec::new();
     for input in &args.inputs {
         if input.is_dir() {
-            return Err(Error::at(input, "is a folder: name the images in it, as in FOLDER/*"));
+            return Err(Error::at(
+                input,
+                "is a folder: name the images in it, as in FOLDER/*",
+            ));
         }
         let target = if folder {
             let stem = input.file_stem().unwrap_or_default().to_string_lossy();

@@ -242,11 +242,15 @@ mod tests {
     #[test]
     fn weights_go_together_only_with_their_like() {
         let (from, mut to) = (sample(), sample());
-        let first = from.tensors.keys().next().unwrap().clone();
-        to.get_mut(&first).unwrap().values.iter_mut().for_each(|v| *v += 4.0);
+        let first = from.tensors.keys().next().expect("a tensor").clone();
+        to.get_mut(&first)
+            .expect("it")
+            .values
+            .iter_mut()
+            .for_each(|v| *v += 4.0);
         for share in [0.0, 0.25, 1.0] {
             let mut made = from.clone();
-            made.interpolate(&to, share).unwrap();
+            made.interpolate(&to, share).expect("they fit");
             for ((name, made), (_, from)) in made.iter().zip(from.iter()) {
                 let moved = if *name == first { 4.0 * share } else { 0.0 };
                 for (made, from) in made.values.iter().zip(&from.values) {
@@ -255,9 +259,9 @@ mod tests {
             }
         }
         let mut other = to.clone();
-        other.get_mut(&first).unwrap().shape.push(1);
+        other.get_mut(&first).expect("it").shape.push(1);
         assert!(to.clone().interpolate(&other, 0.5).is_err());
-        other.insert("more".into(), other.get(&first).unwrap().clone());
+        other.insert("more".into(), other.get(&first).expect("it").clone());
         assert!(to.interpolate(&other, 0.5).is_err());
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Results) -> Result<()> {
     let images = args.output.with_file_name("images");
     files::make_folder(&images)?;
     let mut page = String::from(
-        "# Results\n\nMade by `asasr results` from the files in [results](results), which of evaluations hold the scores of every image. Do not \
+        "# Results\n\nMade by `asasr results` from the files in [results](results); those of evaluations hold the scores of every image. Do not \
          edit.\n\nBold is best. ↑: higher is better, ↓: lower is. `worst` is the least gain over bicubic on a single image.\n",
     );
     for report in &reports {
