@@ -80,7 +80,8 @@ fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
     }
 }
 
-fn picture(image: DynamicImage, notes: Vec<&'static str>, metadata: Metadata) -> Picture {
+/// An image as the image crate holds it.
+pub(crate) fn picture(image: DynamicImage, notes: Vec<&'static str>, metadata: Metadata) -> Picture {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let (layout, samples) = match image {
         DynamicImage::ImageLuma8(i) => (Layout::Grey, Samples::Eight(i.into_raw())),
