@@ -8,15 +8,14 @@ use crate::{Error, Picture, decode_png, extend::extend};
 /// colour of what is visible near it. Colour profile and EXIF data are kept, but for the profile of CMYK.
 ///
 /// # Errors
-/// One of [`Error`]'s decoding kinds; without the feature `formats` all but PNG is [`Error::NotAnImage`]. The header's size is checked against `max_pixels` before any pixel is stored.
+/// One of [`Error`]'s decoding kinds; without the feature `formats` all but PNG is [`Error::NotAnImage`]. The header's size is
+/// checked against `max_pixels` before any pixel is stored.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     if bytes.is_empty() {
         return Err(Error::Empty);
     }
     if decode_png::is_png(bytes) {
-        let mut picture = decode_png::decode(bytes, max_pixels)?;
-        let orientation = picture.metadata.take_orientation();
-        return Ok(filled(picture.turned(orientation)));
+        return decode_png::decode(bytes, max_pixels).map(filled);
     }
     #[cfg(feature = "formats")]
     return formats::decode(bytes, max_pixels).map(filled);

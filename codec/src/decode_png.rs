@@ -18,7 +18,7 @@ fn size(bytes: &[u8]) -> Result<(u32, u32), Error> {
     number(16).zip(number(20)).ok_or(Error::Truncated)
 }
 
-/// Decodes a PNG as it is stored; palettes become RGB, with alpha where they have transparency, a colour that stands for
+/// Decodes a PNG, upright; palettes become RGB, with alpha where they have transparency, a colour that stands for
 /// transparent becomes alpha, and fewer than 8 bits become 8.
 pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     check_size(size(bytes)?, max_pixels)?;
@@ -33,7 +33,7 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     if info.animation_control.is_some() {
         notes.push(crate::ANIMATION);
     }
-    let metadata = Metadata {
+    let mut metadata = Metadata {
         icc: info.icc_profile.as_ref().map(|p| p.to_vec()),
         exif: info.exif_metadata.as_ref().map(|e| e.to_vec()),
     };
@@ -50,14 +50,16 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
         (reader.next_frame(&mut samples), Samples::Eight(samples))
     };
     let frame = frame.map_err(|e| damaged(&e))?;
-    Ok(Picture {
+    let orientation = metadata.take_orientation();
+    let picture = Picture {
         width: frame.width as usize,
         height: frame.height as usize,
         layout,
         samples,
         notes,
         metadata,
-    })
+    };
+    Ok(picture.turned(orientation))
 }
 
 fn damaged(error: &DecodingError) -> Error {
@@ -89,15 +91,13 @@ mod tests {
         }
         prepare(&mut encoder);
         let row = (5 * colours.samples() * depth as usize).div_ceil(8);
-        let palette = colours == ColorType::Indexed && depth == BitDepth::Eight;
-        let data: Vec<u8> = (0..3 * row)
-            .map(|i| if palette { i as u8 % 4 } else { (i * 37) as u8 })
-            .collect();
-        let data = if colours == ColorType::Indexed && depth == BitDepth::Four {
-            data.iter().map(|b| b & 0x33).collect()
-        } else {
-            data
+        // A palette has four colours.
+        let mask = match (colours, depth) {
+            (ColorType::Indexed, BitDepth::Eight) => 0b11,
+            (ColorType::Indexed, BitDepth::Four) => 0b11_0011,
+            _ => 0xFF,
         };
+        let data: Vec<u8> = (0..3 * row).map(|i| (i * 37) as u8 & mask).collect();
         encoder.write_header().unwrap().write_image_data(&data).unwrap();
         bytes
     }
@@ -139,23 +139,11 @@ mod tests {
         assert_eq!(decode(&animated, MAX).unwrap().notes(), [crate::ANIMATION]);
 
         let mut plain = rgb(&|_| ());
-        let turned = {
-            // A chunk with a quarter turn, before the pixels.
-            let mut exif = b"eXIfMM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0".to_vec();
-            let length = exif.len() as u32 - 4;
-            exif.splice(0..0, length.to_be_bytes());
-            let mut sum = !0u32;
-            for byte in &exif[4..] {
-                sum ^= u32::from(*byte);
-                for _ in 0..8 {
-                    sum = (sum >> 1) ^ if sum & 1 == 1 { 0xEDB8_8320 } else { 0 };
-                }
-            }
-            exif.extend((!sum).to_be_bytes());
-            let mut bytes = plain.clone();
-            bytes.splice(33..33, exif);
-            decode(&bytes, MAX).unwrap()
-        };
+        let mut picture = decode(&plain, MAX).unwrap();
+        // A quarter turn.
+        let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        picture.metadata.exif = Some(exif.to_vec());
+        let turned = decode(&picture.to_png().unwrap(), MAX).unwrap();
         assert_eq!((turned.width(), turned.height()), (3, 5));
         assert_eq!(turned.metadata().exif.as_ref().unwrap()[18..20], [0, 1]);
 

@@ -3,8 +3,10 @@
 use crate::picture::Samples;
 use crate::{Metadata, Picture};
 
+/// The tag.
+const ORIENTATION: u32 = 274;
 /// TIFF's type of a number of 16 bits.
-const SHORT: u16 = 3;
+const SHORT: u32 = 3;
 
 /// A column and a row, or a width and a height.
 type Pair = (usize, usize);
@@ -16,32 +18,27 @@ fn take(exif: &mut [u8]) -> Option<u8> {
         b"MM\0*" => false,
         _ => return None,
     };
-    let short = |at: usize| {
-        let bytes = exif.get(at..at.checked_add(2)?)?.try_into().ok()?;
+    let number = |at: usize, bytes: usize| {
+        let bytes = exif.get(at..at.checked_add(bytes)?)?.iter();
+        let next = |number: u32, byte: &u8| number << 8 | u32::from(*byte);
         Some(if little {
-            u16::from_le_bytes(bytes)
+            bytes.rev().fold(0, next)
         } else {
-            u16::from_be_bytes(bytes)
+            bytes.fold(0, next)
         })
     };
-    let long = |at: usize| {
-        let bytes = exif.get(at..at.checked_add(4)?)?.try_into().ok()?;
-        Some(if little {
-            u32::from_le_bytes(bytes)
-        } else {
-            u32::from_be_bytes(bytes)
-        })
-    };
-    let directory = long(4)? as usize;
-    let entry = (0..usize::from(short(directory)?))
+    let directory = number(4, 4)? as usize;
+    let entry = (0..number(directory, 2)? as usize)
         .map_while(|i| directory.checked_add(2 + 12 * i))
-        .find(|at| short(*at) == Some(274))?;
+        .find(|at| number(*at, 2) == Some(ORIENTATION))?;
     // One number, which then stands in the entry itself.
     let at = entry.checked_add(8)?;
-    if short(entry + 2)? != SHORT || long(entry + 4)? != 1 {
+    if number(entry + 2, 2)? != SHORT || number(entry + 4, 4)? != 1 {
         return None;
     }
-    let found = u8::try_from(short(at)?).ok().filter(|n| (1..=8).contains(n))?;
+    let found = u8::try_from(number(at, 2)?)
+        .ok()
+        .filter(|n| (1..=8).contains(n))?;
     let upright = if little {
         1u16.to_le_bytes()
     } else {
@@ -126,7 +123,7 @@ mod tests {
         out.extend(long(8));
         out.extend(short(2));
         for (tag, value) in [(256, 77), (274, orientation)] {
-            out.extend([short(tag), short(SHORT)].concat());
+            out.extend([short(tag), short(SHORT as u16)].concat());
             out.extend(long(1));
             out.extend([short(value), [0, 0]].concat());
         }

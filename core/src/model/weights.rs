@@ -184,22 +184,11 @@ impl Weights {
     /// # Errors
     /// [`Error::Weights`] when the two are not tensors of the same names and shapes; these are then as they were.
     pub fn interpolate(&mut self, other: &Self, share: f32) -> Result<()> {
-        if self.tensors.len() != other.tensors.len() {
-            return Err(Error::Weights(format!(
-                "{} tensors do not go together with {}",
-                self.tensors.len(),
-                other.tensors.len()
-            )));
-        }
-        for (name, to) in &other.tensors {
-            let shape = &self.get(name)?.shape;
-            if *shape != to.shape {
-                return Err(Error::Weights(format!(
-                    "{name} has the shapes {shape:?} and {:?}",
-                    to.shape
-                )));
-            }
-        }
+        let own: Vec<ParameterShape> = self
+            .iter()
+            .map(|(name, tensor)| ParameterShape::new(name.clone(), tensor.shape.clone()))
+            .collect();
+        other.check(&own)?;
         for (from, to) in self.tensors.values_mut().zip(other.tensors.values()) {
             for (from, to) in from.values.iter_mut().zip(&to.values) {
                 *from += share * (to - *from);
