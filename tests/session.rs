@@ -199,7 +199,7 @@ impl Server {
 pub struct Browser {
     client: Client,
     downloads: TempDir,
-    _driver: Kept,
+    driver: Kept,
     _output: BufReader<ChildStdout>,
     _profile: Profile,
 }
@@ -299,7 +299,7 @@ impl Browser {
         Self {
             client,
             downloads,
-            _driver: driver,
+            driver,
             _output: output,
             _profile: profile,
         }
@@ -546,6 +546,26 @@ impl Browser {
                       return new Uint8Array(await blob.arrayBuffer()).toBase64();";
         let webp = self.run(script, vec![png.into()]).await;
         engine.decode(webp.as_str().unwrap()).unwrap()
+    }
+
+    /// Bytes of memory that its pages and their workers hold, as Linux counts them.
+    pub fn held(&self) -> u64 {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let processes = processes.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+        let read = |id: u32, what: &str| fs::read_to_string(format!("/proc/{id}/{what}")).ok();
+        let field = |text: &str, name: &str| {
+            let line = text.lines().find_map(|l| l.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        let parent = |id: u32| Some(field(&read(id, "status")?, "PPid:")? as u32);
+        let own =
+            |id: u32| std::iter::successors(Some(id), |id| parent(*id)).any(|id| id == self.driver.0.id());
+        let renderers = processes
+            .filter(|id| read(*id, "cmdline").is_some_and(|c| c.contains("--type=renderer")) && own(*id));
+        renderers
+            .filter_map(|id| field(&read(id, "smaps_rollup")?, "Pss:"))
+            .sum::<u64>()
+            * 1024
     }
 
     /// Ends the session; the driver ends with `self`.

@@ -1,8 +1,9 @@
-//! How fast the page is, alone and beside `UpscalerJS`, and how large: `cargo xtask speed` prints what docs/PERFORMANCE.md
+//! How fast the page is, alone and beside `UpscalerJS`, how large, and what memory it takes: `cargo xtask speed` prints what docs/PERFORMANCE.md
 //! shows.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the measurement")]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fs};
 
 use asasr_tests::{Browser, Server, Site, copy_folder, drawn};
@@ -77,6 +78,37 @@ async fn on_the_cpu() {
         println!("| {mode}, 640x427 pixels, best of {repeats} | {best:.2} |");
     }
     browser.close().await;
+}
+
+/// What the page and its workers hold while they enlarge photos of several sizes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures"]
+async fn memory() {
+    let server = Server::start();
+    println!("\n| on the CPU, instant | output | most held by page and workers |\n|---|---|---:|");
+    for side in [512, 1024, 2048] {
+        let browser = Browser::start().await;
+        browser.visit(&format!("{}?device=cpu", server.url())).await;
+        let begin = "const bytes = Uint8Array.from(atob(args[0]), (c) => c.charCodeAt(0));
+                     const { Upscaler } = await import('./upscaler.js');
+                     const up = await Upscaler.load({ device: 'cpu' });
+                     const done = (result) => { globalThis.done = result.width ?? String(result); };
+                     up.upscale(new Blob([bytes])).then(done, done);";
+        let photo = base64::engine::general_purpose::STANDARD.encode(drawn(side, side));
+        browser.run(begin, vec![json!(photo)]).await;
+        let mut most = 0;
+        let width = loop {
+            most = most.max(browser.held());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let done = browser.run("return globalThis.done ?? null;", vec![]).await;
+            if !done.is_null() {
+                break done;
+            }
+        };
+        assert_eq!(width, json!(4 * side));
+        println!("| {side}x{side} | {0}x{0} | {1} MB |", 4 * side, most / 1_000_000);
+        browser.close().await;
+    }
 }
 
 /// Where a file of `UpscalerJS`'s packages lies, and its place in the page.

@@ -1,17 +1,25 @@
-//! `asasr bench kernels`: our kernels beside the device's peak, and a convolution beside burn's.
+//! `asasr bench kernels`: our kernels beside the device's peak, and a convolution and a restorer beside burn's.
 
 use std::time::Instant;
 
+use asasr_core::model::{Activation, Architecture, Layer};
+use asasr_core::nn::{BurnExecutor, Network};
+use asasr_core::random::SplitMix64;
+use asasr_core::{Executor, Planes, Rect};
+use burn::tensor::activation::leaky_relu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::cli::BenchKernels;
-use crate::device::{DeviceChoice, burn_device};
+use crate::device::{AnyExecutor, DeviceChoice, burn_device};
 use crate::error::{Error, Result};
+use crate::model;
 
 /// Channels of the convolution.
 const CHANNELS: usize = 48;
+/// Runs of which the fastest counts, after one to warm up.
+const RUNS: usize = 3;
 
 /// Runs the command.
 pub(crate) fn run(args: &BenchKernels) -> Result<()> {
@@ -32,7 +40,125 @@ pub(crate) fn run(args: &BenchKernels) -> Result<()> {
         }
     }
     println!("| ours, the fastest of the above | {:.1} | 1.0 |", ours / 1e9);
+    networks(side)
+}
+
+/// Prints how fast the default model's restorer is, by our operations and by burn's.
+fn networks(side: usize) -> Result<()> {
+    let model = model::open(None)?;
+    let (architecture, weights) = (&model.manifest.architecture, &model.restorer);
+    let mut random = SplitMix64::new(1);
+    let pixels = (0..3 * side * side).map(|_| random.unit() as f32).collect();
+    let image = Planes::new(3, side, side, pixels)?;
+    let run = |executor: &AnyExecutor| -> Result<Planes> {
+        let place = Rect::whole(side, side);
+        Ok(pollster::block_on(executor.run(&image, place, &|_, _| true))?)
+    };
+    let network = |device: &Device| Network::new(architecture, weights, device);
+    let residual = |device: &Device| -> Result<(f64, Vec<f32>)> {
+        let network = network(device)?;
+        let shape = [1, 3, side, side];
+        let input: Tensor<4> = Tensor::from_data(TensorData::new(image.data().to_vec(), shape), device);
+        best(|| read(by_burn(architecture, &network, input.clone())))
+    };
+    println!(
+        "\nThe restorer of {}, {side}x{side} pixels, from pixels in memory to pixels in memory:\n",
+        model.manifest.id
+    );
+    println!("| | ms | output MP/s | GFLOP/s |\n|---|---:|---:|---:|");
+    let print = |name: &str, seconds: f64| {
+        let inputs = (side * side) as f64;
+        let outputs = inputs * (architecture.scale * architecture.scale) as f64;
+        println!(
+            "| {name} | {:.1} | {:.3} | {:.1} |",
+            seconds * 1e3,
+            outputs / seconds / 1e6,
+            2.0 * architecture.parameter_count() as f64 * inputs / seconds / 1e9
+        );
+    };
+    let cpu = AnyExecutor::Burn(BurnExecutor::new(network(&Device::flex())?));
+    let (seconds, want) = best(|| run(&cpu))?;
+    print("ours, CPU", seconds);
+    let (gpu, name) = AnyExecutor::new(DeviceChoice::Wgpu, architecture, weights)?;
+    let (seconds, got) = best(|| run(&gpu))?;
+    agree(&name, got.data(), want.data())?;
+    print(&format!("ours, {name}"), seconds);
+    let (_, want) = residual(&Device::flex())?;
+    for (name, device) in burns() {
+        match residual(&device) {
+            Ok((seconds, got)) => {
+                agree(name, &got, &want)?;
+                print(&format!("burn's layers, {name}"), seconds);
+            }
+            Err(why) => println!("| burn's layers, {name} | none: {why} | | |"),
+        }
+    }
     Ok(())
+}
+
+/// A device that computes nothing would be the fastest.
+fn agree(name: &str, got: &[f32], want: &[f32]) -> Result<()> {
+    let worst = got
+        .iter()
+        .zip(want)
+        .map(|(g, w)| (g - w).abs())
+        .fold(0.0, f32::max);
+    if got.len() == want.len() && worst < 1e-2 {
+        return Ok(());
+    }
+    Err(Error::new(format!("{name} computes another image: {worst} off")))
+}
+
+/// The least time of some work, in seconds, and what it makes.
+fn best<T>(work: impl Fn() -> Result<T>) -> Result<(f64, T)> {
+    let mut made = work()?;
+    let mut least = f64::MAX;
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        made = work()?;
+        least = least.min(start.elapsed().as_secs_f64());
+    }
+    Ok((least, made))
+}
+
+fn read(tensor: Tensor<4>) -> Result<Vec<f32>> {
+    let read = tensor.try_into_data().map_err(|e| e.to_string());
+    let read = read.and_then(|d| d.try_into_vec::<f32>().map_err(|e| e.to_string()));
+    read.map_err(|e| Error::new(format!("burn failed: {e}")))
+}
+
+/// A restorer's layers by burn's own operations, before their pixels are shuffled.
+fn by_burn(architecture: &Architecture, network: &Network, input: Tensor<4>) -> Tensor<4> {
+    let mut values = Vec::new();
+    let mut x = input;
+    for layer in &architecture.layers {
+        let next = match layer {
+            Layer::Conv {
+                name,
+                inputs,
+                outputs,
+                kernel,
+                activation,
+            } => {
+                let [weight, bias] =
+                    ["weight", "bias"].map(|part| network.parameters()[&format!("{name}.{part}")].clone());
+                let weight = weight.reshape([*outputs, *inputs, *kernel, *kernel]);
+                let pad = kernel / 2;
+                let options = ConvOptions::new([1, 1], [pad, pad], [1, 1], 1);
+                let y = conv2d(x.clone(), weight, Some(bias), options);
+                match activation {
+                    Activation::LeakyRelu { slope } => leaky_relu(y, f64::from(*slope)),
+                    Activation::None => y,
+                    Activation::Prelu => unreachable!("the shipped restorers have none"),
+                }
+            }
+            Layer::Add { with } => x.clone() + Tensor::clone(&values[*with]),
+            Layer::Film { .. } => unreachable!("a restorer has no time"),
+        };
+        values.push(x);
+        x = next;
+    }
+    x
 }
 
 /// burn's devices in this build and on this machine.
@@ -54,15 +180,10 @@ fn burn(device: &Device, side: usize) -> Result<f64> {
     };
     let image = tensor(&x, [1, CHANNELS, side, side]);
     let kernel = tensor(&weight, [CHANNELS, CHANNELS, 3, 3]);
-    let once = || -> Result<Vec<f32>> {
+    let (seconds, got) = best(|| {
         let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
-        let y: Tensor<4> = conv2d(image.clone(), kernel.clone(), None, options);
-        let read = y.try_into_data().map_err(|e| e.to_string());
-        let read = read.and_then(|d| d.try_into_vec::<f32>().map_err(|e| e.to_string()));
-        read.map_err(|e| Error::new(format!("burn's convolution failed: {e}")))
-    };
-    // A device that computes nothing would be the fastest.
-    let got = once()?;
+        read(conv2d(image.clone(), kernel.clone(), None, options))
+    })?;
     for (o, at) in [
         (0, side + 1),
         (CHANNELS / 2, side * (side / 2) + side / 2),
@@ -80,13 +201,7 @@ fn burn(device: &Device, side: usize) -> Result<f64> {
             )));
         }
     }
-    let mut best = f64::MAX;
-    for _ in 0..3 {
-        let start = Instant::now();
-        once()?;
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    Ok(best)
+    Ok(seconds)
 }
 
 /// Prints all our kernels; the speed of the fastest convolution in operations a second.

@@ -16,26 +16,39 @@ pub(super) fn run_layers(
     input: Tensor<4>,
     time: Option<&Tensor<2>>,
 ) -> Tensor<4> {
-    let mut values: Vec<Tensor<4>> = Vec::with_capacity(layers.len());
+    // Of what went into each layer, what a later one adds: all of it would be the most of a tile's memory.
+    let mut values: Vec<Option<Tensor<4>>> = Vec::with_capacity(layers.len());
+    let last_use = |value: usize| {
+        let uses = |layer: &Layer| matches!(layer, Layer::Add { with } if *with == value);
+        layers.iter().rposition(uses)
+    };
     let mut x = input;
-    for layer in layers {
-        let next = match layer {
+    for (i, layer) in layers.iter().enumerate() {
+        let kept = last_use(i).map(|_| x.clone());
+        x = match layer {
             Layer::Conv {
                 name,
                 outputs,
                 kernel,
                 activation,
                 ..
-            } => convolve(parameters, name, (*outputs, *kernel), *activation, x.clone()),
+            } => convolve(parameters, name, (*outputs, *kernel), *activation, x),
             Layer::Film { name, activation, .. } => {
                 let time = time.expect("a validated network is modulated only where it has a time");
                 let factors = modulation(parameters, name, time.clone());
-                modulate(parameters, name, factors, *activation, x.clone())
+                modulate(parameters, name, factors, *activation, x)
             }
-            Layer::Add { with } => x.clone() + values[*with].clone(),
+            Layer::Add { with } => {
+                let value = &mut values[*with];
+                let added = if last_use(*with) == Some(i) {
+                    value.take()
+                } else {
+                    value.clone()
+                };
+                x + added.expect("a validated network adds what came before")
+            }
         };
-        values.push(x);
-        x = next;
+        values.push(kept);
     }
     x
 }

@@ -1,0 +1,72 @@
+//! What an enlargement holds depends on its tiles: of the image only a row of enlarged tiles, as wide as the output.
+#![cfg(feature = "burn")]
+
+use asasr_core::model::Architecture;
+use asasr_core::nn::{BurnExecutor, Network, init_weights};
+use asasr_core::{OutputScale, Planes, upscale};
+use burn::tensor::Device;
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const CORE: usize = 32;
+const SCALE: usize = 4;
+
+/// Bytes that are held at most beside what was held before, while an image is read and its rows are passed on.
+fn most_held(executor: &BurnExecutor, (width, height): (usize, usize)) -> usize {
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
+    let mut rows = 0;
+    let work = upscale(
+        executor,
+        (width, height),
+        CORE,
+        OutputScale::new(SCALE).expect("offered"),
+        |rect| Planes::zeros(3, rect.height(), rect.width()),
+        |_, strip| {
+            rows += strip.height();
+            Ok(())
+        },
+        |_| true,
+    );
+    pollster::block_on(work).expect("runs");
+    assert_eq!(rows, SCALE * height);
+    ALLOCATOR.peak_usage() - before
+}
+
+/// One test alone, for it looks at the memory of the whole process.
+#[test]
+fn memory_grows_with_the_width_of_the_output_alone() {
+    let architecture = Architecture::restorer(SCALE, 16, 4);
+    let weights = init_weights(&architecture, 1);
+    let network = Network::new(&architecture, &weights, &Device::flex()).expect("fits");
+    let executor = BurnExecutor::new(network);
+    let side = 6 * CORE;
+    // What is made once and kept.
+    most_held(&executor, (side, side));
+    let square = most_held(&executor, (side, side));
+    let tall = most_held(&executor, (side, 8 * side));
+    let wide = most_held(&executor, (8 * side, side));
+    // How the threads' work falls together differs from run to run.
+    let about = square / 10;
+    assert!(
+        tall < square + about,
+        "{tall} bytes for eight times the height, {square} before"
+    );
+    // A row of tiles with the margin that they share, and some of it once more on its way out.
+    let row = |width: usize| 3 * SCALE * SCALE * width * (CORE + 4) * size_of::<f32>();
+    let grown = 2 * (row(8 * side) - row(side));
+    assert!(
+        wide < square + grown + about,
+        "{wide} bytes for eight times the width, {square} before"
+    );
+
+    // Of the layers' values only those are held that a later layer reads: a deeper network needs more for its wider halo alone.
+    let deep = Architecture::restorer(SCALE, 16, 16);
+    let network = Network::new(&deep, &init_weights(&deep, 1), &Device::flex()).expect("fits");
+    let area = |a: &Architecture| (CORE + 4 + 2 * a.receptive_radius()).pow(2);
+    let most = square * area(&deep) / area(&architecture);
+    let deep = most_held(&BurnExecutor::new(network), (side, side));
+    assert!(deep < most, "{deep} bytes where {most} are enough");
+}
