@@ -381,6 +381,33 @@ async fn the_result_is_compared_by_mouse_and_keyboard() {
     browser.close().await;
 }
 
+/// While a large result grows it is painted smaller, without gaps between its strips.
+#[tokio::test]
+async fn a_large_result_is_previewed_smaller() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    let script = "const { Viewer } = await import('./viewer.js');
+        const viewer = new Viewer(document.getElementById('viewer'));
+        const [width, height, rows] = [6000, 4000, 37];
+        viewer.show('', null, { width, height }, 'large');
+        for (let first = 0; first < height; first += rows) {
+            const count = Math.min(rows, height - first);
+            const rgba = new Uint8ClampedArray(4 * width * count).fill(255);
+            // Dark above, white below.
+            if (first < height / 2) rgba.fill(90).forEach((_, i) => { if (i % 4 === 3) rgba[i] = 255; });
+            viewer.paint(first, width, rgba);
+        }
+        const canvas = document.getElementById('preview');
+        const { data } = canvas.getContext('2d').getImageData(5, 0, 1, canvas.height);
+        const shades = [...data].filter((_, i) => i % 4 === 0);
+        const opaque = [...data].filter((_, i) => i % 4 === 3).every((v) => v === 255);
+        const told = [opaque, shades[0], shades.at(-1), `${canvas.width}x${canvas.height}`].join();
+        viewer.clear();
+        return `${told},${canvas.width}`;";
+    assert_eq!(browser.run(script, vec![]).await, "true,90,255,3547x2364,1");
+    browser.close().await;
+}
+
 /// The two models answer differently; changing between them, cancelling and trying again all lead to a result.
 #[tokio::test]
 async fn models_are_changed_and_photos_tried_again() {
@@ -397,6 +424,13 @@ async fn models_are_changed_and_photos_tried_again() {
         browser.drop_file(&format!("{name}.png"), &drawn(24, 20)).await;
         browser.finished().await;
         assert_eq!(browser.text("error").await, "", "{model}");
+        let row = "return document.querySelector('#list li:last-child').textContent;";
+        let row = browser.run(row, vec![]).await.to_string();
+        assert_eq!(
+            row.contains("taken as sharp and clean"),
+            !told.is_empty(),
+            "{row}"
+        );
         results.push(browser.download(&format!("{name}-x4{told}.png")).await);
     }
     assert!(results[0] == results[2] && results[0] != results[1]);
@@ -445,6 +479,7 @@ async fn it_speaks_german() {
     browser.run(choose, vec![]).await;
     assert_eq!(browser.text("choose").await, "Fotos auswählen");
     assert!(browser.text("summary").await.starts_with("24 × 16 Pixel in"));
+    assert!(browser.text("device").await.contains("Threads)"));
     assert_eq!(browser.text("download").await, "Herunterladen");
     assert!(
         browser.text("summary").await.contains(','),

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs};
 
+use asasr_codec::{Layout, PngRows, SharedBytes};
+use asasr_core::Planes;
+use asasr_core::random::SplitMix64;
 use asasr_tests::{Browser, Server, Site, copy_folder, drawn};
 use base64::Engine as _;
 use serde_json::json;
@@ -80,32 +83,42 @@ async fn on_the_cpu() {
     browser.close().await;
 }
 
-/// What the page and its workers hold while they enlarge photos of several sizes.
+/// A PNG of noise, which no compression makes smaller.
+fn noise(side: usize) -> Vec<u8> {
+    let mut random = SplitMix64::new(1);
+    let values = (0..3 * side * side).map(|_| random.unit() as f32).collect();
+    let bytes = SharedBytes::default();
+    let mut rows = PngRows::new(bytes.clone(), side, side, Layout::Rgb, 8).unwrap();
+    rows.write(0, &Planes::new(3, side, side, values).unwrap())
+        .unwrap();
+    rows.finish().unwrap();
+    bytes.take()
+}
+
+/// What the page and its workers hold while they enlarge images of several sizes.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures"]
 async fn memory() {
     let server = Server::start();
-    println!("\n| on the CPU, instant | output | most held by page and workers |\n|---|---|---:|");
+    println!("\n| on the CPU, instant | output | most that the page and its workers hold |\n|---|---|---:|");
+    let folder = tempfile::tempdir().unwrap();
     for side in [512, 1024, 2048] {
+        let file = folder.path().join(format!("{side}.png"));
+        fs::write(&file, noise(side)).unwrap();
         let browser = Browser::start().await;
-        browser.visit(&format!("{}?device=cpu", server.url())).await;
-        let begin = "const bytes = Uint8Array.from(atob(args[0]), (c) => c.charCodeAt(0));
-                     const { Upscaler } = await import('./upscaler.js');
-                     const up = await Upscaler.load({ device: 'cpu' });
-                     const done = (result) => { globalThis.done = result.width ?? String(result); };
-                     up.upscale(new Blob([bytes])).then(done, done);";
-        let photo = base64::engine::general_purpose::STANDARD.encode(drawn(side, side));
-        browser.run(begin, vec![json!(photo)]).await;
+        browser.open(&format!("{}?device=cpu", server.url())).await;
+        browser.choose("file", &[file]).await;
         let mut most = 0;
-        let width = loop {
+        while browser
+            .run("return document.querySelector('#list .done') === null;", vec![])
+            .await
+            == true
+        {
             most = most.max(browser.held());
             tokio::time::sleep(Duration::from_millis(50)).await;
-            let done = browser.run("return globalThis.done ?? null;", vec![]).await;
-            if !done.is_null() {
-                break done;
-            }
-        };
-        assert_eq!(width, json!(4 * side));
+        }
+        let told = browser.text("summary").await;
+        assert!(told.starts_with(&format!("{0} × {0} ", 4 * side)), "{told}");
         println!("| {side}x{side} | {0}x{0} | {1} MB |", 4 * side, most / 1_000_000);
         browser.close().await;
     }

@@ -269,8 +269,12 @@ function list() {
 
 /** A result in a line. */
 function describe({ result, options }) {
-  const done = text('done', { ...result, time: duration(result.seconds) });
-  return options.mode === 'instant' ? done : `${done}, ${text(options.mode === 'fast' ? 'fast' : 'thorough')}, ${text('variation', options)}`;
+  const told = [text('done', { ...result, time: duration(result.seconds) })];
+  const choice = [...$('model').options].find(({ value }) => value === options.model);
+  // The first model goes without saying.
+  if (choice?.index) told.push(text('takenAs', { condition: choice.textContent }));
+  if (options.mode !== 'instant') told.push(text(options.mode === 'fast' ? 'fast' : 'thorough'), text('variation', options));
+  return told.join(', ');
 }
 
 function stateText(job) {

@@ -6,8 +6,8 @@
 import { text } from './texts.js';
 
 const CLOSEST = 16;
-/** Pixels of the largest canvas that is painted while a result is made. */
-const MOST = 1 << 26;
+/** Pixels of the largest canvas that is painted while a result is made: a larger result is painted smaller. */
+const MOST = 1 << 23;
 /** Of the stage's smaller side, for an arrow key. */
 const STEP = 0.15;
 
@@ -19,6 +19,8 @@ export class Viewer {
   #divider;
   #layers;
   #preview;
+  /** Rows on their way to a preview that is smaller than they are. */
+  #rows = new OffscreenCanvas(1, 1);
   #mean;
   #name = null;
   #size = { width: 1, height: 1 };
@@ -57,12 +59,12 @@ export class Viewer {
     image.hidden = after === null;
     canvas.hidden = after !== null;
     if (after === null) {
-      // Larger ones, which browsers may refuse, appear when they are done.
-      const shown = size.width * size.height <= MOST;
-      Object.assign(canvas, shown ? this.#size : { width: 1, height: 1 });
+      const share = Math.min(1, Math.sqrt(MOST / (size.width * size.height)));
+      const [width, height] = [size.width, size.height].map((side) => Math.max(1, Math.floor(share * side)));
+      Object.assign(canvas, { width, height });
     } else {
       image.src = after;
-      canvas.width = canvas.height = 1;
+      canvas.width = canvas.height = this.#rows.width = this.#rows.height = 1;
     }
     for (const child of this.#painted()) {
       Object.assign(child.style, { width: `${size.width}px`, height: `${size.height}px` });
@@ -88,13 +90,23 @@ export class Viewer {
   /** Lets go of the images. */
   clear() {
     this.#stage.querySelectorAll('.layer > img').forEach((image) => image.removeAttribute('src'));
-    this.#preview.width = this.#preview.height = 1;
+    this.#preview.width = this.#preview.height = this.#rows.width = this.#rows.height = 1;
   }
 
   /** Paints rows of the result, `rgba` from row `first`. */
   paint(first, width, rgba) {
-    if (this.#preview.width !== width) return;
-    this.#preview.getContext('2d').putImageData(new ImageData(rgba, width), 0, first);
+    if (this.#size.width !== width) return;
+    const [rows, context] = [new ImageData(rgba, width), this.#preview.getContext('2d')];
+    const share = this.#preview.width / width;
+    if (share === 1) {
+      context.putImageData(rows, 0, first);
+      return;
+    }
+    Object.assign(this.#rows, { width, height: rows.height });
+    this.#rows.getContext('2d').putImageData(rows, 0, 0);
+    // Whole rows of the preview, for half ones would let the ground through.
+    const [top, bottom] = [Math.floor(first * share), Math.ceil((first + rows.height) * share)];
+    context.drawImage(this.#rows, 0, top, this.#preview.width, bottom - top);
   }
 
   /** All that lies under the view. */

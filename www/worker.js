@@ -20,7 +20,12 @@ async function bytesOf(url, told) {
   const name = new URL(url).pathname;
   try {
     const response = await fetch(url);
-    if (!response.ok) throw Object.assign(new Error(`${name} could not be loaded (${response.status}): reload the page`), { told: true });
+    if (!response.ok) {
+      const why = response.status === 404
+        ? 'is not on the server (404): check the name, or tell whoever runs it'
+        : `could not be loaded (${response.status}): reload the page`;
+      throw Object.assign(new Error(`${name} ${why}`), { told: true });
+    }
     const total = Number(response.headers.get('content-length'));
     // What is compressed on the way is counted in other bytes.
     if (!told || !total || response.headers.has('content-encoding')) return new Uint8Array(await response.arrayBuffer());
@@ -292,7 +297,9 @@ self.onmessage = async ({ data }) => {
   }
   try {
     await told;
-    postMessage({ id, kind: 'done', value: await kinds[data.kind](data) });
+    const value = await kinds[data.kind](data);
+    // A tile's pixels go along as they are: a copy of each would wait for the collector.
+    postMessage({ id, kind: 'done', value }, ArrayBuffer.isView(value) ? [value.buffer] : []);
   } catch (error) {
     // A trap leaves the module in pieces, a lost device never comes back: the page starts another worker.
     const trap = error instanceof WebAssembly.RuntimeError;

@@ -12,7 +12,20 @@ use wasm_bindgen::JsValue;
 /// The PNG leaves WebAssembly's memory in parts of about this size.
 const PART: usize = 1 << 20;
 
-/// A file that grows in JavaScript's memory.
+mod js {
+    use js_sys::Array;
+    use wasm_bindgen::prelude::*;
+
+    #[wasm_bindgen]
+    extern "C" {
+        pub(super) type Blob;
+
+        #[wasm_bindgen(constructor)]
+        pub(super) fn new(parts: &Array) -> Blob;
+    }
+}
+
+/// A file that grows as blobs, which a browser may keep on disk.
 struct Parts {
     parts: Array,
     next: Vec<u8>,
@@ -28,7 +41,8 @@ impl io::Write for Parts {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.parts.push(&Uint8Array::from(self.next.as_slice()));
+        let part = Uint8Array::from(self.next.as_slice());
+        self.parts.push(&js::Blob::new(&Array::of1(&part)));
         self.next.clear();
         Ok(())
     }
