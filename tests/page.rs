@@ -388,23 +388,26 @@ async fn a_large_result_is_previewed_smaller() {
     let browser = opened(&server).await;
     let script = "const { Viewer } = await import('./viewer.js');
         const viewer = new Viewer(document.getElementById('viewer'));
-        const [width, height, rows] = [6000, 4000, 37];
-        viewer.show('', null, { width, height }, 'large');
-        for (let first = 0; first < height; first += rows) {
-            const count = Math.min(rows, height - first);
-            const rgba = new Uint8ClampedArray(4 * width * count).fill(255);
-            // Dark above, white below.
-            if (first < height / 2) rgba.fill(90).forEach((_, i) => { if (i % 4 === 3) rgba[i] = 255; });
-            viewer.paint(first, width, rgba);
-        }
-        const canvas = document.getElementById('preview');
-        const { data } = canvas.getContext('2d').getImageData(5, 0, 1, canvas.height);
-        const shades = [...data].filter((_, i) => i % 4 === 0);
-        const opaque = [...data].filter((_, i) => i % 4 === 3).every((v) => v === 255);
-        const told = [opaque, shades[0], shades.at(-1), `${canvas.width}x${canvas.height}`].join();
+        const paint = (width, height, rows) => {
+            viewer.show('', null, { width, height }, 'large');
+            for (let first = 0; first < height; first += rows) {
+                const count = Math.min(rows, height - first);
+                const rgba = new Uint8ClampedArray(4 * width * count).fill(255);
+                // Dark above, white below.
+                if (first < height / 2) rgba.fill(90).forEach((_, i) => { if (i % 4 === 3) rgba[i] = 255; });
+                viewer.paint(first, width, rgba);
+            }
+            const canvas = document.getElementById('preview');
+            const { data } = canvas.getContext('2d').getImageData(5, 0, 1, canvas.height);
+            const [shades, alphas] = [0, 3].map((c) => [...data].filter((_, i) => i % 4 === c));
+            const turn = shades.findIndex((v) => v > 170) / canvas.height;
+            return [alphas.every((v) => v === 255), shades[0], shades.at(-1), Math.abs(turn - 0.5) < 0.01, canvas.width].join();
+        };
+        const told = [paint(6000, 4000, 37), paint(400, 60000, 64)];
         viewer.clear();
-        return `${told},${canvas.width}`;";
-    assert_eq!(browser.run(script, vec![]).await, "true,90,255,3547x2364,1");
+        return [...told, document.getElementById('preview').width].join(' ');";
+    let told = browser.run(script, vec![]).await;
+    assert_eq!(told, "true,90,255,true,3547 true,90,255,true,236 1");
     browser.close().await;
 }
 

@@ -548,24 +548,23 @@ impl Browser {
         engine.decode(webp.as_str().unwrap()).unwrap()
     }
 
-    /// Bytes of memory that its pages and their workers hold, as Linux counts them.
+    /// Bytes of memory that all its processes hold, as Linux counts them.
     pub fn held(&self) -> u64 {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let processes = processes.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
-        let read = |id: u32, what: &str| fs::read_to_string(format!("/proc/{id}/{what}")).ok();
-        let field = |text: &str, name: &str| {
+        let field = |id: u32, file: &str, name: &str| {
+            let text = fs::read_to_string(format!("/proc/{id}/{file}")).ok()?;
             let line = text.lines().find_map(|l| l.strip_prefix(name))?;
             line.split_whitespace().next()?.parse::<u64>().ok()
         };
-        let parent = |id: u32| Some(field(&read(id, "status")?, "PPid:")? as u32);
-        let own =
-            |id: u32| std::iter::successors(Some(id), |id| parent(*id)).any(|id| id == self.driver.0.id());
-        let renderers = processes
-            .filter(|id| read(*id, "cmdline").is_some_and(|c| c.contains("--type=renderer")) && own(*id));
-        renderers
-            .filter_map(|id| field(&read(id, "smaps_rollup")?, "Pss:"))
+        let parent = |id: &u32| Some(field(*id, "status", "PPid:")? as u32);
+        let driver = self.driver.0.id();
+        let own = processes.filter(|id| {
+            *id != driver && std::iter::successors(Some(*id), parent).any(|above| above == driver)
+        });
+        1024 * own
+            .filter_map(|id| field(id, "smaps_rollup", "Pss:"))
             .sum::<u64>()
-            * 1024
     }
 
     /// Ends the session; the driver ends with `self`.

@@ -152,7 +152,7 @@ const de = {
   shareLeft: '{percent} %, noch etwa {time}',
   saving: 'wird gespeichert …',
   done: '{width} × {height} Pixel in {time}',
-  takenAs: 'als {condition} genommen',
+  takenAs: 'behandelt als {condition}',
   failed: 'gescheitert: {message}',
   cancelled: 'abgebrochen',
   seconds: '{n} s',
@@ -212,7 +212,7 @@ const spoken = [
   [/^(.*) – this browser has no WebGPU$/, '$1 – dieser Browser hat kein WebGPU'],
   [/^(.*) – WebGPU found no graphics card$/, '$1 – WebGPU fand keine Grafikkarte'],
   [/^(.*) – WebGPU would run in software here$/, '$1 – WebGPU liefe hier nur in Software'],
-  [/^(\S+) is not on the server \(404\): check the name, or tell whoever runs it$/, '$1 gibt es auf dem Server nicht (404): den Namen prüfen, oder dem Betreiber Bescheid geben'],
+  [/^(\S+) is not on the server \(404\): check the name, or tell whoever runs it$/, '$1 gibt es auf dem Server nicht (404): den Namen prüfen oder dem Betreiber Bescheid geben'],
   [/^(.*) could not be loaded \((\d+)\): reload the page$/, '$1 ließ sich nicht laden ($2): die Seite neu laden'],
   [/^(.*) could not be loaded: check the connection and reload$/, '$1 ließ sich nicht laden: die Verbindung prüfen und neu laden'],
   [/^the model's manifest is not usable: reload the page$/, 'das Manifest des Modells ist unbrauchbar: die Seite neu laden'],
@@ -252,7 +252,7 @@ export function translated(sentence) {
   if (current !== 'de') return sentence;
   const [pattern, german] = spoken.find(([known]) => known.test(sentence)) ?? [];
   const said = pattern ? sentence.replace(pattern, german) : sentence;
-  return said.replace(/\((\d+) threads\)/, '($1 Threads)');
+  return said.replace(/\((\d+) threads\)/, '($1 Threads)').replace('(one thread)', '(ein Thread)');
 }
 
 export const languages = { en, de };

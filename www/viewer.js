@@ -8,6 +8,8 @@ import { text } from './texts.js';
 const CLOSEST = 16;
 /** Pixels of the largest canvas that is painted while a result is made: a larger result is painted smaller. */
 const MOST = 1 << 23;
+/** Longest side of a canvas that all browsers have. */
+const LONGEST = 32_767;
 /** Of the stage's smaller side, for an arrow key. */
 const STEP = 0.15;
 
@@ -97,11 +99,13 @@ export class Viewer {
   paint(first, width, rgba) {
     if (this.#size.width !== width) return;
     const [rows, context] = [new ImageData(rgba, width), this.#preview.getContext('2d')];
-    const share = this.#preview.width / width;
-    if (share === 1) {
+    if (this.#preview.width === width) {
       context.putImageData(rows, 0, first);
       return;
     }
+    // So wide a canvas no browser has: the result appears when it is done.
+    if (width > LONGEST) return;
+    const share = this.#preview.height / this.#size.height;
     Object.assign(this.#rows, { width, height: rows.height });
     this.#rows.getContext('2d').putImageData(rows, 0, 0);
     // Whole rows of the preview, for half ones would let the ground through.

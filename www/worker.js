@@ -21,7 +21,8 @@ async function bytesOf(url, told) {
   try {
     const response = await fetch(url);
     if (!response.ok) {
-      const why = response.status === 404
+      // Weights that a server no longer has belong to a manifest of before.
+      const why = response.status === 404 && name.endsWith('/manifest.json')
         ? 'is not on the server (404): check the name, or tell whoever runs it'
         : `could not be loaded (${response.status}): reload the page`;
       throw Object.assign(new Error(`${name} ${why}`), { told: true });

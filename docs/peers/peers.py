@@ -29,7 +29,7 @@ def run(model, lq, out):
     import ncnn
 
     net = ncnn.Net()
-    net.opt.num_threads = os.cpu_count()
+    net.opt.num_threads = len(os.sched_getaffinity(0))
     if net.load_param(f"{model}.param") or net.load_model(f"{model}.bin"):
         sys.exit(f"{model}.param and {model}.bin cannot be read")
     os.makedirs(out, exist_ok=True)

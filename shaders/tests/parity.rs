@@ -278,9 +278,13 @@ fn flow(channels: usize, blocks: usize, skip: bool) -> (Architecture, FlowPart) 
 
 /// The same flow of lively weights by our kernels and by burn-flex.
 fn both(architecture: &Architecture, part: &FlowPart) -> (GpuFlow, BurnFlow) {
+    both_on(gpu(), architecture, part)
+}
+
+fn both_on(gpu: Gpu, architecture: &Architecture, part: &FlowPart) -> (GpuFlow, BurnFlow) {
     let restorer = weights(&architecture.parameters());
     let field = weights(&part.architecture.parameters());
-    let shaders = GpuExecutor::new(gpu(), architecture, &restorer).unwrap();
+    let shaders = GpuExecutor::new(gpu, architecture, &restorer).unwrap();
     let device = Device::flex();
     let network = Network::new(architecture, &restorer, &device).unwrap();
     (
@@ -289,14 +293,28 @@ fn both(architecture: &Architecture, part: &FlowPart) -> (GpuFlow, BurnFlow) {
     )
 }
 
-/// Whole drawings, with what is told beside them, for tiles of many sizes and several schedules.
+/// Whole drawings, with what is told beside them, for tiles of many sizes and several schedules, in both precisions.
 #[test]
 fn flows_agree() {
+    let tuning = |precision| Tuning {
+        precision,
+        ..Tuning::default()
+    };
+    let full = (tuning(Precision::Full), 1e-3);
+    let half = gpu().has_half().then(|| (tuning(Precision::Half), 1e-2));
+    for (tuning, limit) in [Some(full), half].into_iter().flatten() {
+        flows_agree_tuned(tuning, limit);
+    }
+}
+
+fn flows_agree_tuned(tuning: Tuning, limit: f32) {
     for (channels, blocks, skip) in [(8, 1, false), (20, 2, true)] {
         let (architecture, mut part) = flow(channels, blocks, skip);
         part.steps = 3;
         part.colour_anchor = Some(1.0);
-        let (shaders, cpu) = both(&architecture, &part);
+        let mut gpu = gpu();
+        gpu.set_tuning(tuning).unwrap();
+        let (shaders, cpu) = both_on(gpu, &architecture, &part);
         let mut worst = 0.0f32;
         for (steps, (width, height)) in [(1, (9, 7)), (3, (1, 1)), (3, (17, 12)), (2, (5, 16))] {
             let image = image(width, height);
@@ -322,7 +340,8 @@ fn flows_agree() {
             assert!(moved.map(|(x, m)| (x - m).abs()).fold(0.0, f32::max) > 0.1);
             worst = difference(&drawn, &expected).max(worst);
         }
-        assert!(worst < 1e-3, "{channels} channels: {worst}");
+        println!("{tuning}: a flow of {channels} channels: {worst:.1e}");
+        assert!(worst < limit, "{tuning}: {channels} channels: {worst}");
     }
 }
 

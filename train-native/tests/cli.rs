@@ -849,12 +849,15 @@ fn models_and_results_are_scored_alike() {
         )
     };
     let goals = [
-        goal("psnr_y", "than = 'Truth'")
+        goal("psnr_y", "than = 'Truth'\nreason = 'nothing is'")
+            .replace("\nreason = 'nothing is'\"", "\"")
             .replace("text = \"psnr_y than = 'Truth'\"", "text = \"as the truth\""),
         goal("lsd", "value = 1000").replace("lsd value", "a low LSD, value"),
         goal("lsd", "value = 1000\nby = 999").replace("\"lsd value = 1000\nby = 999\"", "\"lower by far\""),
     ];
-    fs::write(path("results/goals.toml"), goals.concat()).unwrap();
+    let name = json["images"][1].as_str().unwrap();
+    let some = format!("[some]\ntitle = \"One alone\"\nimages = [{name:?}]\n");
+    fs::write(path("results/goals.toml"), some + &goals.concat()).unwrap();
     fs::write(
         path("page.md"),
         "Before.\n<!-- results clean: Truth; bicubic -->\nold\n<!-- end -->\nAfter.\n",
@@ -869,11 +872,16 @@ fn models_and_results_are_scored_alike() {
     let bicubic = format!("{:.3}", mean(0, "psnr_y"));
     for part in [
         "## clean: protocol clean",
+        "One alone:\n\n|",
+        &format!(
+            "| bicubic | {:.3} |",
+            json["methods"][0]["images"][1]["psnr_y"].as_f64().unwrap()
+        ),
         "2 images. asasr ",
         "| Truth | **100.000** |",
-        &format!("| as the truth | {bicubic} against 100.000 | missed |"),
-        "against 1000.000 | met |",
-        "against 1000.000 - 999.000 | missed |",
+        &format!("| as the truth | {bicubic} against 100.000; 0 of 2 images | missed: nothing is |"),
+        "against 1000.000; 2 of 2 images | met |",
+        "against 1000.000 - 999.000; 0 of 2 images | missed |",
         "A remark.",
         "(images/results-clean.svg)",
     ] {

@@ -122,7 +122,7 @@ pub struct Upscaled {
     pub bits: u8,
     /// What decoding changed, a sentence each.
     pub notes: Vec<String>,
-    /// The PNG file: byte arrays to be put together in this order.
+    /// The PNG file: blobs to be put together in this order.
     pub png: Array,
     /// The posterior mean, likewise, where layers were wished for and the mode has some.
     pub mean: Option<Array>,

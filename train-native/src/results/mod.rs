@@ -1,7 +1,7 @@
 //! `asasr results`: a page of tables and charts from the JSON that `asasr eval` and `asasr train sweep` wrote.
 //!
 //! A folder holds the files; `NAME.md` beside `NAME.json` is a comment that the page takes over, and `goals.toml` says what
-//! was to be reached, so that no number on the page is typed by hand.
+//! was to be reached and which images are told apart, so that no number on the page is typed by hand.
 
 mod goals;
 mod report;
@@ -31,6 +31,11 @@ pub(crate) fn run(args: &Results) -> Result<()> {
     for report in &reports {
         let _ = write!(page, "\n## {}\n\n{}\n", report.title(), report.origin());
         page += &tables::of(report);
+        if let Some(some) = &goals.some
+            && let Some(table) = tables::over(report, &some.images)
+        {
+            let _ = write!(page, "\n{}:\n\n{table}", some.title);
+        }
         if let Some(chart) = tables::chart(report) {
             let name = format!("results-{}.svg", report.name);
             files::write(&images.join(&name), chart.as_bytes())?;

@@ -16,6 +16,8 @@ pub(super) struct Row {
     pub(super) deviations: BTreeMap<String, f64>,
     /// The scores of each seed, of a sweep.
     pub(super) seeds: Vec<BTreeMap<String, f64>>,
+    /// The scores of each image, of an evaluation.
+    pub(super) images: Vec<BTreeMap<String, f64>>,
 }
 
 /// A file.
@@ -26,7 +28,7 @@ pub(super) struct Report {
     protocol: String,
     /// The mode and number of seeds of a sweep.
     sweep: Option<(String, usize)>,
-    images: usize,
+    images: Vec<String>,
     command: String,
     program: String,
     machine: String,
@@ -65,7 +67,10 @@ fn read(path: &Path) -> Result<Report> {
             rows: list.iter().map(row).collect::<Option<_>>()?,
             protocol: word("protocol")?,
             sweep: word("mode").zip(seeds),
-            images: json["images"].as_array()?.len(),
+            images: {
+                let names = json["images"].as_array()?.iter();
+                names.map(|n| n.as_str().unwrap_or_default().to_owned()).collect()
+            },
             command: word("command")?,
             program: match word("commit") {
                 Some(commit) => format!("{} at {commit}", word("program")?),
@@ -92,16 +97,13 @@ fn row(value: &Value) -> Option<Row> {
                 .collect(),
         )
     };
+    let list = |key: &str| value[key].as_array().into_iter().flatten();
     Some(Row {
         name: value["name"].as_str()?.to_owned(),
         means: numbers(&value["means"]).or_else(|| numbers(&value["mean"]))?,
         deviations: numbers(&value["deviation"]).unwrap_or_default(),
-        seeds: value["seeds"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|s| numbers(&s["means"]))
-            .collect(),
+        seeds: list("seeds").filter_map(|s| numbers(&s["means"])).collect(),
+        images: list("images").filter_map(numbers).collect(),
     })
 }
 
@@ -123,8 +125,36 @@ impl Report {
         };
         format!(
             "{} images{seeds}. {}, {}.\n\n```sh\n{}\n```\n",
-            self.images, self.program, self.machine, self.command
+            self.images.len(),
+            self.program,
+            self.machine,
+            self.command
         )
+    }
+
+    /// The rows over some of the images alone; nothing where not all of these were scored.
+    pub(super) fn over(&self, some: &[String]) -> Option<Vec<Row>> {
+        let at = |name: &String| self.images.iter().position(|i| i == name);
+        let places: Vec<usize> = some.iter().map(at).collect::<Option<_>>()?;
+        let row = |row: &Row| {
+            let images: Vec<_> = places
+                .iter()
+                .map(|i| row.images.get(*i).cloned())
+                .collect::<Option<_>>()?;
+            let mean = |key: &String| {
+                let values = images.iter().map(|image| image.get(key).copied());
+                let sum: f64 = values.sum::<Option<f64>>()?;
+                Some((key.clone(), sum / images.len() as f64))
+            };
+            Some(Row {
+                name: row.name.clone(),
+                means: row.means.keys().filter_map(mean).collect(),
+                deviations: BTreeMap::new(),
+                seeds: Vec::new(),
+                images,
+            })
+        };
+        self.rows.iter().map(row).collect()
     }
 
     pub(super) fn row(&self, name: &str) -> Result<&Row> {

@@ -29,6 +29,13 @@ pub(super) fn some(report: &Report, names: &[&str]) -> Result<String> {
     Ok(table(&rows, |m| FEW.contains(&m.key)))
 }
 
+/// All rows, few metrics, over some of the images; nothing where not all of these were scored.
+pub(super) fn over(report: &Report, images: &[String]) -> Option<String> {
+    let rows = report.over(images)?;
+    let rows: Vec<&Row> = rows.iter().collect();
+    Some(table(&rows, |m| FEW.contains(&m.key)))
+}
+
 fn table(rows: &[&Row], wanted: impl Fn(&Metric) -> bool) -> String {
     let known = |m: &&Metric| wanted(m) && rows.iter().any(|r| r.means.contains_key(m.key));
     let metrics: Vec<&Metric> = METRICS.iter().filter(known).collect();
@@ -107,6 +114,7 @@ mod tests {
             means: [("psnr_y".to_owned(), psnr), ("lsd".to_owned(), lsd)].into(),
             deviations: [("lsd".to_owned(), 0.25)].into(),
             seeds: Vec::new(),
+            images: Vec::new(),
         };
         let rows = [row("a", 30.0, 14.0), row("b", 30.0001, 15.0)];
         let rows: Vec<&Row> = rows.iter().collect();
