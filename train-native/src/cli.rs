@@ -243,6 +243,9 @@ pub(crate) struct Sweep {
     /// Go on where an earlier sweep stopped; finished runs are passed over
     #[arg(long)]
     pub(crate) resume: bool,
+    /// The commit of this program's source, for the JSON
+    #[arg(long)]
+    pub(crate) commit: Option<String>,
     #[command(flatten)]
     pub(crate) networks: MetricNetworks,
 }

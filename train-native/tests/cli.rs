@@ -680,13 +680,14 @@ fn a_sweep_trains_and_scores_every_seed() {
         [[run]]\nname = \"supervised\"\nstage = \"align\"\nscore = true\nmodel = \"base\"\nnegatives = \"none\"\nbeta = 0\n\
         [[run]]\nname = \"white\"\nstage = \"flow\"\nscore = true\nsource-s = 0\nchannels = 8\nblocks = 1\n";
     fs::write(path("sweep.toml"), config).unwrap();
-    let words = "train sweep --config @/sweep.toml --data @/data --val @/val --out @/out";
+    let words = "train sweep --config @/sweep.toml --data @/data --val @/val --out @/out --commit 18b5445";
     let run = line(folder.path(), words);
     assert!(run.status.success(), "{}", text(&run));
     let read = || -> serde_json::Value {
         serde_json::from_slice(&fs::read(path("out/sweep.json")).unwrap()).unwrap()
     };
     let report = read();
+    assert_eq!(report["commit"], "18b5445");
     let names: Vec<&str> = report["runs"]
         .as_array()
         .unwrap()

@@ -130,7 +130,7 @@ fn summary(args: &Sweep, plan: &Plan, pairs: &[eval::Pair], protocol: &str) -> R
         run["mean"] = Json::Object(mean);
         run["deviation"] = Json::Object(spread);
     }
-    let report = json!({
+    let mut report = json!({
         "format": FORMAT,
         "program": format!("asasr {}", env!("CARGO_PKG_VERSION")),
         "command": eval::command(),
@@ -140,6 +140,9 @@ fn summary(args: &Sweep, plan: &Plan, pairs: &[eval::Pair], protocol: &str) -> R
         "images": pairs.iter().map(|p| eval::name(&p.path)).collect::<Vec<_>>(),
         "runs": runs,
     });
+    if let Some(commit) = &args.commit {
+        report["commit"] = json!(commit);
+    }
     write(&args.out.join("sweep.json"), &report)
 }
 
