@@ -407,7 +407,7 @@ async fn a_large_result_is_previewed_smaller() {
         viewer.clear();
         return [...told, document.getElementById('preview').width].join(' ');";
     let told = browser.run(script, vec![]).await;
-    assert_eq!(told, "true,90,255,true,3547 true,90,255,true,236 1");
+    assert_eq!(told, "true,90,255,true,3547 true,90,255,true,218 1");
     browser.close().await;
 }
 

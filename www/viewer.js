@@ -61,7 +61,7 @@ export class Viewer {
     image.hidden = after === null;
     canvas.hidden = after !== null;
     if (after === null) {
-      const share = Math.min(1, Math.sqrt(MOST / (size.width * size.height)));
+      const share = Math.min(1, Math.sqrt(MOST / (size.width * size.height)), LONGEST / Math.max(size.width, size.height));
       const [width, height] = [size.width, size.height].map((side) => Math.max(1, Math.floor(share * side)));
       Object.assign(canvas, { width, height });
     } else {

@@ -903,7 +903,12 @@ fn models_and_results_are_scored_alike() {
     assert!(
         page.starts_with("Before.\n") && page.ends_with("<!-- end -->\nAfter.\n") && !page.contains("old")
     );
+    fs::create_dir(path("wrong")).unwrap();
+    fs::copy(path("e.json"), path("wrong/clean.json")).unwrap();
+    let misspelt = "[some]\ntitle = \"One\"\nimages = [\"won.png\"]\n[[goal]]\ntext = \"any\"\nresults = \"clean\"\nmetric = \"lsd\"\nof = \"bicubic\"\nvalue = 1\n";
+    fs::write(path("wrong/goals.toml"), misspelt).unwrap();
     for (words, why) in [
+        ("results @/wrong -o @/R.md", "all images of [some]: won.png"),
         ("results @/data -o @/R.md", "no results are here"),
         (
             "results @/results -o @/R.md --insert @/RESULTS.md",

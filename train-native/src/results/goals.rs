@@ -76,7 +76,7 @@ fn subset(value: &Value) -> Result<Subset> {
     let images = value.get("images").and_then(Value::as_array);
     let images = images.and_then(|i| i.iter().map(|n| n.as_str().map(str::to_owned)).collect());
     title
-        .zip(images)
+        .zip(images.filter(|i: &Vec<String>| !i.is_empty()))
         .map(|(title, images)| Subset {
             title: title.to_owned(),
             images,
@@ -131,10 +131,20 @@ impl Goals {
             .goals
             .iter()
             .find(|g| reports.iter().all(|r| r.name != g.results));
-        missing.map_or(Ok(()), |goal| {
+        if let Some(goal) = missing {
             let why = format!("a goal is of the results {:?}, which are not there", goal.results);
-            Err(Error::new(why))
-        })
+            return Err(Error::new(why));
+        }
+        match &self.some {
+            Some(some) if reports.iter().all(|r| r.over(&some.images).is_none()) => {
+                let why = format!(
+                    "no results have scores of all images of [some]: {}",
+                    some.images.join(", ")
+                );
+                Err(Error::new(why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A table of the goals of a report, or nothing.
@@ -146,7 +156,7 @@ impl Goals {
             }
             let (result, verdict) = goal.verdict(report)?;
             let _ = write!(text, "| {} | {result} | {verdict}", goal.text);
-            if let (Some(reason), "missed") = (&goal.reason, verdict) {
+            if let (Some(reason), true) = (&goal.reason, verdict != "met") {
                 let _ = write!(text, ": {reason}");
             }
             text += " |\n";
@@ -170,6 +180,7 @@ impl Goal {
             Bar::Value(value) => Some(vec![*value; own.len()]),
         };
         let sign = if self.metric.lower_is_better { -1.0 } else { 1.0 };
+        let bars = bars.filter(|bars| bars.len() == own.len());
         Ok(bars.map(|bars| {
             let reached = |(own, bar): &(&f64, &f64)| (*own - *bar) * sign >= self.by;
             (own.iter().zip(&bars).filter(reached).count(), own.len())
