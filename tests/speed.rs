@@ -100,13 +100,16 @@ fn noise(side: usize) -> Vec<u8> {
 #[ignore = "measures"]
 async fn memory() {
     let server = Server::start();
-    println!("\n| on the CPU, instant | output | most that the browser holds |\n|---|---|---:|");
+    println!(
+        "\n| on the CPU, instant | output | most that the browser holds | at rest before |\n|---|---|---:|---:|"
+    );
     let folder = tempfile::tempdir().unwrap();
     for side in [512, 1024, 2048] {
         let file = folder.path().join(format!("{side}.png"));
         fs::write(&file, noise(side)).unwrap();
         let browser = Browser::start().await;
         browser.open(&format!("{}?device=cpu", server.url())).await;
+        let rest = browser.held();
         browser.choose("file", &[file]).await;
         let mut most = 0;
         while browser
@@ -122,7 +125,12 @@ async fn memory() {
         }
         let told = browser.text("summary").await;
         assert!(told.starts_with(&format!("{0} × {0} ", 4 * side)), "{told}");
-        println!("| {side}x{side} | {0}x{0} | {1} MB |", 4 * side, most / 1_000_000);
+        println!(
+            "| {side}x{side} | {0}x{0} | {1} MB | {2} MB |",
+            4 * side,
+            most / 1_000_000,
+            rest / 1_000_000
+        );
         browser.close().await;
     }
 }
