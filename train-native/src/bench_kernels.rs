@@ -2,11 +2,9 @@
 
 use std::time::Instant;
 
-use asasr_core::model::{Activation, Architecture, Layer};
 use asasr_core::nn::{BurnExecutor, Network};
 use asasr_core::random::SplitMix64;
 use asasr_core::{Executor, Planes, Rect};
-use burn::tensor::activation::leaky_relu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -60,7 +58,7 @@ fn networks(side: usize) -> Result<()> {
     };
     let residual = |device: &Device| -> Result<(f64, Vec<f32>)> {
         let network = network(device)?;
-        best(|| read(by_burn(architecture, &network, input(device))))
+        best(|| read(network.residual_by_burn(input(device))))
     };
     println!(
         "\nThe restorer of {}, {side}x{side} pixels, from pixels in memory to pixels in memory:\n",
@@ -123,48 +121,6 @@ fn read(tensor: Tensor<4>) -> Result<Vec<f32>> {
     let read = tensor.try_into_data().map_err(|e| e.to_string());
     let read = read.and_then(|d| d.try_into_vec::<f32>().map_err(|e| e.to_string()));
     read.map_err(|e| Error::new(format!("burn failed: {e}")))
-}
-
-/// What a restorer's layers add to the bicubic image, by burn's own operations.
-fn by_burn(architecture: &Architecture, network: &Network, input: Tensor<4>) -> Tensor<4> {
-    let mut values = Vec::new();
-    let mut x = input;
-    for (i, layer) in architecture.layers.iter().enumerate() {
-        // Only what a later layer adds, as in our own network.
-        let added = |layer: &Layer| matches!(layer, Layer::Add { with } if *with == i);
-        let kept = architecture.layers.iter().any(added).then(|| x.clone());
-        x = match layer {
-            Layer::Conv {
-                name,
-                inputs,
-                outputs,
-                kernel,
-                activation,
-            } => {
-                let [weight, bias] =
-                    ["weight", "bias"].map(|part| network.parameters()[&format!("{name}.{part}")].clone());
-                let weight = weight.reshape([*outputs, *inputs, *kernel, *kernel]);
-                let pad = kernel / 2;
-                let options = ConvOptions::new([1, 1], [pad, pad], [1, 1], 1);
-                let y = conv2d(x, weight, Some(bias), options);
-                match activation {
-                    Activation::LeakyRelu { slope } => leaky_relu(y, f64::from(*slope)),
-                    Activation::None => y,
-                    Activation::Prelu => unreachable!("the shipped restorers have none"),
-                }
-            }
-            Layer::Add { with } => match &values[*with] {
-                Some(value) => x + Tensor::clone(value),
-                None => unreachable!("what is added is kept"),
-            },
-            Layer::Film { .. } => unreachable!("a restorer has no time"),
-        };
-        values.push(kept);
-    }
-    let ([n, c, h, w], r) = (x.dims(), architecture.scale);
-    x.reshape([n, c / (r * r), r, r, h, w])
-        .permute([0, 1, 4, 2, 5, 3])
-        .reshape([n, c / (r * r), h * r, w * r])
 }
 
 /// burn's devices in this build and on this machine.

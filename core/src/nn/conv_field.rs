@@ -1,5 +1,6 @@
 use burn::tensor::{FloatDType, Tensor};
 
+use super::cpu::convolve;
 use super::layers::{pixel_shuffle, run_layers};
 use super::parameters::dtype_of;
 use super::velocity::{add_skip, network_input, time_embedding};
@@ -43,6 +44,7 @@ impl VelocityField for ConvField {
             parameters,
             input.cast(dtype),
             Some(&time.cast(dtype)),
+            convolve,
         );
         add_skip(
             &self.whole,

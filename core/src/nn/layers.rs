@@ -3,8 +3,11 @@ use alloc::{format, vec::Vec};
 use burn::tensor::{Tensor, activation};
 
 use super::Parameters;
-use super::cpu::{convolve, modulate};
+use super::cpu::modulate;
 use crate::model::{Activation, Layer};
+
+/// Computes a convolution and its activation: parameters, its name, its outputs and kernel, the activation, what it reads.
+pub(super) type Convolve = fn(&Parameters, &str, (usize, usize), Activation, Tensor<4>) -> Tensor<4>;
 
 /// Runs a list of layers on `[n, c, h, w]`; `time` is the embedding, `[n, features]`, that modulates.
 ///
@@ -15,6 +18,7 @@ pub(super) fn run_layers(
     parameters: &Parameters,
     input: Tensor<4>,
     time: Option<&Tensor<2>>,
+    convolve: Convolve,
 ) -> Tensor<4> {
     // Of what went into each layer, what a later one adds: all of it would be the most of a tile's memory.
     let mut values: Vec<Option<Tensor<4>>> = Vec::with_capacity(layers.len());

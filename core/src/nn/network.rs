@@ -2,7 +2,8 @@ use alloc::format;
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
-use super::layers::{pixel_shuffle, run_layers};
+use super::cpu::{convolve, convolve_by_burn};
+use super::layers::{Convolve, pixel_shuffle, run_layers};
 use super::parameters::dtype_of;
 use super::{Parameters, download, upload};
 use crate::model::{Architecture, Layer, Skip, Weights};
@@ -62,6 +63,18 @@ impl Network {
     /// # Panics
     /// When a parameter is missing.
     pub fn residual(&self, input: Tensor<4>) -> Tensor<4> {
+        self.run(input, convolve)
+    }
+
+    /// The same by burn's own operations, which on the CPU are not what [`Self::residual`] uses: for comparisons.
+    ///
+    /// # Panics
+    /// When a parameter is missing.
+    pub fn residual_by_burn(&self, input: Tensor<4>) -> Tensor<4> {
+        self.run(input, convolve_by_burn)
+    }
+
+    fn run(&self, input: Tensor<4>, convolve: Convolve) -> Tensor<4> {
         let own = FloatDType::from(input.dtype());
         let dtype = dtype_of(&self.parameters).unwrap_or(own);
         let x = run_layers(
@@ -69,6 +82,7 @@ impl Network {
             &self.parameters,
             input.cast(dtype),
             None,
+            convolve,
         );
         pixel_shuffle(x.cast(own), self.architecture.scale)
     }

@@ -39,17 +39,10 @@ pub(super) fn convolve(
     activation: Activation,
     x: Tensor<4>,
 ) -> Tensor<4> {
-    let [_, inputs, _, _] = x.dims();
-    let weight = parameters[&format!("{name}.weight")]
-        .clone()
-        .reshape([outputs, inputs, kernel, kernel]);
-    let bias = parameters[&format!("{name}.bias")].clone();
     if !(ours(&x) && convolution::KERNELS.contains(&kernel)) {
-        let pad = kernel / 2;
-        let options = ConvOptions::new([1, 1], [pad, pad], [1, 1], 1);
-        let y = conv2d(x, weight, Some(bias), options);
-        return activate(y, activation, parameters, name);
+        return convolve_by_burn(parameters, name, (outputs, kernel), activation, x);
     }
+    let (weight, bias) = weights(parameters, name, (outputs, kernel), &x);
     let (slope, rest) = fused(activation);
     let y = <Dispatch as CpuOps>::convolution(
         x.into_dispatch(),
@@ -58,6 +51,38 @@ pub(super) fn convolve(
         slope,
     );
     activate(Tensor::from_dispatch(y), rest, parameters, name)
+}
+
+/// The same by burn's operations, on any device.
+pub(super) fn convolve_by_burn(
+    parameters: &Parameters,
+    name: &str,
+    (outputs, kernel): (usize, usize),
+    activation: Activation,
+    x: Tensor<4>,
+) -> Tensor<4> {
+    let (weight, bias) = weights(parameters, name, (outputs, kernel), &x);
+    let pad = kernel / 2;
+    let options = ConvOptions::new([1, 1], [pad, pad], [1, 1], 1);
+    activate(
+        conv2d(x, weight, Some(bias), options),
+        activation,
+        parameters,
+        name,
+    )
+}
+
+/// The weights and biases of the convolution `name` of `x`.
+fn weights(
+    parameters: &Parameters,
+    name: &str,
+    (outputs, kernel): (usize, usize),
+    x: &Tensor<4>,
+) -> (Tensor<4>, Tensor<1>) {
+    let [_, inputs, _, _] = x.dims();
+    let weight = parameters[&format!("{name}.weight")].clone();
+    let bias = parameters[&format!("{name}.bias")].clone();
+    (weight.reshape([outputs, inputs, kernel, kernel]), bias)
 }
 
 /// The layer `name`: `(1 + gamma) x + beta` for `x` of `[n, c, h, w]`, `gamma` and `beta` of `[n, c]`, then `activation`.
