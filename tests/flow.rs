@@ -102,7 +102,7 @@ async fn modes_differ_and_their_time_is_told() {
         );
     }
     assert!(results[0] != results[1] && results[1] != results[2] && results[0] != results[2]);
-    // The last one is anchored to the first.
+    // It is anchored to the first.
     let native = drawn_natively(&photo, Mode::Quality, 5).all_planes();
     let worst = farthest(&planes(&results[2]), &native) / LEVEL;
     assert!(worst < 2.5, "differs by {worst:.2} of 255");

@@ -208,7 +208,8 @@ pub(crate) enum Train {
 /// All stages.
 #[derive(Debug, Args)]
 pub(crate) struct All {
-    /// TOML: a section for each stage to run, its keys the options of that stage without dashes; [common] goes to all
+    /// TOML: a section for each stage to run, its keys the options of that stage without dashes; [common] goes to all, and
+    /// [export] has options of the finished model
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// Folder of training images, searched recursively
@@ -385,6 +386,9 @@ pub(crate) struct Eval {
     /// Write a page with crops side by side, their differences from the truth, and spectra
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// Draw a sheet: a row of crops of each of the first images, the input, the truth, and all results in the table's order
+    #[arg(long, value_name = "PNG")]
+    pub(crate) sheet: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -562,7 +566,7 @@ pub(crate) struct Restorer {
     /// What is minimised
     #[arg(long, value_enum, default_value = "l1")]
     pub(crate) loss: Loss,
-    /// Begin with the weights of the model in this folder, and its architecture, instead of fresh ones
+    /// Begin with the weights of the model in this folder or built in, and its architecture, instead of fresh ones
     #[arg(long, value_name = "DIR", conflicts_with_all = ["channels", "blocks"])]
     pub(crate) init: Option<PathBuf>,
     /// Feature channels
@@ -612,7 +616,7 @@ pub(crate) struct Flow {
     /// A folder with the restorer the flow starts from, or a built-in model; without it the default one
     #[arg(long, value_name = "DIR")]
     pub(crate) restorer: Option<PathBuf>,
-    /// Begin with the flow of the model in this folder, its source and its restorer, instead of a fresh one
+    /// Begin with the flow of the model in this folder or built in, its source and its restorer, instead of a fresh one
     #[arg(long, value_name = "DIR", conflicts_with_all = ["channels", "blocks", "backbone", "rho", "sigma", "s", "restorer"])]
     pub(crate) init: Option<PathBuf>,
     /// The network that learns the velocity
@@ -653,7 +657,7 @@ pub(crate) struct Adversary {
     /// their own
     #[arg(long, value_name = "PAIRS")]
     pub(crate) artefacts: Option<PathBuf>,
-    /// A folder with the flow the adversary is an adapter of
+    /// A folder with the flow the adversary is an adapter of, or a built-in model
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// LoRA rank; alpha is the same
@@ -676,7 +680,7 @@ pub(crate) enum Negatives {
 pub(crate) struct Align {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// A folder with the flow to align
+    /// A folder with the flow to align, or a built-in model
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// LoRA rank; alpha is the same
@@ -715,7 +719,7 @@ pub(crate) struct Distill {
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) perceptual: Perceptual,
-    /// A folder with the flow to distil
+    /// A folder with the flow to distil, or a built-in model
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Steps of the distilled flow
@@ -759,8 +763,9 @@ pub(crate) struct Export {
     /// A folder with a distilled flow for the mode fast
     #[arg(long, value_name = "DIR")]
     pub(crate) fast: Option<PathBuf>,
-    /// Give samples of the mode quality the low frequencies of the restorer's answer: the deviation in output pixels of the Gaussian that
-    /// parts them, 0.8 to 16, or 0 for none, instead of the flow's own
+    /// Give samples the low frequencies of the restorer's answer: the deviation in output pixels of the Gaussian that parts them in the
+    /// mode quality, 0.8 to 16, or 0 for none, instead of the flow's own; in the mode fast, where the flow is not distilled, it is 2.5 times
+    /// as wide
     #[arg(long, value_name = "PIXELS", value_parser = anchor)]
     pub(crate) colour_anchor: Option<f64>,
     /// Where the model goes

@@ -18,6 +18,7 @@ mod model;
 mod pack;
 mod pairs;
 mod results;
+mod sheet;
 mod store;
 mod train;
 mod upscale;

@@ -44,14 +44,7 @@ fn absent(folder: &Path, error: &std::io::Error) -> String {
         return error.to_string();
     }
     if !folder.exists() {
-        let ids: Vec<String> = asasr_weights::ALL
-            .iter()
-            .filter_map(|m| Some(Manifest::from_json(m.manifest).ok()?.id))
-            .collect();
-        return format!(
-            "neither a folder nor a built-in model; built in: {}",
-            ids.join(", ")
-        );
+        return unknown();
     }
     let best = folder.join("best");
     if folder.join("adapter_config.json").exists() {
@@ -63,38 +56,43 @@ fn absent(folder: &Path, error: &std::io::Error) -> String {
     }
 }
 
-/// The built-in model of that id, or else the default one.
-fn built_in(id: Option<&str>) -> Result<Option<Model>> {
-    for shipped in asasr_weights::ALL {
-        let manifest = Manifest::from_json(shipped.manifest)?;
-        let wanted = match id {
-            Some(id) => manifest.id == id,
-            None => shipped.manifest == asasr_weights::DEFAULT.manifest,
-        };
-        if wanted {
-            let read = |file: &str| {
-                Ok((
-                    shipped.flow(file).unwrap_or(shipped.weights).to_vec(),
-                    file.into(),
-                ))
-            };
-            return put_together(manifest, read).map(Some);
-        }
-    }
-    Ok(None)
+/// Why a name is no model.
+pub(crate) fn unknown() -> String {
+    let ids: Vec<String> = asasr_weights::ALL
+        .iter()
+        .filter_map(|m| Some(Manifest::from_json(m.manifest).ok()?.id))
+        .collect();
+    format!(
+        "neither a folder nor a built-in model; built in: {}",
+        ids.join(", ")
+    )
+}
+
+/// The built-in model of that id.
+pub(crate) fn shipped(id: &str) -> Option<asasr_weights::Model> {
+    let named = |m: &asasr_weights::Model| Manifest::from_json(m.manifest).is_ok_and(|m| m.id == id);
+    asasr_weights::ALL.into_iter().find(named)
+}
+
+fn built_in(shipped: asasr_weights::Model) -> Result<Model> {
+    let read = |file: &str| {
+        Ok((
+            shipped.flow(file).unwrap_or(shipped.weights).to_vec(),
+            file.into(),
+        ))
+    };
+    put_together(Manifest::from_json(shipped.manifest)?, read)
 }
 
 /// The model in `folder`, or the built-in one of that name, or the default one.
 pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
-    let absent_folder = folder.filter(|f| !f.exists()).and_then(Path::to_str);
-    if (folder.is_none() || absent_folder.is_some())
-        && let Some(model) = built_in(absent_folder)?
-    {
-        return Ok(model);
-    }
     let Some(folder) = folder else {
-        return Err(Error::new("no model is built in"));
+        return built_in(asasr_weights::DEFAULT);
     };
+    let named = folder.to_str().filter(|_| !folder.exists());
+    if let Some(shipped) = named.and_then(shipped) {
+        return built_in(shipped);
+    }
     let path = folder.join("manifest.json");
     let json = fs::read(&path).map_err(|e| Error::at(folder, absent(folder, &e)))?;
     let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&path, e))?;

@@ -8,15 +8,13 @@ use rayon::prelude::*;
 use crate::cli::Degrade;
 use crate::degrade::{degrade, stream};
 use crate::error::{Error, Result};
-use crate::{encode, eval, files, interrupt};
+use crate::{encode, eval, files, interrupt, sheet};
 
 const SCALE: usize = 4;
 /// Images on a sheet, side of a crop, and draws of each.
 const ROWS: usize = 6;
 const CROP: usize = 128;
 const DRAWS: u64 = 8;
-/// Between crops.
-const GAP: usize = 4;
 
 /// Runs the command.
 pub(crate) fn run(args: &Degrade) -> Result<()> {
@@ -83,7 +81,7 @@ fn names(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// Crops of the first images in rows: the truth, then draws enlarged to its size by repeating pixels.
-fn draw_sheet(args: &Degrade, paths: &[PathBuf], sheet: &Path) -> Result<()> {
+fn draw_sheet(args: &Degrade, paths: &[PathBuf], path: &Path) -> Result<()> {
     let mut rows = Vec::new();
     for path in paths {
         let Ok(truth) = eval::truth(path, SCALE) else {
@@ -118,26 +116,13 @@ fn draw_sheet(args: &Degrade, paths: &[PathBuf], sheet: &Path) -> Result<()> {
             break;
         }
     }
-    let Some(first) = rows.first() else {
+    if rows.is_empty() {
         return Err(Error::at(
             &args.data,
             format!("no image of {CROP}x{CROP} pixels or more to draw a sheet of"),
         ));
-    };
-    let place = |i: usize| GAP + i * (CROP + GAP);
-    let mut canvas = Planes::zeros(3, place(rows.len()), place(first.len()));
-    canvas.data_mut().fill(1.0);
-    for (r, row) in rows.iter().enumerate() {
-        for (i, image) in row.iter().enumerate() {
-            for c in 0..3 {
-                for y in 0..CROP {
-                    canvas.row_mut(c, place(r) + y)[place(i)..place(i) + CROP]
-                        .copy_from_slice(image.row(c, y));
-                }
-            }
-        }
     }
-    save(&canvas, sheet)
+    save(&sheet::sheet(&rows), path)
 }
 
 /// Writes an 8-bit PNG whole or not at all.

@@ -552,7 +552,8 @@ fn one_file_trains_every_stage() {
     let sizes = "channels = 8\nblocks = 1\n";
     let config = format!(
         "[common]\nsteps = 2\nval-every = 2\nbatch = 2\npatch = 8\n[restorer]\n{sizes}[flow]\n{sizes}sigma = 0.05\n\
-         [adversary]\nrank = 2\n[align]\nnegatives = \"learned\"\nrank = 2\n[distill]\nto = 1\nsteps = 3\n"
+         [adversary]\nrank = 2\n[align]\nnegatives = \"learned\"\nrank = 2\n[distill]\nto = 1\nsteps = 3\n\
+         [export]\nid = \"mine\"\ncolour-anchor = 2\n"
     );
     let all = |config: &str, rest: &str| {
         fs::write(path("config.toml"), config).unwrap();
@@ -585,6 +586,8 @@ fn one_file_trains_every_stage() {
         ),
         ("[adversary]\nrank = 2\n", "", "[adversary]"),
         ("[restorer]", "[restorer", "config.toml"),
+        ("colour-anchor = 2", "colour-anchor = 99", "[export]"),
+        ("colour-anchor = 2", "output = \"data\"", "[export] output"),
     ] {
         let run = all(&config.replace(from, to), "");
         assert!(
@@ -593,6 +596,17 @@ fn one_file_trains_every_stage() {
             text(&run)
         );
         assert!(!path("run").exists(), "{why}: nothing was begun");
+    }
+    for (stages, why) in [
+        ("[adversary]\nmodel = \"asasr-x4-clean\"", "[export] needs"),
+        ("[restorer]", "needs a section [flow]"),
+    ] {
+        let run = all(&format!("{stages}\nsteps = 2\n[export]\ncolour-anchor = 2\n"), "");
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{}",
+            text(&run)
+        );
     }
     let run = all(&config, "");
     assert!(run.status.success(), "{}", text(&run));
@@ -607,6 +621,12 @@ fn one_file_trains_every_stage() {
         !changed.status.success() && text(&changed).contains("sigma = 0.05"),
         "{}",
         text(&changed)
+    );
+    let model = fs::read_to_string(path("run/model/manifest.json")).unwrap();
+    let model: serde_json::Value = serde_json::from_str(&model).unwrap();
+    assert_eq!(
+        (&model["id"], &model["flow"]["colour_anchor"]),
+        (&"mine".into(), &2.0.into())
     );
     // What stands on a flow that is another now is not taken for done.
     let flow = fs::read(path("run/flow/best/manifest.json")).unwrap();
@@ -735,7 +755,7 @@ fn a_sweep_trains_and_scores_every_seed() {
     for (from, to, why) in [
         ("name = \"white\"", "name = \"base\"", "two runs are named"),
         ("name = \"white\"", "name = \"../white\"", "names a folder"),
-        ("model = \"base\"", "model = \"bass\"", "does not exist"),
+        ("model = \"base\"", "model = \"bass\"", "asasr-x4-clean"),
         ("seeds = 2", "seeds = 0", "at least 1"),
         (
             "rank = 2",
@@ -776,6 +796,15 @@ fn the_documented_recipes_are_read() {
             text(&run)
         );
     }
+    // Sweeps build on models that ship.
+    for recipe in ["ablation", "alignment"] {
+        let config = format!("{}/../docs/recipes/{recipe}.toml", env!("CARGO_MANIFEST_DIR"));
+        let run = line(
+            folder.path(),
+            &format!("train sweep --config {config} --data @/empty --val @/empty --out @/run"),
+        );
+        assert!(text(&run).contains("no images here"), "{}", text(&run));
+    }
 }
 
 #[test]
@@ -795,7 +824,7 @@ fn models_and_results_are_scored_alike() {
     }
     photo(120, 96).save(path("few/one.png")).unwrap();
 
-    let outputs = "--csv @/e.csv --json @/e.json --html @/e.html";
+    let outputs = "--csv @/e.csv --json @/e.json --html @/e.html --sheet @/e.png";
     let run = line(
         folder.path(),
         &format!(
@@ -839,6 +868,16 @@ fn models_and_results_are_scored_alike() {
     let page = fs::read_to_string(path("e.html")).unwrap();
     assert_eq!(page.matches("<h3>").count(), 2);
     assert_eq!(page.matches("<img").count(), 2 * (2 + 3 + 3));
+    // Input, truth, bicubic, the results of truths, instant.
+    let sheet = image::open(path("e.png")).unwrap().to_rgb8();
+    assert_eq!(sheet.dimensions(), (4 + 5 * 100, 4 + 2 * 100));
+    let column = |i: u32| sheet.view(4 + i * 100, 4, 96, 96).to_image();
+    // The input's pixels, each four by four.
+    let (input, truth) = (column(0), column(1));
+    assert!((0..96).all(|i| input.get_pixel(i, 5) == input.get_pixel(i / 4 * 4, 4)));
+    assert_ne!(input, truth);
+    assert_eq!(truth, column(3));
+    assert_ne!(column(2), column(4));
 
     // A page is made of it, with goals, a comment and a chart; and tables of other pages are renewed.
     fs::create_dir(path("results")).unwrap();
@@ -883,6 +922,7 @@ fn models_and_results_are_scored_alike() {
         &format!("| as the truth | {bicubic} against 100.000; 0 of 2 images | missed: nothing is |"),
         "against 1000.000; 2 of 2 images | met |",
         "against 1000.000 - 999.000; 0 of 2 images | missed |",
+        "on so many of the 2 images: 0 (0) beside Truth, 0 (0) beside asasr-x4-clean instant.",
         "A remark.",
         "(images/results-clean.svg)",
     ] {

@@ -215,11 +215,10 @@ impl<D: FlowDevice> Sampler<D> {
             device,
             source: flow.source,
             s: flow.s,
-            anchor: flow
-                .colour_anchor
-                .filter(|_| drawing.steps >= flow.steps)
-                .map(ColourAnchor::new)
-                .transpose()?,
+            anchor: match flow.colour_anchor.map(ColourAnchor::new).transpose()? {
+                Some(anchor) if drawing.steps < flow.steps => Some(anchor.of_fewer_steps()),
+                anchor => anchor,
+            },
             drawing,
         })
     }
@@ -499,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_of_all_steps_are_anchored_and_those_of_fewer_are_not() {
+    fn samples_are_anchored_and_those_of_fewer_steps_more_widely() {
         let low = Planes::new(3, 5, 6, (0..90).map(|i| (i % 7) as f32 / 7.0).collect()).expect("sizes agree");
         let draw = |steps, anchor| {
             let flow = FlowPart {
@@ -510,15 +509,16 @@ mod tests {
             let image = pollster::block_on(sampler.run(&low, Rect::whole(6, 5), &|_, _| true)).expect("runs");
             (image, sampler.halo())
         };
-        let (mut plain, halo) = draw(4, None);
-        let (anchored, wider) = draw(4, Some(1.5));
-        // Five output pixels are three of the input.
-        assert_eq!(wider, halo + 3);
-        ColourAnchor::new(1.5)
-            .expect("in range")
-            .apply(&mut plain, &resample::enlarge(&low, 2));
-        assert_eq!(anchored, plain);
-        assert_eq!(draw(3, Some(1.5)), draw(3, None));
+        // Three deviations of 1.5 are five output pixels and so three of the input; of 3.75, twelve and six.
+        for (steps, deviation, reach) in [(4, 1.5, 3), (3, 3.75, 6)] {
+            let (mut plain, halo) = draw(steps, None);
+            let (anchored, wider) = draw(steps, Some(1.5));
+            assert_eq!(wider, halo + reach);
+            ColourAnchor::new(deviation)
+                .expect("in range")
+                .apply(&mut plain, &resample::enlarge(&low, 2));
+            assert_eq!(anchored, plain, "{steps} steps");
+        }
         let flow = FlowPart {
             colour_anchor: Some(0.1),
             ..flow(1.5)

@@ -28,7 +28,10 @@ use self::method::Method;
 use crate::cli::{Draw, Eval, Mode};
 use crate::device::{DeviceChoice, ExecutorMaker};
 use crate::error::{Error, Result};
-use crate::{files, interrupt, model};
+use crate::{files, interrupt, model, sheet};
+
+/// Images on a sheet; all are measured.
+const SHEET_ROWS: usize = 8;
 
 /// What a method made of all images.
 pub(crate) struct Outcome {
@@ -42,7 +45,10 @@ pub(crate) struct Outcome {
 /// Runs the command.
 pub(crate) fn run(args: &Eval) -> Result<()> {
     interrupt::listen();
-    for path in [&args.csv, &args.json, &args.html].into_iter().flatten() {
+    for path in [&args.csv, &args.json, &args.html, &args.sheet]
+        .into_iter()
+        .flatten()
+    {
         // What cannot be written is told before the work, not after it.
         files::beside(path)?;
     }
@@ -55,6 +61,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     };
     judge.check(&pairs)?;
     let methods = method::all(args, &pairs)?;
+    let mut rows = Vec::new();
     let mut page = args.html.as_deref().map(|_| page::Page::default());
     let bar = ProgressBar::new((pairs.len() * methods.len()) as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} results, {eta} left, {msg}") {
@@ -86,6 +93,9 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         if let Some(page) = &mut page {
             page.add(pair, &outcomes, &images)?;
         }
+        if args.sheet.is_some() && rows.len() < SHEET_ROWS {
+            rows.push(page::row(pair, &images));
+        }
     }
     bar.finish_and_clear();
     output::table(&outcomes, pairs.len(), args);
@@ -97,6 +107,9 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     }
     if let (Some(page), Some(path)) = (page, &args.html) {
         files::write(path, page.html(&outcomes, pairs.len(), args).as_bytes())?;
+    }
+    if let Some(path) = &args.sheet {
+        crate::pairs::save(&sheet::sheet(&rows), path)?;
     }
     Ok(())
 }

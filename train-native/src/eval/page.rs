@@ -14,8 +14,10 @@ use crate::html::{chart, escaped, figure};
 
 /// Images that are shown; all are measured.
 const SHOWN: usize = 16;
-/// Side of a crop, and of a pixel of the input, in output pixels.
+/// Side of a crop in output pixels.
 const CROP: usize = 160;
+/// Side of a crop on a sheet.
+const SHEET_CROP: usize = 128;
 const BANDS: usize = 40;
 /// A luma difference of so many grey levels is full red or blue.
 const FULL: f64 = 40.0;
@@ -41,11 +43,10 @@ impl Page {
             return Ok(());
         }
         self.shown += 1;
-        let scale = pair.hq.width() / pair.lq.width();
-        let crop = busiest(&pair.hq, CROP, scale);
+        let crop = busiest(pair, CROP);
         let truth = pair.hq.crop(crop);
         let _ = write!(self.rows, "<h3>{}</h3><p>", escaped(&super::name(&pair.path)));
-        let input = repeated(&pair.lq, crop, scale);
+        let input = repeated(pair, crop);
         self.rows += &figure("input", &input, 2 * input.width())?;
         self.rows += &figure("truth", &truth, 2 * truth.width())?;
         for (outcome, image) in outcomes.iter().zip(images) {
@@ -165,8 +166,19 @@ fn add(sums: &mut [f64], values: &[f64]) {
     sums.iter_mut().zip(values).for_each(|(s, v)| *s += v);
 }
 
-/// The square, on the grid of the input's pixels, in which the luma varies most.
-fn busiest(image: &Planes, side: usize, scale: usize) -> Rect {
+/// A row of a sheet: crops of the input, the truth and what each method made of it.
+pub(super) fn row(pair: &Pair, images: &[Planes]) -> Vec<Planes> {
+    let crop = busiest(pair, SHEET_CROP);
+    let shown = [repeated(pair, crop), pair.hq.crop(crop)];
+    shown
+        .into_iter()
+        .chain(images.iter().map(|i| i.crop(crop)))
+        .collect()
+}
+
+/// The square, on the grid of the input's pixels, in which the truth's luma varies most.
+fn busiest(pair: &Pair, side: usize) -> Rect {
+    let (image, scale) = (&pair.hq, pair.hq.width() / pair.lq.width());
     let (w, h) = (image.width(), image.height());
     let side = side.min(w).min(h) / scale * scale;
     let luma = metrics::luma(image);
@@ -191,7 +203,8 @@ fn busiest(image: &Planes, side: usize, scale: usize) -> Rect {
 }
 
 /// The input's pixels below a crop of the output, each repeated.
-fn repeated(input: &Planes, crop: Rect, scale: usize) -> Planes {
+fn repeated(pair: &Pair, crop: Rect) -> Planes {
+    let (input, scale) = (&pair.lq, pair.hq.width() / pair.lq.width());
     let mut out = Planes::zeros(3, crop.height(), crop.width());
     for c in 0..3 {
         for y in 0..crop.height() {
@@ -231,7 +244,12 @@ mod tests {
                 image.row_mut(1, y)[x] = 1.0;
             }
         }
-        let crop = busiest(&image, 32, 4);
+        let pair = Pair {
+            path: "photo.png".into(),
+            hq: image,
+            lq: Planes::zeros(3, 16, 24),
+        };
+        let crop = busiest(&pair, 32);
         assert_eq!((crop.x0, crop.y0, crop.width(), crop.height()), (64, 32, 32, 32));
     }
 

@@ -31,6 +31,9 @@ pub(crate) fn run(args: &Results) -> Result<()> {
     for report in &reports {
         let _ = write!(page, "\n## {}\n\n{}\n", report.title(), report.origin());
         page += &tables::of(report);
+        if let Some(counts) = tables::below_bicubic(report) {
+            let _ = write!(page, "\n{counts}");
+        }
         if let Some(some) = &goals.some
             && let Some(table) = tables::over(report, &some.images)
         {

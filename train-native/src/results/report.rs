@@ -108,6 +108,20 @@ fn row(value: &Value) -> Option<Row> {
 }
 
 impl Report {
+    #[cfg(test)]
+    pub(super) fn of_rows(rows: Vec<Row>) -> Self {
+        Self {
+            name: "some".into(),
+            rows,
+            protocol: "clean".into(),
+            sweep: None,
+            images: Vec::new(),
+            command: String::new(),
+            program: String::new(),
+            machine: String::new(),
+        }
+    }
+
     /// A heading.
     pub(super) fn title(&self) -> String {
         match &self.sweep {

@@ -36,6 +36,39 @@ pub(super) fn over(report: &Report, images: &[String]) -> Option<String> {
     Some(table(&rows, |m| FEW.contains(&m.key)))
 }
 
+/// On how many images plain interpolation is above each of the others; nothing where there is none, or no scores of images.
+pub(super) fn below_bicubic(report: &Report) -> Option<String> {
+    let plain = report.rows.iter().find(|r| r.name == "bicubic")?;
+    let n = plain.images.len();
+    let below = |row: &Row, key: &str| {
+        let pairs = row.images.iter().zip(&plain.images);
+        let lower = pairs.map(|(a, b)| Some(a.get(key)? < b.get(key)?));
+        Some(
+            lower
+                .collect::<Option<Vec<bool>>>()?
+                .iter()
+                .filter(|l| **l)
+                .count(),
+        )
+    };
+    let others = report
+        .rows
+        .iter()
+        .filter(|r| r.name != plain.name && r.images.len() == n);
+    let counts: Vec<String> = others
+        .filter_map(|r| {
+            let (psnr, ssim) = (below(r, "psnr_y")?, below(r, "ssim_y")?);
+            Some(format!("{psnr} ({ssim}) beside {}", r.name))
+        })
+        .collect();
+    (n > 0 && !counts.is_empty()).then(|| {
+        format!(
+            "Bicubic interpolation, which adds nothing, has the higher PSNR-Y (in brackets: SSIM-Y) on so many of the {n} images: {}.\n",
+            counts.join(", ")
+        )
+    })
+}
+
 fn table(rows: &[&Row], wanted: impl Fn(&Metric) -> bool) -> String {
     let known = |m: &&Metric| wanted(m) && rows.iter().any(|r| r.means.contains_key(m.key));
     let metrics: Vec<&Metric> = METRICS.iter().filter(known).collect();
@@ -105,7 +138,28 @@ pub(super) fn chart(report: &Report) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    #[test]
+    fn images_below_plain_interpolation_are_counted() {
+        let row = |name: &str, scores: [(f64, f64); 2]| Row {
+            name: name.into(),
+            means: BTreeMap::new(),
+            deviations: BTreeMap::new(),
+            seeds: Vec::new(),
+            images: scores
+                .map(|(psnr, ssim)| [("psnr_y".to_owned(), psnr), ("ssim_y".to_owned(), ssim)].into())
+                .to_vec(),
+        };
+        let told = |rows| below_bicubic(&Report::of_rows(rows));
+        let (a, plain) = ([(30.0, 0.5), (19.0, 0.4)], [(29.0, 0.8), (20.0, 0.7)]);
+        let text = told(vec![row("a", a), row("bicubic", plain)]).expect("there is one");
+        assert!(text.ends_with("of the 2 images: 1 (2) beside a.\n"), "{text}");
+        assert_eq!(told(vec![row("a", a)]), None);
+        assert_eq!(told(vec![row("bicubic", plain)]), None);
+    }
 
     #[test]
     fn the_best_is_bold_as_it_is_printed() {

@@ -7,47 +7,43 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::stage;
-use crate::cli::{All, Train};
+use super::{export, stage};
+use crate::cli::{All, Export, Train};
 use crate::error::{Error, Result};
 use crate::files;
 
 /// The stages in their order.
 const STAGES: [&str; 5] = ["restorer", "flow", "adversary", "align", "distill"];
+/// The section whose options go to all stages.
+const COMMON: &str = "common";
+/// The section of the finished model.
+const EXPORT: &str = "export";
+/// Its options: the others name what other commands made.
+const EXPORTED: [&str; 4] = ["id", "licence", "dtype", "colour-anchor"];
 
 /// Runs the command.
 pub(crate) fn run(args: &All) -> Result<()> {
     let text = fs::read_to_string(&args.config).map_err(|e| Error::at(&args.config, e))?;
     let config: Table = text.parse().map_err(|e| Error::at(&args.config, e))?;
     let stages = plan(args, &config).map_err(|e| Error::at(&args.config, e))?;
+    let export = finished(args, &config).map_err(|e| Error::at(&args.config, e))?;
     for (name, stage, _) in &stages {
         stage::check(stage).map_err(|e| Error::at(&args.config, format!("[{name}] {e}")))?;
     }
     files::make_folder(&args.out)?;
-    let mut last = None;
     for (name, stage, options) in stages {
-        let Some(common) = stage::common(&stage) else {
-            continue;
-        };
-        if name != "adversary" {
-            // An adversary is an adapter and no model by itself.
-            last = Some(common.out.join("best"));
-        }
         stage::run(name, &stage, &options, args.resume)?;
     }
-    if let Some(best) = last {
-        copy(&best, &args.out.join("model"))?;
-    }
-    println!("the finished model: {}", args.out.join("model").display());
-    Ok(())
+    let Some(export) = export else { return Ok(()) };
+    export::write(&export)
 }
 
 /// The stages that the file has sections for, parsed, with the options that the file gives them.
 fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train, String)>> {
     for key in config.keys() {
-        if key != "common" && !STAGES.contains(&key.as_str()) {
+        if ![COMMON, EXPORT].contains(&key.as_str()) && !STAGES.contains(&key.as_str()) {
             return Err(Error::new(format!(
-                "[{key}] is no stage; the sections are [common], [{}]",
+                "[{key}] is no stage; the sections are [{COMMON}], [{}], [{EXPORT}]",
                 STAGES.join("], [")
             )));
         }
@@ -91,8 +87,8 @@ fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train, String)>
         }
         let empty = Table::new();
         let shared = config
-            .get("common")
-            .map_or(Ok(&empty), |c| stage::table("common", c))?;
+            .get(COMMON)
+            .map_or(Ok(&empty), |c| stage::table(COMMON, c))?;
         let (stage, options) = stage::parse(name, words, shared, own)?;
         stages.push((name, stage, options));
     }
@@ -105,15 +101,42 @@ fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train, String)>
     Ok(stages)
 }
 
-/// Copies the files of a model.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    files::make_folder(to)?;
-    for entry in fs::read_dir(from).map_err(|e| Error::at(from, e))? {
-        let path = entry.map_err(|e| Error::at(from, e))?.path();
-        if path.is_file() {
-            let bytes = fs::read(&path).map_err(|e| Error::at(&path, e))?;
-            files::write(&to.join(path.file_name().unwrap_or_default()), &bytes)?;
-        }
+/// The command that puts the finished model together, with the options of the section `[export]`. `None` where no stage before it makes
+/// one: an adversary is an adapter and no model by itself.
+fn finished(args: &All, config: &Table) -> Result<Option<Export>> {
+    let empty = Table::new();
+    let own = config.get(EXPORT).map(|c| stage::table(EXPORT, c)).transpose()?;
+    let other = own.and_then(|o| o.keys().find(|k| !EXPORTED.contains(&k.as_str())));
+    if let Some(other) = other {
+        let known = EXPORTED.join(", ");
+        return Err(Error::new(format!(
+            "[{EXPORT}] {other} is not known here; it has {known}"
+        )));
     }
-    Ok(())
+    let made = STAGES
+        .iter()
+        .rfind(|s| **s != "adversary" && config.contains_key(**s));
+    let Some(last) = made else {
+        return match own {
+            Some(_) => Err(Error::new(format!(
+                "[{EXPORT}] needs a stage that makes a model: [restorer], [flow], [align] or [distill]"
+            ))),
+            None => Ok(None),
+        };
+    };
+    if *last == "restorer" && own.is_some_and(|o| o.contains_key("colour-anchor")) {
+        return Err(Error::new(format!(
+            "[{EXPORT}] colour-anchor needs a section [flow]"
+        )));
+    }
+    let mut words: Vec<OsString> = ["asasr", "train", EXPORT, "--model"].map(OsString::from).to_vec();
+    words.extend([
+        args.out.join(last).join("best").into(),
+        "--output".into(),
+        args.out.join("model").into(),
+    ]);
+    match stage::parse(EXPORT, words, &empty, own.unwrap_or(&empty))?.0 {
+        Train::Export(export) => Ok(Some(export)),
+        _ => Err(Error::new(format!("[{EXPORT}] is no export"))),
+    }
 }

@@ -18,6 +18,11 @@ pub(crate) fn run(args: &Export) -> Result<()> {
             "a model is here already: name another folder",
         ));
     }
+    write(args)
+}
+
+/// Writes the model over what is there.
+pub(super) fn write(args: &Export) -> Result<()> {
     let mut made = model::open(Some(&args.model))?;
     if args.flow.is_some() || args.adapter.is_some() {
         // It was distilled from the flow as it was.

@@ -326,7 +326,7 @@ impl Sampler {
             manifest.fast = None;
             (weights, None)
         };
-        // A distilled flow is near the mean by itself.
+        // What it would do to a distilled flow is not measured.
         if let Some(flow) = &mut manifest.flow {
             flow.colour_anchor = self.colour_anchor;
         }

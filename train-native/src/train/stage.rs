@@ -12,13 +12,15 @@ use toml::{Table, Value};
 use super::{adversary, align, distill, flow, restorer, run};
 use crate::cli::{Cli, Command, Common, Train};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::{files, model};
 
 /// Left in a stage's folder when it is done, with its options.
 const DONE: &str = "done";
 
 /// Options that name files or folders.
 pub(super) const PATHS: [&str; 6] = ["perceptual", "artefacts", "init", "model", "restorer", "adapter"];
+/// Those of them that may be a built-in model's id instead.
+const MODELS: [&str; 3] = ["init", "model", "restorer"];
 
 /// The stage that `words` and the options of a section, after those of `shared` that it does not give itself, make; and its
 /// options as text.
@@ -31,8 +33,14 @@ pub(super) fn parse(
     // What would fail hours later fails now.
     for key in PATHS {
         let given = own.get(key).and_then(Value::as_str);
-        if let Some(missing) = given.filter(|p| !Path::new(p).exists()) {
-            return Err(Error::new(format!("[{name}] {key} = {missing:?} does not exist")));
+        let known = |p: &str| Path::new(p).exists() || MODELS.contains(&key) && model::shipped(p).is_some();
+        if let Some(missing) = given.filter(|p| !known(p)) {
+            let why = if MODELS.contains(&key) {
+                model::unknown()
+            } else {
+                "does not exist".into()
+            };
+            return Err(Error::new(format!("[{name}] {key} = {missing:?}: {why}")));
         }
     }
     let mut options = Vec::new();
@@ -119,7 +127,7 @@ pub(super) fn run(name: &str, stage: &Train, options: &str, resume: bool) -> Res
     files::write(&mark, options.as_bytes())
 }
 
-/// The folders of the models and adapters that a stage builds on.
+/// The models and adapters that a stage builds on.
 fn bases(stage: &Train) -> Vec<&Path> {
     let named = match stage {
         Train::Restorer(a) => vec![a.init.as_ref()],
@@ -129,13 +137,16 @@ fn bases(stage: &Train) -> Vec<&Path> {
         Train::Distill(a) => vec![Some(&a.model)],
         Train::Export(_) | Train::All(_) | Train::Sweep(_) => Vec::new(),
     };
-    // A built-in model's id names no folder.
-    let folders = named.into_iter().flatten().filter(|p| p.exists());
-    folders.map(PathBuf::as_path).collect()
+    named.into_iter().flatten().map(PathBuf::as_path).collect()
 }
 
-/// The hash of a model's manifest, or of an adapter.
+/// The hash of a model's manifest, which may be a built-in one, or of an adapter.
 pub(super) fn made(folder: &Path) -> Result<String> {
+    if !folder.exists()
+        && let Some(model) = folder.to_str().and_then(model::shipped)
+    {
+        return Ok(sha256_hex(model.manifest));
+    }
     let manifest = folder.join("manifest.json");
     let path = if manifest.exists() {
         manifest
