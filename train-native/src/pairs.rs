@@ -101,15 +101,7 @@ fn draw_sheet(args: &Degrade, paths: &[PathBuf], path: &Path) -> Result<()> {
         for draw in 0..DRAWS {
             let mut random = stream(args.seed, path, args.step + draw);
             let small = degrade(&crop, SCALE, args.protocol, &mut random)?;
-            let mut shown = Planes::zeros(3, CROP, CROP);
-            for c in 0..3 {
-                for y in 0..CROP {
-                    for (x, v) in shown.row_mut(c, y).iter_mut().enumerate() {
-                        *v = small.row(c, y / SCALE)[x / SCALE];
-                    }
-                }
-            }
-            row.push(shown);
+            row.push(sheet::repeated(&small, SCALE));
         }
         rows.push(row);
         if rows.len() == ROWS {

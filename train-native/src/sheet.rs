@@ -5,6 +5,20 @@ use asasr_core::Planes;
 /// Between images, in pixels.
 const GAP: usize = 4;
 
+/// Each pixel of an image, `scale` by `scale` times.
+pub(crate) fn repeated(image: &Planes, scale: usize) -> Planes {
+    let mut out = Planes::zeros(3, scale * image.height(), scale * image.width());
+    for c in 0..3 {
+        for y in 0..out.height() {
+            let from = image.row(c, y / scale);
+            for (x, v) in out.row_mut(c, y).iter_mut().enumerate() {
+                *v = from[x / scale];
+            }
+        }
+    }
+    out
+}
+
 /// `rows` of images `[3, h, w]` on white; each has a place as large as the largest of all.
 pub(crate) fn sheet(rows: &[Vec<Planes>]) -> Planes {
     let most = |size: fn(&Planes) -> usize| rows.iter().flatten().map(size).max().unwrap_or(0);

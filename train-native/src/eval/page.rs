@@ -11,6 +11,7 @@ use super::output::{cell, columns, summed};
 use crate::cli::Eval;
 use crate::error::Result;
 use crate::html::{chart, escaped, figure};
+use crate::sheet;
 
 /// Images that are shown; all are measured.
 const SHOWN: usize = 16;
@@ -204,17 +205,14 @@ fn busiest(pair: &Pair, side: usize) -> Rect {
 
 /// The input's pixels below a crop of the output, each repeated.
 fn repeated(pair: &Pair, crop: Rect) -> Planes {
-    let (input, scale) = (&pair.lq, pair.hq.width() / pair.lq.width());
-    let mut out = Planes::zeros(3, crop.height(), crop.width());
-    for c in 0..3 {
-        for y in 0..crop.height() {
-            let from = input.row(c, (crop.y0 + y) / scale);
-            for (x, v) in out.row_mut(c, y).iter_mut().enumerate() {
-                *v = from[(crop.x0 + x) / scale];
-            }
-        }
-    }
-    out
+    let scale = pair.hq.width() / pair.lq.width();
+    let below = Rect {
+        x0: crop.x0 / scale,
+        y0: crop.y0 / scale,
+        x1: crop.x1 / scale,
+        y1: crop.y1 / scale,
+    };
+    sheet::repeated(&pair.lq.crop(below), scale)
 }
 
 /// Red where `image` is brighter than `truth`, blue where it is darker, white where they agree.
