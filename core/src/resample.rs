@@ -73,6 +73,29 @@ impl Axis {
         }
     }
 
+    /// Linear interpolation from `n_in` to `n_out` values, at least as many; the first and the last value go on beyond the ends.
+    ///
+    /// # Panics
+    /// When one of them is zero, or `n_out` is less than `n_in`.
+    fn linear(n_in: usize, n_out: usize) -> Self {
+        assert!(n_in > 0 && n_out >= n_in, "a line is enlarged");
+        let ratio = n_in as f64 / n_out as f64;
+        let (mut index, mut weight) = (Vec::new(), Vec::new());
+        for i in 0..n_out {
+            let centre = (i as f64 + 0.5) * ratio - 0.5;
+            let first = libm::floor(centre);
+            let second = (centre - first) as f32;
+            index.extend([first as isize, first as isize + 1].map(|j| reflect(j, n_in)));
+            weight.extend([1.0 - second, second]);
+        }
+        Self {
+            inputs: n_in,
+            taps: 2,
+            index,
+            weight,
+        }
+    }
+
     /// For `n` values each the mean of itself and `reach` neighbours to either side, weighed by `weight` of the distance, which need not
     /// sum to 1.
     pub(crate) fn symmetric(n: usize, reach: usize, weight: impl Fn(usize) -> f64) -> Self {
@@ -126,6 +149,18 @@ pub fn bicubic(image: &Planes, width: usize, height: usize) -> Planes {
     let across = Axis::bicubic(image.width(), width);
     let down = Axis::bicubic(image.height(), height);
     separable(image, &across, &down)
+}
+
+/// Enlarges every plane of `image` to `width` x `height` by linear interpolation.
+///
+/// # Panics
+/// When `width` or `height` is less than the image's.
+pub fn linear(image: &Planes, width: usize, height: usize) -> Planes {
+    separable(
+        image,
+        &Axis::linear(image.width(), width),
+        &Axis::linear(image.height(), height),
+    )
 }
 
 /// Filters every plane of `image`, rows by `across` and then columns by `down`.
@@ -315,6 +350,18 @@ mod tests {
             .flat_map(|y| (0..w).map(move |x| 0.1 + 0.01 * x as f32 + 0.02 * y as f32))
             .collect();
         Planes::new(1, h, w, data).expect("sizes agree")
+    }
+
+    #[test]
+    fn linear_enlarging_keeps_a_ramp_and_goes_on_beyond_its_ends() {
+        let big = linear(&ramp(12, 12), 48, 36);
+        for y in 0..36 {
+            for x in 0..48 {
+                let (cx, cy) = ((x as f32 + 0.5) / 4.0 - 0.5, (y as f32 + 0.5) / 3.0 - 0.5);
+                let expected = 0.1 + 0.01 * cx.clamp(0.0, 11.0) + 0.02 * cy.clamp(0.0, 11.0);
+                assert!((big.row(0, y)[x] - expected).abs() < 1e-6, "{x},{y}");
+            }
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl FlowDevice for GpuFlow {
     }
 
     fn halo(&self) -> usize {
-        self.restorer.halo() + self.whole.receptive_radius()
+        self.restorer.halo().max(Source::REACH) + self.whole.receptive_radius()
     }
 
     fn lanes(&self) -> usize {
@@ -140,10 +140,13 @@ impl FlowDevice for GpuFlow {
     async fn source(
         &self,
         source: &Source,
-        FlowImage {
-            restorer,
-            image: mean,
-        }: &FlowImage,
+        (
+            low,
+            FlowImage {
+                restorer,
+                image: mean,
+            },
+        ): (&Planes, &FlowImage),
         noise: &ColouredNoise,
         place: Rect,
     ) -> Result<FlowImage> {
@@ -151,7 +154,10 @@ impl FlowDevice for GpuFlow {
         let gpu = &restorer.gpu;
         let kernels = self.kernels(gpu)?;
         Ok(FlowImage {
-            image: kernels.noise.source(gpu, source, mean, noise, place).await?,
+            image: kernels
+                .noise
+                .source(gpu, source, (low, mean), noise, place)
+                .await?,
             restorer: Arc::clone(restorer),
         })
     }

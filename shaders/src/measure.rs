@@ -3,7 +3,7 @@
 use asasr_core::flow::{ColourAnchor, Source};
 use asasr_core::model::{Activation, Layer};
 use asasr_core::spectral::{ColouredNoise, Spectrum};
-use asasr_core::{Part, Rect, Result};
+use asasr_core::{Part, Planes, Rect, Result};
 use wgpu::BufferUsages;
 
 use crate::executor::{Frame, GpuImage, part_words};
@@ -281,8 +281,18 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         let place = Rect::whole(width, height);
         let maker = NoiseMaker::new(gpu);
         let mean = GpuImage::new(gpu, (width, height)).await?;
-        let source = Source::PosteriorMean { sigma: 0.1 };
-        let make = async || maker.source(gpu, &source, &mean, &noise, place).await.map(drop);
+        let source = Source::LocalPosteriorMean {
+            sigma: 0.1,
+            least: 0.005,
+            slope: 0.5,
+        };
+        let low = Planes::zeros(3, self.size.1, self.size.0);
+        let make = async || {
+            maker
+                .source(gpu, &source, (&low, &mean), &noise, place)
+                .await
+                .map(drop)
+        };
         let seconds = self.least(3, make).await?;
         let operations: usize = noise
             .blocks(place)

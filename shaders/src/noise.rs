@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use asasr_core::flow::Source;
 use asasr_core::spectral::{ColouredNoise, NoiseBlock, Spectrum};
-use asasr_core::{Rect, Result};
+use asasr_core::{Planes, Rect, Result};
 use wgpu::Buffer;
 
 use crate::executor::GpuImage;
-use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM};
+use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM, WRITTEN};
 use crate::kernels;
 
 /// Sizes of blocks that are remembered: an image has up to nine, inner ones and those at its edges.
@@ -145,20 +145,27 @@ impl NoiseMaker {
         &self,
         gpu: &Gpu,
         source: &Source,
-        mean: &GpuImage,
+        (low, mean): (&Planes, &GpuImage),
         noise: &ColouredNoise,
         place: Rect,
     ) -> Result<GpuImage> {
         let state = GpuImage::new(gpu, mean.size).await?;
+        let deviation = source.deviation(low);
+        let coarse = (deviation.width(), deviation.height());
+        let [spread] = gpu.take([((coarse.0 * coarse.1 * 4) as u64, WRITTEN)]).await?;
+        gpu.write(&spread, deviation.data());
         for block in noise.blocks(place) {
             let NoiseBlock { seen, .. } = block;
             let blocks = self.blocks(gpu, noise, (seen.height(), seen.width()))?;
             let bytes = (PLANES * seen.width() * seen.height() * 4) as u64;
             let [a, b, area, part] = gpu
-                .take([(bytes, STORAGE), (bytes, STORAGE), (32, UNIFORM), (48, UNIFORM)])
+                .take([(bytes, STORAGE), (bytes, STORAGE), (32, UNIFORM), (56, UNIFORM)])
                 .await?;
             gpu.write(&area, &white_area(noise.seed(), seen));
-            gpu.write(&part, &source_part(*source, noise.gain(), &block, place));
+            gpu.write(
+                &part,
+                &source_part(source.around_mean(), noise.gain(), &block, (place, coarse)),
+            );
             let size = (seen.width(), seen.height());
             let quads = ((seen.x1 - 1) / 4 - seen.x0 / 4 + 1, size.1);
             gpu.submit(
@@ -178,7 +185,11 @@ impl NoiseMaker {
                     pass.dispatch(&self.transform, &[s2, columns, &a, weights, &b], size);
                     pass.dispatch(&self.transform, &[s3, &b, rows, weights, &a], size);
                     let kept = (block.kept.width(), block.kept.height());
-                    pass.dispatch(&self.source, &[&part, &a, &mean.buffer, &state.buffer], kept);
+                    pass.dispatch(
+                        &self.source,
+                        &[&part, &a, &mean.buffer, &spread, &state.buffer],
+                        kept,
+                    );
                 },
                 |_| {},
             );
@@ -202,13 +213,14 @@ pub(crate) fn white_area(seed: u64, rect: Rect) -> [u32; 8] {
 }
 
 /// `Part` of `source.wgsl`.
-fn source_part(source: Source, gain: f64, block: &NoiseBlock, place: Rect) -> [u32; 12] {
+fn source_part(
+    around_mean: bool,
+    gain: f64,
+    block: &NoiseBlock,
+    (place, coarse): (Rect, (usize, usize)),
+) -> [u32; 14] {
     let NoiseBlock { seen, kept } = block;
-    let mean = match source {
-        Source::Noise { .. } => 0.0f32,
-        Source::PosteriorMean { .. } => 1.0,
-    };
-    let noise = (f64::from(source.sigma()) * gain) as f32;
+    let mean = f32::from(u8::from(around_mean));
     [
         (kept.x0 - place.x0) as u32,
         (kept.y0 - place.y0) as u32,
@@ -220,7 +232,9 @@ fn source_part(source: Source, gain: f64, block: &NoiseBlock, place: Rect) -> [u
         seen.height() as u32,
         place.width() as u32,
         place.height() as u32,
-        noise.to_bits(),
+        (gain as f32).to_bits(),
         mean.to_bits(),
+        coarse.0 as u32,
+        coarse.1 as u32,
     ]
 }

@@ -108,7 +108,7 @@ impl Field<Planes> for Towards {
 fn flow() -> Result<Vec<f32>> {
     let mean = image()?;
     let noise = ColouredNoise::new(1, WHOLE.y1, WHOLE.x1, Spectrum::default())?;
-    let x0 = Source::default().sample(&mean, &noise, WHOLE)?;
+    let x0 = Source::default().sample((&mean, &mean), &noise, WHOLE)?;
     let mut field = Towards(mean);
     let schedule = Schedule::four().shifted(1.5)?;
     let x1 = finish(integrate(

@@ -520,6 +520,9 @@ pub(crate) struct Common {
     /// How low-quality crops are made
     #[arg(long, value_enum, default_value_t)]
     pub(crate) protocol: Protocol,
+    /// Share of the crops that are blurred first, truth and all, as what is out of focus: by a Gaussian of 1 to 6 pixels
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub(crate) blurred: f64,
     /// Seed of weights, crops and order
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -555,6 +558,20 @@ pub(crate) struct Perceptual {
     /// Weight of the perceptual distance in the loss
     #[arg(long, value_name = "WEIGHT", default_value_t = 0.05, value_parser = positive, requires = "perceptual")]
     pub(crate) perceptual_weight: f64,
+}
+
+/// How wide the source of a flow is.
+#[derive(Debug, Args)]
+pub(crate) struct SourceOptions {
+    /// Deviation of the source's noise around the posterior mean, instead of the 0.1 of a fresh flow or what the flow has
+    #[arg(long, value_parser = sigma)]
+    pub(crate) sigma: Option<f32>,
+    /// Make that deviation local: so many times the gradient of the input about a pixel, and the deviation that was at most
+    #[arg(long, value_name = "SLOPE", value_parser = slope)]
+    pub(crate) local_slope: Option<f32>,
+    /// The least local deviation
+    #[arg(long, value_name = "SIGMA", default_value_t = 0.005, value_parser = sigma, requires = "local_slope")]
+    pub(crate) least_sigma: f32,
 }
 
 #[derive(Debug, Args)]
@@ -617,7 +634,7 @@ pub(crate) struct Flow {
     #[arg(long, value_name = "DIR")]
     pub(crate) restorer: Option<PathBuf>,
     /// Begin with the flow of the model in this folder or built in, its source and its restorer, instead of a fresh one
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["channels", "blocks", "backbone", "rho", "sigma", "s", "restorer"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["channels", "blocks", "backbone", "rho", "s", "restorer"])]
     pub(crate) init: Option<PathBuf>,
     /// The network that learns the velocity
     #[arg(long, value_enum, default_value = "conv")]
@@ -628,9 +645,8 @@ pub(crate) struct Flow {
     /// Residual or transformer blocks
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) blocks: u16,
-    /// Deviation of the source's noise around the posterior mean
-    #[arg(long, default_value_t = 0.1, value_parser = sigma)]
-    pub(crate) sigma: f32,
+    #[command(flatten)]
+    pub(crate) source: SourceOptions,
     /// Deviation of the truth around the posterior mean: what a skip past the network takes it for. 0 leaves the skip out
     #[arg(long, default_value_t = 0.03, value_parser = rho)]
     pub(crate) rho: f64,
@@ -768,6 +784,8 @@ pub(crate) struct Export {
     /// as wide
     #[arg(long, value_name = "PIXELS", value_parser = anchor)]
     pub(crate) colour_anchor: Option<f64>,
+    #[command(flatten)]
+    pub(crate) source: SourceOptions,
     /// Where the model goes
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
@@ -844,4 +862,8 @@ fn rho(text: &str) -> Result<f64, String> {
 
 fn sigma(text: &str) -> Result<f32, String> {
     within(text, 0.001, 10.0).map(|v| v as f32)
+}
+
+fn slope(text: &str) -> Result<f32, String> {
+    within(text, 0.01, 100.0).map(|v| v as f32)
 }

@@ -18,7 +18,8 @@ pub trait FlowDevice {
     /// Enlargement factor.
     fn scale(&self) -> usize;
 
-    /// Input pixels around a tile that a step of the flow depends on.
+    /// Input pixels around a tile that a step of the flow depends on: the field's own, and before these the restorer's or, where they are
+    /// more, [`Source::REACH`].
     fn halo(&self) -> usize;
 
     /// The posterior mean `m(c)`, `[3, h * scale, w * scale]`, of `low`, `[3, h, w]`.
@@ -27,14 +28,14 @@ pub trait FlowDevice {
     /// [`Error::Device`] when the device fails.
     async fn mean(&self, low: &Planes) -> Result<Self::Image>;
 
-    /// The source sample `x0` of [`Source::sample`] on the pixels of `place`.
+    /// The source sample `x0` of [`Source::sample`], given the low-quality image and its posterior mean, on the pixels of `place`.
     ///
     /// # Errors
     /// As [`Source::sample`]; [`Error::Device`] when the device fails.
     async fn source(
         &self,
         source: &Source,
-        mean: &Self::Image,
+        given: (&Planes, &Self::Image),
         noise: &ColouredNoise,
         place: Rect,
     ) -> Result<Self::Image>;
@@ -100,11 +101,11 @@ where
     async fn source(
         &self,
         source: &Source,
-        mean: &D::Image,
+        given: (&Planes, &D::Image),
         noise: &ColouredNoise,
         place: Rect,
     ) -> Result<D::Image> {
-        (**self).source(source, mean, noise, place).await
+        (**self).source(source, given, noise, place).await
     }
 
     async fn integrate(
@@ -301,7 +302,7 @@ impl<D: FlowDevice> Sampler<D> {
         );
         let x0 = self
             .device
-            .source(&self.source, mean, &self.noises[i], place)
+            .source(&self.source, (tile, mean), &self.noises[i], place)
             .await?;
         let told = &|done, _| on_step(before + done, total);
         self.device
@@ -389,11 +390,11 @@ mod tests {
         async fn source(
             &self,
             source: &Source,
-            mean: &Planes,
+            given: (&Planes, &Planes),
             noise: &ColouredNoise,
             place: Rect,
         ) -> Result<Planes> {
-            source.sample(mean, noise, place)
+            source.sample(given, noise, place)
         }
         async fn anchor(&self, mut x: Planes, mean: &Planes, anchor: ColourAnchor) -> Result<Planes> {
             anchor.apply(&mut x, mean);

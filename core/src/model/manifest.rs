@@ -170,6 +170,7 @@ impl Manifest {
             Schedule::uniform(flow.steps)?;
             flow.architecture.validate()?;
             Spectrum::sobolev(flow.s)?;
+            flow.source.validate()?;
             flow.colour_anchor.map(ColourAnchor::new).transpose()?;
             if flow.architecture.scale() != manifest.architecture.scale {
                 return Err(Error::Manifest(format!(

@@ -44,7 +44,8 @@ impl FlowDevice for BurnFlow {
     }
 
     fn halo(&self) -> usize {
-        self.restorer.architecture().receptive_radius() + self.field.architecture().receptive_radius()
+        let given = self.restorer.architecture().receptive_radius().max(Source::REACH);
+        given + self.field.architecture().receptive_radius()
     }
 
     async fn mean(&self, low: &Planes) -> Result<Planes> {
@@ -54,11 +55,11 @@ impl FlowDevice for BurnFlow {
     async fn source(
         &self,
         source: &Source,
-        mean: &Planes,
+        given: (&Planes, &Planes),
         noise: &ColouredNoise,
         place: Rect,
     ) -> Result<Planes> {
-        source.sample(mean, noise, place)
+        source.sample(given, noise, place)
     }
 
     async fn anchor(&self, mut sample: Planes, mean: &Planes, anchor: ColourAnchor) -> Result<Planes> {

@@ -401,7 +401,7 @@ fn the_basis_is_orthonormal() {
     }
 }
 
-/// Sources of tiles that several blocks make, of both modes.
+/// Sources of tiles that several blocks make, of every mode.
 #[test]
 fn sources_are_their_twins() {
     let gpu = gpu();
@@ -409,6 +409,14 @@ fn sources_are_their_twins() {
     let maker = NoiseMaker::new(&gpu);
     for (source, s) in [
         (Source::PosteriorMean { sigma: 0.1 }, 1.5),
+        (
+            Source::LocalPosteriorMean {
+                sigma: 0.2,
+                least: 0.01,
+                slope: 0.1,
+            },
+            1.5,
+        ),
         (Source::Noise { sigma: 1.0 }, 0.5),
         (Source::Noise { sigma: 1.0 }, 0.0),
     ] {
@@ -422,19 +430,21 @@ fn sources_are_their_twins() {
                 y1: 300,
             },
             Rect {
-                x0: 7,
+                x0: 8,
                 y0: 250,
                 x1: 20,
-                y1: 259,
+                y1: 258,
             },
         ] {
+            let low = planes(6, (place.width() / 4, place.height() / 4));
             let mean = planes(5, (place.width(), place.height()));
             let size = (place.width(), place.height());
             let mean_ = pollster::block_on(GpuImage::upload(&gpu, &mean)).expect("room");
             assert_eq!(mean_.size, size);
-            let got = pollster::block_on(maker.source(&gpu, &source, &mean_, &noise, place)).expect("runs");
+            let got =
+                pollster::block_on(maker.source(&gpu, &source, (&low, &mean_), &noise, place)).expect("runs");
             let got = pollster::block_on(got.read(&gpu)).expect("reads");
-            let want = source.sample(&mean, &noise, place).expect("fits");
+            let want = source.sample((&low, &mean), &noise, place).expect("fits");
             assert!(worst(got.data(), want.data()) < 1e-3, "{source:?} {place:?}");
             let mean = got
                 .data()

@@ -60,12 +60,7 @@ pub(crate) fn sharpen(image: &Planes) -> Planes {
     const SIGMA: f64 = 8.0;
     const WEIGHT: f32 = 0.5;
     const THRESHOLD: f32 = 10.0 / 255.0;
-    let profile: Vec<f64> = (0..SIDE)
-        .map(|i| (-0.5 * ((i as f64 - (SIDE / 2) as f64) / SIGMA).powi(2)).exp())
-        .collect();
-    let sum: f64 = profile.iter().sum();
-    let profile: Vec<f32> = profile.iter().map(|v| (v / sum) as f32).collect();
-    let blur = |x: &Planes| separable(x, &profile);
+    let blur = |x: &Planes| separable(x, &gaussian(SIDE / 2, SIGMA));
 
     let blurred = blur(image);
     let mut mask = image.clone();
@@ -85,6 +80,20 @@ pub(crate) fn sharpen(image: &Planes) -> Planes {
         *s = m * *s + (1.0 - m) * v;
     }
     sharp
+}
+
+/// Blurred by a Gaussian of deviation `sigma` pixels.
+pub(crate) fn blur(image: &Planes, sigma: f64) -> Planes {
+    separable(image, &gaussian((3.0 * sigma).ceil() as usize, sigma))
+}
+
+/// A Gaussian's profile to `reach` pixels on either side.
+fn gaussian(reach: usize, sigma: f64) -> Vec<f32> {
+    let profile: Vec<f64> = (0..=2 * reach)
+        .map(|i| (-0.5 * ((i as f64 - reach as f64) / sigma).powi(2)).exp())
+        .collect();
+    let sum: f64 = profile.iter().sum();
+    profile.iter().map(|v| (v / sum) as f32).collect()
 }
 
 /// A filter with the same profile along both axes.
@@ -258,6 +267,22 @@ mod tests {
                 let expected = (2 * x) as f32 / 40.0 + 0.5 / 40.0;
                 assert!((out.row(0, 2)[x] - expected).abs() < 1e-5, "{mode:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_blurred_point_is_the_gaussian() {
+        let mut point = Planes::zeros(1, 31, 31);
+        point.row_mut(0, 15)[15] = 1.0;
+        let blurred = blur(&point, 2.0);
+        for (y, x) in [(15, 15), (15, 18), (12, 17), (9, 15)] {
+            let q = (x as f64 - 15.0).powi(2) + (y as f64 - 15.0).powi(2);
+            let want = (-q / 8.0).exp() / (8.0 * std::f64::consts::PI);
+            // What lies beyond three deviations is left out.
+            assert!(
+                (f64::from(blurred.row(0, y)[x]) - want).abs() < 0.01 * 0.04,
+                "{y},{x}"
+            );
         }
     }
 

@@ -5,7 +5,7 @@
 //! every pair can be made again from (seed, image, step).
 
 pub(crate) mod artefact;
-mod filter;
+pub(crate) mod filter;
 mod kernel;
 mod noise;
 mod recipe;

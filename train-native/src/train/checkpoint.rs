@@ -36,13 +36,15 @@ impl Origin {
 }
 
 /// Options that make a validation score another measure.
-const MEASURES: [&str; 12] = [
+const MEASURES: [&str; 14] = [
     "val",
     "protocol",
     "loss",
     "restorer",
     "init",
     "sigma",
+    "local-slope",
+    "least-sigma",
     "s",
     "source-s",
     "mix",

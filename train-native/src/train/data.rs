@@ -6,9 +6,12 @@ use asasr_core::{Planes, metrics, random::SplitMix64, resample};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use crate::degrade::{Protocol, degrade};
+use crate::degrade::{Protocol, degrade, filter};
 use crate::error::{Error, Result};
 use crate::eval;
+
+/// Deviations in pixels of the Gaussians that blur crops, drawn evenly by their logarithm.
+const BLUR: (f64, f64) = (1.0, 6.0);
 
 /// One photograph in 8 bits, `[3, h * scale, w * scale]`, and, where that is the protocol, its clean reduction.
 struct Photo {
@@ -24,6 +27,8 @@ pub(crate) struct Dataset {
     photos: Vec<Photo>,
     scale: usize,
     protocol: Protocol,
+    /// Share of the crops that are blurred first.
+    blurred: f64,
 }
 
 /// Pairs of a step, `n` of them.
@@ -139,6 +144,7 @@ impl Dataset {
             photos,
             scale,
             protocol,
+            blurred: 0.0,
         })
     }
 
@@ -152,7 +158,13 @@ impl Dataset {
             photos,
             scale,
             protocol,
+            blurred: 0.0,
         })
+    }
+
+    /// The same photographs with that share of the crops out of focus.
+    pub(crate) fn blurring(self, blurred: f64) -> Self {
+        Self { blurred, ..self }
     }
 
     /// Number of photographs.
@@ -180,7 +192,7 @@ impl Dataset {
         })
     }
 
-    /// A random crop in one of eight orientations, and the input made of it.
+    /// A random crop in one of eight orientations, blurred or not, and the input made of it.
     fn sample(&self, draw: &mut SplitMix64, patch: usize) -> Result<Sample> {
         let photo = &self.photos[draw.below(self.photos.len())];
         let x = draw.below(photo.width - patch + 1);
@@ -188,11 +200,15 @@ impl Dataset {
         let turn = draw.below(8);
         let s = self.scale;
         let whole = (photo.width * s, photo.height * s);
-        let high = oriented(&photo.hq, whole, (x * s, y * s), patch * s, turn);
+        let mut high = oriented(&photo.hq, whole, (x * s, y * s), patch * s, turn);
+        let blurred = self.blurred > 0.0 && draw.unit() < self.blurred;
+        if blurred {
+            high = filter::blur(&high, (BLUR.0.ln() + draw.unit() * (BLUR.1 / BLUR.0).ln()).exp());
+        }
         let low = match &photo.lq {
             // Made of the whole photo, so that a crop's border is like its inside.
-            Some(lq) => oriented(lq, (photo.width, photo.height), (x, y), patch, turn),
-            None => degrade(&high, s, self.protocol, draw)?,
+            Some(lq) if !blurred => oriented(lq, (photo.width, photo.height), (x, y), patch, turn),
+            _ => degrade(&high, s, self.protocol, draw)?,
         };
         Ok(Sample {
             skip: resample::enlarge(&low, s),
@@ -309,6 +325,7 @@ mod tests {
             }],
             scale: s,
             protocol: Protocol::Clean,
+            blurred: 0.0,
         };
         for i in 0..40 {
             let sample = dataset

@@ -6,6 +6,7 @@ use asasr_core::model::{Dtype, FlowPart, Weights};
 
 use super::adversary::read_adapter;
 use super::run::name;
+use super::source;
 use crate::cli::{Export, Stored};
 use crate::error::{Error, Result};
 use crate::model::{self, Model};
@@ -56,6 +57,17 @@ pub(super) fn write(args: &Export) -> Result<()> {
             ));
         };
         part.colour_anchor = (deviation > 0.0).then_some(deviation);
+    }
+    let widths = source::words(&args.source, false);
+    if !widths.is_empty() {
+        let Some(part) = &mut made.manifest.flow else {
+            return Err(Error::at(
+                &args.model,
+                "has no flow whose source could be another: name one with --flow",
+            ));
+        };
+        part.source = source::of(&args.source, Some(part.source))?;
+        part.training.command.push_str(&format!("; export{widths}"));
     }
     if let Some(folder) = &args.fast {
         if made.flow.is_none() {

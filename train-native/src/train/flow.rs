@@ -15,6 +15,7 @@ use super::optimise::Terms;
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{SCALE, Stage, Validation, name, train};
 use super::sampler::{Sampler, loss_terms};
+use super::source;
 use crate::cli::{Backbone, Flow, Times};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
     let network = match &args.init {
         Some(folder) => format!("--init {}", name(folder)),
         None => format!(
-            "{}--backbone {} --channels {} --blocks {} --rho {} --sigma {} --s {}",
+            "{}--backbone {} --channels {} --blocks {} --rho {} --s {}",
             restorer.map_or(String::new(), |r| format!("--restorer {} ", name(r))),
             if args.backbone == Backbone::Conv {
                 "conv"
@@ -50,12 +51,12 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
             args.channels,
             args.blocks,
             args.rho,
-            args.sigma,
             args.s
         ),
     };
     let own = format!(
-        "{network}{} --mix {} --times {}{}",
+        "{network}{}{} --mix {} --times {}{}",
+        source::words(&args.source, args.init.is_none()),
         args.source_s
             .map_or(String::new(), |s| format!(" --source-s {s}")),
         args.mix,
@@ -102,7 +103,7 @@ fn start(args: &Flow) -> Result<Begin> {
         return Ok(Begin {
             architecture: part.architecture,
             weights,
-            source: part.source,
+            source: source::of(&args.source, Some(part.source))?,
             s: part.s,
             colour_anchor: part.colour_anchor,
         });
@@ -113,14 +114,14 @@ fn start(args: &Flow) -> Result<Begin> {
         Backbone::Dit => VelocityArchitecture::dit(SCALE, channels, blocks),
     };
     if args.rho > 0.0 {
-        let sigma = args.sigma.into();
+        let sigma = args.source.sigma.unwrap_or(source::SIGMA).into();
         architecture = architecture.with_skip(GaussianSkip { sigma, rho: args.rho });
     }
     architecture.validate()?;
     Ok(Begin {
         weights: init_velocity(&architecture, args.common.seed),
         architecture,
-        source: Source::PosteriorMean { sigma: args.sigma },
+        source: source::of(&args.source, None)?,
         s: args.s,
         colour_anchor: None,
     })

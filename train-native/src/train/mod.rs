@@ -16,6 +16,7 @@ mod restorer;
 mod results;
 mod run;
 mod sampler;
+mod source;
 mod stage;
 mod sweep;
 

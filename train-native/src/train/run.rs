@@ -97,7 +97,8 @@ pub(crate) fn train<S: Stage>(
     };
     let mut state = begin(common, &checkpoint, &fresh, &origin, &devices[0])?;
     let patch = common.patch.into();
-    let dataset = Dataset::load(&train, SCALE, patch, common.cache_mb, common.protocol)?;
+    let dataset =
+        Dataset::load(&train, SCALE, patch, common.cache_mb, common.protocol)?.blurring(common.blurred);
     let pairs = eval::pairs(&val, SCALE, common.protocol)?;
     let learned: usize = fresh.iter().map(|(_, t)| t.values.len()).sum();
     eprintln!(
@@ -387,6 +388,9 @@ fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
     }
     if common.optimiser == OptimiserKind::Muon {
         extra.push_str(" --optimiser muon");
+    }
+    if common.blurred > 0.0 {
+        let _ = write!(extra, " --blurred {}", common.blurred);
     }
     if common.precision != Precision::F32 {
         let _ = write!(extra, " --precision {}", common.precision.name());

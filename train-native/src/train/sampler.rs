@@ -15,7 +15,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde_json::{Map, json};
 
-use super::data::Batch;
+use super::data::{Batch, stacked};
 use super::optimise::{Terms, scalar};
 use super::perceptual::PerceptualTerm;
 use super::run::{COMPARED, SCALE, Validation};
@@ -169,14 +169,14 @@ impl Sampler {
                 ColouredNoise::new(seed, h, w, spectrum.clone())?.tile(c, whole(w, h))
             })
             .collect::<asasr_core::Result<_>>()?;
-        let values: Vec<f32> = noise.into_iter().flat_map(Planes::into_data).collect();
-        let noise = Tensor::from_data(TensorData::new(values, [n, c, h, w]), &self.device);
-        let around = match self.source {
-            Source::Noise { .. } => mean.zeros_like(),
-            Source::PosteriorMean { .. } => mean.clone(),
+        let noise = stacked(&noise, &self.device) * self.deviation(&batch.low, (w, h))?;
+        let around = if self.source.around_mean() {
+            mean.clone()
+        } else {
+            mean.zeros_like()
         };
         Ok(Prepared {
-            x0: around + noise * self.source.sigma(),
+            x0: around + noise,
             condition: Conditioning {
                 low: batch.low,
                 mean: Some(mean.clone()),
@@ -185,6 +185,20 @@ impl Sampler {
             skip: batch.skip,
             mean,
         })
+    }
+
+    /// The deviation of the source's noise for inputs `[n, 3, h, w]`, `[n, 1, height, width]`.
+    fn deviation(&self, low: &Tensor<4>, (width, height): (usize, usize)) -> Result<Tensor<4>> {
+        let n = low.dims()[0];
+        let mut values = Vec::with_capacity(n * width * height);
+        for i in 0..n {
+            let low = planes(low.clone().narrow(0, i, 1))?;
+            values.extend(resample::linear(&self.source.deviation(&low), width, height).into_data());
+        }
+        Ok(Tensor::from_data(
+            TensorData::new(values, [n, 1, height, width]),
+            &self.device,
+        ))
     }
 
     /// The field's velocity at a point.
@@ -387,4 +401,59 @@ pub(super) fn planes(x: Tensor<4>) -> Result<Planes> {
         .try_into_vec_as::<f32>()
         .map_err(|e| Error::new(format!("the device failed: {e}")))?;
     Ok(Planes::new(c, h, w, values)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command, Train};
+
+    /// What training starts from is what sampling starts from.
+    #[test]
+    fn sources_are_those_of_the_core() {
+        let words = ["asasr", "train", "flow", "--data", "PHOTOS", "--out", "RUN"];
+        let Command::Train(Train::Flow(args)) = Cli::try_parse_from(words).expect("parses").command else {
+            panic!("not a flow");
+        };
+        let device = Device::flex();
+        let value = |i: usize| ((i * 7919) % 257) as f32 / 256.0;
+        let low = Planes::new(3, 8, 8, (0..3 * 64).map(value).collect()).expect("sizes agree");
+        let skip = resample::enlarge(&low, SCALE);
+        let key = [5, 6];
+        for source in [
+            Source::PosteriorMean { sigma: 0.1 },
+            Source::Noise { sigma: 0.5 },
+            Source::LocalPosteriorMean {
+                sigma: 0.1,
+                least: 0.01,
+                slope: 0.2,
+            },
+        ] {
+            let architecture = VelocityArchitecture::conv(SCALE, 8, 1);
+            let model = model::open(None).expect("built in");
+            let sampler =
+                Sampler::new(model, architecture, source, 1.5, &args.common, &device).expect("opens");
+            let twice = |image: &Planes| stacked([image, image], &device);
+            let batch = Batch {
+                low: twice(&low),
+                skip: twice(&skip),
+                high: twice(&skip),
+            };
+            let prepared = sampler.prepare(batch, key).expect("prepares");
+            for i in 0..2 {
+                let seed = SplitMix64::of([key[0], key[1], i as u64]).next_u64();
+                let noise = ColouredNoise::new(seed, 32, 32, Spectrum::sobolev(1.5).expect("in range"));
+                let mean = planes(prepared.mean.clone().narrow(0, i, 1)).expect("reads");
+                let want = source
+                    .sample((&low, &mean), &noise.expect("plans"), whole(32, 32))
+                    .expect("fits");
+                let got = planes(prepared.x0.clone().narrow(0, i, 1)).expect("reads");
+                for (a, b) in got.data().iter().zip(want.data()) {
+                    assert!((a - b).abs() < 1e-6, "{source:?}");
+                }
+            }
+        }
+    }
 }
