@@ -270,7 +270,7 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         Ok(vec![anchored, blended])
     }
 
-    /// A flow's source for an enlarged tile: noise, transforms there and back, weights.
+    /// A flow's source for an enlarged tile: its deviation, which the host computes, noise, transforms there and back, weights.
     ///
     /// # Errors
     /// [`asasr_core::Error::Device`] when the device fails.

@@ -268,7 +268,11 @@ fn flow(channels: usize, blocks: usize, skip: bool) -> (Architecture, FlowPart) 
         sha256: String::new(),
         parameters: field.parameter_count(),
         architecture: field,
-        source: Source::PosteriorMean { sigma: 0.1 },
+        source: Source::LocalPosteriorMean {
+            sigma: 0.1,
+            least: 0.01,
+            slope: 0.5,
+        },
         s: 1.5,
         steps: 4,
         colour_anchor: None,

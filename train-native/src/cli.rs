@@ -563,15 +563,15 @@ pub(crate) struct Perceptual {
 /// How wide the source of a flow is.
 #[derive(Debug, Args)]
 pub(crate) struct SourceOptions {
-    /// Deviation of the source's noise around the posterior mean, instead of the 0.1 of a fresh flow or what the flow has
+    /// Deviation of the source's noise around the posterior mean, 0.1 for a fresh flow; the largest where it is local
     #[arg(long, value_parser = sigma)]
     pub(crate) sigma: Option<f32>,
-    /// Make that deviation local: so many times the gradient of the input about a pixel, and the deviation that was at most
+    /// Make that deviation local: so many times the gradient of the input about a pixel, and at most the one it was
     #[arg(long, value_name = "SLOPE", value_parser = slope)]
     pub(crate) local_slope: Option<f32>,
-    /// The least local deviation
-    #[arg(long, value_name = "SIGMA", default_value_t = 0.005, value_parser = sigma, requires = "local_slope")]
-    pub(crate) least_sigma: f32,
+    /// The least local deviation, 0.005 unless the flow has another
+    #[arg(long, value_name = "SIGMA", value_parser = sigma)]
+    pub(crate) least_sigma: Option<f32>,
 }
 
 #[derive(Debug, Args)]

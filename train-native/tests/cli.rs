@@ -1401,7 +1401,9 @@ fn stages_are_exported_as_one_model() {
     assert_ne!(kept("flow-more"), kept("flow"));
     for (rest, why) in [
         ("--init @/other/best", "has no flow"),
-        ("--init @/flow/best --sigma 0.2", "--sigma"),
+        ("--init @/flow/best --sigma 0.2", "--local-slope"),
+        ("--init @/flow/best --least-sigma 0.01", "--local-slope"),
+        ("--init @/flow/best --rho 0.1", "--rho"),
     ] {
         let run = line(folder.path(), &format!("train flow {sizes} --out @/bad {rest}"));
         assert!(
@@ -1409,6 +1411,18 @@ fn stages_are_exported_as_one_model() {
             "{}",
             text(&run)
         );
+    }
+    good("train export --model @/flow/best --local-slope 0.6 -o @/local");
+    let local = fs::read_to_string(path("local/manifest.json")).unwrap();
+    for part in ["\"local_posterior_mean\"", "; export --local-slope 0.6"] {
+        assert!(local.contains(part), "{local}");
+    }
+    good(&format!(
+        "train flow {sizes} --out @/flow-local --init @/local --sigma 0.2 --blurred 0.5"
+    ));
+    let local = fs::read_to_string(path("flow-local/best/manifest.json")).unwrap();
+    for part in ["\"slope\": 0.6", "\"sigma\": 0.2", "--blurred 0.5"] {
+        assert!(local.contains(part), "{local}");
     }
     let merged = fs::read_to_string(path("whole/manifest.json")).unwrap();
     assert!(
@@ -1424,6 +1438,7 @@ fn stages_are_exported_as_one_model() {
         ("--id a/b", "letters"),
         ("-o @/whole", "a model is here already"),
         ("--model @/other/best --fast @/fast/best", "no flow beside"),
+        ("--model @/other/best --local-slope 0.6", "no flow whose source"),
         ("--strength 0.5", "--adapter"),
         ("--adapter @/flow/best", "adapter_config.json"),
     ] {

@@ -188,7 +188,7 @@ impl<D: FlowDevice> Sampler<D> {
     ///
     /// # Errors
     /// [`Error::Size`] for an image without pixels, [`Error::Schedule`] for a number of steps or samples or a fidelity out of
-    /// range, [`Error::Spectrum`] for the flow's order or anchor.
+    /// range, [`Error::Spectrum`] for the flow's order, source or anchor.
     pub fn new(
         device: D,
         flow: &FlowPart,
@@ -202,6 +202,7 @@ impl<D: FlowDevice> Sampler<D> {
                 drawing.samples
             )));
         }
+        flow.source.validate()?;
         let r = device.scale();
         let noise = |i: u64| {
             // The golden ratio's multiples keep the samples' seeds apart from their neighbours'.

@@ -121,7 +121,7 @@ impl Source {
         };
         let mut deviation = separable(&energy, &axis(w), &axis(h));
         for d in deviation.data_mut() {
-            *d = (slope * libm::sqrtf(*d)).clamp(least, sigma);
+            *d = (slope * libm::sqrtf(*d)).max(least).min(sigma);
         }
         deviation
     }
@@ -146,7 +146,7 @@ impl Source {
     /// `mean` is the restorer's output on the same pixels, of the input `low`; a source of pure noise takes only its size.
     ///
     /// # Errors
-    /// [`Error::Size`] when `mean` is not the size of `rect` or `rect` is outside the noise's image.
+    /// [`Error::Size`] when `mean` is not the size of `rect` or smaller than `low`, or `rect` is outside the noise's image.
     pub fn sample(
         &self,
         (low, mean): (&Planes, &Planes),
@@ -154,6 +154,15 @@ impl Source {
         rect: Rect,
     ) -> Result<Planes> {
         Self::check((mean.width(), mean.height()), rect)?;
+        if low.width() > mean.width() || low.height() > mean.height() {
+            return Err(Error::Size(format!(
+                "an input of {}x{} pixels is larger than its posterior mean of {}x{}",
+                low.width(),
+                low.height(),
+                mean.width(),
+                mean.height()
+            )));
+        }
         let mut x0 = noise.tile(mean.channels(), rect)?;
         let deviation = linear(&self.deviation(low), mean.width(), mean.height());
         let pixels = deviation.data().len();

@@ -69,7 +69,7 @@ pub struct ConvVelocity {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GaussianSkip {
-    /// Deviation of the source around the posterior mean, 0.001 to 10.
+    /// Deviation of the source around the posterior mean, the largest where it is local, 0.001 to 10. Only its ratio to `rho` counts.
     pub sigma: f64,
     /// Deviation of the truth around the posterior mean, 0.001 to 10.
     pub rho: f64,

@@ -2,7 +2,7 @@
 //! one (lavapipe) included; without any they fail, for a green run must mean that the shaders ran.
 //!
 //! `white_noise.wgsl`, `source.wgsl` and `blend.wgsl` have theirs in asasr-core: `spectral::white_noise`,
-//! `flow::Source::sample` and `Part::cut`; `resample.wgsl` in `resample::bicubic` and `flow::ColourAnchor`.
+//! `flow::Source::sample`, with `resample::linear`, and `Part::cut`; `resample.wgsl` in `resample::bicubic` and `flow::ColourAnchor`.
 
 mod conv;
 mod enlarge;

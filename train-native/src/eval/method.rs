@@ -26,6 +26,8 @@ pub(super) enum Source {
         id: String,
         mode: Mode,
         sha256: String,
+        /// Where the mode's flow begins; the weights do not tell.
+        begins: Option<asasr_core::flow::Source>,
     },
     Folder(Results),
 }
@@ -64,6 +66,7 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
         let model = model::open(args.weights.as_deref())?;
         let manifest = &model.manifest;
         let (id, sha256) = (manifest.id.clone(), hash(&model, mode));
+        let begins = manifest.flow_of(mode.of_model()).map(|(flow, _)| flow.source);
         let maker = ExecutorMaker::new(model, args.device, mode, args.draw)?;
         methods.push(Method {
             name: format!("{id} {}", mode.name()),
@@ -72,6 +75,7 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
                 id,
                 mode,
                 sha256,
+                begins,
             },
             speed: None,
         });

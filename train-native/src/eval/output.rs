@@ -116,11 +116,15 @@ pub(super) fn json(outcomes: &[Outcome], pairs: &[Pair], args: &Eval) -> Result<
                 id,
                 mode,
                 sha256,
+                begins,
             } = &outcome.method.source
             {
                 method["model"] = json!({
                     "id": id, "mode": mode.name(), "sha256": sha256, "on": maker.device(),
                 });
+                if let Some(source) = begins {
+                    method["model"]["source"] = json!(source);
+                }
                 if *mode != Mode::Instant {
                     method["model"]["seed"] = json!(args.draw.seed);
                     method["model"]["fidelity"] = json!(args.draw.fidelity);

@@ -19,7 +19,17 @@ const COMMON: &str = "common";
 /// The section of the finished model.
 const EXPORT: &str = "export";
 /// Its options: the others name what other commands made.
-const EXPORTED: [&str; 4] = ["id", "licence", "dtype", "colour-anchor"];
+const EXPORTED: [&str; 7] = [
+    "id",
+    "licence",
+    "dtype",
+    "colour-anchor",
+    "sigma",
+    "local-slope",
+    "least-sigma",
+];
+/// Those of them that are a flow's.
+const OF_FLOWS: [&str; 4] = ["colour-anchor", "sigma", "local-slope", "least-sigma"];
 
 /// Runs the command.
 pub(crate) fn run(args: &All) -> Result<()> {
@@ -124,10 +134,10 @@ fn finished(args: &All, config: &Table) -> Result<Option<Export>> {
             None => Ok(None),
         };
     };
-    if *last == "restorer" && own.is_some_and(|o| o.contains_key("colour-anchor")) {
-        return Err(Error::new(format!(
-            "[{EXPORT}] colour-anchor needs a section [flow]"
-        )));
+    if *last == "restorer"
+        && let Some(key) = OF_FLOWS.iter().find(|k| own.is_some_and(|o| o.contains_key(**k)))
+    {
+        return Err(Error::new(format!("[{EXPORT}] {key} needs a section [flow]")));
     }
     let mut words: Vec<OsString> = ["asasr", "train", EXPORT, "--model"].map(OsString::from).to_vec();
     words.extend([

@@ -303,6 +303,39 @@ mod tests {
         assert_eq!(seen.len(), 8);
     }
 
+    /// What is out of focus is so in the truth, and the input is made of that.
+    #[test]
+    fn blurred_crops_are_pairs_and_leave_the_others_alone() {
+        let (side, s) = (48, 4);
+        let value = |i: usize| ((i * 7919) % 251) as f32 / 250.0;
+        let photo = Planes::new(3, side, side, (0..3 * side * side).map(value).collect()).expect("fits");
+        let made = |blurred: f64, key: u64| {
+            let dataset = Dataset::of(std::slice::from_ref(&photo), s, Protocol::Clean)
+                .expect("reduces")
+                .blurring(blurred);
+            dataset
+                .sample(&mut SplitMix64::of([1, 2, key]), 8)
+                .expect("degrades")
+        };
+        let spread = |p: &Planes| {
+            let mean = p.data().iter().sum::<f32>() / p.data().len() as f32;
+            p.data().iter().map(|v| (v - mean).powi(2)).sum::<f32>()
+        };
+        let mut blurred = 0;
+        for key in 0..40 {
+            let (sharp, soft, some) = (made(0.0, key), made(1.0, key), made(0.5, key));
+            assert!(spread(&soft.high) < 0.5 * spread(&sharp.high));
+            let again = degrade(&soft.high, s, Protocol::Clean, &mut SplitMix64::new(0)).expect("reduces");
+            assert_eq!(again.data(), soft.low.data());
+            if some.high.data() == sharp.high.data() {
+                assert_eq!(some.low.data(), sharp.low.data());
+            } else {
+                blurred += 1;
+            }
+        }
+        assert!((10..=30).contains(&blurred), "{blurred} of 40");
+    }
+
     /// The reduction commutes with mirroring and turning, so input and truth stay a pair.
     #[test]
     fn input_and_truth_are_turned_alike() {

@@ -67,7 +67,8 @@ pub(super) fn write(args: &Export) -> Result<()> {
             ));
         };
         part.source = source::of(&args.source, Some(part.source))?;
-        part.training.command.push_str(&format!("; export{widths}"));
+        part.training.command += "; export";
+        part.training.command += &widths;
     }
     if let Some(folder) = &args.fast {
         if made.flow.is_none() {

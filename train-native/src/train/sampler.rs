@@ -1,5 +1,6 @@
 //! What every stage on top of a restorer shares: the source, the field, the validation by sampling, the export.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use asasr_core::flow::{Schedule, Solver, Source, integrate};
@@ -107,10 +108,15 @@ impl Sampler {
         Ok((sampler, weights))
     }
 
-    /// The hashes of the model that a stage builds on; of a model without a flow, of its restorer.
+    /// The hashes of the model that a stage builds on, of a model without a flow those of its restorer, and its source where it is local.
     pub(super) fn base(&self, with_flow: bool) -> String {
         let flow = self.manifest.flow.as_ref().filter(|_| with_flow);
-        format!("{} {}", self.manifest.sha256, flow.map_or("", |f| &f.sha256))
+        let mut base = format!("{} {}", self.manifest.sha256, flow.map_or("", |f| &f.sha256));
+        // The same weights may be sampled from another source.
+        if let Source::LocalPosteriorMean { sigma, least, slope } = self.source {
+            let _ = write!(base, " {sigma} {least} {slope}");
+        }
+        base
     }
 
     /// The metric of order `s` on square training crops.
@@ -187,8 +193,12 @@ impl Sampler {
         })
     }
 
-    /// The deviation of the source's noise for inputs `[n, 3, h, w]`, `[n, 1, height, width]`.
+    /// The deviation of the source's noise for inputs `[n, 3, h, w]`: `[n, 1, height, width]`, or `[1, 1, 1, 1]` where it is the same
+    /// everywhere.
     fn deviation(&self, low: &Tensor<4>, (width, height): (usize, usize)) -> Result<Tensor<4>> {
+        let Source::LocalPosteriorMean { .. } = self.source else {
+            return Ok(Tensor::full([1, 1, 1, 1], self.source.sigma(), &self.device));
+        };
         let n = low.dims()[0];
         let mut values = Vec::with_capacity(n * width * height);
         for i in 0..n {
