@@ -96,11 +96,15 @@ impl Axis {
         }
     }
 
-    /// For `n` values each the mean of itself and `reach` neighbours to either side, weighed by `weight` of the distance, which need not
-    /// sum to 1.
-    pub(crate) fn symmetric(n: usize, reach: usize, weight: impl Fn(usize) -> f64) -> Self {
+    /// For `n` values each the mean of itself and `reach` neighbours to either side, weighed by a Gaussian of `deviation` values.
+    pub(crate) fn gaussian(n: usize, reach: usize, deviation: f64) -> Self {
         let taps = 2 * reach + 1;
-        let raw: Vec<f64> = (0..taps).map(|k| weight(k.abs_diff(reach))).collect();
+        let raw: Vec<f64> = (0..taps)
+            .map(|k| {
+                let distance = k.abs_diff(reach) as f64 / deviation;
+                libm::exp(-0.5 * distance * distance)
+            })
+            .collect();
         let sum: f64 = raw.iter().sum();
         let places = (0..n * taps).map(|i| (i / taps + i % taps) as isize - reach as isize);
         Self {

@@ -54,10 +54,7 @@ impl ColourAnchor {
 
     /// The filter along a line of `n` pixels.
     pub fn axis(self, n: usize) -> Axis {
-        Axis::symmetric(n, self.reach(), |k| {
-            let distance = k as f64 / self.deviation;
-            libm::exp(-0.5 * distance * distance)
-        })
+        Axis::gaussian(n, self.reach(), self.deviation)
     }
 
     /// Anchors `sample` to `mean`; both `[channels, h, w]`.

@@ -113,12 +113,7 @@ impl Source {
                 }
             }
         }
-        let axis = |n: usize| {
-            Axis::symmetric(n, WINDOW_REACH, |k| {
-                let distance = k as f64 / WINDOW;
-                libm::exp(-0.5 * distance * distance)
-            })
-        };
+        let axis = |n: usize| Axis::gaussian(n, WINDOW_REACH, WINDOW);
         let mut deviation = separable(&energy, &axis(w), &axis(h));
         for d in deviation.data_mut() {
             *d = (slope * libm::sqrtf(*d)).max(least).min(sigma);
