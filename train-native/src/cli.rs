@@ -662,6 +662,9 @@ pub(crate) struct Flow {
     /// How times are drawn
     #[arg(long, value_enum, default_value = "stratified")]
     pub(crate) times: Times,
+    /// Take the perceptual distance where samples in so many steps come by, in place of points between source and truth
+    #[arg(long, value_name = "STEPS", requires = "perceptual", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) rollout: Option<u16>,
 }
 
 #[derive(Debug, Args)]
@@ -780,7 +783,7 @@ pub(crate) struct Export {
     #[arg(long, value_name = "DIR")]
     pub(crate) fast: Option<PathBuf>,
     /// Give samples the low frequencies of the restorer's answer: the deviation in output pixels of the Gaussian that parts them in the
-    /// mode quality, 0.8 to 16, or 0 for none, instead of the flow's own; in the mode fast, where the flow is not distilled, it is 2.5 times
+    /// mode quality, 0.8 to 16, or 0 for none, instead of the flow's own; in the mode fast, where the flow is not distilled, it is twice
     /// as wide
     #[arg(long, value_name = "PIXELS", value_parser = anchor)]
     pub(crate) colour_anchor: Option<f64>,

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         ),
     };
     let own = format!(
-        "{network}{}{} --mix {} --times {}{}",
+        "{network}{}{} --mix {} --times {}{}{}",
         source::words(&args.source, args.init.is_none()),
         args.source_s
             .map_or(String::new(), |s| format!(" --source-s {s}")),
@@ -65,7 +65,9 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
             Times::Stratified => "stratified",
             Times::LogitNormal => "logit-normal",
         },
-        perceptual::words(&args.perceptual)
+        perceptual::words(&args.perceptual),
+        args.rollout
+            .map_or(String::new(), |steps| format!(" --rollout {steps}"))
     );
     let open = |device: &Device| {
         let model = model::open(args.init.as_deref().or(restorer))?;
@@ -155,14 +157,23 @@ impl Stage for FlowStage<'_> {
         };
         let seed = self.args.common.seed;
         let n = batch.low.dims()[0];
-        let t = sampling.draw(n, &mut SplitMix64::of([seed, step, u64::MAX]));
+        let mut random = SplitMix64::of([seed, step, u64::MAX]);
+        let t = sampling.draw(n, &mut random);
         // The noise's key is apart from the crops'.
         let prepared = self.sampler.prepare(batch, [!seed, step])?;
         let point = PathPoint::new(&prepared.x0, &prepared.high, &self.sampler.times(t));
         let v = self.sampler.velocity(parameters, &prepared, &point);
         let mut terms = loss_terms(&self.metric, &point.residual(v.clone()), self.args.mix);
         if let Some(term) = &self.perceptual {
-            terms.push(term.of(point.clean_estimate(v), prepared.high.clone())?);
+            let estimate = match self.args.rollout.map(usize::from) {
+                None => point.clean_estimate(v),
+                Some(steps) => {
+                    let done = random.below(steps);
+                    self.sampler
+                        .estimate_after(parameters, &prepared, (done, steps))?
+                }
+            };
+            terms.push(term.of(estimate, prepared.high.clone())?);
         }
         Ok(terms)
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use asasr_core::flow::{Schedule, Solver, Source, integrate};
+use asasr_core::flow::{Field as _, Schedule, Solver, Source, State as _, integrate};
 use asasr_core::model::{Dtype, FlowPart, Manifest, Training, VelocityArchitecture, Weights};
 use asasr_core::nn::{
     ConditionedField, Conditioning, Held, Network, Parameters, VelocityField, upload, velocity_field,
@@ -218,6 +218,46 @@ impl Sampler {
             .velocity(&self.precision.of(parameters), point.x_t.clone(), t, &p.condition)
     }
 
+    /// A sample in `steps` steps from the source, as inference takes it but for the colour anchor.
+    fn sample(&self, parameters: &Parameters, p: &Prepared, steps: usize) -> Result<Tensor<4>> {
+        let parameters = self.precision.of(parameters);
+        let schedule = Schedule::uniform(steps)?;
+        let mut field = self.held(&parameters, p)?;
+        let x1 = integrate(&mut field, p.x0.clone(), &schedule, Solver::Euler, |_| true);
+        Ok(pollster::block_on(x1)?)
+    }
+
+    /// The end that the field points at after `done` of `steps` steps of such a sample, fewer than all; these are off the graph.
+    pub(super) fn estimate_after(
+        &self,
+        parameters: &Parameters,
+        p: &Prepared,
+        (done, steps): (usize, usize),
+    ) -> Result<Tensor<4>> {
+        let schedule = Schedule::uniform(steps)?;
+        let mut x = p.x0.clone();
+        let plain: Parameters = parameters
+            .iter()
+            .map(|(name, t)| (name.clone(), t.clone().inner()))
+            .collect();
+        let plain = self.precision.of(&plain);
+        let mut field = self.held(&plain, p)?;
+        for pair in schedule.times().windows(2).take(done) {
+            let v = pollster::block_on(field.velocity(&x, pair[0]))?;
+            x = x.plus(&v, pair[1] - pair[0]);
+        }
+        let t = schedule.times()[done];
+        let parameters = self.precision.of(parameters);
+        let mut field = self.held(&parameters, p)?;
+        let v = pollster::block_on(field.velocity(&x, t))?;
+        Ok(x.plus(&v, 1.0 - t))
+    }
+
+    fn held<'a>(&'a self, parameters: &'a Parameters, p: &Prepared) -> Result<Held<ConditionedField<'a>>> {
+        let field = ConditionedField::new(&*self.field, parameters, p.condition.clone())?;
+        Ok(Held(field))
+    }
+
     /// Times as a tensor.
     pub(super) fn times(&self, t: Vec<f64>) -> Tensor<1> {
         let n = t.len();
@@ -246,7 +286,6 @@ impl Sampler {
         (mix, perceptual): (f64, Option<&PerceptualTerm>),
         steps: usize,
     ) -> Result<Validation> {
-        let schedule = Schedule::uniform(steps)?;
         let mut sums = [0.0; 6];
         let mut comparisons = Vec::new();
         for (i, pair) in pairs.iter().enumerate() {
@@ -259,13 +298,7 @@ impl Sampler {
                 let loss = self.loss(parameters, &prepared, vec![t], &metric, mix);
                 sums[0] += f64::from(scalar(loss)?) / TIMES.len() as f64;
             }
-            let mut field = Held(ConditionedField::new(
-                &*self.field,
-                parameters,
-                prepared.condition,
-            )?);
-            let x1 = integrate(&mut field, prepared.x0, &schedule, Solver::Euler, |_| true);
-            let x1 = pollster::block_on(x1)?;
+            let x1 = self.sample(parameters, &prepared, steps)?;
             if let Some(term) = perceptual {
                 sums[5] += f64::from(scalar(term.of(x1.clone(), high)?.1)?);
             }
@@ -423,10 +456,7 @@ mod tests {
     /// What training starts from is what sampling starts from.
     #[test]
     fn sources_are_those_of_the_core() {
-        let words = ["asasr", "train", "flow", "--data", "PHOTOS", "--out", "RUN"];
-        let Command::Train(Train::Flow(args)) = Cli::try_parse_from(words).expect("parses").command else {
-            panic!("not a flow");
-        };
+        let args = flow_args();
         let device = Device::flex();
         let value = |i: usize| ((i * 7919) % 257) as f32 / 256.0;
         let low = Planes::new(3, 8, 8, (0..3 * 64).map(value).collect()).expect("sizes agree");
@@ -465,5 +495,52 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn flow_args() -> crate::cli::Flow {
+        let words = ["asasr", "train", "flow", "--data", "PHOTOS", "--out", "RUN"];
+        let Command::Train(Train::Flow(args)) = Cli::try_parse_from(words).expect("parses").command else {
+            panic!("not a flow");
+        };
+        args
+    }
+
+    /// The estimate before the last step is the sample, and gradients reach the parameters through it.
+    #[test]
+    fn estimates_end_in_the_sample() {
+        let args = flow_args();
+        let device = Device::flex();
+        let (sampler, weights) =
+            Sampler::open(Path::new("asasr-x4-clean"), &args.common, &device).expect("opens");
+        let value = |i: usize| ((i * 7919) % 257) as f32 / 256.0;
+        let low = Planes::new(3, 8, 8, (0..3 * 64).map(value).collect()).expect("sizes agree");
+        let skip = resample::enlarge(&low, SCALE);
+        let batch = Batch {
+            low: stacked([&low], &device),
+            skip: stacked([&skip], &device),
+            high: stacked([&skip], &device),
+        };
+        let prepared = sampler.prepare(batch, [1, 2]).expect("prepares");
+        let tracked: Parameters = sampler
+            .upload(&weights)
+            .into_iter()
+            .map(|(name, t)| (name, t.autodiff().require_grad()))
+            .collect();
+        let plain = sampler.upload(&weights);
+        let sample = planes(sampler.sample(&plain, &prepared, 3).expect("samples")).expect("reads");
+        let mut far = 0.0f32;
+        for done in 0..3 {
+            let end = sampler
+                .estimate_after(&tracked, &prepared, (done, 3))
+                .expect("estimates");
+            let gradients = end.clone().sum().backward();
+            let head = tracked["head.weight"].grad(&gradients).expect("reaches the loss");
+            assert!(scalar(head.abs().sum()).expect("reads") > 0.0);
+            let end = planes(end.inner()).expect("reads");
+            let apart = end.data().iter().zip(sample.data()).map(|(a, b)| (a - b).abs());
+            far = apart.fold(0.0, f32::max);
+            assert!(done == 2 || far > 1e-3, "{done}: {far}");
+        }
+        assert!(far < 1e-5, "{far}");
     }
 }

@@ -11,11 +11,13 @@
 //! | `convolution` | a convolution on slices, vectorised for whatever the processor has |
 //! | `gradient` | its gradients |
 //! | `modulation` | the same for the modulation by the time |
+//! | `halving` | the same for the pooling of a shift-tolerant distance |
 //! | `operations` | both as operations on burn tensors, with their backward passes |
 
 mod convolution;
 #[cfg(feature = "autodiff")]
 mod gradient;
+mod halving;
 mod lines;
 mod modulation;
 mod operations;
@@ -107,6 +109,15 @@ pub(super) fn modulate(
         slope,
     );
     activate(Tensor::from_dispatch(y), rest, parameters, name)
+}
+
+/// Half of `x`, `[n, c, h, w]`, by the maximum over windows of that side and a binomial low-pass; none where our operations do not
+/// serve `x`.
+pub(super) fn halve(x: &Tensor<4>, window: usize) -> Option<Tensor<4>> {
+    ours(x).then(|| {
+        let y = <Dispatch as CpuOps>::halving(x.clone().into_dispatch(), window);
+        Tensor::from_dispatch(y)
+    })
 }
 
 /// Whether our operations serve a tensor.

@@ -7,6 +7,7 @@ use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
 
 use super::convolution::Convolution;
+use super::halving::Halving;
 use super::modulation;
 
 /// Operations with a leaky activation: what is below zero is multiplied by `slope`, which is not negative.
@@ -27,6 +28,9 @@ pub(super) trait CpuOps: Backend {
         beta: FloatTensor<Self>,
         slope: f32,
     ) -> FloatTensor<Self>;
+
+    /// Images `[n, c, h, w]`, and the side of the window whose maximum is taken.
+    fn halving(x: FloatTensor<Self>, window: usize) -> FloatTensor<Self>;
 }
 
 type Floats = FloatTensor<Flex>;
@@ -45,6 +49,23 @@ impl CpuOps for Flex {
             modulation::forward(values(&x), values(&gamma), values(&beta), slope),
             &x,
         )
+    }
+
+    fn halving(x: Floats, window: usize) -> Floats {
+        let x = x.to_contiguous();
+        let halving = Halving::of(&x, window);
+        let (h, w) = halving.halved();
+        tensor(halving.forward(values(&x)), [x.shape()[0], x.shape()[1], h, w])
+    }
+}
+
+impl Halving {
+    fn of(x: &Floats, window: usize) -> Self {
+        Self {
+            height: x.shape()[2],
+            width: x.shape()[3],
+            window,
+        }
     }
 }
 
@@ -82,7 +103,7 @@ mod autodiff {
     use burn::backend::autodiff::grads::Gradients;
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 
-    use super::{Convolution, CpuOps, Flex, FloatTensor, Floats, like, modulation, values};
+    use super::{Convolution, CpuOps, Flex, FloatTensor, Floats, Halving, like, modulation, values};
     use crate::nn::cpu::lines::Values;
 
     #[derive(Debug)]
@@ -90,6 +111,9 @@ mod autodiff {
 
     #[derive(Debug)]
     struct ModulationStep;
+
+    #[derive(Debug)]
+    struct HalvingStep;
 
     /// What the backward pass needs of the forward pass.
     #[derive(Debug, Clone)]
@@ -169,6 +193,20 @@ mod autodiff {
         }
     }
 
+    impl Backward<Flex, 1> for HalvingStep {
+        type State = (Floats, usize);
+
+        fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+            let (x, window) = ops.state;
+            let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+            let x = x.to_contiguous();
+            if let [Some(node)] = ops.parents {
+                let dx = Halving::of(&x, window).backward(values(&x), values(&gradient));
+                gradients.register::<Flex>(node.id, like(dx, &x));
+            }
+        }
+    }
+
     /// Registers `step` for the result of `forward`.
     fn tracked<C: CheckpointStrategy>(
         step: impl Backward<Flex, 3, State = State>,
@@ -216,6 +254,15 @@ mod autodiff {
             slope: f32,
         ) -> FloatTensor<Self> {
             tracked::<C>(ModulationStep, [x, gamma, beta], slope, Flex::modulation)
+        }
+
+        fn halving(x: FloatTensor<Self>, window: usize) -> FloatTensor<Self> {
+            let (x, node) = x.into_parts();
+            let y = Flex::halving(x.clone(), window);
+            match HalvingStep.prepare::<C>([node]).compute_bound().stateful() {
+                OpsKind::Tracked(step) => step.finish((x, window), y),
+                OpsKind::UnTracked(step) => step.finish(y),
+            }
         }
     }
 }

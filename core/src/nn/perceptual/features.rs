@@ -9,7 +9,7 @@ use burn::tensor::{
 
 use super::shaped;
 use crate::model::{Activation, Weights};
-use crate::nn::cpu::convolve;
+use crate::nn::cpu::{convolve, halve};
 use crate::nn::{Parameters, upload};
 use crate::{Error, Result};
 
@@ -155,7 +155,7 @@ impl Features {
         for (slice, layers) in self.slices.iter().enumerate() {
             if let Some(window) = self.backbone.window(slice) {
                 x = match self.pool {
-                    Pool::Antialiased => blurred(maximum(x, window, 1)),
+                    Pool::Antialiased => halve(&x, window).unwrap_or_else(|| blurred(maximum(x, window, 1))),
                     Pool::Max => maximum(x, window, 2),
                     Pool::RootMeanSquare => root_mean_square(x),
                 };
@@ -246,6 +246,32 @@ mod tests {
                 }
             }
             assert!((got - sum).abs() < 1e-5, "{row} {column}: {got} {sum}");
+        }
+    }
+
+    /// Our operation gives burn's values and gradients.
+    #[cfg(feature = "autodiff")]
+    #[test]
+    fn halving_is_burns_operations() {
+        let device = Device::flex().autodiff();
+        for (window, h, w) in [(2, 9, 12), (2, 12, 7), (3, 8, 11), (2, 4, 4)] {
+            let mut random = SplitMix64::new(9);
+            let values: Vec<f32> = (0..2 * 3 * h * w).map(|_| random.normal() as f32).collect();
+            let both = [true, false].map(|ours| {
+                let data = TensorData::new(values.clone(), [2, 3, h, w]);
+                let x = Tensor::<4>::from_data(data, &device).require_grad();
+                let y = if ours {
+                    halve(&x, window).expect("on the CPU")
+                } else {
+                    blurred(maximum(x.clone(), window, 1))
+                };
+                let gradients = y.clone().sin().sum().backward();
+                let gradient = x.grad(&gradients).expect("reaches the loss");
+                [y.inner().into_data(), gradient.into_data()]
+            });
+            for (a, b) in both[0].iter().zip(&both[1]) {
+                a.assert_approx_eq::<f32>(b, burn::tensor::Tolerance::rel_abs(1e-5, 1e-5));
+            }
         }
     }
 }
