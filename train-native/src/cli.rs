@@ -662,7 +662,8 @@ pub(crate) struct Flow {
     /// How times are drawn
     #[arg(long, value_enum, default_value = "stratified")]
     pub(crate) times: Times,
-    /// Take the perceptual distance where samples in so many steps come by, in place of points between source and truth
+    /// Take the perceptual distance at states that a sample in so many steps passes through, in place of points between source and
+    /// truth
     #[arg(long, value_name = "STEPS", requires = "perceptual", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) rollout: Option<u16>,
 }

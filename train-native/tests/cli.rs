@@ -1509,21 +1509,31 @@ fn a_perceptual_term_joins_the_loss() {
     )
     .unwrap();
     let sizes = "--data @/data --steps 2 --val-every 2 --batch 2 --patch 8 --channels 8 --blocks 1";
-    for (stage, rest) in [("restorer", ""), ("flow", ""), ("distill", "--model @/flow/best")] {
+    for (stage, out, rest) in [
+        ("restorer", "restorer", ""),
+        ("flow", "flow", ""),
+        ("flow", "rollout", "--rollout 3"),
+        ("distill", "distill", "--model @/flow/best"),
+    ] {
         let sizes = if stage == "distill" {
             sizes.replace("--channels 8 --blocks 1", "")
         } else {
             sizes.into()
         };
         let words = format!(
-            "train {stage} {sizes} --out @/{stage} --perceptual @/vgg.safetensors --perceptual-weight 0.5 {rest}"
+            "train {stage} {sizes} --out @/{out} --perceptual @/vgg.safetensors --perceptual-weight 0.5 {rest}"
         );
         let run = line(folder.path(), &words);
         assert!(run.status.success(), "{}", text(&run));
-        let log = fs::read_to_string(path(&format!("{stage}/metrics.jsonl"))).unwrap();
+        let log = fs::read_to_string(path(&format!("{out}/metrics.jsonl"))).unwrap();
         let line: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
-        assert!(line["loss_perceptual"].as_f64().unwrap() > 0.0, "{stage}: {log}");
+        assert!(line["loss_perceptual"].as_f64().unwrap() > 0.0, "{out}: {log}");
     }
+    let manifest = fs::read_to_string(path("rollout/best/manifest.json")).unwrap();
+    assert!(
+        manifest.contains("--perceptual-weight 0.5 --rollout 3"),
+        "{manifest}"
+    );
 }
 
 /// The shipped model without its flow, in a folder of its own.

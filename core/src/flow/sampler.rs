@@ -511,8 +511,8 @@ mod tests {
             let image = pollster::block_on(sampler.run(&low, Rect::whole(6, 5), &|_, _| true)).expect("runs");
             (image, sampler.halo())
         };
-        // Three deviations of 1.5 are five output pixels and so three of the input; of 3.75, twelve and six.
-        for (steps, deviation, reach) in [(4, 1.5, 3), (3, 3.75, 6)] {
+        // Three deviations of 1.5 are five output pixels and so three of the input; of 3, nine and five.
+        for (steps, deviation, reach) in [(4, 1.5, 3), (3, 3.0, 5)] {
             let (mut plain, halo) = draw(steps, None);
             let (anchored, wider) = draw(steps, Some(1.5));
             assert_eq!(wider, halo + reach);

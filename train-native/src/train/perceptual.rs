@@ -17,9 +17,7 @@ pub(super) struct PerceptualTerm {
 impl PerceptualTerm {
     /// The term of estimates against truths.
     pub(super) fn of(&self, estimate: Tensor<4>, truth: Tensor<4>) -> Result<(&'static str, Tensor<1>)> {
-        // The truth by itself: beside the estimate it would take part in the backward pass.
-        let truth = self.distance.embed(truth)?;
-        let distance = self.distance.distance_to(estimate, &truth)?;
+        let distance = self.distance.distance(estimate, truth)?;
         Ok(("perceptual", distance.mean().mul_scalar(self.weight)))
     }
 }

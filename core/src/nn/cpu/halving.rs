@@ -8,7 +8,7 @@ use core::array::from_fn;
 
 use super::convolution::for_each;
 
-/// The sides of a plane, of its maxima and of the result.
+/// The sides of a plane and of the window, which are shorter: two maxima a side can be reflected.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Halving {
     pub(super) height: usize,
@@ -18,6 +18,10 @@ pub(super) struct Halving {
 
 impl Halving {
     fn maxima(&self) -> (usize, usize) {
+        debug_assert!(
+            self.height.min(self.width) > self.window,
+            "a plane longer than the window"
+        );
         (self.height + 1 - self.window, self.width + 1 - self.window)
     }
 
@@ -81,7 +85,7 @@ impl Halving {
                     let first = at;
                     for dy in 0..self.window {
                         for place in (first + dy * self.width..).take(self.window) {
-                            if x[place] > x[at] {
+                            if x[place] > x[at] || x[place].is_nan() {
                                 at = place;
                             }
                         }
@@ -114,7 +118,7 @@ impl Halving {
 fn larger(a: &mut [f32], b: &[f32]) {
     a.iter_mut()
         .zip(b)
-        .for_each(|(a, b)| *a = if *b > *a { *b } else { *a });
+        .for_each(|(a, b)| *a = if *b > *a || b.is_nan() { *b } else { *a });
 }
 
 /// The places that result `i` reads of a line of `n`, which is reflected without its ends.

@@ -11,8 +11,8 @@
 //! | `convolution` | a convolution on slices, vectorised for whatever the processor has |
 //! | `gradient` | its gradients |
 //! | `modulation` | the same for the modulation by the time |
-//! | `halving` | the same for the pooling of a shift-tolerant distance |
-//! | `operations` | both as operations on burn tensors, with their backward passes |
+//! | `halving` | the pooling of a shift-tolerant distance, with its gradient |
+//! | `operations` | all three as operations on burn tensors, with their backward passes |
 
 mod convolution;
 #[cfg(feature = "autodiff")]

@@ -10,7 +10,7 @@ use super::convolution::Convolution;
 use super::halving::Halving;
 use super::modulation;
 
-/// Operations with a leaky activation: what is below zero is multiplied by `slope`, which is not negative.
+/// Layers of networks. With a `slope`, which is not negative, what is below zero is multiplied by it.
 #[backend_extension(Flex, Autodiff: cfg(feature = "autodiff"))]
 pub(super) trait CpuOps: Backend {
     /// Images `[n, inputs, h, w]`, weights `[outputs, inputs, k, k]`, bias `[outputs]`.

@@ -100,12 +100,8 @@ impl PerceptualDistance {
     /// [`Error::Size`] when sizes differ or a side is smaller than 32 pixels.
     pub fn distance(&self, a: Tensor<4>, b: Tensor<4>) -> Result<Tensor<1>> {
         comparable(&a, &b)?;
-        let n = a.dims()[0];
-        // One pass over both.
-        let both = self.directions(Tensor::cat(vec![a, b], 0));
-        let part = |x: &Tensor<4>, i: usize| x.clone().narrow(0, i * n, n);
-        let [a, b] = [0, 1].map(|i| both.iter().map(|x| part(x, i)).collect::<Vec<_>>());
-        Ok(self.between(&a, &b))
+        // Each by itself: in one pass with what is learned a truth would take part in the backward pass.
+        Ok(self.between(&self.directions(a), &self.directions(b)))
     }
 
     /// What images are compared by, for several comparisons with one of them: the unit vectors of their features after each
