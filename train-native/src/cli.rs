@@ -700,6 +700,11 @@ pub(crate) enum Negatives {
 pub(crate) struct Align {
     #[command(flatten)]
     pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) perceptual: Perceptual,
+    /// Steps of the samples through whose states the policy passes where the perceptual distance is taken
+    #[arg(long, value_name = "STEPS", default_value_t = 28, requires = "perceptual", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) rollout: u16,
     /// A folder with the flow to align, or a built-in model
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,

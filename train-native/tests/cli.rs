@@ -1514,8 +1514,9 @@ fn a_perceptual_term_joins_the_loss() {
         ("flow", "flow", ""),
         ("flow", "rollout", "--rollout 3"),
         ("distill", "distill", "--model @/flow/best"),
+        ("align", "align", "--model @/flow/best --rollout 3"),
     ] {
-        let sizes = if stage == "distill" {
+        let sizes = if rest.contains("--model") {
             sizes.replace("--channels 8 --blocks 1", "")
         } else {
             sizes.into()
@@ -1529,11 +1530,13 @@ fn a_perceptual_term_joins_the_loss() {
         let line: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
         assert!(line["loss_perceptual"].as_f64().unwrap() > 0.0, "{out}: {log}");
     }
-    let manifest = fs::read_to_string(path("rollout/best/manifest.json")).unwrap();
-    assert!(
-        manifest.contains("--perceptual-weight 0.5 --rollout 3"),
-        "{manifest}"
-    );
+    for out in ["rollout", "align"] {
+        let manifest = fs::read_to_string(path(&format!("{out}/best/manifest.json"))).unwrap();
+        assert!(
+            manifest.contains("--perceptual-weight 0.5 --rollout 3"),
+            "{manifest}"
+        );
+    }
 }
 
 /// The shipped model without its flow, in a folder of its own.

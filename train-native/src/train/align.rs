@@ -1,7 +1,8 @@
 //! `asasr train align`: preference optimisation of the flow, S-DPO and AS-DPO (arXiv 2605.23264).
 //!
 //! The reference is the flow itself, the policy the flow with a LoRA adapter. Two pairs a step share source and times:
-//! the truth against the enlarged input, and the truth against an adversary's answer.
+//! the truth against the enlarged input, and the truth against an adversary's answer. A perceptual term, where samples come by, keeps what
+//! the flow learned from one.
 
 use std::path::Path;
 
@@ -18,8 +19,9 @@ use burn::tensor::{Device, Tensor};
 use super::adversary::{self, fresh_adapter, read_adapter, write_adapter};
 use super::data::Batch;
 use super::optimise::{Terms, scalar};
+use super::perceptual::{self, PerceptualTerm};
 use super::run::{Stage, Validation, name, train};
-use super::sampler::{Prepared, Sampler, centre};
+use super::sampler::{Prepared, Sampler, centre, off_graph};
 use crate::cli::{Align, Edge, Negatives};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
@@ -44,7 +46,7 @@ pub(crate) fn check(args: &Align) -> Result<()> {
         ));
     }
     Spectrum::sobolev(args.s)?;
-    Ok(())
+    perceptual::check(&args.perceptual)
 }
 
 /// Runs the command.
@@ -54,7 +56,7 @@ pub(crate) fn run(args: &Align) -> Result<()> {
         .lambda
         .map_or(format!("--eps {}", args.eps), |l| format!("--lambda {l}"));
     let own = format!(
-        "--model {} --rank {} --beta {} --anchor {} --s {} --negatives {}{} {reach}{}",
+        "--model {} --rank {} --beta {} --anchor {} --s {} --negatives {}{} {reach}{}{}",
         name(&args.model),
         args.rank,
         args.beta,
@@ -73,6 +75,13 @@ pub(crate) fn run(args: &Align) -> Result<()> {
         } else {
             ""
         },
+        args.perceptual.perceptual.as_ref().map_or(String::new(), |_| {
+            format!(
+                "{} --rollout {}",
+                perceptual::words(&args.perceptual),
+                args.rollout
+            )
+        }),
     );
     let boundary = match args.boundary {
         Edge::Neumann => Boundary::Neumann,
@@ -93,6 +102,7 @@ pub(crate) fn run(args: &Align) -> Result<()> {
         };
         Ok(AlignStage {
             metric: sampler.metric_under(boundary, &args.common, args.s)?,
+            perceptual: perceptual::open(&args.perceptual, device)?,
             preference: Preference {
                 beta: args.beta,
                 anchor: args.anchor,
@@ -120,6 +130,7 @@ struct AlignStage<'a> {
     adapters: AdapterSet,
     metric: SobolevMetric,
     preference: Preference,
+    perceptual: Option<PerceptualTerm>,
     fresh: Weights,
 }
 
@@ -224,26 +235,35 @@ impl Stage for AlignStage<'_> {
     fn loss(&self, parameters: &Parameters, batch: Batch, step: u64) -> Result<Terms> {
         let seed = self.args.common.seed;
         let n = batch.low.dims()[0];
-        let t = TimeSampling::Stratified.draw(n, &mut SplitMix64::of([seed, step, u64::MAX]));
+        let mut random = SplitMix64::of([seed, step, u64::MAX]);
+        let t = TimeSampling::Stratified.draw(n, &mut random);
         let prepared = self.sampler.prepare(batch, [!seed, step])?;
-        let off_graph: Parameters = parameters
-            .iter()
-            .map(|(n, p)| (n.clone(), p.clone().inner()))
-            .collect();
-        let quiet = self.policy(&off_graph)?;
+        let quiet = self.policy(&off_graph(parameters))?;
         let policy = self.policy(parameters)?;
         let t = self.sampler.times(t);
         let (loss, told, _) = self.loss_of((&policy, &quiet), &prepared, &t, &self.metric, false)?;
         // The anchor's part is a constant here: all gradients flow through the other.
         let winner = told.first().map(|d| d.winner_energy.clone().autodiff());
         let anchor = winner.map_or(loss.clone().detach(), |w| w.mul_scalar(self.args.anchor));
-        Ok(vec![("preference", loss - anchor.clone()), ("anchor", anchor)])
+        let mut terms = vec![("preference", loss - anchor.clone()), ("anchor", anchor)];
+        if let Some(term) = &self.perceptual {
+            let steps = usize::from(self.args.rollout);
+            let passed = (random.below(steps), steps);
+            let estimate = self
+                .sampler
+                .estimate_after((&policy, &quiet), &prepared, passed)?;
+            terms.push(term.of(estimate, prepared.high)?);
+        }
+        Ok(terms)
     }
 
-    /// The preference loss decides; energies, margin, accuracy and a sample are told beside it.
+    /// The preference loss decides, and the perceptual term of a sample where there is one; energies, margin, accuracy and a sample are
+    /// told beside it.
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
         let policy = self.policy(average)?;
-        let mut validation = self.sampler.validate(&policy, pairs, (MIX, None), SAMPLED)?;
+        let mut validation =
+            self.sampler
+                .validate(&policy, pairs, (MIX, self.perceptual.as_ref()), SAMPLED)?;
         let mut sums = [0.0; 6];
         for (i, pair) in pairs.iter().enumerate() {
             let batch = centre(pair, &self.sampler.device);
@@ -280,7 +300,11 @@ impl Stage for AlignStage<'_> {
                 validation.record.insert((*name).into(), serde_json::json!(value));
             }
         }
-        validation.score = -sums[0];
+        let perceptual = validation
+            .record
+            .get("perceptual")
+            .and_then(serde_json::Value::as_f64);
+        validation.score = -sums[0] - perceptual.unwrap_or_default();
         validation.text = format!(
             "preference loss {:.5}, margin {:+.4}, accuracy {:.2}; {}",
             sums[0], sums[3], sums[4], validation.text

@@ -14,7 +14,7 @@ use super::data::Batch;
 use super::optimise::Terms;
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{SCALE, Stage, Validation, name, train};
-use super::sampler::{Sampler, loss_terms};
+use super::sampler::{Sampler, loss_terms, off_graph};
 use super::source;
 use crate::cli::{Backbone, Flow, Times};
 use crate::error::{Error, Result};
@@ -169,8 +169,9 @@ impl Stage for FlowStage<'_> {
                 None => point.clean_estimate(v),
                 Some(steps) => {
                     let done = random.below(steps);
+                    let quiet = off_graph(parameters);
                     self.sampler
-                        .estimate_after(parameters, &prepared, (done, steps))?
+                        .estimate_after((parameters, &quiet), &prepared, (done, steps))?
                 }
             };
             terms.push(term.of(estimate, prepared.high.clone())?);

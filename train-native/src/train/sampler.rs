@@ -226,22 +226,18 @@ impl Sampler {
         Ok(pollster::block_on(x1)?)
     }
 
-    /// The end that the field points at after `done` of `steps` steps of such a sample, fewer than all; these are off the graph. As in a
-    /// sample it is held to the range of images, beyond which there is no gradient.
+    /// The end that the field points at after `done` of `steps` steps of such a sample, fewer than all; these are of `quiet`, the same
+    /// parameters off the graph. As in a sample it is held to the range of images, beyond which there is no gradient.
     pub(super) fn estimate_after(
         &self,
-        parameters: &Parameters,
+        (parameters, quiet): (&Parameters, &Parameters),
         p: &Prepared,
         (done, steps): (usize, usize),
     ) -> Result<Tensor<4>> {
         let schedule = Schedule::uniform(steps)?;
         let mut x = p.x0.clone();
-        let plain: Parameters = parameters
-            .iter()
-            .map(|(name, t)| (name.clone(), t.clone().inner()))
-            .collect();
-        let plain = self.precision.of(&plain);
-        let mut field = self.held(&plain, p)?;
+        let quiet = self.precision.of(quiet);
+        let mut field = self.held(&quiet, p)?;
         for pair in schedule.times().windows(2).take(done) {
             let v = pollster::block_on(field.velocity(&x, pair[0]))?;
             x = x.plus(&v, pair[1] - pair[0]);
@@ -397,6 +393,14 @@ impl Sampler {
     }
 }
 
+/// Parameters without the graph that they are learned on.
+pub(super) fn off_graph(parameters: &Parameters) -> Parameters {
+    parameters
+        .iter()
+        .map(|(name, values)| (name.clone(), values.clone().inner()))
+        .collect()
+}
+
 /// The terms of [`flow_loss`] that `mix` leaves.
 pub(super) fn loss_terms(metric: &SobolevMetric, gamma: &Tensor<4>, mix: f64) -> Terms {
     let mut terms = Terms::new();
@@ -458,9 +462,7 @@ mod tests {
     fn sources_are_those_of_the_core() {
         let args = flow_args();
         let device = Device::flex();
-        let value = |i: usize| ((i * 7919) % 257) as f32 / 256.0;
-        let low = Planes::new(3, 8, 8, (0..3 * 64).map(value).collect()).expect("sizes agree");
-        let skip = resample::enlarge(&low, SCALE);
+        let low = low_quality();
         let key = [5, 6];
         for source in [
             Source::PosteriorMean { sigma: 0.1 },
@@ -475,13 +477,7 @@ mod tests {
             let model = model::open(None).expect("built in");
             let sampler =
                 Sampler::new(model, architecture, source, 1.5, &args.common, &device).expect("opens");
-            let twice = |image: &Planes| stacked([image, image], &device);
-            let batch = Batch {
-                low: twice(&low),
-                skip: twice(&skip),
-                high: twice(&skip),
-            };
-            let prepared = sampler.prepare(batch, key).expect("prepares");
+            let prepared = sampler.prepare(batch_of([&low, &low]), key).expect("prepares");
             for i in 0..2 {
                 let seed = SplitMix64::of([key[0], key[1], i as u64]).next_u64();
                 let noise = ColouredNoise::new(seed, 32, 32, Spectrum::sobolev(1.5).expect("in range"));
@@ -494,6 +490,22 @@ mod tests {
                     assert!((a - b).abs() < 1e-6, "{source:?}");
                 }
             }
+        }
+    }
+
+    fn low_quality() -> Planes {
+        let value = |i: usize| ((i * 7919) % 257) as f32 / 256.0;
+        Planes::new(3, 8, 8, (0..3 * 64).map(value).collect()).expect("sizes agree")
+    }
+
+    /// Inputs with their enlargements for truths.
+    fn batch_of<const N: usize>(low: [&Planes; N]) -> Batch {
+        let device = Device::flex();
+        let skip = low.map(|low| resample::enlarge(low, SCALE));
+        Batch {
+            low: stacked(low, &device),
+            skip: stacked(&skip, &device),
+            high: stacked(&skip, &device),
         }
     }
 
@@ -512,15 +524,9 @@ mod tests {
         let device = Device::flex();
         let (sampler, weights) =
             Sampler::open(Path::new("asasr-x4-clean"), &args.common, &device).expect("opens");
-        let value = |i: usize| ((i * 7919) % 257) as f32 / 256.0;
-        let low = Planes::new(3, 8, 8, (0..3 * 64).map(value).collect()).expect("sizes agree");
-        let skip = resample::enlarge(&low, SCALE);
-        let batch = Batch {
-            low: stacked([&low], &device),
-            skip: stacked([&skip], &device),
-            high: stacked([&skip], &device),
-        };
-        let prepared = sampler.prepare(batch, [1, 2]).expect("prepares");
+        let prepared = sampler
+            .prepare(batch_of([&low_quality()]), [1, 2])
+            .expect("prepares");
         let tracked: Parameters = sampler
             .upload(&weights)
             .into_iter()
@@ -536,7 +542,7 @@ mod tests {
         let mut far = 0.0f32;
         for done in 0..3 {
             let end = sampler
-                .estimate_after(&tracked, &prepared, (done, 3))
+                .estimate_after((&tracked, &plain), &prepared, (done, 3))
                 .expect("estimates");
             // Of the gradient only the last evaluation is part: it is that of one evaluation at a state given as numbers.
             let t = done as f64 / 3.0;

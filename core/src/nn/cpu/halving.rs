@@ -33,7 +33,7 @@ impl Halving {
 
     /// The halved planes.
     pub(super) fn forward(&self, x: &[f32]) -> Vec<f32> {
-        let ((_, width), (h, w)) = (self.maxima(), self.halved());
+        let ((height, width), (h, w)) = (self.maxima(), self.halved());
         let planes = x.len() / (self.height * self.width);
         let mut out = vec![0.0; planes * h * w];
         let each = out
@@ -43,7 +43,7 @@ impl Halving {
             let maxima = self.maximum(x);
             let mut row = vec![0.0; width];
             for (i, out) in out.chunks_exact_mut(w).enumerate() {
-                let [a, b, c] = taps(i, self.maxima().0).map(|y| &maxima[y * width..][..width]);
+                let [a, b, c] = taps(i, height).map(|y| &maxima[y * width..][..width]);
                 for (row, ((a, b), c)) in row.iter_mut().zip(a.iter().zip(b).zip(c)) {
                     *row = 0.25 * (a + 2.0 * b + c);
                 }
