@@ -33,7 +33,7 @@ pub const X4_REAL: Model = Model {
 };
 
 /// When one of them last changed.
-pub const RELEASED: &str = "2026-11-27T02:54:00Z";
+pub const RELEASED: &str = "2026-11-27T07:45:00Z";
 
 /// What is used when nobody asks for another: few photographs are free of noise and compression.
 pub const DEFAULT: Model = X4_REAL;
