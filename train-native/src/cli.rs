@@ -789,8 +789,8 @@ pub(crate) struct Export {
     #[arg(long, value_name = "DIR")]
     pub(crate) fast: Option<PathBuf>,
     /// Give samples the low frequencies of the restorer's answer: the deviation in output pixels of the Gaussian that parts them in the
-    /// mode quality, 0.8 to 16, or 0 for none, instead of the flow's own; in the mode fast, where the flow is not distilled, it is twice
-    /// as wide
+    /// mode quality, 0.8 to 16, or 0 for none, instead of the flow's own; in the mode fast, where the flow is not distilled, it is half
+    /// as wide again
     #[arg(long, value_name = "PIXELS", value_parser = anchor)]
     pub(crate) colour_anchor: Option<f64>,
     #[command(flatten)]

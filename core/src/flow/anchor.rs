@@ -6,6 +6,10 @@ use crate::{Error, Planes, Result};
 /// Deviations that are taken, in output pixels.
 const DEVIATIONS: core::ops::RangeInclusive<f64> = 0.8..=16.0;
 
+/// How many times as wide the anchor of fewer steps is, of 2.5, 2, 1.5 and 1, measured in four steps on validation images: the widest
+/// that keeps `asasr-x4-real` at 45 dB of consistency.
+const FEWER_STEPS: f64 = 1.5;
+
 /// Gives a sample the low frequencies of the posterior mean, and so its colours: `x + G (m - x)` with a Gaussian filter `G`.
 ///
 /// A sample is further from the truth than the mean: of an exact sampler the expected squared error is twice the mean's. That is
@@ -31,6 +35,15 @@ impl ColourAnchor {
             DEVIATIONS.start(),
             DEVIATIONS.end()
         )))
+    }
+
+    /// The anchor of samples in fewer steps than the flow asks for, half as wide again and at most 16 pixels: in their middle bands
+    /// there is little detail, and the mean has none to give.
+    #[must_use]
+    pub fn of_fewer_steps(self) -> Self {
+        Self {
+            deviation: (FEWER_STEPS * self.deviation).min(*DEVIATIONS.end()),
+        }
     }
 
     /// Output pixels to either side that a pixel's result depends on: three deviations.
@@ -115,5 +128,12 @@ mod tests {
         for refused in [0.0, -1.0, 17.0, f64::NAN] {
             assert!(matches!(ColourAnchor::new(refused), Err(Error::Spectrum(_))));
         }
+    }
+
+    #[test]
+    fn fewer_steps_have_a_wider_anchor_within_the_range() {
+        let of = |deviation| ColourAnchor::new(deviation).expect("in range");
+        assert_eq!(of(1.0).of_fewer_steps(), of(1.5));
+        assert_eq!(of(11.0).of_fewer_steps(), of(16.0));
     }
 }

@@ -217,7 +217,10 @@ impl<D: FlowDevice> Sampler<D> {
             device,
             source: flow.source,
             s: flow.s,
-            anchor: flow.colour_anchor.map(ColourAnchor::new).transpose()?,
+            anchor: match flow.colour_anchor.map(ColourAnchor::new).transpose()? {
+                Some(anchor) if drawing.steps < flow.steps => Some(anchor.of_fewer_steps()),
+                anchor => anchor,
+            },
             drawing,
         })
     }
@@ -497,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_anchored_in_any_number_of_steps() {
+    fn samples_are_anchored_and_those_of_fewer_steps_more_widely() {
         let low = Planes::new(3, 5, 6, (0..90).map(|i| (i % 7) as f32 / 7.0).collect()).expect("sizes agree");
         let draw = |steps, anchor| {
             let flow = FlowPart {
@@ -508,12 +511,12 @@ mod tests {
             let image = pollster::block_on(sampler.run(&low, Rect::whole(6, 5), &|_, _| true)).expect("runs");
             (image, sampler.halo())
         };
-        // Three deviations of 1.5 are five output pixels and so three of the input.
-        for steps in [4, 3] {
+        // Three deviations of 1.5 are five output pixels and so three of the input; of 2.25, seven and four.
+        for (steps, deviation, reach) in [(4, 1.5, 3), (3, 2.25, 4)] {
             let (mut plain, halo) = draw(steps, None);
             let (anchored, wider) = draw(steps, Some(1.5));
-            assert_eq!(wider, halo + 3);
-            ColourAnchor::new(1.5)
+            assert_eq!(wider, halo + reach);
+            ColourAnchor::new(deviation)
                 .expect("in range")
                 .apply(&mut plain, &resample::enlarge(&low, 2));
             assert_eq!(anchored, plain, "{steps} steps");

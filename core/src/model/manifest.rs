@@ -69,7 +69,8 @@ pub struct FlowPart {
     pub s: f64,
     /// Equal steps it is meant to be sampled in.
     pub steps: usize,
-    /// Deviation in output pixels of the [`ColourAnchor`] of samples.
+    /// Deviation in output pixels of the [`ColourAnchor`] of samples of `steps` steps or more; those of fewer have the one
+    /// [`of_fewer_steps`](ColourAnchor::of_fewer_steps).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colour_anchor: Option<f64>,
     /// How it was trained.

@@ -300,11 +300,7 @@ impl Stage for AlignStage<'_> {
                 validation.record.insert((*name).into(), serde_json::json!(value));
             }
         }
-        let perceptual = validation
-            .record
-            .get("perceptual")
-            .and_then(serde_json::Value::as_f64);
-        validation.score = -sums[0] - perceptual.unwrap_or_default();
+        validation.score = -sums[0] - validation.perceptual();
         validation.text = format!(
             "preference loss {:.5}, margin {:+.4}, accuracy {:.2}; {}",
             sums[0], sums[3], sums[4], validation.text

@@ -131,11 +131,7 @@ impl Stage for DistillStage<'_> {
             .record
             .insert("distance_to_teacher".into(), serde_json::json!(loss));
         validation.text = format!("distance to the teacher {loss:.6}; {}", validation.text);
-        let perceptual = validation
-            .record
-            .get("perceptual")
-            .and_then(serde_json::Value::as_f64);
-        validation.score = -loss - perceptual.unwrap_or_default();
+        validation.score = -loss - validation.perceptual();
         Ok(validation)
     }
 

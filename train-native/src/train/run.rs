@@ -61,6 +61,16 @@ pub(crate) struct Validation {
     pub(crate) comparisons: Vec<Comparison>,
 }
 
+impl Validation {
+    /// The weighted perceptual distance of its sample, 0 where there is no such term.
+    pub(super) fn perceptual(&self) -> f64 {
+        self.record
+            .get("perceptual")
+            .and_then(Value::as_f64)
+            .unwrap_or_default()
+    }
+}
+
 /// Refuses to begin where a run is, before any work starts.
 fn prepare(common: &Common) -> Result<PathBuf> {
     interrupt::listen();
