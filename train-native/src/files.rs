@@ -16,6 +16,14 @@ const IMAGES: [&str; 8] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "
 
 /// The image files below `folder`, by name, in sorted order.
 pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.is_dir() {
+        let what = if folder.exists() {
+            "not a folder"
+        } else {
+            "no such folder"
+        };
+        return Err(Error::at(folder, format!("{what}; one with images is needed")));
+    }
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
     // Links may lead back to where they are.

@@ -40,6 +40,9 @@ impl Model {
 
 /// Why there is no model in a folder.
 fn absent(folder: &Path, error: &std::io::Error) -> String {
+    if folder.is_file() {
+        return "a file, and a model is the folder of its manifest.json".into();
+    }
     if error.kind() != std::io::ErrorKind::NotFound {
         return error.to_string();
     }

@@ -994,6 +994,14 @@ fn models_and_results_are_scored_alike() {
             "neither a folder nor a built-in model",
         ),
         (
+            "eval --data @/data --weights @/alone/manifest.json",
+            "the folder of its manifest.json",
+        ),
+        ("eval --data @/none", "no such folder"),
+        ("eval --data @/e.csv", "not a folder"),
+        ("eval --data @/data --inputs @/none", "no such folder"),
+        ("eval --data @/data --results @/none", "no such folder"),
+        (
             "eval --data @/data --results @/exact --speed other=1",
             "no --results are named other",
         ),
