@@ -19,8 +19,10 @@
 
 extern crate alloc;
 
+pub mod alpha;
 mod error;
 pub mod flow;
+mod hold;
 pub mod metrics;
 pub mod model;
 #[cfg(feature = "burn")]

@@ -128,6 +128,15 @@ impl Planes {
         &self.data[channel * n..(channel + 1) * n]
     }
 
+    /// One plane, to be changed.
+    ///
+    /// # Panics
+    /// When there is no such channel.
+    pub fn plane_mut(&mut self, channel: usize) -> &mut [f32] {
+        let n = self.width * self.height;
+        &mut self.data[channel * n..(channel + 1) * n]
+    }
+
     /// Row `y` of `channel`.
     pub fn row(&self, channel: usize, y: usize) -> &[f32] {
         let start = (channel * self.height + y) * self.width;

@@ -21,7 +21,7 @@ fn cubic(x: f64) -> f64 {
 }
 
 /// Index `j` reflected at half-samples into `0..n`.
-fn reflect(j: isize, n: usize) -> usize {
+pub(crate) fn reflect(j: isize, n: usize) -> usize {
     let period = 2 * n as isize;
     let m = j.rem_euclid(period);
     if m < n as isize {

@@ -6,6 +6,8 @@ use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
 
+use crate::alpha::{COLOURS, Weighing};
+use crate::hold::{Hold, Layout};
 use crate::{Error, Mosaic, Part, Planes, Rect, Result, Tile, TilePlan, resample};
 
 /// Runs a super-resolution network on one tile.
@@ -37,6 +39,11 @@ pub trait Executor {
     /// As [`Self::run`].
     async fn run_part(&self, tile: &Planes, place: Rect, part: &Part, on_step: OnStep<'_>) -> Result<Planes> {
         Ok(part.cut(&self.run(tile, place, on_step).await?))
+    }
+
+    /// Images of three colours in a result: the image itself and, as the first planes beside it, others that are held to the photo too.
+    fn images(&self) -> usize {
+        1
     }
 
     /// Tiles that are worth running at a time: with more than one, a tile is read and packed while another computes.
@@ -91,8 +98,9 @@ const LEAST: usize = 16;
 
 /// Enlarges an image tile by tile.
 ///
-/// `read` gives the pixels of a rectangle: three colour planes and any number of further ones (alpha), which are
-/// enlarged by bicubic interpolation. Finished rows go to `write` from the top, with the index of the first; the
+/// `read` gives the pixels of a rectangle: three colour planes in `[0, 1]` and any number of further ones, which are
+/// enlarged by bicubic interpolation. The first of these is alpha, by which colours are weighed (`alpha`). The result is held to the
+/// photo (`hold`): its colours are within `[0, 1]`. Finished rows go to `write` from the top, with the index of the first; the
 /// output is never held whole. Scales below the network's are made by antialiased bicubic reduction of each tile.
 /// What an executor tells beside the image comes as further planes, after those of `read`.
 /// `progress` is called after every tile and every step of one, and stops the work by returning `false`. When the executor
@@ -138,7 +146,7 @@ pub async fn upscale<E: Executor>(
         let part = plan.part(&tile, scale);
         areas.enlarge(tile.blend, &part, read, on_share).await
     };
-    let mut mosaic: Option<Mosaic> = None;
+    let mut made: Option<(Mosaic, Hold)> = None;
     let mut waiting = plan.tiles().enumerate();
     let mut flight = InOrder::default();
     let mut begun = VecDeque::new();
@@ -154,12 +162,33 @@ pub async fn upscale<E: Executor>(
             return Ok(());
         };
         let result = result?;
-        let mosaic = mosaic.get_or_insert_with(|| Mosaic::new(plan, result.channels(), scale));
-        mosaic.add(&tile, &result, &mut write)?;
+        let (mosaic, hold) = made.get_or_insert_with(|| {
+            let layout = Layout {
+                extra: extra(read),
+                images: executor.images(),
+                planes: result.channels(),
+            };
+            (
+                Mosaic::new(plan, result.channels(), scale),
+                Hold::new((width, height), scale, layout),
+            )
+        });
+        mosaic.add(&tile, &result, |_, rows| hold.add(rows, read, &mut write))?;
         if !state.borrow_mut().finish(tile) {
             return Err(Error::Cancelled);
         }
     }
+}
+
+/// Planes of an image beside its colours.
+fn extra(read: &impl Fn(Rect) -> Planes) -> usize {
+    let first = Rect {
+        x0: 0,
+        y0: 0,
+        x1: 1,
+        y1: 1,
+    };
+    read(first).channels().saturating_sub(COLOURS)
 }
 
 /// Enlarges areas of an image.
@@ -247,16 +276,27 @@ impl<E: Executor> Areas<'_, E> {
         read: &impl Fn(Rect) -> Planes,
         on_step: OnStep<'_>,
     ) -> Result<Planes> {
-        let (colour, extra) = read(tile.input).split_channels(3);
-        let mut result = self.executor.run_part(&colour, tile.input, part, on_step).await?;
-        if let Some(extra) = extra {
-            let (image, beside) = result.split_channels(3);
-            result = image.with_channels(part.cut(&resample::enlarge(&extra, self.scale)));
-            if let Some(beside) = beside {
-                result = result.with_channels(beside);
-            }
+        let (colour, extra) = read(tile.input).split_channels(COLOURS);
+        let result = self.executor.run_part(&colour, tile.input, part, on_step).await?;
+        let Some(extra) = extra else {
+            return Ok(result);
+        };
+        let weighing = Weighing::new(&colour, &extra.clone().split_channels(1).0, part);
+        let (image, mut beside) = result.split_channels(COLOURS);
+        let mut result = weighing
+            .apply(image)
+            .with_channels(part.cut(&resample::enlarge(&extra, self.scale)));
+        for _ in 1..self.executor.images() {
+            let Some((image, rest)) = beside.map(|b| b.split_channels(COLOURS)) else {
+                return Err(Error::Size("an executor told fewer images than it said".into()));
+            };
+            result = result.with_channels(weighing.apply(image));
+            beside = rest;
         }
-        Ok(result)
+        Ok(match beside {
+            Some(beside) => result.with_channels(beside),
+            None => result,
+        })
     }
 }
 
@@ -574,6 +614,7 @@ mod tests {
     #[test]
     fn what_an_executor_tells_comes_after_the_image_and_its_alpha() {
         let image = image();
+        let red = resample::bicubic(&image.clone().split_channels(1).0, 82, 60);
         let mut fractions = Vec::new();
         pollster::block_on(upscale(
             &Telling,
@@ -581,9 +622,12 @@ mod tests {
             21,
             OutputScale::new(2).expect("offered"),
             |rect| image.crop(rect),
-            |_, rows| {
+            |first, rows| {
                 assert_eq!(rows.channels(), 5);
-                assert_eq!(rows.plane(4), rows.plane(0));
+                // What is told is no image, and not held to the photo.
+                for (i, told) in rows.plane(4).iter().enumerate() {
+                    assert!((told - red.plane(0)[82 * first + i]).abs() < 0.2);
+                }
                 assert_ne!(rows.plane(3), rows.plane(0));
                 Ok(())
             },

@@ -357,6 +357,17 @@ impl Executor for AnyExecutor {
         }
     }
 
+    fn images(&self) -> usize {
+        match self {
+            Self::Burn(e) => e.images(),
+            Self::Flow(e) => e.images(),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu(e) => e.images(),
+            #[cfg(feature = "wgpu")]
+            Self::WgpuFlow(e) => e.images(),
+        }
+    }
+
     fn scale(&self) -> usize {
         match self {
             Self::Burn(e) => e.scale(),

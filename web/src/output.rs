@@ -5,7 +5,7 @@ use std::io;
 use asasr_codec::{Layout, Metadata, Picture, PngRows};
 use asasr_core::metrics::{self, ConsistencyMeter};
 use asasr_core::resample::RowResampler;
-use asasr_core::{Error, Planes, Rect, Result};
+use asasr_core::{Error, Planes, Rect, Result, alpha};
 use js_sys::{Array, Function, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::JsValue;
 
@@ -52,8 +52,6 @@ impl io::Write for Parts {
 struct File {
     rows: PngRows<Parts>,
     parts: Array,
-    /// Planes of a row.
-    planes: usize,
 }
 
 impl File {
@@ -66,7 +64,6 @@ impl File {
         Ok(Self {
             rows: PngRows::with_metadata(out, size, layout, bits, metadata).map_err(|e| output(&e))?,
             parts,
-            planes: 3 + usize::from(layout.has_alpha()),
         })
     }
 
@@ -104,7 +101,9 @@ impl<'a> Sink<'a> {
         metadata: &Metadata,
     ) -> Result<Self> {
         let file = File::new(size, (picture.layout(), picture.bits()), metadata)?;
-        let resampler = (from != size).then(|| RowResampler::new(file.planes, from, size));
+        // Colours are weighed by alpha where they are summed.
+        let planes = if picture.layout().has_alpha() { 7 } else { 3 };
+        let resampler = (from != size).then(|| RowResampler::new(planes, from, size));
         Ok(Self {
             picture,
             size,
@@ -132,6 +131,12 @@ impl<'a> Sink<'a> {
     pub(crate) fn add(&mut self, first: usize, rows: &Planes) -> Result<()> {
         match &mut self.resampler {
             None => self.put(first, rows),
+            Some(resampler) if self.picture.layout().has_alpha() => {
+                match resampler.add(first, &alpha::doubled(rows))? {
+                    Some((first, rows)) => self.put(first, &alpha::settled(rows)),
+                    None => Ok(()),
+                }
+            }
             Some(resampler) => match resampler.add(first, rows)? {
                 Some((first, rows)) => self.put(first, &rows),
                 None => Ok(()),

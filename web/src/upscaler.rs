@@ -282,10 +282,11 @@ impl Upscaler {
         };
         // One tile is done here before another worker is ready.
         let lanes = if size.0.max(size.1) > SIDES[0] { lanes } else { 0 };
-        let elsewhere = |scale, halo| Elsewhere {
+        let elsewhere = |scale, halo, images| Elsewhere {
             scale,
             halo,
             lanes,
+            images,
             image: size,
             run: &elsewhere,
         };
@@ -293,12 +294,12 @@ impl Upscaler {
         let told = (wish.layers, wish.samples > 1);
         match self.sampler(&wish, size)? {
             None if lanes > 0 => {
-                let executor = elsewhere(restorer.scale(), restorer.halo());
+                let executor = elsewhere(restorer.scale(), restorer.halo(), 1);
                 job.run(&executor, lanes, (false, false)).await
             }
             None => job.run(restorer, 1, (false, false)).await,
             Some(sampler) if lanes > 0 => {
-                let executor = elsewhere(sampler.scale(), sampler.halo());
+                let executor = elsewhere(sampler.scale(), sampler.halo(), sampler.images());
                 job.run(&executor, lanes, told).await
             }
             Some(sampler) => job.run(&sampler, 1, told).await,
@@ -364,6 +365,7 @@ struct Elsewhere<'a> {
     scale: usize,
     halo: usize,
     lanes: usize,
+    images: usize,
     /// Columns and rows of the whole image.
     image: (usize, usize),
     run: &'a Function,
@@ -380,6 +382,10 @@ impl Executor for Elsewhere<'_> {
 
     fn lanes(&self) -> usize {
         self.lanes
+    }
+
+    fn images(&self) -> usize {
+        self.images
     }
 
     async fn run(&self, tile: &Planes, place: Rect, _on_step: OnStep<'_>) -> asasr_core::Result<Planes> {

@@ -240,6 +240,10 @@ impl<D: FlowDevice> Executor for Sampler<D> {
         self.device.lanes()
     }
 
+    fn images(&self) -> usize {
+        1 + usize::from(self.drawing.mean)
+    }
+
     async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
         let mean = self.device.mean(tile).await?;
         let mut samples = Vec::with_capacity(self.noises.len());

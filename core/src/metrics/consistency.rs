@@ -1,6 +1,7 @@
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, vec::Vec};
 
 use super::to_u8;
+use crate::alpha;
 use crate::resample::RowResampler;
 use crate::{Error, Planes, Result};
 
@@ -28,18 +29,21 @@ impl ConsistencyMeter {
         })
     }
 
-    /// Takes the next rows, `[channels or more, rows, width]`; further channels are left out. Values are rounded to 8 bits
+    /// Takes the next rows, `[channels or more, rows, width]`; the one after them is alpha, by which they are
+    /// weighed. Values are rounded to 8 bits
     /// first, as a saved file would have them. `input` gives a row of the input, `[channels or more, 1, width]`.
     ///
     /// # Errors
     /// [`Error::Size`] when they are not the next ones of this image.
     pub fn add(&mut self, first: usize, rows: &Planes, input: impl Fn(usize) -> Planes) -> Result<()> {
         let rounded = |v| f32::from(to_u8(v)) / 255.0;
-        let Some((first, reduced)) = self.reduction.add_mapped(first, rows, rounded)? else {
+        let seen = weighed(rows, self.channels);
+        let Some((first, reduced)) = self.reduction.add_mapped(first, &seen, rounded)? else {
             return Ok(());
         };
         for y in 0..reduced.height() {
             let truth = input(first + y);
+            let truth = weighed(&truth, self.channels);
             if truth.width() != reduced.width() || truth.channels() < self.channels {
                 return Err(Error::Size("the input is another image's".into()));
             }
@@ -69,6 +73,18 @@ impl ConsistencyMeter {
         let mean = self.sum / (self.channels * self.map.len()) as f64;
         Ok((self.map, -10.0 * libm::log10(mean)))
     }
+}
+
+/// Channels weighed by the one after them, alpha, where there is one: what is not seen does not count.
+fn weighed(rows: &Planes, channels: usize) -> Cow<'_, Planes> {
+    if rows.channels() <= channels {
+        return Cow::Borrowed(rows);
+    }
+    let (mut seen, beside) = rows.clone().split_channels(channels);
+    if let Some(beside) = beside {
+        alpha::weigh(&mut seen, beside.plane(0));
+    }
+    Cow::Owned(seen)
 }
 
 #[cfg(test)]

@@ -1,0 +1,152 @@
+//! What is flat or neutral in the photo stays so.
+
+use alloc::{vec, vec::Vec};
+
+use super::rows::{Rows, interpolate, largest_along, ramp};
+use crate::alpha::COLOURS;
+
+/// Input pixels to either side within which the photo must not change, or have no colour.
+const REACH: usize = 3;
+/// Up to the first a difference of channels is none, from the second on it is colour.
+const COLOUR: [f32; 2] = [0.0, 2.0 / 255.0];
+/// Up to the first a difference of neighbours is none, from the second on it is detail.
+const DETAIL: [f32; 2] = [0.5 / 255.0, 2.5 / 255.0];
+
+/// Looks at the photo as the result's rows come.
+#[derive(Debug)]
+pub(super) struct Gate {
+    width: usize,
+    height: usize,
+    /// Colours.
+    photo: Rows,
+    /// Along lines the largest of colours, of negative colours and of differences of the channels: what changes, and what has colour.
+    extremes: Rows,
+    /// How flat, 0 to 1.
+    flat: Rows,
+    /// How neutral, 0 to 1.
+    neutral: Rows,
+    /// Rows that were asked for.
+    next: usize,
+}
+
+impl Gate {
+    pub(super) fn new((width, height): (usize, usize)) -> Self {
+        Self {
+            width,
+            height,
+            photo: Rows::new(height),
+            extremes: Rows::new(height),
+            flat: Rows::new(height),
+            neutral: Rows::new(height),
+            next: 0,
+        }
+    }
+
+    /// The photo's colours in the next row, `[3, width]`; `read` gives those of any.
+    pub(super) fn next(&mut self, read: impl Fn(usize) -> Vec<f32>) -> Vec<f32> {
+        let y = self.next;
+        self.next += 1;
+        while self.photo.come() < self.height.min(y + REACH + 2) {
+            let row = read(self.photo.come());
+            self.extremes.push(Some(self.extremes_of(&row)));
+            self.photo.push(Some(row));
+        }
+        while self.flat.come() < self.height.min(y + 2) {
+            let y = self.flat.come();
+            let most = self.extremes.largest(y, REACH).unwrap_or_default();
+            let amount = |range: &dyn Fn(usize) -> f32, [from, to]: [f32; 2]| {
+                let row: Vec<f32> = (0..self.width).map(|x| 1.0 - ramp(range(x), from, to)).collect();
+                row.iter().any(|v| *v > 0.0).then_some(row)
+            };
+            let w = self.width;
+            let detail = |x: usize| {
+                let range = |c: usize| most[c * w + x] + most[(COLOURS + c) * w + x];
+                (0..COLOURS).map(range).fold(0.0, f32::max)
+            };
+            let (flat, neutral) = (
+                amount(&detail, DETAIL),
+                amount(&|x| most[2 * COLOURS * w + x], COLOUR),
+            );
+            self.flat.push(flat);
+            self.neutral.push(neutral);
+        }
+        for (rows, reach) in [
+            (&mut self.photo, 1),
+            (&mut self.extremes, REACH + 1),
+            (&mut self.flat, 1),
+            (&mut self.neutral, 1),
+        ] {
+            rows.forget_before(y.saturating_sub(reach));
+        }
+        self.photo
+            .get(y as isize)
+            .map(<[f32]>::to_vec)
+            .unwrap_or_default()
+    }
+
+    fn extremes_of(&self, row: &[f32]) -> Vec<f32> {
+        let mut all = row.to_vec();
+        all.extend(row.iter().map(|v| -v));
+        let (r, rest) = row.split_at(self.width);
+        let (g, b) = rest.split_at(self.width);
+        all.extend(
+            r.iter()
+                .zip(g)
+                .zip(b)
+                .map(|((r, g), b)| r.max(*g).max(*b) - r.min(*g).min(*b)),
+        );
+        largest_along(&all, self.width, REACH)
+    }
+
+    /// The result's rows of the row of the photo that was given last, `[3, scale, width * scale]`, within `[0, 1]`.
+    pub(super) fn apply(&self, mut cells: Vec<f32>, scale: usize) -> Vec<f32> {
+        let y = self.next as isize - 1;
+        cells.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        let wide = self.width * scale;
+        let plane = scale * wide;
+        for part in 0..scale {
+            let place = (self.width, part, scale);
+            if let Some(neutral) = amount(&self.neutral, y, place) {
+                let row = part * wide;
+                for (x, n) in neutral.iter().enumerate().filter(|(_, n)| **n > 0.0) {
+                    let at = [row + x, plane + row + x, 2 * plane + row + x];
+                    let mean = (cells[at[0]] + cells[at[1]] + cells[at[2]]) / 3.0;
+                    for i in at {
+                        cells[i] = mean + (1.0 - n) * (cells[i] - mean);
+                    }
+                }
+            }
+            if let Some(flat) = amount(&self.flat, y, place) {
+                let rows = [y - 1, y, y + 1].map(|y| self.photo.get(y).unwrap_or_default());
+                let mut smooth = vec![0.0; COLOURS * wide];
+                interpolate(rows, place, &mut smooth);
+                for (c, smooth) in smooth.chunks_exact(wide).enumerate() {
+                    let row = &mut cells[c * plane + part * wide..][..wide];
+                    for ((v, s), f) in row.iter_mut().zip(smooth).zip(&flat) {
+                        *v = s + (1.0 - f) * (*v - s);
+                    }
+                }
+            }
+        }
+        cells
+    }
+}
+
+/// One of the `scale` output rows of row `y` of amounts, 0 to 1; none where it is all 0.
+pub(super) fn amount(rows: &Rows, y: isize, (width, part, scale): (usize, usize, usize)) -> Option<Vec<f32>> {
+    let near = [y - 1, y, y + 1].map(|y| rows.get(y));
+    near.iter().any(Option::is_some).then(|| {
+        let zero = vec![0.0; width];
+        let mut out = vec![0.0; width * scale];
+        interpolate(
+            near.map(|row| row.unwrap_or(&zero)),
+            (width, part, scale),
+            &mut out,
+        );
+        // What is wholly so stays so, to the bit.
+        for v in &mut out {
+            *v = if *v > 0.9999 { 1.0 } else { *v };
+        }
+        out
+    })
+}

@@ -1,0 +1,380 @@
+//! Holds a result to the photo that it was made of, whatever made it.
+//!
+//! With `c` the photo, `y` its enlargement by the factor `s`, `D` the mean over `s` by `s` output pixels and `U` linear interpolation
+//! from input pixels to output pixels, a result passes three stations while its rows go by; nothing of it is held whole:
+//!
+//! 1. **What is flat or neutral stays so** ([`gate`]): where the photo does not change within three pixels, `y` is `U c`; where it has
+//!    no colour there, `y` has none, to the bit.
+//! 2. **Low frequencies are the photo's** ([`pass`]): with `k = G (c - D y)`, `G` a Gaussian of two input pixels, `y` is mixed
+//!    with white by `a = k / G (1 - D y)` where `k > 0` and with black by `a = -k / G D y` where it is not. Unlike an addition this
+//!    never leaves `[0, 1]`, so that nothing is lost by clipping. What that would leave is added to `k` through `G` once more. It is
+//!    back-projection (Irani and Peleg 1991) under a low-pass, `1 - (1 - G)^2` in all.
+//! 3. **Where a model is out of its depth the photo's own pixels show** ([`pass`]): patterns of one or two pixels, as dithering has
+//!    them, make networks fail by tens of levels. Where the first `k` is above `ASTRAY`, or the mean over 16 by 16 input pixels
+//!    would be off by more than `TOLERANCE` at the end, `y` is mixed with the photo's pixels repeated, just enough for that.
+//!
+//! What it promises: the mean colour of any 16 by 16 pixels of the photo is that of the same place in the result to one level of 255,
+//! once in 8 bits.
+
+mod gate;
+mod pass;
+mod rows;
+
+use alloc::{collections::VecDeque, vec, vec::Vec};
+
+use crate::alpha::{self, COLOURS};
+use crate::{Planes, Rect, Result};
+use gate::Gate;
+use pass::Pass;
+
+/// Rows that are handed on at a time, at least, but at the end.
+const BAND: usize = 64;
+
+/// The planes of a result, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Planes after the first image's colours that are enlarged beside them; the first of these is alpha, by which colours are weighed.
+    pub(crate) extra: usize,
+    /// Images of three colours: the first, and those after the further planes.
+    pub(crate) images: usize,
+    /// All planes.
+    pub(crate) planes: usize,
+}
+
+impl Layout {
+    /// The first plane of each image.
+    fn images(self) -> impl Iterator<Item = usize> {
+        (0..self.images).map(move |i| if i == 0 { 0 } else { COLOURS * i + self.extra })
+    }
+
+    fn alpha(self) -> Option<usize> {
+        (self.extra > 0).then_some(COLOURS)
+    }
+}
+
+/// Rows of a result on their way, from the top.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    /// Columns and rows of the photo.
+    size: (usize, usize),
+    scale: usize,
+    layout: Layout,
+    gate: Gate,
+    /// One for each image.
+    passes: Vec<Pass>,
+    /// Rows that do not fill a row of input pixels yet.
+    open: Vec<Vec<f32>>,
+    /// Planes that are no image's colours, by rows of input pixels, until their images come.
+    beside: VecDeque<Vec<Vec<f32>>>,
+    /// What is done and not handed on.
+    done: Vec<Vec<f32>>,
+    /// Row of the first of these.
+    first: usize,
+}
+
+impl Hold {
+    /// For a photo of so many columns and rows, enlarged `scale` times.
+    pub(crate) fn new(size: (usize, usize), scale: usize, layout: Layout) -> Self {
+        Self {
+            size,
+            scale,
+            layout,
+            gate: Gate::new(size),
+            passes: (0..layout.images).map(|_| Pass::new(size, scale)).collect(),
+            open: vec![Vec::new(); layout.planes],
+            beside: VecDeque::new(),
+            done: vec![Vec::new(); layout.planes],
+            first: 0,
+        }
+    }
+
+    /// Takes the next rows of the result; colours are weighed by alpha where there is one. `read` gives the photo's pixels of a
+    /// rectangle, as they are. Finished rows go to `write`, colours no longer weighed.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub(crate) fn add(
+        &mut self,
+        rows: &Planes,
+        read: &impl Fn(Rect) -> Planes,
+        write: &mut impl FnMut(usize, &Planes) -> Result<()>,
+    ) -> Result<()> {
+        let width = rows.width();
+        for y in 0..rows.height() {
+            for (c, plane) in self.open.iter_mut().enumerate() {
+                plane.extend_from_slice(rows.row(c, y));
+            }
+            if self.open[0].len() == self.scale * width {
+                let full = self.open.iter_mut().map(core::mem::take).collect();
+                self.advance(full, read);
+                if self.done[0].len() >= BAND * width {
+                    self.flush(write)?;
+                }
+            }
+        }
+        if self.first + self.done[0].len() / width.max(1) == self.size.1 * self.scale {
+            self.flush(write)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the rows of the next row of input pixels.
+    fn advance(&mut self, mut planes: Vec<Vec<f32>>, read: &impl Fn(Rect) -> Planes) {
+        let Self {
+            gate, scale, layout, ..
+        } = self;
+        let weighed = |y: usize| {
+            let (mut colours, extra) = read(row(self.size.0, y)).split_channels(COLOURS);
+            if let Some(extra) = extra {
+                alpha::weigh(&mut colours, extra.plane(0));
+            }
+            colours.into_data()
+        };
+        let photo = gate.next(weighed);
+        let mut finished = Vec::new();
+        for (image, pass) in layout.images().zip(&mut self.passes) {
+            let cells = joined(&mut planes[image..image + COLOURS]);
+            let cells = gate.apply(cells, *scale);
+            let mut own = Vec::new();
+            pass.push(cells, photo.clone(), |cells| own.push(cells));
+            finished.push(own);
+        }
+        self.beside.push_back(planes);
+        let count = finished.first().map_or(0, Vec::len);
+        for i in 0..count {
+            let Some(mut planes) = self.beside.pop_front() else {
+                break;
+            };
+            for (image, cells) in self.layout.images().zip(&mut finished) {
+                let cells = core::mem::take(&mut cells[i]);
+                let length = cells.len() / COLOURS;
+                for (c, plane) in cells.chunks_exact(length).enumerate() {
+                    planes[image + c] = plane.to_vec();
+                }
+            }
+            self.finish(planes, read);
+        }
+    }
+
+    /// Takes alpha's weight off the rows of a row of input pixels, and keeps them to be handed on.
+    fn finish(&mut self, mut planes: Vec<Vec<f32>>, read: &impl Fn(Rect) -> Planes) {
+        if let Some(alpha) = self.layout.alpha() {
+            let (width, rows) = (self.size.0 * self.scale, self.scale);
+            let y = self.first / self.scale + self.done[0].len() / (width * rows);
+            let photo = read(row(self.size.0, y));
+            let opacity = planes[alpha].clone();
+            for image in self.layout.images() {
+                for c in 0..COLOURS {
+                    let unseen = |i: usize| photo.row(c, 0)[i % width / self.scale];
+                    alpha::unweigh(&mut planes[image + c], &opacity, unseen);
+                }
+            }
+        }
+        for (done, plane) in self.done.iter_mut().zip(planes) {
+            done.extend_from_slice(&plane);
+        }
+    }
+
+    fn flush(&mut self, write: &mut impl FnMut(usize, &Planes) -> Result<()>) -> Result<()> {
+        let width = self.size.0 * self.scale;
+        let height = self.done[0].len() / width;
+        if height == 0 {
+            return Ok(());
+        }
+        let data = joined(&mut self.done);
+        let rows = Planes::new(self.layout.planes, height, width, data)?;
+        write(self.first, &rows)?;
+        self.first += height;
+        Ok(())
+    }
+}
+
+/// Planes one after the other; nothing is left of them. Copied as a whole, since an iterator over their values takes as long as a
+/// pass.
+fn joined(planes: &mut [Vec<f32>]) -> Vec<f32> {
+    let mut all = Vec::with_capacity(planes.iter().map(Vec::len).sum());
+    for plane in planes {
+        all.append(plane);
+    }
+    all
+}
+
+/// Row `y` of `width` pixels.
+fn row(width: usize, y: usize) -> Rect {
+    Rect {
+        x0: 0,
+        y0: y,
+        x1: width,
+        y1: y + 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SplitMix64;
+    use crate::resample;
+    use proptest::prelude::*;
+
+    /// A photo's result goes through, in strips of so many rows.
+    fn held(photo: &Planes, result: &Planes, scale: usize, strip: usize) -> Planes {
+        let size = (photo.width(), photo.height());
+        let layout = Layout {
+            extra: photo.channels() - COLOURS,
+            images: 1,
+            planes: result.channels(),
+        };
+        let mut hold = Hold::new(size, scale, layout);
+        let mut out = Planes::zeros(result.channels(), result.height(), result.width());
+        let mut next = 0;
+        for y0 in (0..result.height()).step_by(strip) {
+            let rect = Rect {
+                x0: 0,
+                y0,
+                x1: result.width(),
+                y1: result.height().min(y0 + strip),
+            };
+            let mut write = |first: usize, rows: &Planes| {
+                assert_eq!(first, next, "no row twice, none left out");
+                next += rows.height();
+                out.put_rows(first, rows);
+                Ok(())
+            };
+            hold.add(&result.crop(rect), &|r| photo.crop(r), &mut write)
+                .expect("writes");
+        }
+        assert_eq!(next, result.height(), "every row came out");
+        out
+    }
+
+    /// The largest error of the mean over any 16 by 16 pixels of the photo, in levels, of the result in 8 bits.
+    fn worst_block(photo: &Planes, result: &Planes, scale: usize) -> f64 {
+        let (w, h) = (photo.width(), photo.height());
+        let mut worst: f64 = 0.0;
+        for c in 0..COLOURS {
+            let error = |x: usize, y: usize| {
+                let mut sum = 0.0;
+                for j in 0..scale {
+                    let row = &result.row(c, y * scale + j)[x * scale..(x + 1) * scale];
+                    sum += row.iter().map(|v| (255.0 * f64::from(*v)).round()).sum::<f64>();
+                }
+                sum / (scale * scale) as f64 - 255.0 * f64::from(photo.row(c, y)[x])
+            };
+            let errors: Vec<Vec<f64>> = (0..h).map(|y| (0..w).map(|x| error(x, y)).collect()).collect();
+            for y in 0..=h - 16 {
+                for x in 0..=w - 16 {
+                    let block = errors[y..y + 16]
+                        .iter()
+                        .map(|row| row[x..x + 16].iter().sum::<f64>());
+                    worst = worst.max((block.sum::<f64>() / 256.0).abs());
+                }
+            }
+        }
+        worst
+    }
+
+    fn photo(size: (usize, usize), colour: impl Fn(usize, usize, usize) -> f32) -> Planes {
+        let (w, h) = size;
+        let data = (0..COLOURS * w * h).map(|i| colour(i / (w * h), i % w, i / w % h));
+        Planes::new(COLOURS, h, w, data.collect()).expect("sizes agree")
+    }
+
+    /// Results of a network that has lost the photo: another mean, other colours, grain, and values out of range.
+    fn lost(photo: &Planes, scale: usize, seed: u64) -> Planes {
+        let mut random = SplitMix64::new(seed);
+        let mut result = resample::enlarge(photo, scale);
+        for (c, cast) in [0.4, -0.2, -0.3].into_iter().enumerate() {
+            for v in result.plane_mut(c) {
+                *v = 0.6 * *v + cast + 0.2 * random.normal() as f32;
+            }
+        }
+        result
+    }
+
+    #[test]
+    fn every_period_of_two_to_four_pixels_keeps_its_colour() {
+        for period in 2..=4usize {
+            for pattern in 0..12u64 {
+                for contrast in [1.0f32, 0.4, 0.1] {
+                    let mut random = SplitMix64::new(pattern);
+                    let on: Vec<bool> = (0..period * period).map(|_| random.next_u64() % 2 == 0).collect();
+                    let photo = photo((40, 36), |_, x, y| {
+                        0.5 + contrast
+                            * if on[y % period * period + x % period] {
+                                0.5
+                            } else {
+                                -0.5
+                            }
+                    });
+                    let scale = 2 + pattern as usize % 3;
+                    let result = held(&photo, &lost(&photo, scale, pattern), scale, 16);
+                    let worst = worst_block(&photo, &result, scale);
+                    assert!(
+                        worst <= 1.0,
+                        "period {period}, pattern {pattern}, contrast {contrast}: {worst}"
+                    );
+                    for (i, r) in result.plane(0).iter().enumerate() {
+                        assert!(
+                            *r == result.plane(1)[i] && *r == result.plane(2)[i],
+                            "neutral to the bit"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn flat_colours_are_flat_to_the_last_pixel() {
+        for colour in [[0.0, 1.0, 0.0], [1.0, 0.0, 0.5], [0.2, 0.2, 0.2]] {
+            let photo = photo((20, 17), |c, _, _| colour[c]);
+            for v in held(&photo, &lost(&photo, 4, 1), 4, 64)
+                .data()
+                .chunks_exact(80 * 68)
+                .zip(colour)
+            {
+                assert!(v.0.iter().all(|x| (x - v.1).abs() < 1e-3));
+            }
+        }
+    }
+
+    #[test]
+    fn a_faithful_result_is_left_alone() {
+        let photo = photo((48, 48), |c, x, y| {
+            let wave = libm::cosf(0.1 * (x as f32 + 0.5 * y as f32) + c as f32);
+            0.5 + 0.3 * wave
+        });
+        let mut result = resample::enlarge(&photo, 4);
+        // Detail that the photo cannot show.
+        for (i, v) in result.data_mut().iter_mut().enumerate() {
+            *v += if (i + i / 192) % 2 == 0 { 0.05 } else { -0.05 };
+        }
+        let out = held(&photo, &result, 4, 64);
+        for (a, b) in out.data().iter().zip(result.data()) {
+            assert!((a - b).abs() < 2.0 / 255.0, "{a} {b}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn any_photo_is_held_in_strips_as_whole(
+            w in 1usize..40, h in 1usize..40, scale in 2usize..=4, strip in 1usize..40, seed: u64, dither: bool,
+        ) {
+            let mut random = SplitMix64::new(seed);
+            let grain: Vec<f32> = (0..w * h).map(|_| (random.next_u64() % 256) as f32 / 255.0).collect();
+            let photo = photo((w, h), |c, x, y| {
+                let v = (grain[y * w + x] + 0.2 * c as f32).min(1.0);
+                if dither { v.round() } else { 0.4 + 0.2 * v }
+            });
+            let result = lost(&photo, scale, seed);
+            let whole = held(&photo, &result, scale, scale * h);
+            prop_assert_eq!(&held(&photo, &result, scale, strip), &whole);
+            prop_assert!(whole.data().iter().all(|v| (0.0..=1.0).contains(v)));
+            if w >= 16 && h >= 16 {
+                let worst = worst_block(&photo, &whole, scale);
+                prop_assert!(worst <= 1.0, "{}", worst);
+            }
+        }
+    }
+}
