@@ -6,7 +6,7 @@ export interface UpscalerOptions {
   device?: DeviceChoice;
   /** Address of a model's folder, with a final slash; other origins need CORS. Default: `v1/models/asasr-x4-real/` beside the script. */
   model?: string;
-  /** An ed25519 public key in base64 or PEM: a model that it did not sign (`manifest.json.sig` beside its manifest) is an error. */
+  /** An ed25519 public key in base64 or PEM: a model that it did not sign (`manifest.json.sig` beside its manifest) is an error, and so is one whose folder has not its name. */
   publicKey?: string;
   /** Called while the model is loaded, where its size is known. */
   onLoading?: (received: number, total: number) => void;

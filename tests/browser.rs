@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use asasr_codec::decode;
@@ -281,7 +281,23 @@ async fn a_trained_model_with_a_flow_is_taken() {
     browser.finished().await;
     assert_eq!(browser.text("error").await, "");
     assert!(browser.text("summary").await.contains("12 × 8"));
-    for (name, expected) in [("absent", "404"), ("../x", "no model's name")] {
+    let none = "no model's name";
+    for (name, expected) in [
+        ("absent", "404"),
+        ("../x", none),
+        ("..", none),
+        (".", none),
+        ("...", none),
+        ("%2e%2e", none),
+        ("..%2f..", none),
+        ("%2e%2e%2fasasr-x4-clean", none),
+        (".hidden", none),
+        ("manifest.json", none),
+        ("a%0a", none),
+        ("a%5cb", none),
+        ("//other.example/m", none),
+        ("", none),
+    ] {
         let address = format!("{}?device=cpu&model={name}", server.url());
         browser.open(&address).await;
         let error = browser.text("error").await;
@@ -344,7 +360,60 @@ async fn only_signed_models_are_used_where_a_key_is_trusted() {
             let told = browser.run(script, vec![given.into()]).await;
             assert!(told.as_str().unwrap().contains(expected), "{told}");
         }
+        // Signed, and another model than its folder's name says: a plain host serves whatever lies there.
+        for name in ["asasr-x4-real", "asasr-x4-clean"] {
+            copy_folder(&model, &page.join("v1/models").join(name));
+        }
+        let site = Site::start(&page).await;
+        let script = "const { Upscaler } = await import('./upscaler.js');
+                      const model = args[1] + 'v1/models/' + args[2] + '/';
+                      return Upscaler.load({ device: 'cpu', model, publicKey: args[0] }).then(() => 'opened', (e) => e.message);";
+        browser.open(&format!("{}?device=cpu", site.url())).await;
+        for (name, expected) in [
+            ("asasr-x4-real", "opened"),
+            ("asasr-x4-clean", "signed as asasr-x4-real"),
+        ] {
+            let given = vec![line(&key).into(), site.url().into(), name.into()];
+            let told = browser.run(script, given).await;
+            assert!(told.as_str().unwrap().contains(expected), "{name}: {told}");
+        }
     }
+    browser.close().await;
+}
+
+/// A host of files sends no headers of ours: the page forbids by itself what the server's header forbids, and works.
+#[tokio::test]
+async fn a_plain_host_serves_a_page_that_guards_itself() {
+    let folder = PathBuf::from(std::env::var_os("ASASR_PAGE").unwrap());
+    let site = Site::start(&folder).await;
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device=cpu", site.url())).await;
+    browser.drop_file("dot.png", &drawn(3, 2)).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("12 × 8"));
+    let script = "const broken = [];
+                  addEventListener('securitypolicyviolation', (event) => broken.push(event.effectiveDirective));
+                  const inline = document.createElement('script');
+                  inline.textContent = 'globalThis.ran = true;';
+                  document.body.append(inline);
+                  try { (0, eval)('globalThis.ran = true'); } catch { /* as it should */ }
+                  const elsewhere = await fetch(args[0] + 'v1/models').then(() => 'read', () => 'refused');
+                  for (let i = 0; i < 100 && broken.length < 3; i++) await new Promise((next) => setTimeout(next, 20));
+                  return [globalThis.ran ?? 'nothing ran', elsewhere, broken.includes('connect-src')].join();";
+    let told = browser.run(script, vec![server.url().into()]).await;
+    assert_eq!(told, "nothing ran,refused,true");
+    // The header says the same, and who may frame the page on top.
+    let index = fs::read_to_string(folder.join("index.html")).unwrap();
+    let policy = index
+        .split("http-equiv=\"Content-Security-Policy\" content=\"")
+        .nth(1);
+    let policy = policy.and_then(|p| p.split('"').next()).unwrap();
+    let script = "return (await fetch('./')).headers.get('content-security-policy');";
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    let header = browser.run(script, vec![]).await;
+    assert_eq!(header, format!("{policy}; frame-ancestors 'none'"));
     browser.close().await;
 }
 

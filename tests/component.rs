@@ -132,6 +132,43 @@ fn npm(folder: &Path, args: &[&str]) {
     );
 }
 
+/// Whoever gets the modules gets the licences of what they are made of. Messages in a module tell which crates those are: a crate's
+/// place among cargo's sources is in each.
+#[test]
+fn the_package_and_the_page_carry_their_licences() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for (modules, licences) in [
+        (variable("ASASR_PACKAGE"), variable("ASASR_PACKAGE")),
+        (variable("ASASR_PAGE"), variable("ASASR_PAGE").join("licences")),
+    ] {
+        for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            let [own, given] = [root, licences.as_path()].map(|folder| fs::read(folder.join(name)).unwrap());
+            assert!(own == given, "{name} is another one");
+        }
+        let notices = fs::read_to_string(licences.join("THIRD-PARTY-NOTICES")).unwrap();
+        let mut found = std::collections::BTreeSet::new();
+        for module in ["asasr-gpu", "asasr-cpu", "asasr-formats"] {
+            let bytes = fs::read(modules.join(format!("{module}_bg.wasm"))).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            for place in text.split("/registry/src/").skip(1) {
+                let folder = place.split('/').nth(1).unwrap_or_default();
+                found.insert(folder.to_owned());
+            }
+        }
+        assert!(found.len() > 5, "the modules name no crates: {found:?}");
+        for folder in found {
+            let listed = notices.lines().any(|l| {
+                let crate_of = l.split_once(": ").map_or("", |(name, _)| name);
+                crate_of.replacen(' ', "-", 1) == folder
+            });
+            assert!(listed, "{folder} is not in the notices");
+        }
+        for text in ["Permission is hereby granted", "Apache License"] {
+            assert!(notices.contains(text), "{text}");
+        }
+    }
+}
+
 /// `npm pack`, `npm install` of what it made, and a build with Vite.
 #[tokio::test]
 async fn a_bundler_takes_its_package() {
@@ -157,6 +194,10 @@ async fn a_bundler_takes_its_package() {
             "../asasr-upscaler-0.1.0.tgz",
         ],
     );
+    for name in ["LICENSE-MIT", "LICENSE-APACHE", "THIRD-PARTY-NOTICES"] {
+        let installed = app.join("node_modules/asasr-upscaler").join(name);
+        assert!(installed.is_file(), "{name} is not in what npm installs");
+    }
     copy_folder(
         &app.join("node_modules/asasr-upscaler/v1/models"),
         &app.join("public/models"),

@@ -1,5 +1,6 @@
 // The page: what a person does goes into the queue, what the queue tells goes onto the page.
 
+import { modelAddress, plain, weightsAddress } from './address.js';
 import { fromFolder, fromList, fromTransfer } from './collect.js';
 import { keepOffline } from './offline.js';
 import { Queue, resultName } from './queue.js';
@@ -66,7 +67,7 @@ function begin() {
   const choices = ['auto', 'webgpu', 'cpu'];
   const refused = !choices.includes(device)
     ? () => text('badQuery', { key: 'device', value: device, choices: choices.join(', ') })
-    : model !== null && !/^[\w.-]+$/.test(model) && (() => text('badModel', { value: model }));
+    : model !== null && !plain(model) && (() => text('badModel', { value: model }));
   if (refused) {
     $('device').dataset.text = 'notReady';
     $('device').textContent = text('notReady');
@@ -97,7 +98,7 @@ function open(model) {
     upscaler?.dispose();
     const device = query.get('device') ?? 'auto';
     const onLoading = (received, total) => { $('device').textContent = text('loading', { percent: Math.round(100 * received / total) }); };
-    upscaler = new Upscaler({ device, model: `v1/models/${model}/`, publicKey: trusted(), onLoading });
+    upscaler = new Upscaler({ device, model: modelAddress(model, document.baseURI), publicKey: trusted(), onLoading });
     opened = model;
     report();
   }
@@ -111,13 +112,13 @@ async function everything() {
     try {
       const own = await mine.loaded;
       const models = await Promise.all([...$('model').options].map(async ({ value }) => {
-        const folder = new URL(`v1/models/${value}/`, document.baseURI);
+        const folder = modelAddress(value, document.baseURI);
         const described = new URL('manifest.json', folder);
         const bytes = await (await fetch(described)).arrayBuffer();
         const manifest = JSON.parse(new TextDecoder().decode(bytes));
         const parts = [manifest, manifest.flow, manifest.fast].filter(Boolean);
         const signature = trusted() ? [await signatureAddress(bytes, folder)] : [];
-        return [described.href, ...signature, ...parts.map(({ file, sha256 }) => new URL(`${file}?sha256=${sha256}`, folder).href)];
+        return [described.href, ...signature, ...parts.map((part) => weightsAddress(part, folder))];
       }));
       return [...new Set([...own, ...models.flat()])];
     } catch (error) {

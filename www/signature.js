@@ -26,3 +26,10 @@ export async function checkSignature(manifest, signature, key) {
   } catch { /* what is no base64 is no signature */ }
   if (!signed) throw new Error('the model is not signed by the one whom this page trusts: it is not used');
 }
+
+/** Throws unless a signed manifest is that of the model whose folder this is: the signature says who made it, not which one it is. */
+export function checkName(manifest, folder) {
+  const name = new URL('./', folder).pathname.split('/').at(-2);
+  const { id } = JSON.parse(new TextDecoder().decode(manifest));
+  if (id !== name) throw new Error(`the model under ${name} is signed as ${id}, which is another one: it is not used`);
+}

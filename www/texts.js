@@ -243,6 +243,7 @@ const spoken = [
   [/^this browser cannot check the model's signature: use a newer one$/, 'dieser Browser kann die Signatur des Modells nicht prüfen: ein neuerer kann es'],
   [/^the public key of this page is no ed25519 key: give the line that `asasr weights keygen` prints$/, 'der öffentliche Schlüssel dieser Seite ist kein Ed25519-Schlüssel: `asasr weights keygen` gibt die richtige Zeile aus'],
   [/^the model is not signed by the one whom this page trusts: it is not used$/, 'das Modell ist nicht von dem signiert, dem diese Seite vertraut: es wird nicht benutzt'],
+  [/^the model under (\S+) is signed as (.+), which is another one: it is not used$/, 'das Modell unter $1 ist als $2 signiert und damit ein anderes: es wird nicht benutzt'],
   [/^the photo has 16 bits a colour, (\S+) keeps 8: save it as PNG to keep all$/, 'das Foto hat 16 Bit je Farbe, $1 behält 8: als PNG gespeichert bleiben alle'],
   [/^the browser could not write (\S+) of this size: it was saved as PNG$/, 'der Browser konnte kein $1 dieser Größe schreiben: es wurde als PNG gespeichert'],
 ];

@@ -1,8 +1,9 @@
 // Chooses a device, loads the one WebAssembly module that it needs and runs it.
 
+import { weightsAddress } from './address.js';
 import { leftOut, withMetadata, withProfile } from './container.js';
 import { Pool, threads } from './pool.js';
-import { checkSignature, signatureAddress } from './signature.js';
+import { checkName, checkSignature, signatureAddress } from './signature.js';
 
 let upscaler = null;
 /** The WebAssembly module, once it is loaded. */
@@ -44,9 +45,6 @@ async function bytesOf(url, told) {
     throw error.told ? error : new Error(`${name} could not be loaded: check the connection and reload`);
   }
 }
-
-/** The hash in the address lets caches keep each version apart. */
-const kept = (file, sha256) => new URL(`${file}?sha256=${sha256}`, folder).href;
 
 /** What tells a graphics card from others, as far as the browser says. */
 const named = ({ info }) => ['vendor', 'architecture', 'device', 'description'].map((part) => info?.[part] ?? '').join('/');
@@ -95,6 +93,7 @@ async function signed(manifest, publicKey) {
   if (!answer?.ok && answer?.status !== 404) throw new Error(`${new URL(address).pathname} could not be loaded: check the connection and reload`);
   const signature = answer.ok ? await answer.text() : '';
   await checkSignature(manifest, signature, publicKey);
+  checkName(manifest, folder);
   return [address];
 }
 
@@ -105,8 +104,7 @@ async function open({ id, device: wanted, model, publicKey, tunings }) {
   const signature = publicKey === undefined ? [] : await signed(manifest, publicKey);
   let address;
   try {
-    const { file, sha256 } = JSON.parse(new TextDecoder().decode(manifest));
-    address = kept(file, sha256);
+    address = weightsAddress(JSON.parse(new TextDecoder().decode(manifest)), folder);
   } catch {
     throw new Error('the model\'s manifest is not usable: reload the page');
   }
@@ -229,7 +227,7 @@ async function upscale({ id, bytes: given, preview, ...wanted }) {
   const wish = wishFor(wanted);
   const [file, sha256] = upscaler.needs(wish);
   if (file) {
-    const weights = await bytesOf(kept(file, sha256), (received, total) => postMessage({ id, kind: 'loading', received, total }));
+    const weights = await bytesOf(weightsAddress({ file, sha256 }, folder), (received, total) => postMessage({ id, kind: 'loading', received, total }));
     upscaler.add(wish, weights);
     pool?.tell({ kind: 'add', wanted, weights });
   }

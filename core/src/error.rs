@@ -1,5 +1,5 @@
 use alloc::string::String;
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 /// Everything that can go wrong in this crate, named after the input at fault and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,30 @@ pub enum Error {
     Cancelled,
 }
 
+/// Whether a character does something where it is shown: moves a cursor, colours, begins a line, turns the writing direction.
+pub(crate) fn acts(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Files name things in words of their own: what would [act](acts) in them is written out.
+struct Harmless<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Harmless<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive(acts) {
+            let mut rest = part.chars();
+            match rest.next_back() {
+                Some(c) if acts(c) => write!(self.0, "{}{}", rest.as_str(), c.escape_unicode())?,
+                _ => self.0.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let f = &mut Harmless(f);
         match self {
             Self::Manifest(why) => write!(f, "the model's manifest is not usable: {why}"),
             Self::Architecture(why) => write!(f, "the model's architecture is not usable: {why}"),
@@ -68,3 +90,24 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn what_a_file_says_does_nothing_where_it_is_shown() {
+        let why = Error::Manifest("unknown variant `a\u{1b}[2J\n\u{202e}`, expected \u{e4}".into());
+        assert_eq!(
+            why.to_string(),
+            "the model's manifest is not usable: unknown variant `a\\u{1b}[2J\\u{a}\\u{202e}`, expected \u{e4}"
+        );
+        let why = Error::Hash {
+            file: "\r".into(),
+            expected: String::new(),
+            actual: String::new(),
+        };
+        assert!(!why.to_string().contains(acts), "{why:?}");
+    }
+}

@@ -7,12 +7,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse as _, Response};
 use axum::{Router, middleware, routing::get};
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::error;
 
 use crate::asset::Asset;
+use crate::headers::NOTHING_RUNS;
 use crate::observe::{self, Route};
-use crate::{Catalogue, FOREVER, REVALIDATE, Service, not_found};
+use crate::{Catalogue, FOREVER, RESOURCE_POLICY, REVALIDATE, Service, not_found, with_header};
 
 /// The description of this API, in `OpenAPI` 3.1.
 pub const OPENAPI: &str = include_str!("openapi.json");
@@ -60,10 +60,8 @@ pub(crate) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
             observe::limit,
         ))
         .layer(cors)
-        .layer(SetResponseHeaderLayer::overriding(
-            HeaderName::from_static("cross-origin-resource-policy"),
-            HeaderValue::from_static(resource),
-        ))
+        .layer(with_header(RESOURCE_POLICY, Some(resource)))
+        .layer(with_header(header::CONTENT_SECURITY_POLICY, Some(NOTHING_RUNS)))
 }
 
 /// The hash that a client already knows; not a hash where it is something else.

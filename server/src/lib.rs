@@ -17,6 +17,8 @@ mod api;
 mod asset;
 mod catalogue;
 mod config;
+mod headers;
+mod host;
 mod limits;
 mod listen;
 mod log;
@@ -46,19 +48,7 @@ use limits::Limits;
 use metrics::Metrics;
 use observe::Route;
 
-/// Scripts and connections of this origin only; WebAssembly may compile; results are shown from blobs.
-const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; \
-                      img-src 'self' blob: data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
-
-/// The page runs by itself and in nothing else.
-const PAGE_HEADERS: [(&str, &str); 5] = [
-    ("content-security-policy", POLICY),
-    ("cross-origin-opener-policy", "same-origin"),
-    ("cross-origin-embedder-policy", "require-corp"),
-    ("cross-origin-resource-policy", "same-origin"),
-    ("referrer-policy", "no-referrer"),
-];
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// What is named by its hash never changes; a year is the longest that caches heed.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -75,6 +65,8 @@ pub struct Service {
     metrics: Metrics,
     origins: Vec<String>,
     metrics_elsewhere: bool,
+    /// Whether it answers over TLS itself.
+    encrypted: bool,
 }
 
 impl Service {
@@ -92,6 +84,7 @@ impl Service {
             metrics: Metrics::new(),
             origins: config.allow_origin.clone(),
             metrics_elsewhere: config.admin_listen.is_some(),
+            encrypted: config.tls_cert.is_some(),
         }))
     }
 
@@ -118,21 +111,31 @@ pub fn router(service: &Arc<Service>) -> Router {
     if !service.metrics_elsewhere {
         operations = operations.route("/metrics", get(metrics));
     }
+    let operations = operations
+        .layer(with_header(
+            header::CONTENT_SECURITY_POLICY,
+            Some(headers::NOTHING_RUNS),
+        ))
+        .layer(with_header(RESOURCE_POLICY, Some("same-origin")));
     let pages = Router::new()
         .fallback(page)
         .layer(middleware::from_fn_with_state(
             Arc::clone(service),
             observe::limit,
         ))
+        // Around whatever is answered here, what is refused too: each may be looked at in a browser.
+        .layer(middleware::map_response(headers::page))
         .with_state(Arc::clone(service));
     // Whoever watches over the server is not turned away by it.
     Router::new()
         .merge(operations)
         .nest("/v1", api::router(service))
         .fallback_service(pages)
-        .layer(SetResponseHeaderLayer::overriding(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
+        .layer(middleware::from_fn(host::check))
+        .layer(with_header(header::X_CONTENT_TYPE_OPTIONS, Some("nosniff")))
+        .layer(with_header(
+            header::STRICT_TRANSPORT_SECURITY,
+            service.encrypted.then_some(headers::TLS_ONLY),
         ))
         .layer(middleware::from_fn_with_state(
             Arc::clone(service),
@@ -147,22 +150,28 @@ pub(crate) fn admin_router(service: &Arc<Service>) -> Router {
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .layer(middleware::from_fn(host::check))
+        .layer(with_header(
+            header::CONTENT_SECURITY_POLICY,
+            Some(headers::NOTHING_RUNS),
+        ))
+        .layer(with_header(header::X_CONTENT_TYPE_OPTIONS, Some("nosniff")))
         .with_state(Arc::clone(service))
+}
+
+/// Puts a header on every answer, where there is something to say.
+fn with_header(name: HeaderName, value: Option<&'static str>) -> SetResponseHeaderLayer<Option<HeaderValue>> {
+    SetResponseHeaderLayer::overriding(name, value.map(HeaderValue::from_static))
 }
 
 async fn page(State(service): State<Arc<Service>>, request: Request) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
     }
-    let mut answer = service
+    service
         .page
         .load()
-        .answer(request.method(), request.uri().path(), request.headers());
-    for (name, value) in PAGE_HEADERS {
-        let name = HeaderName::from_static(name);
-        answer.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    answer
+        .answer(request.method(), request.uri().path(), request.headers())
 }
 
 async fn healthy() -> Response {

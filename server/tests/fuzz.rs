@@ -89,7 +89,7 @@ proptest! {
         value in prop::collection::vec(any::<u8>(), 0..80),
     ) {
         prop_assume!(path.parse::<Uri>().is_ok());
-        let mut request = axum::http::Request::builder().method(method).uri(&path).body(axum::body::Body::empty()).unwrap();
+        let mut request = axum::http::Request::builder().method(method).uri(&path).header("host", "localhost").body(axum::body::Body::empty()).unwrap();
         if let Ok(value) = HeaderValue::from_bytes(&value) {
             request.headers_mut().insert(name, value);
         }

@@ -5,13 +5,18 @@ mod common;
 
 use std::fs;
 use std::io::Read as _;
+use std::sync::Arc;
 
 use asasr_core::model::Manifest;
 use asasr_server::{Config, PageSource, Wish};
 use asasr_store::{SigningKey, Store, sha256_hex};
-use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::body::Body;
+use axum::http::{HeaderName, Method, Request, StatusCode, Version, header};
 use common::models::{files, pack, package};
 use common::{App, body, config, head};
+use object_store::ObjectStoreExt as _;
+use object_store::memory::InMemory;
+use tower::ServiceExt as _;
 
 const MANIFEST: &str = "/v1/models/asasr-x4-clean/manifest.json";
 
@@ -334,6 +339,107 @@ async fn the_page_is_served_with_its_headers() {
     assert_eq!(app.bytes("/index.html").await, b"<title>page</title>");
 }
 
+/// Whatever a browser may look at by itself, what is refused too, says what may run there and who may frame it.
+#[tokio::test]
+async fn every_answer_says_what_it_may_do() {
+    let limits = ["--requests-per-second", "1", "--burst", "8"];
+    let app = App::shipped(&limits).await;
+    let page = [
+        (Method::GET, "/", 200),
+        (Method::GET, "/none", 404),
+        (Method::POST, "/", 405),
+        (Method::GET, "/v1x", 404),
+    ];
+    for (method, path, status) in page {
+        let response = app.send(method, path, &[]).await;
+        assert_eq!(response.status(), status, "{path}");
+        let policy = head(&response, header::CONTENT_SECURITY_POLICY);
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'"),
+            "{policy}"
+        );
+        assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
+        let permissions = head(&response, "permissions-policy");
+        for feature in ["camera", "microphone", "geolocation", "usb", "display-capture"] {
+            assert!(
+                permissions.split(", ").any(|p| p == format!("{feature}=()")),
+                "{permissions}"
+            );
+        }
+        // Threads in WebAssembly need it.
+        assert!(!permissions.contains("cross-origin-isolated"), "{permissions}");
+        assert_eq!(head(&response, "cross-origin-resource-policy"), "same-origin");
+        assert_eq!(head(&response, header::REFERRER_POLICY), "no-referrer");
+    }
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/models",
+        MANIFEST,
+        "/v1/none",
+    ] {
+        let response = app.get(path, &[]).await;
+        let policy = head(&response, header::CONTENT_SECURITY_POLICY);
+        assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'", "{path}");
+        let wanted = if path.starts_with("/v1") {
+            "cross-origin"
+        } else {
+            "same-origin"
+        };
+        assert_eq!(head(&response, "cross-origin-resource-policy"), wanted, "{path}");
+        // Without TLS nothing may be promised of it.
+        assert_eq!(head(&response, header::STRICT_TRANSPORT_SECURITY), "", "{path}");
+    }
+    loop {
+        let response = app.get("/", &[]).await;
+        assert!(head(&response, header::CONTENT_SECURITY_POLICY).contains("frame-ancestors"));
+        assert!(!head(&response, "permissions-policy").is_empty());
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+    }
+}
+
+/// A request is for one host; over HTTP/2 `:authority` says which.
+#[tokio::test]
+async fn a_request_says_once_for_which_host_it_is() {
+    let app = App::shipped(&[]).await;
+    let answer = async |version, address: &str, hosts: &[&str]| {
+        let mut request = Request::builder().version(version).uri(address);
+        for host in hosts {
+            request = request.header(header::HOST, *host);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        app.router.clone().oneshot(request).await.unwrap()
+    };
+    for (version, address, hosts, expected) in [
+        (Version::HTTP_2, "http://a/v1/models", &[][..], 200),
+        (Version::HTTP_2, "http://a:80/v1/models", &["A:80"], 200),
+        (Version::HTTP_2, "/v1/models", &["a"], 200),
+        (Version::HTTP_2, "/v1/models", &[], 400),
+        (Version::HTTP_2, "http://a/v1/models", &["b"], 400),
+        (Version::HTTP_2, "http://a/v1/models", &["a", "a"], 400),
+        (Version::HTTP_2, "http://u@a/v1/models", &[], 400),
+        (Version::HTTP_11, "http://a/v1/models", &["b"], 200),
+        (Version::HTTP_11, "/v1/models", &[], 400),
+        (Version::HTTP_11, "/", &["a", "b"], 400),
+        (Version::HTTP_11, "/metrics", &["a b"], 400),
+        (Version::HTTP_10, "/readyz", &[], 200),
+    ] {
+        let response = answer(version, address, hosts).await;
+        assert_eq!(response.status(), expected, "{version:?} {address} {hosts:?}");
+        if expected == 400 {
+            let close = if version == Version::HTTP_2 { "" } else { "close" };
+            assert_eq!(head(&response, header::CONNECTION), close);
+            assert_eq!(head(&response, header::CACHE_CONTROL), "no-store");
+            assert!(!head(&response, "x-request-id").is_empty());
+            let why = String::from_utf8(body(response).await).unwrap();
+            assert!(why.to_lowercase().contains("host"), "{why}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn nothing_outside_is_reachable() {
     let app = App::shipped(&[]).await;
@@ -464,6 +570,33 @@ async fn with_a_key_only_what_it_signed_is_served() {
         )
         .await;
     assert!(head(&kept, header::CACHE_CONTROL).contains("immutable"));
+}
+
+/// A sound signature says who made a model, and its manifest which model it is: it is not served as another one.
+#[tokio::test]
+async fn a_signed_model_under_anothers_name_is_refused() {
+    let key = SigningKey::generate().unwrap();
+    let storage = Arc::new(InMemory::new());
+    let store = Store::new(storage.clone());
+    let (manifest, bytes) = files("weak", 0.5, 4);
+    let signature = key.sign(manifest.to_json().unwrap().as_bytes());
+    store
+        .publish(&pack(&manifest, &bytes, Some(signature)).unwrap())
+        .await
+        .unwrap();
+    // Whoever can write to the storage has no key, but can put a signed release in another's place.
+    let from = object_store::path::Path::from("releases/weak/00000001.json");
+    let to = object_store::path::Path::from("releases/strong/00000001.json");
+    storage.copy(&from, &to).await.unwrap();
+    for key in [Some(key.public()), None] {
+        let app = App::over(store.clone(), key, &[]);
+        app.service.catalogue().refresh().await.unwrap();
+        assert_eq!(app.service.catalogue().ids(), ["weak"]);
+        let response = app.get("/v1/models/strong/manifest.json", &[]).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        let metrics = String::from_utf8(app.bytes("/metrics").await).unwrap();
+        assert!(metrics.contains("asasr_releases_refused 1"), "{metrics}");
+    }
 }
 
 #[tokio::test]

@@ -725,6 +725,7 @@ async fn https_is_spoken_and_certificates_change_without_a_restart() {
         (answer.version(), answer.status().as_u16()),
         (reqwest::Version::HTTP_2, 200)
     );
+    assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000");
     assert!(
         trusting(&second)
             .get(server.url("/healthz"))

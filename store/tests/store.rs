@@ -13,6 +13,9 @@ use asasr_core::model::Manifest;
 use asasr_store::{Error, Package, ReleaseId, Result, SigningKey, Store, Sweep};
 use faulty::{Fault, Faulty};
 use models::{files, pack, package};
+use object_store::ObjectStoreExt as _;
+use object_store::memory::InMemory;
+use object_store::path::Path;
 use proptest::prelude::*;
 
 fn block<T>(work: impl Future<Output = T>) -> T {
@@ -360,6 +363,89 @@ fn what_cannot_be_served_is_not_published() {
     let folder = tempfile::tempdir().unwrap();
     let why = Package::from_folder(folder.path()).unwrap_err().to_string();
     assert!(why.contains("manifest.json") && why.contains("missing"), "{why}");
+}
+
+/// What somebody else put into a store is refused where it is read: its texts go to terminals, logs and pages.
+#[test]
+fn texts_that_would_act_on_a_terminal_are_refused() {
+    let (manifest, bytes) = files("m", 0.25, 4);
+    let sound = manifest.to_json().unwrap();
+    for (field, from, to) in [
+        ("licence", "CC0-1.0", "CC0-1.0\\u001b[2J"),
+        ("licence", "CC0-1.0", "CC0-1.0\\nMIT"),
+        (
+            "training.command",
+            "\"command\": \"none",
+            "\"command\": \"none\\u202e",
+        ),
+    ] {
+        let json = sound.replace(from, to);
+        assert_ne!(json, sound);
+        let json = bytes::Bytes::from(json.into_bytes());
+        let why = Package::new("test", json.clone(), None, |_| Ok(bytes.clone().into())).unwrap_err();
+        assert!(why.to_string().contains(&format!("its {field} ")), "{why}");
+        block(async {
+            let objects = Arc::new(InMemory::new());
+            let store = Store::new(objects.clone());
+            let id = store.publish(&package("m", 0.25)).await.unwrap();
+            let sha256 = asasr_store::sha256_hex(&json);
+            let record = objects
+                .get(&Path::from("releases/m/00000001.json"))
+                .await
+                .unwrap();
+            let record = String::from_utf8(record.bytes().await.unwrap().to_vec()).unwrap();
+            let before = asasr_store::sha256_hex(sound.as_bytes());
+            let record = record.replace(&before, &sha256);
+            for (path, bytes) in [
+                (format!("blobs/{sha256}"), json.clone()),
+                ("releases/m/00000001.json".into(), record.into_bytes().into()),
+            ] {
+                objects.put(&Path::from(path), bytes.into()).await.unwrap();
+            }
+            let why = store.release(&id).await.unwrap_err();
+            assert!(matches!(why, Error::Damaged { .. }), "{why:?}");
+            let why = why.to_string();
+            assert!(why.contains(&format!("its {field} ")), "{why}");
+            assert!(
+                !why.contains(|c: char| c.is_control() || c == '\u{202e}'),
+                "{why:?}"
+            );
+        });
+    }
+}
+
+/// A release record that was copied to another model's name serves nothing there, signed or not.
+#[test]
+fn a_model_under_anothers_name_is_refused() {
+    let key = SigningKey::generate().unwrap();
+    let (manifest, bytes) = files("weak", 0.25, 4);
+    let signature = key.sign(manifest.to_json().unwrap().as_bytes());
+    block(async {
+        let objects = Arc::new(InMemory::new());
+        let store = Store::new(objects.clone());
+        store
+            .publish(&pack(&manifest, &bytes, Some(signature)).unwrap())
+            .await
+            .unwrap();
+        let record = |model: &str| Path::from(format!("releases/{model}/00000001.json"));
+        objects.copy(&record("weak"), &record("strong")).await.unwrap();
+        let id = |model: &str| ReleaseId {
+            model: model.into(),
+            number: 1,
+        };
+        let sound = store.release(&id("weak")).await.unwrap();
+        sound.check_signature(&key.public()).unwrap();
+        let why = store.release(&id("strong")).await.unwrap_err();
+        assert!(matches!(why, Error::Damaged { .. }), "{why:?}");
+        assert!(why.to_string().contains("that of weak, not of strong"), "{why}");
+        let why = store
+            .roll_back("strong", Some(1), Some(&key.public()))
+            .await
+            .unwrap_err();
+        assert!(why.to_string().contains("that of weak, not of strong"), "{why}");
+        let (_, faults) = store.verify(Some(&key.public())).await.unwrap();
+        assert_eq!(faults.len(), 1);
+    });
 }
 
 #[test]

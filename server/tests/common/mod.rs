@@ -14,6 +14,7 @@ use asasr_server::{Catalogue, Config, PageSource, Service, Wish, embedded, route
 use asasr_store::{PublicKey, Store};
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::HOST;
 use axum::http::{HeaderName, Method, Request};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
@@ -84,6 +85,9 @@ impl App {
 
     pub(crate) async fn send(&self, method: Method, path: &str, head: &[(HeaderName, &str)]) -> Response {
         let mut request = Request::builder().method(method).uri(path);
+        if head.iter().all(|(name, _)| name != HOST) {
+            request = request.header(HOST, "localhost");
+        }
         for (name, value) in head {
             request = request.header(name, *value);
         }

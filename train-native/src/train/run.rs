@@ -372,12 +372,13 @@ fn split(common: &Common) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((paths(train), paths(val)))
 }
 
-/// The last part of a path, for manifests are published.
+/// The last part of a path, for manifests are published; on one line, as they are read.
 pub(crate) fn name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.replace(
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'),
+        "?",
+    )
 }
 
 /// The command that repeats a run, but for its `--out`.

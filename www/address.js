@@ -1,0 +1,16 @@
+// Where a model's parts are. Names come from the page's address and from manifests: nothing in them may mean anything there.
+
+/** Whether that is a plain name, by the rule of manifests: letters, digits, dots, hyphens and underscores. */
+export const plain = (name) => typeof name === 'string' && /^(?!\.|manifest\.json)[\w.-]{1,100}$/.test(name);
+
+/** The folder of the model of that name on the server of `base`. */
+export function modelAddress(id, base) {
+  if (!plain(id)) throw new RangeError(`${JSON.stringify(id)} is no model's name: it has letters, digits, dots, hyphens and underscores`);
+  return new URL(`v1/models/${id}/`, base).href;
+}
+
+/** A weights file beside its manifest; the hash in the address lets caches keep each version apart. */
+export function weightsAddress({ file, sha256 }, folder) {
+  if (!plain(file) || !/^[0-9a-f]{64}$/.test(sha256)) throw new Error('the model\'s manifest is not usable: reload the page');
+  return new URL(`${file}?sha256=${sha256}`, folder).href;
+}
