@@ -5,7 +5,7 @@
     reason = "a test tells one story from beginning to end"
 )]
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[path = "cli/batches.rs"]
 mod batches;
 

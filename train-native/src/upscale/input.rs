@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use asasr_codec::{Header, Picture};
 
 use crate::error::{Error, Result};
-use crate::files::{self, Identity};
 
 /// An image to enlarge, of which no more than the header was read.
 #[derive(Debug)]
@@ -18,8 +17,6 @@ pub(super) struct Input {
     pub(super) header: Header,
     /// Bytes of the file.
     pub(super) size: u64,
-    /// Of a file.
-    pub(super) identity: Option<Identity>,
 }
 
 #[derive(Debug)]
@@ -71,7 +68,6 @@ impl Input {
             name: name.to_path_buf(),
             source: Source::File,
             size: metadata.len(),
-            identity: files::identity(name),
         })
     }
 
@@ -101,7 +97,6 @@ impl Input {
             source: Source::Held(bytes),
             header,
             size,
-            identity: None,
         })
     }
 

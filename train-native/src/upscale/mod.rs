@@ -24,7 +24,7 @@ use asasr_store::{Package, PublicKey};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::input::Input;
-use self::plan::{Job, Place, Plan, Target};
+use self::plan::{Job, Place, Plan};
 use crate::cli::{Mode, Upscale};
 use crate::device::ExecutorMaker;
 use crate::error::{Error, Result, shown};
@@ -95,12 +95,12 @@ fn work(args: &Upscale, plan: &Plan, model: Model) -> Result<usize> {
     let mut failed = 0;
     for Job { input, target, alone } in &plan.jobs {
         let faulty = Cell::new(false);
-        let done = still_free(input, target, &plan.read, &written).and_then(|()| match target {
+        let done = still_free(input, target.as_deref(), &plan.read, &written).and_then(|()| match target {
             Some(target) if *alone => alone::run(args, input, target),
             _ => {
                 faulty.set(true);
                 let done = guarded(&input.name, || {
-                    let done = one(args, &mut maker, input, target);
+                    let done = one(args, &mut maker, input, target.as_deref());
                     faulty.set(false);
                     done
                 });
@@ -132,7 +132,7 @@ type Failed = Option<Error>;
 /// Checks a place again: since the plan was made other programs may have been there, and names that differ may be one on this disk.
 fn still_free(
     input: &Input,
-    target: &Target,
+    target: Option<&Path>,
     read: &[(Identity, PathBuf)],
     written: &HashSet<Identity>,
 ) -> std::result::Result<(), Failed> {
@@ -171,7 +171,7 @@ fn max_pixels(args: &Upscale) -> u64 {
     u64::from(args.max_megapixels) * 1_000_000
 }
 
-fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Input, target: &Target) -> Result<()> {
+fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Input, target: Option<&Path>) -> Result<()> {
     let picture = input.decode(max_pixels(args))?;
     for note in picture.notes() {
         note!("note: {}: {note}", shown(&input.name));
@@ -179,8 +179,8 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Input, target: &Target
     let scale = OutputScale::new(usize::from(args.scale))?;
     let executor = maker.for_image(picture.width(), picture.height())?;
     let (width, height) = (picture.width() * scale.get(), picture.height() * scale.get());
-    let output = target.as_deref().unwrap_or(Path::new("standard output"));
-    let file = target.as_deref().map(files::beside).transpose()?;
+    let output = target.unwrap_or(Path::new("standard output"));
+    let file = target.map(files::beside).transpose()?;
     let writer: Box<dyn Write> = match &file {
         Some(file) => Box::new(file.as_file().try_clone().map_err(|e| Error::at(output, e))?),
         None => Box::new(io::stdout()),

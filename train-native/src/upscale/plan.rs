@@ -82,14 +82,12 @@ impl Place {
     }
 }
 
-/// Where one result goes; none is standard output.
-pub(super) type Target = Option<PathBuf>;
-
 /// An image to enlarge.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) input: Input,
-    pub(super) target: Target,
+    /// Where the result goes; none is standard output.
+    pub(super) target: Option<PathBuf>,
     /// By a process of its own: it is so large that memory may not be enough, and the others are not to end with it.
     pub(super) alone: bool,
 }
@@ -137,11 +135,9 @@ impl Plan {
         };
         plan.jobs = inputs.into_iter().map(job).collect();
         plan.name(place, args.scale, folded);
-        plan.read = plan
-            .jobs
-            .iter()
-            .filter_map(|j| j.input.identity.clone().map(|i| (i, j.input.name.clone())))
-            .collect();
+        // Those that cannot be read, too: nobody wants them gone.
+        let named = |name: &PathBuf| Some((files::identity(name)?, name.clone()));
+        plan.read = args.inputs.iter().filter_map(named).collect();
         let read = plan.read.clone();
         plan.keep(|input, target| target.map_or(Ok(()), |target| check_target(input, target, &read)));
         if let Some(free) = memory::available() {
@@ -219,7 +215,7 @@ impl Plan {
                     if !own {
                         let name = shown(Path::new(&name));
                         self.notes.push(format!(
-                            "{}: another image has the same name before its ending, so this result is {name}",
+                            "{}: another image's result has the usual name, so this result is {name}",
                             shown(&input.name)
                         ));
                     }

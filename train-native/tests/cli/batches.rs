@@ -393,6 +393,17 @@ fn inputs_are_never_written_over() {
     }
     assert_eq!(before, ["a.png", "b.png"].map(|n| fs::read(path(n)).unwrap()));
     assert!(path("out/c-x2.png").is_file());
+    // Nor are those that cannot be read.
+    fs::write(path("out/a-x2.png.new"), "not an image").unwrap();
+    fs::rename(path("out/a-x2.png.new"), path("out/a-x2.png")).unwrap();
+    let run = upscale(folder.path(), &["a.png", "out/a-x2.png"], "out");
+    assert_eq!(run.status.code(), Some(1));
+    assert!(
+        text(&run).contains("would replace out/a-x2.png"),
+        "{}",
+        text(&run)
+    );
+    assert_eq!(fs::read(path("out/a-x2.png")).unwrap(), b"not an image");
     // An older result is replaced, as `cp` would.
     fs::write(path("out/c-x2.png"), "old").unwrap();
     assert!(upscale(folder.path(), &["c.png"], "out").status.success());
@@ -448,7 +459,6 @@ fn an_image_that_finds_no_room_does_not_end_the_others() {
     assert_eq!(names(&folder.path().join("out")), ["small-x2.png"]);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn an_image_that_finds_no_memory_does_not_end_the_others() {
     let folder = photos(&["small.png"]);
