@@ -333,7 +333,7 @@ fn unfinished(folder: &Path) -> Vec<PathBuf> {
 fn a_killed_run_is_swept_and_a_living_one_is_not() {
     let folder = photos(&["small.png", "other.png"]);
     let path = |n: &str| folder.path().join(n);
-    photo(400, 300).save(path("large.png")).unwrap();
+    photo(200, 150).save(path("large.png")).unwrap();
     // A run whose unfinished result is there, and what it says from then on.
     let begin = || {
         let before = unfinished(&path("out"));
