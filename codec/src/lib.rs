@@ -11,6 +11,7 @@ mod encode;
 mod extend;
 #[cfg(feature = "formats")]
 mod formats;
+mod header;
 #[cfg(feature = "formats")]
 mod jpeg;
 mod lines;
@@ -21,6 +22,7 @@ use std::fmt;
 
 pub use decode::decode;
 pub use encode::{PngRows, SharedBytes};
+pub use header::{Header, header};
 pub use lines::PngLines;
 pub use picture::{Layout, Metadata, Picture};
 

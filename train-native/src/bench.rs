@@ -47,14 +47,14 @@ pub(crate) fn train(args: &BenchTrain) -> Result<()> {
     };
     architecture.validate()?;
     let photos = Dataset::of(&[drawn()], SCALE, args.protocol)?;
-    println!(
+    say!(
         "{} parameters, protocol {}, {}, medians of {} steps; GFLOP/s by the definition of a convolution",
         architecture.parameter_count(),
         args.protocol.name(),
         args.precision.name(),
         args.rounds
     );
-    println!(
+    say!(
         "{:>5} {:>5} {:>9} {:>10} {:>6} {:>8} {:>9} {:>7} {:>9} {:>12}",
         "batch",
         "patch",
@@ -82,7 +82,7 @@ pub(crate) fn train(args: &BenchTrain) -> Result<()> {
         let pixels = batch * patch * patch;
         // A multiplication and an addition per weight and pixel, once forward and twice backward.
         let work = 6.0 * per_pixel(&architecture) as f64 * pixels as f64;
-        println!(
+        say!(
             "{batch:>5} {patch:>5} {:>9.1} {:>10.2} {:>6} {:>8} {:>9} {:>7} {:>9.1} {:>12.3}",
             1e3 * seconds,
             batch as f64 / seconds,
@@ -95,7 +95,7 @@ pub(crate) fn train(args: &BenchTrain) -> Result<()> {
         );
     }
     if let Some(peak) = memory::peak() {
-        println!("peak memory of the process: {peak} MB");
+        say!("peak memory of the process: {peak} MB");
     }
     Ok(())
 }

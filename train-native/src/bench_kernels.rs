@@ -23,21 +23,21 @@ const RUNS: usize = 3;
 pub(crate) fn run(args: &BenchKernels) -> Result<()> {
     let side = usize::from(args.side);
     let ours = ours(side)?;
-    println!(
+    say!(
         "\nA 3x3 convolution of {CHANNELS} to {CHANNELS} channels, {side}x{side} pixels, by its definition:\n"
     );
-    println!("| | GFLOP/s | ours: times |\n|---|---:|---:|");
+    say!("| | GFLOP/s | ours: times |\n|---|---:|---:|");
     let operations = (2 * 9 * CHANNELS * CHANNELS * side * side) as f64;
     for (name, device) in burns() {
         match burn(&device, side) {
             Ok(seconds) => {
                 let speed = operations / seconds;
-                println!("| burn, {name} | {:.1} | {:.1} |", speed / 1e9, ours / speed);
+                say!("| burn, {name} | {:.1} | {:.1} |", speed / 1e9, ours / speed);
             }
-            Err(why) => println!("| burn, {name} | none: {why} | |"),
+            Err(why) => say!("| burn, {name} | none: {why} | |"),
         }
     }
-    println!("| ours, the fastest of the above | {:.1} | 1.0 |", ours / 1e9);
+    say!("| ours, the fastest of the above | {:.1} | 1.0 |", ours / 1e9);
     networks(side)
 }
 
@@ -60,15 +60,15 @@ fn networks(side: usize) -> Result<()> {
         let network = network(device)?;
         best(|| read(network.residual_by_burn(input(device))))
     };
-    println!(
+    say!(
         "\nThe restorer of {}, {side}x{side} pixels, from pixels in memory to pixels in memory:\n",
         model.manifest.id
     );
-    println!("| | ms | output MP/s | GFLOP/s |\n|---|---:|---:|---:|");
+    say!("| | ms | output MP/s | GFLOP/s |\n|---|---:|---:|---:|");
     let print = |name: &str, seconds: f64| {
         let inputs = (side * side) as f64;
         let outputs = inputs * (architecture.scale * architecture.scale) as f64;
-        println!(
+        say!(
             "| {name} | {:.1} | {:.3} | {:.1} |",
             seconds * 1e3,
             outputs / seconds / 1e6,
@@ -90,7 +90,7 @@ fn networks(side: usize) -> Result<()> {
                 agree(name, &got, &want)?;
                 print(&format!("burn's layers, {name}"), seconds);
             }
-            Err(why) => println!("| burn's layers, {name} | none: {why} | | |"),
+            Err(why) => say!("| burn's layers, {name} | none: {why} | | |"),
         }
     }
     Ok(())
@@ -176,16 +176,16 @@ fn ours(side: usize) -> Result<f64> {
     let start = Instant::now();
     let meter = Meter::new(&gpu, side, || start.elapsed().as_secs_f64() * 1e3);
     let peak = pollster::block_on(meter.peak())?;
-    println!(
+    say!(
         "{}: {:.1} GFLOP/s in single precision, {:.1} GB/s; tiles of {side}x{side} pixels\n",
         gpu.adapter(),
         peak.operations / 1e9,
         peak.bytes / 1e9
     );
-    println!("| kernel | ms | GFLOP/s | GB/s | of the roofline |\n|---|---:|---:|---:|---:|");
+    say!("| kernel | ms | GFLOP/s | GB/s | of the roofline |\n|---|---:|---:|---:|---:|");
     let mut fastest = 0.0f64;
     let mut print = |m: &asasr_shaders::measure::Measured| {
-        println!(
+        say!(
             "| {} | {:.3} | {:.1} | {:.1} | {:.0} % |",
             m.name,
             m.seconds * 1e3,

@@ -1,6 +1,8 @@
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use asasr_core::flow::ColourAnchor;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::degrade::Protocol;
@@ -35,6 +37,23 @@ pub(crate) enum Command {
     /// Publish models for servers, look after what was published, sign
     #[command(subcommand)]
     Weights(StoreCommand),
+}
+
+impl Command {
+    /// Whether what it prints is all that it makes.
+    pub(crate) fn only_tells(&self) -> bool {
+        match self {
+            Self::Bench(_) => true,
+            Self::Eval(eval) => eval.files().next().is_none(),
+            Self::Weights(command) => matches!(
+                command,
+                StoreCommand::List(_)
+                    | StoreCommand::Verify(_)
+                    | StoreCommand::Gc(StoreSweep { dry_run: true, .. })
+            ),
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -292,10 +311,10 @@ pub(crate) struct Draw {
 
 #[derive(Debug, Args)]
 pub(crate) struct Upscale {
-    /// Images to enlarge: PNG, JPEG, WebP, TIFF, GIF (first frame) or BMP
-    #[arg(required = true, value_name = "IN")]
+    /// Images to enlarge: PNG, JPEG, WebP, TIFF, GIF (first frame) or BMP; - is standard input
+    #[arg(required = true, value_name = "IN", value_parser = any_path())]
     pub(crate) inputs: Vec<PathBuf>,
-    /// A PNG file for one image, or a folder, where IN.jpg becomes IN-x4.png
+    /// A PNG file for one image, - for standard output, or a folder, where IN.jpg becomes IN-x4.png
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// How many times wider and higher
@@ -324,6 +343,59 @@ pub(crate) struct Upscale {
     /// Side of a tile in input pixels: smaller tiles need less memory
     #[arg(long, default_value_t = 192, value_parser = clap::value_parser!(u16).range(16..=4096))]
     pub(crate) tile: u16,
+    /// For a process that enlarges one image of several: its failure is told alone
+    #[arg(long, hide = true)]
+    pub(crate) alone: bool,
+}
+
+impl Upscale {
+    /// The command line that enlarges one of the inputs by a process of its own.
+    pub(crate) fn alone(&self, input: &Path, output: &Path) -> Vec<OsString> {
+        // Every option is named, so that none is forgotten.
+        let Self {
+            inputs: _,
+            output: _,
+            scale,
+            device,
+            weights,
+            public_key,
+            mode,
+            draw: Draw { seed, fidelity },
+            strip,
+            max_megapixels,
+            tile,
+            alone: _,
+        } = self;
+        let option = |name: &str, value: &OsStr| {
+            let mut word = OsString::from(format!("--{name}="));
+            word.push(value);
+            word
+        };
+        let text = |name: &str, value: &dyn ToString| option(name, value.to_string().as_ref());
+        let device = device.to_possible_value().map(|v| text("device", &v.get_name()));
+        let mut words = vec![
+            "upscale".into(),
+            "--alone".into(),
+            option("output", output.as_os_str()),
+            text("scale", scale),
+            text("mode", &mode.name()),
+            text("seed", seed),
+            text("fidelity", fidelity),
+            text("max-megapixels", max_megapixels),
+            text("tile", tile),
+        ];
+        words.extend(device);
+        words.extend(weights.as_ref().map(|w| option("weights", w.as_os_str())));
+        words.extend(public_key.as_ref().map(|k| text("public-key", k)));
+        words.extend(strip.then(|| "--strip".into()));
+        words.extend(["--".into(), input.into()]);
+        words
+    }
+}
+
+/// A path as it is; an empty one is told with the other inputs that cannot be read.
+fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Networks that measure, with weights that the user brings.
@@ -389,6 +461,14 @@ pub(crate) struct Eval {
     /// Draw a sheet: a row of crops of each of the first images, the input, the truth, and all results in the table's order
     #[arg(long, value_name = "PNG")]
     pub(crate) sheet: Option<PathBuf>,
+}
+
+impl Eval {
+    /// The files to write.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let all = [&self.csv, &self.json, &self.html, &self.sheet];
+        all.into_iter().flatten().map(PathBuf::as_path)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -883,4 +963,30 @@ fn sigma(text: &str) -> Result<f32, String> {
 
 fn slope(text: &str) -> Result<f32, String> {
     within(text, 0.01, 100.0).map(|v| v as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_alone_has_all_options() {
+        let words = "asasr upscale a.png b.png -o out --scale 3 --device cpu --weights w --public-key k --mode fast --seed 7 --fidelity 0.3 \
+                     --strip --max-megapixels 5 --tile 64";
+        let read = |words: Vec<OsString>| match Cli::try_parse_from(words).map(|c| c.command) {
+            Ok(Command::Upscale(args)) => args,
+            other => panic!("{other:?}"),
+        };
+        let mut all = read(words.split_whitespace().map(OsString::from).collect());
+        let mut words = vec![OsString::from("asasr")];
+        words.extend(all.alone(Path::new("-b.png"), Path::new("-out/b-x3.png")));
+        let one = read(words);
+        assert_eq!(
+            (&one.inputs[..], one.alone),
+            (&[PathBuf::from("-b.png")][..], true)
+        );
+        assert_eq!(one.output, Path::new("-out/b-x3.png"));
+        (all.inputs, all.output, all.alone) = (one.inputs.clone(), one.output.clone(), true);
+        assert_eq!(format!("{one:?}"), format!("{all:?}"));
+    }
 }

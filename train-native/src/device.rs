@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 use crate::cli::{Draw, Mode};
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{self, Model};
 
 /// Where networks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -203,10 +203,7 @@ impl ExecutorMaker {
             });
         }
         let Some((part, steps)) = manifest.flow_of(mode.of_model()) else {
-            return Err(Error::new(format!(
-                "the model {} has no flow: choose --mode instant, or --weights with a model that has one",
-                manifest.id
-            )));
+            return Err(model::no_flow(&manifest.id));
         };
         let distilled = manifest.fast.as_ref().is_some_and(|f| f.file == part.file);
         let weights = if distilled { fast } else { flow };

@@ -1,4 +1,12 @@
 //! `asasr`: train, evaluate and use faithful super-resolution networks.
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "println! ends the program when nobody reads: say! and note! do not"
+)]
+
+#[macro_use]
+mod say;
 
 mod bench;
 mod bench_kernels;
@@ -33,11 +41,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let command = cli::Cli::parse().command;
+    let only_tells = command.only_tells();
     // On one of the pool's threads, so that the pool is not woken for every operation of a network.
-    match rayon::scope(|_| run(command)) {
+    let done = rayon::scope(|_| run(command));
+    match done.and_then(|()| if only_tells { say::check() } else { Ok(()) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            note!("error: {error}");
             ExitCode::FAILURE
         }
     }

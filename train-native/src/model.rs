@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use asasr_core::model::{Dtype, FlowPart, Manifest, Weights, sha256_hex};
 
+use crate::cli::Mode;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -19,6 +20,14 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    /// Refuses a mode that the model does not have.
+    pub(crate) fn check_mode(&self, mode: Mode) -> Result<()> {
+        if mode == Mode::Instant || self.manifest.flow_of(mode.of_model()).is_some() {
+            return Ok(());
+        }
+        Err(no_flow(&self.manifest.id))
+    }
+
     /// Writes the model into `folder`, the manifest last; sizes and hashes in the manifest become those of the files.
     pub(crate) fn write(mut self, folder: &Path, dtype: Dtype) -> Result<()> {
         files::make_folder(folder)?;
@@ -36,6 +45,13 @@ impl Model {
         }
         files::write(&folder.join("manifest.json"), manifest.to_json()?.as_bytes())
     }
+}
+
+/// Why a model has no other mode than `instant`.
+pub(crate) fn no_flow(id: &str) -> Error {
+    Error::new(format!(
+        "the model {id} has no flow: choose --mode instant, or --weights with a model that has one"
+    ))
 }
 
 /// Why there is no model in a folder.

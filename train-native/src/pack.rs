@@ -20,6 +20,7 @@ const BLOCK: usize = 512;
 pub(crate) fn run(args: &Pack) -> Result<()> {
     interrupt::listen();
     let paths = files::images_below(&args.data)?;
+    files::check_outputs([args.output.as_path()].into_iter(), &paths)?;
     let limit = args.max_size as usize * 1_000_000;
     let mut all = encoded(&paths, 1.0)?;
     let size =
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &Pack) -> Result<()> {
     archive.finish().map_err(fail)?;
     drop(archive);
     files::persist(file, &args.output)?;
-    println!(
+    say!(
         "{} of {} images, {:.1} MB: {}",
         kept.len(),
         paths.len(),
@@ -85,7 +86,7 @@ fn encoded(paths: &[PathBuf], share: f64) -> Result<Vec<(PathBuf, Vec<u8>)>> {
                     Ok(Some((path.clone(), bytes)))
                 }
                 Err(why) => {
-                    eprintln!("left out: {why}");
+                    note!("left out: {why}");
                     Ok(None)
                 }
             }

@@ -22,8 +22,16 @@ pub(crate) fn run(args: &Degrade) -> Result<()> {
     let paths = files::images_below(&args.data)?;
     let (hq, lq) = (args.out.join("hq"), args.out.join("lq"));
     let names = names(&paths)?;
-    files::make_folder(&hq)?;
-    files::make_folder(&lq)?;
+    let read = files::identities(&paths);
+    for folder in [&hq, &lq] {
+        names
+            .iter()
+            .try_for_each(|n| files::check_not_read(&folder.join(n), &read))?;
+        files::make_folder(folder)?;
+    }
+    if let Some(sheet) = &args.sheet {
+        files::check_outputs([sheet.as_path()].into_iter(), &paths)?;
+    }
     if let Some(sheet) = &args.sheet {
         draw_sheet(args, &paths, sheet)?;
     }
@@ -37,7 +45,7 @@ pub(crate) fn run(args: &Degrade) -> Result<()> {
             let truth = match eval::truth(path, SCALE) {
                 Ok(truth) => truth,
                 Err(why) => {
-                    eprintln!("left out: {why}");
+                    note!("left out: {why}");
                     return Ok(false);
                 }
             };
@@ -48,14 +56,29 @@ pub(crate) fn run(args: &Degrade) -> Result<()> {
             Ok(true)
         })
         .collect();
-    let mut count = 0;
+    if interrupt::requested() {
+        return Err(Error::new("stopped; the pairs written so far are whole"));
+    }
+    let (mut count, mut failed) = (0, 0);
     for pair in written {
-        count += usize::from(pair?);
+        match pair {
+            Ok(used) => count += usize::from(used),
+            Err(error) => {
+                note!("error: {error}");
+                failed += 1;
+            }
+        }
+    }
+    if failed > 0 {
+        return Err(Error::at(
+            &args.out,
+            format!("{failed} pairs were not written; {count} were"),
+        ));
     }
     if count == 0 {
         return Err(Error::at(&args.data, "no image here can be used"));
     }
-    println!(
+    say!(
         "{count} pairs of {} in {}",
         args.protocol.name(),
         args.out.display()
@@ -67,7 +90,11 @@ pub(crate) fn run(args: &Degrade) -> Result<()> {
 fn names(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let names: Vec<PathBuf> = paths
         .iter()
-        .map(|p| PathBuf::from(p.file_stem().unwrap_or_default()).with_extension("png"))
+        .map(|p| {
+            let mut name = p.file_stem().unwrap_or_default().to_os_string();
+            name.push(".png");
+            name.into()
+        })
         .collect();
     let mut sorted: Vec<&PathBuf> = names.iter().collect();
     sorted.sort();

@@ -9,6 +9,7 @@ use asasr_store::{MANIFEST, Package, PublicKey, ReleaseId, SIGNATURE, SigningKey
 
 use crate::cli::{self, StoreCommand};
 use crate::error::{Error, Result};
+use crate::files;
 
 pub(crate) fn run(command: &StoreCommand) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -37,7 +38,7 @@ async fn publish(args: &cli::Publish) -> Result<()> {
         package.check_signature(&key)?;
     }
     let release = Store::create(&args.to)?.publish(&package).await?;
-    println!(
+    say!(
         "{release} is in {}: {}",
         args.to,
         megabytes(package.size() as u64)
@@ -49,15 +50,20 @@ async fn list(args: &cli::StoreList) -> Result<()> {
     let store = Store::open(&args.store.place)?;
     let releases = store.releases().await?;
     if releases.is_empty() {
-        println!(
+        say!(
             "no models; `asasr weights publish DIR --to {}` puts one there",
             args.store.place
         );
         return Ok(());
     }
-    println!(
+    say!(
         "{:24} {:>7}  {:20} {:>8}  {:12} {:6}  licence",
-        "model", "release", "published", "size", "manifest", "signed"
+        "model",
+        "release",
+        "published",
+        "size",
+        "manifest",
+        "signed"
     );
     for (model, numbers) in releases {
         for &number in numbers.iter().rev() {
@@ -68,7 +74,7 @@ async fn list(args: &cli::StoreList) -> Result<()> {
             match store.release(&id).await {
                 Ok(release) => {
                     let size = release.manifest.files().iter().map(|f| f.bytes as u64).sum();
-                    println!(
+                    say!(
                         "{model:24} {number:>7}  {:20} {:>8}  {:12} {:6}  {}",
                         release.published.format("%Y-%m-%d %H:%M:%S"),
                         megabytes(size),
@@ -77,7 +83,7 @@ async fn list(args: &cli::StoreList) -> Result<()> {
                         release.manifest.licence
                     );
                 }
-                Err(why) => println!("{model:24} {number:>7}  {why}"),
+                Err(why) => say!("{model:24} {number:>7}  {why}"),
             }
         }
     }
@@ -88,7 +94,7 @@ async fn verify(args: &cli::StoreVerify) -> Result<()> {
     let store = Store::open(&args.store.place)?;
     let (sound, faults) = store.verify(key(args.public_key.as_ref())?.as_ref()).await?;
     for release in &sound {
-        println!("{}: sound", release.id);
+        say!("{}: sound", release.id);
     }
     for fault in &faults {
         let state = if fault.current {
@@ -96,7 +102,7 @@ async fn verify(args: &cli::StoreVerify) -> Result<()> {
         } else {
             ""
         };
-        println!("{}{state}: {}", fault.release, fault.error);
+        say!("{}{state}: {}", fault.release, fault.error);
     }
     match faults.len() {
         0 if sound.is_empty() => Err(Error::new(format!(
@@ -120,7 +126,7 @@ async fn roll_back(args: &cli::Rollback) -> Result<()> {
     let store = Store::open(&args.store.place)?;
     let key = key(args.public_key.as_ref())?;
     let (from, release) = store.roll_back(&args.model, args.release, key.as_ref()).await?;
-    println!("{release} serves again what {from} did");
+    say!("{release} serves again what {from} did");
     Ok(())
 }
 
@@ -134,20 +140,29 @@ async fn sweep(args: &cli::StoreSweep) -> Result<()> {
     let swept = store.sweep(sweep).await?;
     let did = if args.dry_run { "would delete" } else { "deleted" };
     for release in &swept.releases {
-        println!("{did} {release}");
+        say!("{did} {release}");
     }
-    println!("{did} {} files, {}", swept.blobs.len(), megabytes(swept.bytes));
+    say!("{did} {} files, {}", swept.blobs.len(), megabytes(swept.bytes));
     Ok(())
 }
 
 fn keygen(path: &Path) -> Result<()> {
     let public = path.with_extension("pub.pem");
+    // A secret key without its public one would be of no use.
+    for path in [path, &public] {
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::at(
+                path,
+                "exists already: name another file for the new key",
+            ));
+        }
+    }
     let key = SigningKey::generate()?;
     write_new(path, &key.to_pem()?, true)?;
     let text = key.public().to_pem()?;
     write_new(&public, &text, false)?;
     let line: String = text.lines().filter(|l| !l.starts_with('-')).collect();
-    println!(
+    say!(
         "{}: keep it secret\n{}: for everyone; in one line: {line}",
         path.display(),
         public.display()
@@ -178,8 +193,8 @@ fn sign(args: &cli::Sign) -> Result<()> {
     let manifest = args.model.join(MANIFEST);
     let json = fs::read(&manifest).map_err(|e| Error::at(&manifest, e))?;
     let path = args.model.join(SIGNATURE);
-    fs::write(&path, format!("{}\n", key.sign(&json))).map_err(|e| Error::at(&path, e))?;
-    println!("{}", path.display());
+    files::write(&path, format!("{}\n", key.sign(&json)).as_bytes())?;
+    say!("{}", path.display());
     Ok(())
 }
 

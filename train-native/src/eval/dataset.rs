@@ -33,7 +33,7 @@ pub(crate) fn pairs(paths: &[PathBuf], scale: usize, protocol: Protocol) -> Resu
     for read in read {
         match read {
             Ok(pair) => pairs.push(pair),
-            Err(why) => eprintln!("left out: {why}"),
+            Err(why) => note!("left out: {why}"),
         }
     }
     if pairs.is_empty() {

@@ -106,6 +106,11 @@ fn hash(model: &Model, mode: Mode) -> String {
     flow.map_or(m.sha256.clone(), |(f, _)| format!("{} {}", m.sha256, f.sha256))
 }
 
+/// The folders of other tools' results.
+pub(super) fn folders(args: &Eval) -> impl Iterator<Item = PathBuf> {
+    args.results.iter().map(|text| named(text).1)
+}
+
 /// `NAME=DIR`, or `DIR`, whose last part is the name.
 fn named(text: &String) -> (String, PathBuf) {
     if let Some((name, folder)) = text.split_once('=') {

@@ -20,7 +20,7 @@ pub(crate) use dataset::{Pair, colours, enlarge, measure, pairs, truth};
 pub(crate) use judge::{Judge, METRICS, Metric, Scores, deviation};
 pub(crate) use output::{command, in_tables, machine};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -45,16 +45,17 @@ pub(crate) struct Outcome {
 /// Runs the command.
 pub(crate) fn run(args: &Eval) -> Result<()> {
     interrupt::listen();
-    for path in [&args.csv, &args.json, &args.html, &args.sheet]
-        .into_iter()
-        .flatten()
-    {
-        // What cannot be written is told before the work, not after it.
-        files::beside(path)?;
-    }
     let judge = Judge::new(args.protocol, &args.networks, args.ocr)?;
-    let scale = model::open(args.weights.as_deref())?.manifest.architecture.scale;
+    let model = model::open(args.weights.as_deref())?;
+    args.mode.iter().try_for_each(|m| model.check_mode(*m))?;
+    let scale = model.manifest.architecture.scale;
+    drop(model);
     let paths = files::images_below(&args.data)?;
+    // What cannot be written is told before the work, not after it.
+    let others = args.inputs.iter().cloned().chain(method::folders(args));
+    let others = others.flat_map(|f| files::images_below(&f).unwrap_or_default());
+    let read: Vec<PathBuf> = paths.iter().cloned().chain(others).collect();
+    files::check_outputs(args.files(), &read)?;
     let pairs = match &args.inputs {
         Some(inputs) => dataset::pairs_with(&paths, inputs, scale)?,
         None => pairs(&paths, scale, args.protocol)?,
@@ -99,19 +100,25 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     }
     bar.finish_and_clear();
     output::table(&outcomes, pairs.len(), args);
+    // Each is tried: one that fails does not take the others with it.
+    let mut failed = Vec::new();
     if let Some(path) = &args.csv {
-        files::write(path, output::csv(&outcomes, &pairs).as_bytes())?;
+        failed.extend(files::write(path, output::csv(&outcomes, &pairs).as_bytes()).err());
     }
     if let Some(path) = &args.json {
-        files::write(path, output::json(&outcomes, &pairs, args)?.as_bytes())?;
+        let json = output::json(&outcomes, &pairs, args);
+        failed.extend(json.and_then(|text| files::write(path, text.as_bytes())).err());
     }
     if let (Some(page), Some(path)) = (page, &args.html) {
-        files::write(path, page.html(&outcomes, pairs.len(), args).as_bytes())?;
+        let html = page.html(&outcomes, pairs.len(), args);
+        failed.extend(files::write(path, html.as_bytes()).err());
     }
     if let Some(path) = &args.sheet {
-        crate::pairs::save(&sheet::sheet(&rows), path)?;
+        failed.extend(crate::pairs::save(&sheet::sheet(&rows), path).err());
     }
-    Ok(())
+    let last = failed.pop();
+    failed.iter().for_each(|e| note!("error: {e}"));
+    last.map_or(Ok(()), Err)
 }
 
 /// The mean scores of a model in a folder on all images.

@@ -54,18 +54,18 @@ pub(super) fn table(outcomes: &[Outcome], images: usize, args: &Eval) {
     let columns = columns(&rows);
     let width = rows.iter().map(|(o, _)| o.method.name.chars().count()).max();
     let width = width.unwrap_or(0).max(8);
-    println!("{images} images, protocol {}", args.protocol.name());
+    say!("{images} images, protocol {}", args.protocol.name());
     let mut line = format!("{:width$}", "");
     for metric in &columns {
         let _ = write!(line, " {:>10}", metric.title);
     }
-    println!("{line}");
+    say!("{line}");
     for (outcome, scores) in &rows {
         let mut line = format!("{:width$}", outcome.method.name);
         for metric in &columns {
             let _ = write!(line, " {:>10}", cell(metric, scores));
         }
-        println!("{line}");
+        say!("{line}");
     }
 }
 

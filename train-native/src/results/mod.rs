@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Results) -> Result<()> {
     for path in &args.insert {
         insert(path, &reports)?;
     }
-    println!("{} of {} files", args.output.display(), reports.len());
+    say!("{} of {} files", args.output.display(), reports.len());
     Ok(())
 }
 

@@ -41,6 +41,9 @@ pub(crate) fn run(args: &All) -> Result<()> {
         stage::check(stage).map_err(|e| Error::at(&args.config, format!("[{name}] {e}")))?;
     }
     files::make_folder(&args.out)?;
+    if let Some(export) = &export {
+        files::check_folder(&export.output)?;
+    }
     for (name, stage, options) in stages {
         stage::run(name, &stage, &options, args.resume)?;
     }

@@ -203,9 +203,7 @@ impl State {
                 state.moments.insert(name.clone(), moments);
             }
         }
-        changed
-            .iter()
-            .for_each(|change| eprintln!("resumed with {change}"));
+        changed.iter().for_each(|change| note!("resumed with {change}"));
         Ok(state)
     }
 }

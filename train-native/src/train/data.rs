@@ -90,7 +90,7 @@ pub(super) fn cached<P: Sync, T: Send>(
                     cache.kept.push(item);
                 }
                 Err(why) => {
-                    eprintln!("left out: {why}");
+                    note!("left out: {why}");
                     cache.skipped += 1;
                 }
             }
@@ -125,11 +125,11 @@ impl Dataset {
             |photo| photo.hq.len() + photo.lq.as_ref().map_or(0, Vec::len),
         );
         if beyond > 0 {
-            eprintln!(
+            note!(
                 "{beyond} images did not fit into the cache of {cache_mb} MB: raise --cache-mb to use them"
             );
         }
-        eprintln!("{} images in {} MB, {skipped} left out", photos.len(), used >> 20);
+        note!("{} images in {} MB, {skipped} left out", photos.len(), used >> 20);
         if photos.is_empty() && beyond > 0 {
             return Err(Error::new(format!(
                 "not one image fits into --cache-mb {cache_mb}: raise it"

@@ -97,7 +97,7 @@ pub(super) fn write(args: &Export) -> Result<()> {
     };
     let id = made.manifest.id.clone();
     made.write(&args.output, dtype)?;
-    println!("{id}: {modes} in {}", args.output.display());
+    say!("{id}: {modes} in {}", args.output.display());
     Ok(())
 }
 

@@ -56,7 +56,7 @@ impl Results {
             |t| t.low.len() + t.high.len() + t.made.len(),
         );
         if beyond > 0 {
-            eprintln!(
+            note!(
                 "{beyond} results did not fit into the cache of {} MB",
                 common.cache_mb
             );
@@ -64,7 +64,7 @@ impl Results {
         if triples.is_empty() {
             return Err(Error::at(pairs, "no result here fits its input"));
         }
-        eprintln!("{} results of {} upscalers", triples.len(), makers.len());
+        note!("{} results of {} upscalers", triples.len(), makers.len());
         Ok(Self { triples })
     }
 

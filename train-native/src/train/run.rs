@@ -82,6 +82,12 @@ fn prepare(common: &Common) -> Result<PathBuf> {
             "a run is here already: add --resume to go on, or name another --out",
         ));
     }
+    // What cannot be written is told now, and not by the first checkpoint.
+    let files = ["checkpoint.safetensors", "metrics.jsonl", "report.html"].map(|n| common.out.join(n));
+    files::check_outputs(files.iter().map(PathBuf::as_path), &[])?;
+    for name in ["best", "checkpoints"] {
+        files::check_folder(&common.out.join(name))?;
+    }
     Ok(checkpoint)
 }
 
@@ -111,7 +117,7 @@ pub(crate) fn train<S: Stage>(
         Dataset::load(&train, SCALE, patch, common.cache_mb, common.protocol)?.blurring(common.blurred);
     let pairs = eval::pairs(&val, SCALE, common.protocol)?;
     let learned: usize = fresh.iter().map(|(_, t)| t.values.len()).sum();
-    eprintln!(
+    note!(
         "{learned} parameters, {} training images, {} validation images, steps {} to {}",
         dataset.len(),
         pairs.len(),
@@ -189,7 +195,7 @@ pub(crate) fn train<S: Stage>(
         }
     }
     run.bar.finish();
-    println!(
+    say!(
         "best model: {} (score {:.4})",
         common.out.join("best").display(),
         state.best
@@ -314,7 +320,7 @@ impl<S: Stage> Run<'_, S> {
             validation.text
         );
         if self.bar.is_hidden() {
-            eprintln!("{text}");
+            note!("{text}");
         } else {
             self.bar.println(text);
         }

@@ -112,10 +112,10 @@ pub(super) fn run(name: &str, stage: &Train, options: &str, resume: bool) -> Res
                 ),
             ));
         }
-        eprintln!("{name}: done before");
+        note!("{name}: done before");
         return Ok(());
     }
-    eprintln!("{name}: begins");
+    note!("{name}: begins");
     match stage {
         Train::Restorer(a) => restorer::run(a),
         Train::Flow(a) => flow::run(a),

@@ -68,6 +68,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     let pairs = eval::pairs(&files::images_below(&args.val)?, super::run::SCALE, protocol)?;
     judge.check(&pairs)?;
     files::make_folder(&args.out)?;
+    files::check_outputs([args.out.join("sweep.json").as_path()].into_iter(), &[])?;
     for run in &plan.runs {
         let title = format!("{}, seed {}", run.name, run.seed);
         stage::run(&title, &run.stage, &run.options, args.resume)?;
@@ -86,14 +87,14 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
                 .ok()
                 .and_then(|b| serde_json::from_slice::<Json>(&b).ok());
             if known.is_none_or(|k| k["of"] != of) {
-                eprintln!("{title}: is scored");
+                note!("{title}: is scored");
                 let means = eval::score(&best, (plan.mode, device), &pairs, &judge)?;
                 write(&path, &json!({ "of": of, "means": means }))?;
             }
         }
         summary(args, &plan, &pairs, protocol.name())?;
     }
-    println!("the scores: {}", args.out.join("sweep.json").display());
+    say!("the scores: {}", args.out.join("sweep.json").display());
     Ok(())
 }
 

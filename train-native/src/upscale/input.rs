@@ -1,0 +1,156 @@
+//! Images as they are named on the command line: files, pipes and standard input.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Cursor, IsTerminal as _, Read};
+use std::path::{Path, PathBuf};
+
+use asasr_codec::{Header, Picture};
+
+use crate::error::{Error, Result};
+
+/// An image to enlarge, of which no more than the header was read.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// As the user wrote it, for messages and the result's name.
+    pub(super) name: PathBuf,
+    source: Source,
+    pub(super) header: Header,
+    /// Bytes of the file.
+    pub(super) size: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    File,
+    /// What comes from a pipe can be had only once.
+    Held(Vec<u8>),
+}
+
+impl Input {
+    /// Looks at the input called `name`; `-` is standard input.
+    ///
+    /// # Errors
+    /// What is no image that can be read, or has more than `max_pixels`, with the reason.
+    pub(super) fn open(name: &Path, max_pixels: u64) -> Result<Self> {
+        let at = |e: io::Error| Error::at(name, e);
+        if name == Path::new("-") {
+            if io::stdin().is_terminal() {
+                return Err(Error::new(
+                    "-: standard input is a terminal: pipe an image into it, or name a file",
+                ));
+            }
+            return Self::held("stdin".into(), io::stdin().lock(), max_pixels);
+        }
+        let metadata = fs::metadata(name).map_err(at)?;
+        if metadata.is_dir() {
+            return Err(Error::at(
+                name,
+                "is a folder: name the images in it, as in FOLDER/*",
+            ));
+        }
+        if !metadata.is_file() {
+            // As a shell's `<(command)`; a pipe among files might be one that nobody ever writes to.
+            if is_pipe(&metadata) && ["/dev/", "/proc/"].iter().any(|d| name.starts_with(d)) {
+                return Self::held(name.to_path_buf(), File::open(name).map_err(at)?, max_pixels);
+            }
+            return Err(Error::at(
+                name,
+                "is a pipe or a device, not a file: name - as input and lead it there with <",
+            ));
+        }
+        let file = File::open(name).map_err(at)?;
+        let known = asasr_codec::header(BufReader::new(file));
+        Ok(Self {
+            header: match known {
+                Some(header) => checked(name, header, max_pixels)?,
+                None => measured(name, &fs::read(name).map_err(at)?, max_pixels)?,
+            },
+            name: name.to_path_buf(),
+            source: Source::File,
+            size: metadata.len(),
+        })
+    }
+
+    /// An input that can be read only once.
+    fn held(name: PathBuf, from: impl Read, max_pixels: u64) -> Result<Self> {
+        // Pixels as large as they can be, and room for what is beside them.
+        let most = max_pixels * 8 + (64 << 20);
+        let mut bytes = Vec::new();
+        let read = from.take(most + 1).read_to_end(&mut bytes);
+        read.map_err(|e| Error::at(&name, e))?;
+        let size = bytes.len() as u64;
+        if size > most {
+            return Err(Error::at(
+                &name,
+                format!(
+                    "more than {} MB come from there: no image that is taken is as large",
+                    most / 1_000_000
+                ),
+            ));
+        }
+        let header = match asasr_codec::header(Cursor::new(&bytes)) {
+            Some(header) => checked(&name, header, max_pixels)?,
+            None => measured(&name, &bytes, max_pixels)?,
+        };
+        Ok(Self {
+            name,
+            source: Source::Held(bytes),
+            header,
+            size,
+        })
+    }
+
+    /// Whether it can be read again.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.source, Source::File)
+    }
+
+    /// Decodes the image.
+    pub(super) fn decode(&self, max_pixels: u64) -> Result<Picture> {
+        match &self.source {
+            Source::Held(bytes) => decoded(&self.name, bytes, max_pixels),
+            Source::File => {
+                let bytes = fs::read(&self.name).map_err(|e| Error::at(&self.name, e))?;
+                decoded(&self.name, &bytes, max_pixels)
+            }
+        }
+    }
+}
+
+fn decoded(name: &Path, bytes: &[u8], max_pixels: u64) -> Result<Picture> {
+    asasr_codec::decode(bytes, max_pixels).map_err(|e| Error::at(name, e))
+}
+
+fn checked(name: &Path, header: Header, max_pixels: u64) -> Result<Header> {
+    let Header { width, height, .. } = header;
+    if u64::from(width) * u64::from(height) <= max_pixels {
+        return Ok(header);
+    }
+    let too_large = asasr_codec::Error::TooLarge {
+        width,
+        height,
+        max_pixels,
+    };
+    Err(Error::at(name, too_large))
+}
+
+/// What a header does not tell, decoding does; or why it cannot.
+fn measured(name: &Path, bytes: &[u8], max_pixels: u64) -> Result<Header> {
+    let picture = decoded(name, bytes, max_pixels)?;
+    Ok(Header {
+        width: picture.width() as u32,
+        height: picture.height() as u32,
+        samples: picture.layout().samples() as u8,
+        bits: picture.bits(),
+    })
+}
+
+#[cfg(unix)]
+fn is_pipe(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &fs::Metadata) -> bool {
+    false
+}

@@ -1,0 +1,255 @@
+//! `asasr upscale`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `input` | images as they are named: files, pipes, standard input |
+//! | `plan` | what is to be done, where it goes and whether there is room, before any network runs |
+//! | `alone` | an image in a process of its own |
+
+mod alone;
+mod input;
+mod plan;
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::io::{self, BufWriter, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use asasr_codec::{Metadata, PngRows};
+use asasr_core::OutputScale;
+use asasr_store::{Package, PublicKey};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::input::Input;
+use self::plan::{Job, Place, Plan};
+use crate::cli::{Mode, Upscale};
+use crate::device::ExecutorMaker;
+use crate::error::{Error, Result, shown};
+use crate::files::Identity;
+use crate::model::{self, Model};
+use crate::{files, interrupt};
+
+/// Runs the command. Every image is tried; one that fails is named and the others go on.
+pub(crate) fn run(args: &Upscale) -> Result<()> {
+    interrupt::listen();
+    if args.alone {
+        alone::be_the_first_to_go();
+    }
+    // First what is wrong for every image, the cheapest first; then each image; then the work.
+    let place = Place::of(&args.output, args.inputs.len())?;
+    place.check_terminal()?;
+    let model = open_model(args)?;
+    let mut plan = Plan::new(args, &place)?;
+    if args.alone
+        && let Some(why) = plan.refused.pop()
+    {
+        return Err(why);
+    }
+    plan.notes.iter().for_each(|n| note!("note: {n}"));
+    plan.refused.iter().for_each(|e| note!("error: {e}"));
+    let all = plan.jobs.len() + plan.refused.len();
+    let failed = plan.refused.len() + work(args, &plan, model)?;
+    match failed {
+        0 => Ok(()),
+        n => Err(Error::new(format!("{n} of {all} images were not enlarged"))),
+    }
+}
+
+/// The model, checked against what is asked of it.
+fn open_model(args: &Upscale) -> Result<Model> {
+    if args.mode == Mode::Instant && args.draw.fidelity > 0.0 {
+        return Err(Error::new(
+            "--fidelity leads back from a flow's sample: add --mode fast or --mode quality",
+        ));
+    }
+    if let (Some(key), Some(folder)) = (&args.public_key, &args.weights) {
+        let key = PublicKey::read(key)?;
+        Package::from_folder(folder)?.check_signature(&key)?;
+    }
+    let model = model::open(args.weights.as_deref())?;
+    let most = model.manifest.architecture.scale;
+    if usize::from(args.scale) > most {
+        return Err(Error::new(format!(
+            "the model {} enlarges {most} times: choose --scale {most} or less",
+            model.manifest.id
+        )));
+    }
+    model.check_mode(args.mode)?;
+    Ok(model)
+}
+
+/// Enlarges what is planned, one image after the other; the number of those that failed.
+fn work(args: &Upscale, plan: &Plan, model: Model) -> Result<usize> {
+    if plan.jobs.is_empty() {
+        return Ok(0);
+    }
+    let make = |model| ExecutorMaker::new(model, args.device, args.mode, args.draw);
+    let mut maker = make(model)?;
+    if !args.alone {
+        note!("{}", maker.describe());
+    }
+    let mut written = HashSet::new();
+    let mut failed = 0;
+    for Job { input, target, alone } in &plan.jobs {
+        let faulty = Cell::new(false);
+        let done = still_free(input, target.as_deref(), &plan.read, &written).and_then(|()| match target {
+            Some(target) if *alone => alone::run(args, input, target),
+            _ => {
+                faulty.set(true);
+                let done = guarded(&input.name, || {
+                    let done = one(args, &mut maker, input, target.as_deref());
+                    faulty.set(false);
+                    done
+                });
+                done.map_err(Some)
+            }
+        });
+        match done {
+            Ok(()) => written.extend(target.as_deref().and_then(files::identity)),
+            Err(Some(error)) if args.alone => return Err(error),
+            Err(why) => {
+                why.iter().for_each(|e| note!("error: {e}"));
+                failed += 1;
+            }
+        }
+        if faulty.get() {
+            // Whatever the fault left of it, the next image does not meet.
+            maker = make(model::open(args.weights.as_deref())?)?;
+        }
+        if interrupt::requested() {
+            return Err(Error::new("stopped"));
+        }
+    }
+    Ok(failed)
+}
+
+/// Why an image was not enlarged; none where that was told.
+type Failed = Option<Error>;
+
+/// Checks a place again: since the plan was made other programs may have been there, and names that differ may be one on this disk.
+fn still_free(
+    input: &Input,
+    target: Option<&Path>,
+    read: &[(Identity, PathBuf)],
+    written: &HashSet<Identity>,
+) -> std::result::Result<(), Failed> {
+    let Some(target) = target else { return Ok(()) };
+    plan::check_target(input, target, read).map_err(Some)?;
+    if files::identity(target).is_some_and(|i| written.contains(&i)) {
+        let target = shown(target);
+        let why = format!("{target} is another image's result: enlarge it into another folder");
+        return Err(Some(Error::at(&input.name, why)));
+    }
+    Ok(())
+}
+
+/// Does something for one image, so that even a fault of the program ends no more than that.
+fn guarded<T>(name: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|fault| {
+        Err(Error::at(
+            name,
+            format!(
+                "the program has a fault that this image brings out ({}): please report it",
+                told(fault.as_ref())
+            ),
+        ))
+    })
+}
+
+/// What a panic said.
+fn told(fault: &(dyn Any + Send)) -> &str {
+    let owned = || fault.downcast_ref::<String>().map(String::as_str);
+    let text = fault.downcast_ref::<&str>().copied().or_else(owned);
+    text.unwrap_or("it does not say which")
+}
+
+/// Largest image taken.
+fn max_pixels(args: &Upscale) -> u64 {
+    u64::from(args.max_megapixels) * 1_000_000
+}
+
+fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Input, target: Option<&Path>) -> Result<()> {
+    let picture = input.decode(max_pixels(args))?;
+    for note in picture.notes() {
+        note!("note: {}: {note}", shown(&input.name));
+    }
+    let scale = OutputScale::new(usize::from(args.scale))?;
+    let executor = maker.for_image(picture.width(), picture.height())?;
+    let (width, height) = (picture.width() * scale.get(), picture.height() * scale.get());
+    let output = target.unwrap_or(Path::new("standard output"));
+    let file = target.map(files::beside).transpose()?;
+    let writer: Box<dyn Write> = match &file {
+        Some(file) => Box::new(file.as_file().try_clone().map_err(|e| Error::at(output, e))?),
+        None => Box::new(io::stdout()),
+    };
+    let encode = |e: asasr_codec::Error| Error::at(output, e);
+    let metadata = if args.strip {
+        Metadata::default()
+    } else {
+        picture.metadata().clone()
+    };
+    let (layout, bits) = (picture.layout(), picture.bits());
+    let writer = BufWriter::new(writer);
+    let mut png = PngRows::with_metadata(writer, (width, height), layout, bits, &metadata).map_err(encode)?;
+
+    let bar = ProgressBar::new(1000).with_message(shown(&input.name));
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {percent} %, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let work = asasr_core::upscale(
+        executor,
+        (picture.width(), picture.height()),
+        usize::from(args.tile),
+        scale,
+        |rect| picture.planes(rect),
+        |first, rows| {
+            png.write(first, rows)
+                .map_err(|e| asasr_core::Error::Output(e.to_string()))
+        },
+        |p| {
+            bar.set_position((p.fraction * 1000.0) as u64);
+            !interrupt::requested()
+        },
+    );
+    let done = pollster::block_on(work);
+    bar.finish_and_clear();
+    done.map_err(|e| {
+        Error::at(
+            if matches!(e, asasr_core::Error::Output(_)) {
+                output
+            } else {
+                &input.name
+            },
+            e,
+        )
+    })?;
+    png.finish().map_err(encode)?;
+    if let Some(file) = file {
+        files::persist(file, output)?;
+        say!("{} ({width}x{height})", shown(output));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_an_error_of_its_image() {
+        let good = guarded(Path::new("a.png"), || Ok(1));
+        assert_eq!(good, Ok(1));
+        for why in ["plain", "made up"] {
+            let bad: Result<()> = guarded(Path::new("a.png"), || match why {
+                "plain" => panic!("plain"),
+                why => panic!("{why}"),
+            });
+            let told = bad.expect_err("a fault").to_string();
+            assert!(told.starts_with("a.png: ") && told.contains(why), "{told}");
+        }
+    }
+}

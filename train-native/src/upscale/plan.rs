@@ -1,0 +1,478 @@
+//! What is to be done, found before any network runs: the place of each result, and whether there is room for it.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use asasr_codec::Header;
+
+use super::input::Input;
+use crate::cli::{Mode, Upscale};
+use crate::device::DeviceChoice;
+use crate::error::{Error, Result, shown};
+use crate::files::Identity;
+use crate::{files, memory};
+
+/// Where results go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Standard output: one result.
+    Stdout,
+    /// One result.
+    File(PathBuf),
+    /// A file for each.
+    Folder(PathBuf),
+}
+
+impl Place {
+    /// What `-o` means for so many inputs.
+    pub(super) fn of(output: &Path, inputs: usize) -> Result<Self> {
+        if output == Path::new("-") {
+            if inputs > 1 {
+                return Err(Error::new(
+                    "-o -: standard output takes one image; name a folder for several",
+                ));
+            }
+            return Ok(Self::Stdout);
+        }
+        if output.as_os_str().is_empty() {
+            return Err(Error::new("-o names nothing: name a .png file or a folder"));
+        }
+        // A separator at the end says folder.
+        let spelt = output.as_os_str().as_encoded_bytes();
+        let folder = spelt
+            .last()
+            .is_some_and(|b| std::path::is_separator(char::from(*b)));
+        if folder || output.is_dir() {
+            return Ok(Self::Folder(output.to_path_buf()));
+        }
+        if output.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
+            if inputs > 1 {
+                return Err(Error::at(output, "several images need a folder as output"));
+            }
+            return Ok(Self::File(output.to_path_buf()));
+        }
+        if output.extension().is_some() || fs::symlink_metadata(output).is_ok() {
+            return Err(Error::at(
+                output,
+                "results are PNG files: name a .png file or a folder",
+            ));
+        }
+        Ok(Self::Folder(output.to_path_buf()))
+    }
+
+    /// Refuses to write an image to a terminal.
+    pub(super) fn check_terminal(&self) -> Result<()> {
+        if *self == Self::Stdout && io::stdout().is_terminal() {
+            return Err(Error::new(
+                "-o -: standard output is a terminal: lead it to a file or another program, or name a .png file",
+            ));
+        }
+        Ok(())
+    }
+
+    /// For messages.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Stdout => "standard output".into(),
+            Self::File(path) | Self::Folder(path) => shown(path),
+        }
+    }
+}
+
+/// An image to enlarge.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) input: Input,
+    /// Where the result goes; none is standard output.
+    pub(super) target: Option<PathBuf>,
+    /// By a process of its own: it is so large that memory may not be enough, and the others are not to end with it.
+    pub(super) alone: bool,
+}
+
+/// What will be done, and what will not.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) jobs: Vec<Job>,
+    /// Why the others are not enlarged.
+    pub(super) refused: Vec<Error>,
+    /// All inputs, over which nothing is written.
+    pub(super) read: Vec<(Identity, PathBuf)>,
+    /// What the user may want to know of those that are.
+    pub(super) notes: Vec<String>,
+    /// The folder that was made for the results; it goes when nothing came into it.
+    made: Option<MadeFolder>,
+}
+
+#[derive(Debug)]
+struct MadeFolder(PathBuf);
+
+impl Drop for MadeFolder {
+    fn drop(&mut self) {
+        // With anything in it, it stays.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+impl Plan {
+    /// Looks at every input and at the place of its result. What cannot be done is refused, and the rest is planned.
+    ///
+    /// # Errors
+    /// When nothing can be written at the place.
+    pub(super) fn new(args: &Upscale, place: &Place) -> Result<Self> {
+        let mut plan = Self::default();
+        let inputs = plan.open(args, place);
+        if inputs.is_empty() {
+            return Ok(plan);
+        }
+        let folded = plan.prepare(place)?;
+        let job = |input| Job {
+            input,
+            target: None,
+            alone: false,
+        };
+        plan.jobs = inputs.into_iter().map(job).collect();
+        plan.name(place, args.scale, folded);
+        // Those that cannot be read, too: nobody wants them gone.
+        let named = |name: &PathBuf| Some((files::identity(name)?, name.clone()));
+        plan.read = args.inputs.iter().filter_map(named).collect();
+        let read = plan.read.clone();
+        plan.keep(|input, target| target.map_or(Ok(()), |target| check_target(input, target, &read)));
+        if let Some(free) = memory::available() {
+            plan.keep(|input, _| check_memory(input, args, free));
+            let large = |input: &Input| input.is_file() && memory_for(input, args) > free / ALONE;
+            let several = plan.jobs.len() > 1;
+            plan.jobs
+                .iter_mut()
+                .for_each(|job| job.alone = several && large(&job.input));
+        }
+        if let Some(free) = free(place) {
+            plan.check_room(place, args.scale, free);
+        }
+        Ok(plan)
+    }
+
+    /// Reads headers; one after the other, for the order of messages.
+    fn open(&mut self, args: &Upscale, place: &Place) -> Vec<Input> {
+        let mut seen = HashSet::new();
+        let mut inputs = Vec::new();
+        let own = match place {
+            Place::Folder(folder) => fs::canonicalize(folder).ok(),
+            _ => None,
+        };
+        for name in &args.inputs {
+            let whole = fs::canonicalize(name).unwrap_or_else(|_| name.clone());
+            if own.as_ref() == Some(&whole) {
+                let note = "this is where results go, and is passed over";
+                self.notes.push(format!("{}: {note}", shown(name)));
+                continue;
+            }
+            // By its own name, for a link may want a result of its own.
+            if !seen.insert((whole, name.file_name().map(OsStr::to_owned))) {
+                self.notes
+                    .push(format!("{}: named twice, enlarged once", shown(name)));
+                continue;
+            }
+            let opened = super::guarded(name, || Input::open(name, super::max_pixels(args)));
+            match opened {
+                Ok(input) => inputs.push(input),
+                Err(why) => self.refused.push(why),
+            }
+        }
+        inputs
+    }
+
+    /// Makes the folder, and tries whether a file can be written there. Tells whether names there differ by case alone.
+    fn prepare(&mut self, place: &Place) -> Result<bool> {
+        let probe = match place {
+            Place::Stdout => return Ok(false),
+            Place::File(path) => path.clone(),
+            Place::Folder(folder) => {
+                if !folder.is_dir() {
+                    files::make_folder(folder)?;
+                    self.made = Some(MadeFolder(folder.clone()));
+                }
+                folder.join("result.png")
+            }
+        };
+        let file = files::beside(&probe).map_err(|e| match place {
+            Place::Folder(folder) => Error::at(folder, format!("no file can be written here ({e})")),
+            _ => e,
+        })?;
+        Ok(files::folds_case(&file))
+    }
+
+    fn name(&mut self, place: &Place, scale: u8, folded: bool) {
+        match place {
+            Place::Stdout => {}
+            Place::File(path) => self.jobs.iter_mut().for_each(|j| j.target = Some(path.clone())),
+            Place::Folder(folder) => {
+                let inputs: Vec<&Path> = self.jobs.iter().map(|j| j.input.name.as_path()).collect();
+                for (i, (name, own)) in names(&inputs, scale, folded).into_iter().enumerate() {
+                    let Job { input, target, .. } = &mut self.jobs[i];
+                    if !own {
+                        let name = shown(Path::new(&name));
+                        self.notes.push(format!(
+                            "{}: another image's result has the usual name, so this result is {name}",
+                            shown(&input.name)
+                        ));
+                    }
+                    *target = Some(folder.join(name));
+                }
+            }
+        }
+    }
+
+    /// Refuses those jobs that `check` does.
+    fn keep(&mut self, mut check: impl FnMut(&Input, Option<&Path>) -> Result<()>) {
+        let refused = &mut self.refused;
+        self.jobs
+            .retain(|job| match check(&job.input, job.target.as_deref()) {
+                Ok(()) => true,
+                Err(why) => {
+                    refused.push(why);
+                    false
+                }
+            });
+    }
+
+    fn check_room(&mut self, place: &Place, scale: u8, free: u64) {
+        let raw: Vec<u64> = self
+            .jobs
+            .iter()
+            .map(|j| raw_bytes(j.input.header, scale))
+            .collect();
+        let mut fits = room(&raw, free).into_iter().zip(raw);
+        self.keep(|input, _| match fits.next() {
+            Some((false, raw)) => Err(Error::at(
+                &input.name,
+                format!(
+                    "its result has {} before it is packed, and beside the results before it the disk of {} has too little \
+                     free of its {}: make room, or name another output",
+                    megabytes(raw),
+                    place.shown(),
+                    megabytes(free)
+                ),
+            )),
+            _ => Ok(()),
+        });
+    }
+}
+
+/// Refuses a result over an input, under whatever name, and places that no file can take. `read` has all inputs.
+pub(super) fn check_target(input: &Input, target: &Path, read: &[(Identity, PathBuf)]) -> Result<()> {
+    files::check_place(target).map_err(|e| Error::at(&input.name, format!("its result: {e}")))?;
+    let there = files::identity(target);
+    match read.iter().find(|(i, _)| there.as_ref() == Some(i)) {
+        None => Ok(()),
+        Some((_, other)) => Err(Error::at(
+            &input.name,
+            format!("its result would replace {}: name another output", shown(other)),
+        )),
+    }
+}
+
+/// A name for each result, and whether it is the usual one: `photo-x4.png` of `photo.jpg`. Where two inputs have the same, a later one has
+/// its ending in it, `photo.jpg-x4.png`, and a number where that is not enough.
+fn names(inputs: &[&Path], scale: u8, folded: bool) -> Vec<(OsString, bool)> {
+    let result = |stem: &OsStr, number: Option<u32>| {
+        let mut name = stem.to_os_string();
+        name.push(number.map_or(String::new(), |n| format!("-{n}")));
+        name.push(format!("-x{scale}.png"));
+        name
+    };
+    let mut taken = HashSet::new();
+    let mut take = |name: &OsStr| {
+        taken.insert(if folded {
+            OsString::from(name.to_string_lossy().to_lowercase())
+        } else {
+            name.to_os_string()
+        })
+    };
+    // The usual names first: none of them goes to another input.
+    let usual: Vec<Option<OsString>> = inputs
+        .iter()
+        .map(|input| Some(result(input.file_stem().unwrap_or_default(), None)).filter(|n| take(n)))
+        .collect();
+    let mut another = |input: &Path| {
+        let whole = input.file_name().unwrap_or_default();
+        let mut name = result(whole, None);
+        let mut number = 1;
+        while !take(&name) {
+            number += 1;
+            name = result(whole, Some(number));
+        }
+        name
+    };
+    usual
+        .into_iter()
+        .zip(inputs)
+        .map(|(usual, input)| match usual {
+            Some(name) => (name, true),
+            None => (another(input), false),
+        })
+        .collect()
+}
+
+/// Bytes of an enlarged image's samples.
+fn raw_bytes(header: Header, scale: u8) -> u64 {
+    pixels(header) * u64::from(scale).pow(2) * u64::from(header.samples) * u64::from(header.bits / 8)
+}
+
+fn pixels(header: Header) -> u64 {
+    u64::from(header.width) * u64::from(header.height)
+}
+
+/// Photographs are packed to a half of their samples or a little more; drawings to much less.
+const PACKED: u64 = 5;
+
+/// Which results of so many bytes before they are packed find room on a disk, in order: each is taken for a fifth of them, so that
+/// what is refused would hardly have fitted.
+fn room(raw: &[u64], free: u64) -> Vec<bool> {
+    let mut left = free;
+    let mut fits = |raw: &u64| match left.checked_sub(raw / PACKED) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    };
+    raw.iter().map(&mut fits).collect()
+}
+
+/// Bytes that are free where results go; none where the system does not tell, and for standard output.
+fn free(place: &Place) -> Option<u64> {
+    let folder = match place {
+        Place::Stdout => return None,
+        Place::File(path) => files::folder_of(path),
+        Place::Folder(folder) => folder,
+    };
+    fs4::available_space(folder).ok()
+}
+
+/// Refuses an image for which the memory cannot be enough.
+pub(super) fn check_memory(input: &Input, args: &Upscale, free: u64) -> Result<()> {
+    let needed = memory_for(input, args);
+    if needed <= free {
+        return Ok(());
+    }
+    Err(Error::at(
+        &input.name,
+        format!(
+            "it needs {} of memory, and {} are free: make it smaller, choose a smaller --tile, or end other programs",
+            megabytes(needed),
+            megabytes(free)
+        ),
+    ))
+}
+
+/// An image that takes more than such a part of the memory there is gets a process of its own: what it takes at least is known, and
+/// not what it takes at most.
+const ALONE: u64 = 3;
+/// The program itself with a network, in bytes.
+const BASE: u64 = 30 << 20;
+/// Bytes for each pixel of a tile while the CPU enlarges it, of the restorer and of a flow. All three are less than what was measured, so
+/// that only what cannot be done is refused.
+const RESTORER: u64 = 400;
+const FLOW: u64 = 1200;
+
+/// The least bytes that an image takes: its samples, and beside them first its file, then a row of enlarged tiles and a tile at work.
+fn memory_for(input: &Input, args: &Upscale) -> u64 {
+    let (header, scale, tile) = (input.header, u64::from(args.scale), u64::from(args.tile));
+    let (width, height) = (u64::from(header.width), u64::from(header.height));
+    let planes = if header.samples % 2 == 0 { 4 } else { 3 };
+    let samples = width * height * u64::from(header.samples) * u64::from(header.bits / 8);
+    let row = width * tile.min(height) * scale * scale * planes * 4;
+    let each = match (args.device, args.mode) {
+        (DeviceChoice::Cpu, Mode::Instant) => RESTORER,
+        (DeviceChoice::Cpu, _) => FLOW,
+        // Memory of its own, and smaller tiles where it is not enough.
+        _ => 0,
+    };
+    BASE + samples + input.size.max(row + tile.min(width) * tile.min(height) * each)
+}
+
+fn megabytes(bytes: u64) -> String {
+    let million = bytes.div_ceil(1_000_000);
+    if million < 10_000 {
+        format!("{million} MB")
+    } else {
+        format!("{} GB", million.div_ceil(1000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+    use super::*;
+
+    fn named(inputs: &[&str], folded: bool) -> Vec<String> {
+        let inputs: Vec<&Path> = inputs.iter().map(Path::new).collect();
+        let names = names(&inputs, 4, folded);
+        names.into_iter().map(|(n, _)| n.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn results_have_names_of_their_own() {
+        assert_eq!(
+            named(&["a.jpg", "d/a.png", "e/a.png", "f/a.png", "b"], false),
+            [
+                "a-x4.png",
+                "a.png-x4.png",
+                "a.png-2-x4.png",
+                "a.png-3-x4.png",
+                "b-x4.png"
+            ]
+        );
+        // The third has the usual name of its own, whatever the second would take.
+        assert_eq!(
+            named(&["a.jpg", "a.png", "a.png.jpg"], false),
+            ["a-x4.png", "a.png-2-x4.png", "a.png-x4.png"]
+        );
+        assert_eq!(named(&["a.jpg", "A.jpg"], false), ["a-x4.png", "A-x4.png"]);
+        assert_eq!(named(&["a.jpg", "A.jpg"], true), ["a-x4.png", "A.jpg-x4.png"]);
+        assert_eq!(
+            named(&[".png", "a b\nc.d.png"], false),
+            [".png-x4.png", "a b\nc.d-x4.png"]
+        );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn names_that_are_no_text_stay_apart() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let inputs = [&b"\xff.png"[..], b"\xfe.png"].map(|n| Path::new(OsStr::from_bytes(n)));
+        let names = names(&inputs, 2, false);
+        assert_eq!(names[0].0.as_bytes(), b"\xff-x2.png");
+        assert_eq!(names[1].0.as_bytes(), b"\xfe-x2.png");
+    }
+
+    #[test]
+    fn outputs_are_told_apart() {
+        let of = |output: &str, inputs| Place::of(Path::new(output), inputs);
+        assert_eq!(of("-", 1), Ok(Place::Stdout));
+        assert!(of("-", 2).is_err() && of("", 1).is_err());
+        assert_eq!(of("a.PNG", 1), Ok(Place::File("a.PNG".into())));
+        assert!(of("a.png", 2).is_err() && of("a.tiff", 1).is_err());
+        assert_eq!(of("new", 2), Ok(Place::Folder("new".into())));
+        assert_eq!(of("new.png/", 2), Ok(Place::Folder("new.png/".into())));
+        assert!(of("Cargo.toml", 1).is_err() && of("/dev/null", 1).is_err());
+        assert_eq!(of("src", 1), Ok(Place::Folder("src".into())));
+    }
+
+    #[test]
+    fn a_fifth_of_the_samples_has_to_be_free() {
+        assert_eq!(room(&[50, 100, 10], 20), [true, false, true]);
+        assert_eq!(room(&[50, 50], 20), [true, true]);
+        assert_eq!(room(&[50], 9), [false]);
+        let header = Header {
+            width: 10,
+            height: 20,
+            samples: 4,
+            bits: 16,
+        };
+        assert_eq!(raw_bytes(header, 2), 20 * 40 * 4 * 2);
+    }
+}
