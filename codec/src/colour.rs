@@ -9,15 +9,11 @@ use moxcms::{
 };
 
 use crate::picture::Samples;
+use crate::profile::is_srgb_gamma;
 use crate::{Layout, Metadata, Picture};
 
 const HDR: &str = "the file is HDR, which sRGB is not: what tells its colours was kept";
 const KEPT: &str = "the colour profile could not be applied: it was kept";
-
-/// gAMA that stands for sRGB where nothing else is told, and how far from it a gamma may be to mean that: 5 %, as browsers and
-/// libpng have it.
-const SRGB_GAMMA: f64 = 45_455.0;
-const NEAR: f64 = 0.05;
 
 /// What the samples of a picture are.
 enum Source {
@@ -86,11 +82,10 @@ fn of_numbers(primaries: u8, transfer: u8) -> Source {
 
 /// Of a gamma and chromaticities, both times 100000.
 fn of_gamma(gamma: u32, chromaticities: Option<[u32; 8]>) -> Source {
-    let gamma = f64::from(gamma);
     let mut profile = ColorProfile::new_srgb();
     profile.cicp = None;
     match chromaticities {
-        None if (gamma / SRGB_GAMMA - 1.0).abs() <= NEAR => return Source::Srgb,
+        None if is_srgb_gamma(gamma) => return Source::Srgb,
         None => {}
         Some(numbers) => {
             let [white, red, green, blue] =
@@ -123,7 +118,7 @@ fn of_gamma(gamma: u32, chromaticities: Option<[u32; 8]>) -> Source {
             }
         }
     }
-    let curve = ToneReprCurve::Parametric(vec![(100_000.0 / gamma) as f32]);
+    let curve = ToneReprCurve::Parametric(vec![(100_000.0 / f64::from(gamma)) as f32]);
     profile.red_trc = Some(curve.clone());
     profile.green_trc = Some(curve.clone());
     profile.blue_trc = Some(curve);

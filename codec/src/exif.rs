@@ -1,7 +1,7 @@
 //! EXIF data, a TIFF structure: what is no longer true of an enlarged, upright image is mended.
 
+use crate::ifd::{LONG, Tiff};
 use crate::metadata::Resolution;
-use crate::tiff::{LONG, Tiff};
 
 /// What some writers put in front, as JPEG has it.
 const PREFIX: &[u8] = b"Exif\0\0";

@@ -19,6 +19,7 @@ mod exif;
 mod extend;
 #[cfg(feature = "formats")]
 mod formats;
+mod ifd;
 #[cfg(feature = "formats")]
 mod jpeg;
 mod lines;
@@ -26,11 +27,11 @@ mod metadata;
 mod orientation;
 mod picture;
 mod png_chunks;
+mod profile;
 #[cfg(feature = "formats")]
 mod riff;
 #[cfg(feature = "formats")]
 mod segments;
-mod tiff;
 #[cfg(feature = "tiff")]
 mod tiff_tags;
 mod xmp;

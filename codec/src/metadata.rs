@@ -157,7 +157,7 @@ impl Metadata {
     /// Whether nothing says that the samples are other than sRGB.
     #[cfg(not(feature = "colour"))]
     pub(crate) fn is_srgb(&self) -> bool {
-        self.cicp.is_none() && self.icc.is_none() && (self.srgb.is_some() || self.gamma.is_none())
+        self.cicp.is_none() && self.profile().is_none()
     }
 
     /// Takes EXIF data, with or without the prefix of JPEG.

@@ -1,8 +1,8 @@
 //! What the first directory of a TIFF file tells about its image.
 
 use crate::exif;
+use crate::ifd::{BYTE, Directory, Entry, LONG, Tiff, UNDEFINED};
 use crate::metadata::{NO_EXIF, Told};
-use crate::tiff::{BYTE, Directory, Entry, LONG, Tiff, UNDEFINED};
 
 const ORIENTATION: u16 = 274;
 const EXTRA_SAMPLES: u16 = 338;
