@@ -557,7 +557,7 @@ fn upscaled(
         png,
         mean: mean.map(|(parts, ..)| parts),
         icc: picture.metadata().icc.clone(),
-        exif: picture.metadata().exif.clone(),
+        exif: picture.metadata().sized((width, height)).exif,
         consistency,
         differences,
         map_width: picture.width(),

@@ -18,7 +18,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use asasr_codec::{Metadata, PngRows};
+use asasr_codec::PngRows;
 use asasr_core::OutputScale;
 use asasr_store::{Package, PublicKey};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -173,6 +173,7 @@ fn max_pixels(args: &Upscale) -> u64 {
 
 fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Input, target: Option<&Path>) -> Result<()> {
     let picture = input.decode(max_pixels(args))?;
+    let picture = if args.strip { picture.stripped() } else { picture };
     for note in picture.notes() {
         note!("note: {}: {note}", shown(&input.name));
     }
@@ -186,14 +187,10 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Input, target: Option<
         None => Box::new(io::stdout()),
     };
     let encode = |e: asasr_codec::Error| Error::at(output, e);
-    let metadata = if args.strip {
-        Metadata::default()
-    } else {
-        picture.metadata().clone()
-    };
     let (layout, bits) = (picture.layout(), picture.bits());
     let writer = BufWriter::new(writer);
-    let mut png = PngRows::with_metadata(writer, (width, height), layout, bits, &metadata).map_err(encode)?;
+    let mut png =
+        PngRows::with_metadata(writer, (width, height), layout, bits, picture.metadata()).map_err(encode)?;
 
     let bar = ProgressBar::new(1000).with_message(shown(&input.name));
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {percent} %, {eta} left") {
