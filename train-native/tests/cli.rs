@@ -8,6 +8,8 @@
 #[cfg(target_os = "linux")]
 #[path = "cli/batches.rs"]
 mod batches;
+#[path = "cli/held.rs"]
+mod held;
 
 use std::fs;
 use std::path::Path;
