@@ -157,6 +157,7 @@ async fn colour_profile_and_exif_go_along_unless_stripped() {
     let metadata = Metadata {
         icc: Some(icc),
         exif: Some(exif),
+        ..Metadata::default()
     };
     let choose = "document.getElementById('format').value = args[0];
                   document.getElementById('carry').checked = args[1];";

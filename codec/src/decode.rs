@@ -5,7 +5,8 @@ use crate::{Error, Picture, decode_png, extend::extend};
 
 /// Decodes an image file, applies its EXIF orientation and keeps its layout and depth: grey stays grey, 16 bits
 /// stay 16. Palettes become RGB, CMYK becomes RGB, an animation gives its first frame. What is wholly transparent takes the
-/// colour of what is visible near it. Colour profile and EXIF data are kept, but for the profile of CMYK.
+/// colour of what is visible near it. What the file tells about the image is kept as [`Metadata`](crate::Metadata), but for the
+/// profile of CMYK.
 ///
 /// # Errors
 /// One of [`Error`]'s decoding kinds; without the feature `formats` all but PNG is [`Error::NotAnImage`]. The header's size is

@@ -3,7 +3,7 @@ use std::io::{Cursor, ErrorKind};
 use png::{BitDepth, Decoder, DecodingError, Limits, Transformations};
 
 use crate::picture::Samples;
-use crate::{Error, Layout, Metadata, Picture, check_size};
+use crate::{Error, Layout, Picture, check_size, png_chunks};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -27,16 +27,13 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: limit });
     decoder.set_transformations(Transformations::EXPAND);
     decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
     let mut reader = decoder.read_info().map_err(|e| damaged(&e))?;
     let info = reader.info();
-    let mut notes = Vec::new();
+    let (mut metadata, mut notes) = png_chunks::read(bytes);
     if info.animation_control.is_some() {
         notes.push(crate::ANIMATION);
     }
-    let mut metadata = Metadata {
-        icc: info.icc_profile.as_ref().map(|p| p.to_vec()),
-        exif: info.exif_metadata.as_ref().map(|e| e.to_vec()),
-    };
     let length = reader.output_buffer_size().ok_or(Error::Truncated)?;
     let (colours, depth) = reader.output_color_type();
     let layout = Layout::of(colours).ok_or_else(|| Error::Damaged("its palette is damaged".into()))?;
@@ -50,7 +47,7 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
         (reader.next_frame(&mut samples), Samples::Eight(samples))
     };
     let frame = frame.map_err(|e| damaged(&e))?;
-    let orientation = metadata.take_orientation();
+    let orientation = metadata.take_orientation(None);
     let picture = Picture {
         width: frame.width as usize,
         height: frame.height as usize,
@@ -75,7 +72,7 @@ fn damaged(error: &DecodingError) -> Error {
 #[cfg(all(test, feature = "formats"))]
 mod tests {
     use super::*;
-    use crate::{decode, formats};
+    use crate::{Metadata, decode, formats};
     use png::{ColorType, Encoder};
 
     const MAX: u64 = 1000;

@@ -1,10 +1,11 @@
 use std::{borrow::Cow, cell::RefCell, io, io::Write, rc::Rc};
 
 use asasr_core::Planes;
-use png::{BitDepth, ColorType, Compression, Encoder, Info, StreamWriter};
+use png::chunk::ChunkType;
+use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Info, StreamWriter};
 
 use crate::picture::Samples;
-use crate::{Error, Layout, Metadata, Picture};
+use crate::{Error, Layout, Metadata, Picture, png_chunks};
 
 /// Bytes in memory that are read after their writer is gone.
 #[derive(Debug, Clone, Default)]
@@ -64,20 +65,21 @@ impl<W: Write> Drop for Checked<W> {
     }
 }
 
-/// Begins a PNG.
-fn encoder<W: Write>(
+/// Begins a PNG: all that stands before its image.
+fn begun<W: Write>(
     out: W,
     (width, height): (usize, usize),
     (layout, bits): (Layout, u8),
     metadata: &Metadata,
     compression: Compression,
-) -> Result<Encoder<'_, W>, Error> {
+) -> Result<png::Writer<W>, Error> {
+    let metadata = metadata.sized((width, height));
+    let failed = |e: EncodingError| Error::Encode(e.to_string());
     let side =
         |n: usize| u32::try_from(n).map_err(|_| Error::Encode(format!("a side of {n} pixels is too long")));
     let mut info = Info::with_size(side(width)?, side(height)?);
     info.icc_profile = metadata.icc.as_deref().map(Cow::Borrowed);
-    info.exif_metadata = metadata.exif.as_deref().map(Cow::Borrowed);
-    let mut encoder = Encoder::with_info(out, info).map_err(|e| Error::Encode(e.to_string()))?;
+    let mut encoder = Encoder::with_info(out, info).map_err(failed)?;
     encoder.set_color(match layout {
         Layout::Grey => ColorType::Grayscale,
         Layout::GreyAlpha => ColorType::GrayscaleAlpha,
@@ -90,7 +92,11 @@ fn encoder<W: Write>(
         BitDepth::Eight
     });
     encoder.set_compression(compression);
-    Ok(encoder)
+    let mut writer = encoder.write_header().map_err(failed)?;
+    for (kind, content) in png_chunks::written(&metadata, layout, bits) {
+        writer.write_chunk(ChunkType(kind), &content).map_err(failed)?;
+    }
+    Ok(writer)
 }
 
 impl Picture {
@@ -103,8 +109,7 @@ impl Picture {
         let format = (self.layout, self.bits());
         let size = (self.width, self.height);
         let mut out = Vec::new();
-        let encoder = encoder(&mut out, size, format, &self.metadata, Compression::NoCompression)?;
-        let mut writer = encoder.write_header().map_err(|e| Error::Encode(e.to_string()))?;
+        let mut writer = begun(&mut out, size, format, &self.metadata, Compression::NoCompression)?;
         let written = match &self.samples {
             Samples::Eight(samples) => writer.write_image_data(samples),
             Samples::Sixteen(samples) => {
@@ -147,7 +152,8 @@ impl<W: Write + 'static> PngRows<W> {
         Self::with_metadata(out, (width, height), layout, bits, &Metadata::default())
     }
 
-    /// Begins a PNG of `width` x `height` pixels with `bits` (8 or 16) a sample that carries a colour profile and EXIF data.
+    /// Begins a PNG of `width` x `height` pixels with `bits` (8 or 16) a sample that carries what a file told about its image; sizes in
+    /// EXIF and XMP data become this one's.
     ///
     /// # Errors
     /// [`Error::Encode`] when the size is beyond PNG or `out` fails.
@@ -163,9 +169,8 @@ impl<W: Write + 'static> PngRows<W> {
             out,
             fault: Rc::clone(&fault),
         };
-        let stream = encoder(out, (width, height), (layout, bits), metadata, Compression::Fast)?
-            .write_header()
-            .and_then(png::Writer::into_stream_writer)
+        let stream = begun(out, (width, height), (layout, bits), metadata, Compression::Fast)?
+            .into_stream_writer()
             .map_err(|e| Error::Encode(e.to_string()))?;
         Ok(Self {
             stream,
@@ -278,6 +283,7 @@ mod tests {
         let metadata = Metadata {
             icc: Some((0..3000).map(|i| (i * 7 % 251) as u8).collect()),
             exif: Some(exif),
+            ..Metadata::default()
         };
         let bytes = SharedBytes::default();
         let mut rows = PngRows::with_metadata(bytes.clone(), (4, 2), Layout::Rgb, 8, &metadata).unwrap();

@@ -4,16 +4,20 @@ use image::{
     AnimationDecoder as _, DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat,
     ImageReader, Limits,
     codecs::{gif::GifDecoder, webp::WebPDecoder},
-    metadata::Orientation,
 };
 
+use crate::metadata::Told;
 use crate::picture::Samples;
-use crate::{ANIMATION, Error, Layout, Metadata, Picture, check_size, jpeg};
+#[cfg(feature = "tiff")]
+use crate::tiff_tags;
+use crate::{ANIMATION, Error, Layout, Metadata, Picture, bmp, check_size, jpeg, riff, segments};
 
 const CMYK: &str = "the file is CMYK: its colours were converted to RGB without a profile";
 
 /// Decodes a file that is no PNG, upright.
 pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
+    let masked = bmp::with_masks(bytes);
+    let bytes = masked.as_deref().unwrap_or(bytes);
     let reader = || {
         ImageReader::new(Cursor::new(bytes))
             .with_guessed_format()
@@ -23,6 +27,7 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     if !format.reading_enabled() {
         return Err(Error::UnsupportedFormat(format!("{format:?}").to_uppercase()));
     }
+    let mut told = told(bytes, format);
     let mut notes = Vec::new();
     if format == ImageFormat::Jpeg {
         let markers = jpeg::markers(bytes);
@@ -44,22 +49,39 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(max_pixels * 16 + (64 << 20));
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut metadata = Metadata {
-        icc: decoder.icc_profile().ok().flatten(),
-        exif: decoder.exif_metadata().ok().flatten(),
-    };
+    let decoder = reader.into_decoder().map_err(damaged)?;
     let cmyk = [ExtendedColorType::Cmyk8, ExtendedColorType::Cmyk16].contains(&decoder.original_color_type());
     if cmyk && notes.is_empty() {
         notes.push(CMYK);
     }
     if notes.contains(&CMYK) {
-        metadata.icc = None;
+        told.metadata.icc = None;
     }
-    metadata.take_orientation();
+    notes.extend(told.notes);
+    let orientation = told.metadata.take_orientation(told.orientation);
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    Ok(picture(image, notes, metadata).turned(orientation.to_exif()))
+    let mut picture = picture(image, notes, told.metadata);
+    if told.associated {
+        picture = picture.unassociated();
+    }
+    if format == ImageFormat::Bmp {
+        picture = bmp::seen(picture);
+    }
+    #[cfg(feature = "colour")]
+    let picture = picture.with_fitting_profile();
+    Ok(picture.turned(orientation))
+}
+
+/// What a file tells about its image.
+fn told(bytes: &[u8], format: ImageFormat) -> Told {
+    match format {
+        ImageFormat::Jpeg => segments::read(bytes).into(),
+        ImageFormat::WebP => riff::read(bytes).into(),
+        ImageFormat::Bmp => bmp::read(bytes).into(),
+        #[cfg(feature = "tiff")]
+        ImageFormat::Tiff => tiff_tags::read(bytes),
+        _ => Told::default(),
+    }
 }
 
 fn damaged(error: ImageError) -> Error {

@@ -1,28 +1,47 @@
 //! Image files to pixels and back.
 //!
 //! [`decode`] reads PNG and, with the feature `formats`, JPEG, WebP, GIF and BMP from memory into a [`Picture`], applies the EXIF orientation and
-//! says in [`Picture::notes`] what it changed. [`PngRows`] writes a PNG from rows as they are finished, so that the
+//! says in [`Picture::notes`] what it changed. What the file tells about its image goes along as [`Metadata`];
+//! [`Picture::stripped`] leaves it out and, with the feature `colour`, converts the colours to sRGB. [`PngRows`] writes a PNG from rows as they are finished, so that the
 //! enlarged image is never held whole.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed step fails the test"))]
 
+#[cfg(feature = "formats")]
+mod associated;
+#[cfg(feature = "formats")]
+mod bmp;
+#[cfg(feature = "colour")]
+mod colour;
 mod decode;
 mod decode_png;
 mod encode;
+mod exif;
 mod extend;
 #[cfg(feature = "formats")]
 mod formats;
 #[cfg(feature = "formats")]
 mod jpeg;
 mod lines;
+mod metadata;
 mod orientation;
 mod picture;
+mod png_chunks;
+#[cfg(feature = "formats")]
+mod riff;
+#[cfg(feature = "formats")]
+mod segments;
+mod tiff;
+#[cfg(feature = "tiff")]
+mod tiff_tags;
+mod xmp;
 
 use std::fmt;
 
 pub use decode::decode;
 pub use encode::{PngRows, SharedBytes};
 pub use lines::PngLines;
-pub use picture::{Layout, Metadata, Picture};
+pub use metadata::{Metadata, Resolution};
+pub use picture::{Layout, Picture};
 
 const ANIMATION: &str = "the file is an animation: only its first frame is used";
 

@@ -1,7 +1,7 @@
 //! How a photo was held: EXIF's tag 274, from 1, upright, to 8.
 
+use crate::Picture;
 use crate::picture::Samples;
-use crate::{Metadata, Picture};
 
 /// The tag.
 const ORIENTATION: u32 = 274;
@@ -12,7 +12,7 @@ const SHORT: u32 = 3;
 type Pair = (usize, usize);
 
 /// The orientation in EXIF data, which says upright from then on.
-fn take(exif: &mut [u8]) -> Option<u8> {
+pub(crate) fn take(exif: &mut [u8]) -> Option<u8> {
     let little = match exif.get(..4)? {
         b"II*\0" => true,
         b"MM\0*" => false,
@@ -65,13 +65,6 @@ fn gathered<T: Copy>(
     out
 }
 
-impl Metadata {
-    /// The orientation, 1 without one. The data says upright from then on.
-    pub(crate) fn take_orientation(&mut self) -> u8 {
-        self.exif.as_deref_mut().and_then(take).unwrap_or(1)
-    }
-}
-
 impl Picture {
     /// Turned upright.
     pub(crate) fn turned(mut self, orientation: u8) -> Self {
@@ -106,7 +99,7 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Layout;
+    use crate::{Layout, Metadata};
     use image::metadata::Orientation;
     use image::{DynamicImage, RgbImage};
     use proptest::prelude::*;

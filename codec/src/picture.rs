@@ -1,5 +1,7 @@
 use asasr_core::{Planes, Rect};
 
+use crate::Metadata;
+
 /// Which samples a pixel has, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -46,15 +48,6 @@ impl Layout {
 pub(crate) enum Samples {
     Eight(Vec<u8>),
     Sixteen(Vec<u16>),
-}
-
-/// What a file tells about its image, to be carried into the result.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Metadata {
-    /// The ICC profile that the samples are in; without one they are sRGB.
-    pub icc: Option<Vec<u8>>,
-    /// The EXIF data, a TIFF structure, with the orientation set to upright.
-    pub exif: Option<Vec<u8>>,
 }
 
 /// A decoded image.
@@ -107,9 +100,22 @@ impl Picture {
         &self.notes
     }
 
-    /// Colour profile and EXIF data.
+    /// What the file tells about the image.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// The picture without metadata. What describes colours that are not sRGB is kept: without the feature `colour` they are
+    /// not converted.
+    #[cfg(not(feature = "colour"))]
+    #[must_use]
+    pub fn stripped(mut self) -> Self {
+        self.metadata = if self.metadata.is_srgb() {
+            Metadata::default()
+        } else {
+            self.metadata.colours()
+        };
+        self
     }
 
     /// The pixels of `rect` as red, green and blue planes (grey three times) and, where there is one, alpha; in

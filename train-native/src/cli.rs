@@ -315,7 +315,7 @@ pub(crate) struct Upscale {
     pub(crate) mode: Mode,
     #[command(flatten)]
     pub(crate) draw: Draw,
-    /// Leave out colour profile and EXIF data, which results otherwise carry on
+    /// Leave out colour profile, EXIF and other data, which results otherwise carry on; colours become sRGB
     #[arg(long)]
     pub(crate) strip: bool,
     /// Largest image taken, in megapixels

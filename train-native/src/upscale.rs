@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use asasr_codec::{Metadata, PngRows};
+use asasr_codec::PngRows;
 use asasr_core::OutputScale;
 use asasr_store::{Package, PublicKey};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -113,6 +113,7 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Path, output: &Path) -
     let max_pixels = u64::from(args.max_megapixels) * 1_000_000;
     let picture = asasr_codec::decode(&bytes, max_pixels).map_err(|e| Error::at(input, e))?;
     drop(bytes);
+    let picture = if args.strip { picture.stripped() } else { picture };
     for note in picture.notes() {
         eprintln!("note: {}: {note}", input.display());
     }
@@ -122,13 +123,9 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Path, output: &Path) -
     let file = files::beside(output)?;
     let writer = BufWriter::new(file.as_file().try_clone().map_err(|e| Error::at(output, e))?);
     let encode = |e: asasr_codec::Error| Error::at(output, e);
-    let metadata = if args.strip {
-        Metadata::default()
-    } else {
-        picture.metadata().clone()
-    };
     let (layout, bits) = (picture.layout(), picture.bits());
-    let mut png = PngRows::with_metadata(writer, (width, height), layout, bits, &metadata).map_err(encode)?;
+    let mut png =
+        PngRows::with_metadata(writer, (width, height), layout, bits, picture.metadata()).map_err(encode)?;
 
     let bar = ProgressBar::new(1000).with_message(input.display().to_string());
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {percent} %, {eta} left") {

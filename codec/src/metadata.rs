@@ -1,0 +1,237 @@
+use crate::{exif, xmp};
+
+/// Most bytes of a colour profile: those of printing presses, the largest, have 2 MB or so.
+pub(crate) const MOST_ICC: usize = 4 << 20;
+/// Most bytes of text that a PNG's chunks carry along.
+pub(crate) const MOST_TEXT: usize = 4 << 20;
+
+pub(crate) const LARGE_ICC: &str =
+    "the colour profile is larger than 4 MB: it was left out, so colours may look different";
+pub(crate) const DAMAGED_ICC: &str =
+    "the colour profile is damaged: it was left out, so colours may look different";
+pub(crate) const NO_XMP: &str = "the XMP data does not fit a PNG: it was left out";
+pub(crate) const NO_TEXT: &str = "the file has more than 4 MB of text: what is beyond was left out";
+pub(crate) const SIGNIFICANT_BITS: &str =
+    "the file says that some bits of its colours mean nothing (sBIT): in the result all bits count";
+#[cfg(feature = "formats")]
+pub(crate) const GAIN_MAP: &str =
+    "the file is an HDR photo: its gain map was left out, so the result shows the ordinary picture";
+#[cfg(feature = "tiff")]
+pub(crate) const NO_EXIF: &str = "the file has more than 4 MB of EXIF data: it was left out";
+#[cfg(feature = "formats")]
+pub(crate) const CALIBRATED: &str =
+    "the file tells its colours' primaries and gamma, which few programs know: the result tells them too";
+#[cfg(feature = "formats")]
+pub(crate) const GAMMAS_APART: &str =
+    "the file's colours have a gamma each, which PNG cannot tell: they are taken as sRGB";
+#[cfg(feature = "formats")]
+pub(crate) const UNSEEN: &str = "the file's alpha is 0 everywhere: the image is taken as opaque";
+#[cfg(feature = "formats")]
+pub(crate) const LINKED_ICC: &str = "the colour profile is in another file: colours are taken as sRGB";
+
+/// Pixels per metre, or only their shape.
+///
+/// An enlarged image keeps it, as it keeps it in image editors: the same dots per inch, on more paper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resolution {
+    /// Along a row.
+    pub x: u32,
+    /// Along a column.
+    pub y: u32,
+    /// Whether the numbers are pixels per metre; else only their ratio means something.
+    pub metre: bool,
+}
+
+impl Resolution {
+    /// None for numbers that tell nothing.
+    pub(crate) fn per_metre(x: f64, y: f64) -> Option<Self> {
+        let whole = |n: f64| (0.5..f64::from(i32::MAX)).contains(&n).then(|| n.round() as u32);
+        Some(Self {
+            x: whole(x)?,
+            y: whole(y)?,
+            metre: true,
+        })
+    }
+
+    /// None for numbers that tell nothing.
+    pub(crate) fn per_inch(x: f64, y: f64) -> Option<Self> {
+        Self::per_metre(x / 0.0254, y / 0.0254)
+    }
+
+    /// The shape of pixels, from numbers of any unit; none for squares.
+    pub(crate) fn aspect(x: f64, y: f64) -> Option<Self> {
+        let scale = if x.fract() == 0.0 && y.fract() == 0.0 {
+            1.0
+        } else {
+            1000.0
+        };
+        Self::per_metre(x * scale, y * scale)
+            .filter(|r| r.x != r.y)
+            .map(|r| Self { metre: false, ..r })
+    }
+}
+
+/// What a file tells about its image, to be carried into the result.
+///
+/// What the samples mean is told by the first of `cicp`, `icc`, `srgb`, and `gamma` with `chromaticities` that is there (PNG
+/// 3, section 4.3); without any they are sRGB.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// The ICC profile that the samples are in.
+    pub icc: Option<Vec<u8>>,
+    /// The EXIF data, a TIFF structure, with the orientation set to upright.
+    pub exif: Option<Vec<u8>>,
+    /// The XMP data, UTF-8, with the orientation set to upright where the image was turned.
+    pub xmp: Option<String>,
+    /// Primaries, transfer function, matrix and range of the samples, as numbers of ITU-T H.273 (cICP of PNG).
+    pub cicp: Option<[u8; 4]>,
+    /// The brightness and colours of the display that an HDR image was made on (mDCV of PNG).
+    pub mastering: Option<[u8; 24]>,
+    /// The brightness that an HDR image reaches (cLLI of PNG).
+    pub light: Option<[u8; 8]>,
+    /// The samples are sRGB, with that rendering intent (sRGB of PNG).
+    pub srgb: Option<u8>,
+    /// The exponent from light to samples, times 100000 (gAMA of PNG).
+    pub gamma: Option<u32>,
+    /// White, red, green and blue, x and y of each, times 100000 (cHRM of PNG).
+    pub chromaticities: Option<[u32; 8]>,
+    /// The file says expressly that all bits of its samples count (sBIT of PNG).
+    pub all_bits: bool,
+    /// How large a pixel is.
+    pub resolution: Option<Resolution>,
+    /// Text, as the chunks of a PNG that hold it: a type and the content.
+    pub texts: Vec<([u8; 4], Vec<u8>)>,
+}
+
+/// What a file tells about its image, and what of it cannot be carried.
+#[cfg(feature = "formats")]
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) metadata: Metadata,
+    pub(crate) notes: Vec<&'static str>,
+    /// Where the file tells it outside EXIF data.
+    pub(crate) orientation: Option<u8>,
+    /// Colours are multiplied by alpha.
+    pub(crate) associated: bool,
+}
+
+#[cfg(feature = "formats")]
+impl From<(Metadata, Vec<&'static str>)> for Told {
+    fn from((metadata, notes): (Metadata, Vec<&'static str>)) -> Self {
+        Self {
+            metadata,
+            notes,
+            ..Self::default()
+        }
+    }
+}
+
+impl Metadata {
+    /// The same of an image of another size, in pixels: where EXIF and XMP data tell one, they tell this.
+    #[must_use]
+    pub fn sized(&self, size: (usize, usize)) -> Self {
+        let mut sized = self.clone();
+        if let Some(data) = &mut sized.exif {
+            exif::set_size(data, size);
+        }
+        if let Some(data) = sized.xmp.take() {
+            sized.xmp = Some(xmp::sized(data, size));
+        }
+        sized
+    }
+
+    /// What says what the samples mean, and nothing else.
+    pub(crate) fn colours(&self) -> Self {
+        Self {
+            icc: self.icc.clone(),
+            cicp: self.cicp,
+            mastering: self.mastering,
+            light: self.light,
+            srgb: self.srgb,
+            gamma: self.gamma,
+            chromaticities: self.chromaticities,
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing says that the samples are other than sRGB.
+    #[cfg(not(feature = "colour"))]
+    pub(crate) fn is_srgb(&self) -> bool {
+        self.cicp.is_none() && self.icc.is_none() && (self.srgb.is_some() || self.gamma.is_none())
+    }
+
+    /// Takes EXIF data, with or without the prefix of JPEG.
+    pub(crate) fn take_exif(&mut self, data: &[u8]) {
+        self.exif = Some(exif::bare(data).to_vec());
+    }
+
+    /// Takes a colour profile, unless it is too large.
+    #[cfg(feature = "formats")]
+    pub(crate) fn take_icc(&mut self, profile: &[u8], notes: &mut Vec<&'static str>) {
+        if profile.len() > MOST_ICC {
+            notes.push(LARGE_ICC);
+        } else if !profile.is_empty() {
+            self.icc = Some(profile.to_vec());
+        }
+    }
+
+    /// Takes XMP data; a PNG holds UTF-8 of any length, and this much is enough.
+    pub(crate) fn take_xmp(&mut self, data: &[u8], notes: &mut Vec<&'static str>) {
+        // A text may end with a zero, as in C.
+        let end = data.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+        match std::str::from_utf8(&data[..end]) {
+            Ok(text) if end <= xmp::MOST && !text.contains('\0') => {
+                self.xmp = Some(text.to_owned()).filter(|t| !t.is_empty());
+            }
+            _ => notes.push(NO_XMP),
+        }
+    }
+
+    /// The orientation of the image, 1 without one, and `own` where the file tells it outside EXIF data. From then on all that
+    /// goes along says upright: a preview that is not turned along is left out.
+    pub(crate) fn take_orientation(&mut self, own: Option<u8>) -> u8 {
+        let told = self.exif.as_deref_mut().and_then(crate::orientation::take);
+        let orientation = own.or(told).unwrap_or(1);
+        if orientation != 1 {
+            if let Some(data) = &mut self.exif {
+                exif::drop_thumbnail(data);
+            }
+            self.xmp = self.xmp.take().map(xmp::upright);
+            // EXIF and XMP data once more, in figures, as ImageMagick writes it.
+            self.texts
+                .retain(|(_, text)| !text.starts_with(b"Raw profile type "));
+        }
+        if self.resolution.is_none() {
+            self.resolution = self.exif.as_deref().and_then(exif::resolution);
+        }
+        if orientation >= 5 {
+            if let Some(r) = &mut self.resolution {
+                (r.x, r.y) = (r.y, r.x);
+            }
+            if let Some(data) = &mut self.exif {
+                exif::turn_resolution(data);
+            }
+        }
+        orientation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolutions_are_rounded_and_checked() {
+        let metre = |x, y| Some(Resolution { x, y, metre: true });
+        assert_eq!(Resolution::per_inch(72.0, 300.0), metre(2835, 11811));
+        assert_eq!(Resolution::per_metre(f64::INFINITY, 1.0), None);
+        assert_eq!(Resolution::per_metre(0.0, 1.0), None);
+        assert_eq!(Resolution::aspect(1.0, 1.0), None);
+        let shape = Resolution {
+            x: 1500,
+            y: 1000,
+            metre: false,
+        };
+        assert_eq!(Resolution::aspect(1.5, 1.0), Some(shape));
+    }
+}
