@@ -37,7 +37,7 @@ export interface UpscaleOptions {
   format?: 'png' | 'jpeg' | 'webp';
   /** Of JPEG and WebP, from 0 to 1. Default 0.92. */
   quality?: number;
-  /** Leaves out colour profile and EXIF data. Default `false`. */
+  /** Leaves out colour profile and EXIF data; the colours are then sRGB. Default `false`. */
   strip?: boolean;
   /** Cancels; the promise is then rejected with an `AbortError`. */
   signal?: AbortSignal;
@@ -47,6 +47,8 @@ export interface UpscaleOptions {
   onLoading?: (received: number, total: number) => void;
   /** Called for rows that are finished, from the top: 4 bytes a pixel. */
   onRows?: (first: number, width: number, rgba: Uint8ClampedArray<ArrayBuffer>) => void;
+  /** Called with the given image upright, as PNG, where the browser shows its file otherwise turned: not all browsers heed EXIF data in every format. */
+  onOriginal?: (blob: Blob, width: number, height: number) => void;
 }
 
 export interface BlendOptions extends Pick<UpscaleOptions, 'format' | 'quality' | 'strip' | 'signal'> {
@@ -77,6 +79,8 @@ export interface Upscaled {
 export interface Layers {
   sample: Blob;
   mean: Blob;
+  /** Whether their colours were converted to sRGB, for a result that could not tell others. */
+  converted: boolean;
 }
 
 /** Rows of the result that are finished. */

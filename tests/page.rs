@@ -499,6 +499,58 @@ async fn it_speaks_german() {
     browser.close().await;
 }
 
+/// Whatever the decoders and the scripts may say on the page, a refusal or a note, has its German.
+#[tokio::test]
+async fn everything_that_is_said_is_said_in_german() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let sources = |folder: &str, names: &[&str]| {
+        let files = fs::read_dir(root.join(folder))
+            .unwrap()
+            .map(|e| e.unwrap().path());
+        let named = |p: &std::path::PathBuf| {
+            names.is_empty() || names.iter().any(|n| p.file_name().is_some_and(|name| name == *n))
+        };
+        let texts: Vec<String> = files
+            .filter(named)
+            .map(|p| fs::read_to_string(p).unwrap())
+            .collect();
+        Value::from(texts)
+    };
+    let server = Server::start();
+    let browser = opened(&server).await;
+    browser.set("language", "de").await;
+    let scripts = ["worker.js", "read.js", "container.js", "signature.js", "zip.js"];
+    let told = browser
+        .run(
+            include_str!("said.js"),
+            vec![sources("codec/src", &[]), sources("www", &scripts)],
+        )
+        .await;
+    assert!(
+        told[0].as_u64().unwrap_or_else(|| panic!("{told}")) > 30,
+        "{told}"
+    );
+    // A file's writing never fails in a browser, its layers are of our own making, and what it cannot write is said otherwise.
+    let inward = [
+        "the PNG is not complete: 7",
+        "row 7 came where row 7 was due",
+        "a side of 7 pixels is too long",
+        "it has a palette",
+        "it has less than 8 bits a sample",
+        "its rows are interlaced",
+        "this browser does not write 7: save as PNG",
+    ];
+    let missing: Vec<&str> = told[1]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let missing: Vec<&&str> = missing.iter().filter(|text| !inward.contains(text)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    browser.close().await;
+}
+
 /// No fault that axe finds, empty, busy with results, in both colour schemes and on a phone; and nothing wider than the phone.
 #[tokio::test]
 async fn it_is_accessible() {

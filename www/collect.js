@@ -1,6 +1,7 @@
 // Image files out of what a person gives: chosen files, dropped files and folders, pasted images.
 
-const IMAGE = /\.(png|jpe?g|webp|avif|gif|bmp)$/i;
+/** What we read, and what a browser may read or is named when it does not. */
+const IMAGE = /\.(png|jpe?g|jfif|webp|gif|bmp|avif|jxl|hei[cf]|tiff?)$/i;
 
 const isImage = (file) => file.type.startsWith('image/') || IMAGE.test(file.name);
 

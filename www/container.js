@@ -1,19 +1,34 @@
-// Colour profile and EXIF data in JPEG and WebP files, which a canvas writes without them.
-
-import { crc32 } from './crc32.js';
+// What a file tells about its photo, in JPEG and WebP files, which a canvas writes without it: the colour profile, EXIF and XMP data, and the
+// resolution.
 
 const bytesOf = (text) => Uint8Array.from(text, (c) => c.charCodeAt(0));
 
 /** Most bytes of a JPEG segment's content: its length, which counts itself, has 16 bits. */
 const SEGMENT = 65533;
+const EXIF = bytesOf('Exif\0\0');
+const XMP = bytesOf('http://ns.adobe.com/xap/1.0/\0');
 
 function segment(marker, ...parts) {
   const length = parts.reduce((sum, part) => sum + part.length, 2);
   return [new Uint8Array([0xff, marker, length >> 8, length & 255]), ...parts];
 }
 
-/** EXIF 2.32 in APP1, then the profile in APP2 (ICC.1:2010, annex B.4), in place of those that the browser wrote. */
-function jpeg(bytes, icc, exif) {
+const little = (value, size) => Uint8Array.from({ length: size }, (_, i) => (value >>> (8 * i)) & 255);
+
+/** Pixels for an inch; of what has no unit only the ratio. */
+const perInch = ([x, y, metre]) => [x, y].map((n) => (metre ? Math.round(n * 0.0254) : n));
+
+/** The file's own segment (ITU-T T.871) with a resolution, where its numbers of 16 bits hold it. */
+function resolved(segment, resolution) {
+  const numbers = resolution && perInch(resolution);
+  if (!numbers || Math.min(...numbers) < 1 || Math.max(...numbers) > 65535) return segment;
+  const bytes = segment.slice();
+  bytes.set([resolution[2] ? 1 : 0, ...numbers.flatMap((n) => [n >> 8, n & 255])], 11);
+  return bytes;
+}
+
+/** EXIF 2.32 and XMP in APP1, then the profile in APP2 (ICC.1:2010, annex B.4), in place of those that the browser wrote. */
+function jpeg(bytes, { icc, exif, xmp, resolution }) {
   const parts = [bytes.subarray(0, 2)];
   let at = 2;
   const kept = [];
@@ -21,13 +36,14 @@ function jpeg(bytes, icc, exif) {
   while (bytes[at] === 0xff && bytes[at + 1] >= 0xe0 && bytes[at + 1] <= 0xef) {
     const end = at + 2 + (bytes[at + 2] << 8 | bytes[at + 3]);
     const marker = bytes[at + 1];
-    if (marker === 0xe0) parts.push(bytes.subarray(at, end));
+    if (marker === 0xe0) parts.push(resolved(bytes.subarray(at, end), resolution));
     else if (marker !== 0xe1 && marker !== 0xe2) kept.push(bytes.subarray(at, end));
     at = end;
   }
-  const head = bytesOf('Exif\0\0');
   // What is larger than a segment cannot be kept.
-  if (exif && head.length + exif.length <= SEGMENT) parts.push(...segment(0xe1, head, exif));
+  for (const [head, data] of [[EXIF, exif], [XMP, xmp]]) {
+    if (data && head.length + data.length <= SEGMENT) parts.push(...segment(0xe1, head, data));
+  }
   if (icc) {
     const room = SEGMENT - 14;
     const count = Math.ceil(icc.length / room);
@@ -40,14 +56,24 @@ function jpeg(bytes, icc, exif) {
   return parts;
 }
 
-const little = (value, size) => Uint8Array.from({ length: size }, (_, i) => (value >>> (8 * i)) & 255);
+/** EXIF data of a resolution alone: two fractions and their unit (EXIF 2.32, 4.6.4). */
+function exifOf(resolution) {
+  const [x, y, metre] = resolution;
+  const [numerator, denominator] = metre ? [254, 10000] : [1, 1];
+  const entry = (tag, type, value) => [...little(tag, 2), ...little(type, 2), ...little(1, 4), ...little(value, 4)];
+  const fraction = (n) => [...little(n * numerator, 4), ...little(denominator, 4)];
+  const entries = [entry(0x11a, 5, 50), entry(0x11b, 5, 58), entry(0x128, 3, metre ? 2 : 1)];
+  return new Uint8Array([...bytesOf('II*\0'), ...little(8, 4), ...little(3, 2), ...entries.flat(), ...little(0, 4), ...fraction(x), ...fraction(y)]);
+}
 
 function chunk(name, content) {
   return [bytesOf(name), little(content.length, 4), content, new Uint8Array(content.length & 1)];
 }
 
-/** The extended layout (WebP container specification): VP8X, the profile, the image, EXIF. */
-function webp(bytes, icc, exif, { width, height, alpha }) {
+/** The extended layout (WebP container specification): VP8X, the profile, the image, EXIF, XMP. */
+function webp(bytes, { icc, exif: given, xmp, resolution, width, height, alpha }) {
+  // A place of its own the resolution has not.
+  const exif = given ?? (resolution && exifOf(resolution));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const image = [];
   for (let at = 12; at + 8 <= bytes.length;) {
@@ -56,13 +82,14 @@ function webp(bytes, icc, exif, { width, height, alpha }) {
     if (['VP8 ', 'VP8L', 'ALPH'].includes(name)) image.push(...chunk(name, bytes.subarray(at + 8, at + 8 + size)));
     at += 8 + size + (size & 1);
   }
-  const flags = (icc ? 0x20 : 0) | (alpha ? 0x10 : 0) | (exif ? 0x08 : 0);
+  const flags = (icc ? 0x20 : 0) | (alpha ? 0x10 : 0) | (exif ? 0x08 : 0) | (xmp ? 0x04 : 0);
   const head = new Uint8Array([flags, 0, 0, 0, ...little(width - 1, 3), ...little(height - 1, 3)]);
   const parts = [
     ...chunk('VP8X', head),
     ...(icc ? chunk('ICCP', icc) : []),
     ...image,
     ...(exif ? chunk('EXIF', exif) : []),
+    ...(xmp ? chunk('XMP ', xmp) : []),
   ];
   const length = parts.reduce((sum, part) => sum + part.length, 4);
   return [bytesOf('RIFF'), little(length, 4), bytesOf('WEBP'), ...parts];
@@ -72,29 +99,19 @@ function webp(bytes, icc, exif, { width, height, alpha }) {
 const isRgb = (icc) => String.fromCharCode(...icc.subarray(16, 20)) === 'RGB ';
 
 /** What a file of that format cannot carry, a sentence each. */
-export function leftOut(format, { icc, exif }) {
+export function leftOut(format, { icc, exif, xmp }) {
   return [
     icc && !isRgb(icc) && 'the colour profile is not of three colours: it was left out',
-    format === 'jpeg' && exif && exif.length + 6 > SEGMENT && 'the EXIF data is too large for JPEG: it was left out',
+    format === 'jpeg' && exif && exif.length + EXIF.length > SEGMENT && 'the EXIF data is too large for JPEG: it was left out',
+    format === 'jpeg' && xmp && xmp.length + XMP.length > SEGMENT && 'the XMP data is too large for JPEG: it was left out',
   ].filter(Boolean);
 }
 
-/** A JPEG or WebP file with the profile and the EXIF data that there are. */
-export async function withMetadata(blob, { icc: given, exif, ...image }) {
+/** A JPEG or WebP file with the profile, the EXIF and XMP data and the resolution that there are. */
+export async function withMetadata(blob, { icc: given, ...rest }) {
   const icc = given && isRgb(given) ? given : undefined;
-  if (!icc && !exif) return blob;
+  if (!icc && !rest.exif && !rest.xmp && !rest.resolution) return blob;
   const bytes = new Uint8Array(await blob.arrayBuffer());
-  const parts = blob.type === 'image/jpeg' ? jpeg(bytes, icc, exif) : webp(bytes, icc, exif, image);
+  const parts = blob.type === 'image/jpeg' ? jpeg(bytes, { icc, ...rest }) : webp(bytes, { icc, ...rest });
   return new Blob(parts, { type: blob.type });
-}
-
-/** A PNG file with the profile, for what shows it: an iCCP chunk behind its header (PNG 3, 11.3.2.3). */
-export async function withProfile(blob, icc) {
-  const packed = new Blob([icc]).stream().pipeThrough(new CompressionStream('deflate'));
-  const content = new Uint8Array(await new Response(packed).arrayBuffer());
-  // The name, its end, and the one method of compression there is.
-  const chunk = new Uint8Array(await new Blob([bytesOf('iCCPprofile\0\0'), content]).arrayBuffer());
-  const big = (value) => little(value, 4).reverse();
-  const header = 8 + 25;
-  return new Blob([blob.slice(0, header), big(chunk.length - 4), chunk, big(crc32(chunk)), blob.slice(header)], { type: blob.type });
 }

@@ -210,11 +210,14 @@ function row(job) {
   };
   const address = URL.createObjectURL(job.file);
   const thumb = element('img', { alt: '', decoding: 'async', src: address });
-  thumb.addEventListener('load', () => queue.measured(job, thumb.naturalWidth, thumb.naturalHeight));
+  thumb.addEventListener('load', () => {
+    if (!job.original) queue.measured(job, thumb.naturalWidth, thumb.naturalHeight);
+  });
   thumb.addEventListener('error', () => { thumb.removeAttribute('src'); });
   const parts = {
     thumb,
     address,
+    upright: null,
     name: element('button', { type: 'button', className: 'name', textContent: name, title: name }),
     state: element('span', { className: 'state' }),
     progress: element('progress', { max: 1 }),
@@ -241,7 +244,7 @@ function label(job) {
 }
 
 function forget(parts) {
-  URL.revokeObjectURL(parts.address);
+  for (const address of [parts.address, parts.upright]) if (address) URL.revokeObjectURL(address);
   if (parts.download.href) URL.revokeObjectURL(parts.download.href);
   parts.root.remove();
 }
@@ -309,6 +312,10 @@ function update(job) {
   parts.retry.hidden = !['failed', 'cancelled'].includes(job.state);
   parts.name.disabled = parts.download.hidden = !job.result;
   parts.again.hidden = job.state !== 'done';
+  if (job.original && !parts.upright) {
+    parts.upright = URL.createObjectURL(job.original);
+    parts.thumb.src = parts.upright;
+  }
   if (job === shown) tellMeasuring(job);
   if (job.state === before) return;
   const measuredOnly = parts.measuring;
@@ -365,7 +372,7 @@ function show(job) {
   hide();
   shown = job;
   const { result, file } = job;
-  addresses = [URL.createObjectURL(file)];
+  addresses = [URL.createObjectURL(job.original ?? file)];
   $('result').hidden = false;
   $('download').hidden = $('trust').hidden = !result;
   $('differences').hidden = $('spread').hidden = true;

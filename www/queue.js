@@ -49,7 +49,8 @@ function remember(device, mode, speed, pixels) {
  * A photo and what became of it. `state` is 'waiting', 'running', 'done', 'failed' or 'cancelled'.
  * `options` are those of `Upscaler.upscale` and the model's name; `fidelity` is that of the result; `measuring` is set while a finished job
  * runs once more for its `spread`.
- * @typedef {{ id: number, file: File, options: object, state: string, fidelity: number,
+ * `original` is the photo upright, where the browser shows `file` otherwise turned.
+ * @typedef {{ id: number, file: File, original: ?Blob, options: object, state: string, fidelity: number,
  *   progress: ?{ done: number, total: number, fraction: number, left: ?number }, width: number, height: number, pixels: ?number,
  *   result: ?{ blob: Blob, name: string, width: number, height: number, notes: string[], seconds: number },
  *   measuring: boolean, error: ?Error }} Job
@@ -94,7 +95,7 @@ export class Queue extends EventTarget {
 
   /** Puts files at the end and returns their jobs. */
   add(files, options) {
-    const jobs = files.map((file) => ({ id: ++this.#lastId, file, options, state: 'waiting', progress: null, width: 0, height: 0, pixels: null, result: null, fidelity: 0, measuring: false, error: null }));
+    const jobs = files.map((file) => ({ id: ++this.#lastId, file, original: null, options, state: 'waiting', progress: null, width: 0, height: 0, pixels: null, result: null, fidelity: 0, measuring: false, error: null }));
     this.jobs.push(...jobs);
     this.dispatchEvent(new CustomEvent('list'));
     this.#next();
@@ -196,6 +197,11 @@ export class Queue extends EventTarget {
           begun = performance.now();
           job.progress = { loading: received / total };
           this.#changed(job);
+        },
+        onOriginal: (original, width, height) => {
+          if (!current()) return;
+          job.original = original;
+          this.measured(job, width, height);
         },
         onRows: (first, width, rgba) => {
           if (!current() || job.measuring) return;

@@ -7,7 +7,7 @@ const en = {
   drop: 'Drop photos or a folder here',
   choose: 'Choose photos',
   chooseFolder: 'Choose a folder',
-  hint: 'Or paste one. PNG, JPEG, WebP, AVIF, GIF or BMP, up to 16 megapixels each',
+  hint: 'Or paste one. PNG, JPEG, WebP, GIF or BMP, and what else this browser shows, such as AVIF; up to 16 megapixels each',
   options: 'For the next photos',
   model: 'The photos are',
   clean: 'sharp and clean',
@@ -109,7 +109,7 @@ const de = {
   drop: 'Fotos oder einen Ordner hierher ziehen',
   choose: 'Fotos auswählen',
   chooseFolder: 'Ordner auswählen',
-  hint: 'Oder einfügen. PNG, JPEG, WebP, AVIF, GIF oder BMP, je bis 16 Megapixel',
+  hint: 'Oder einfügen. PNG, JPEG, WebP, GIF oder BMP und was dieser Browser sonst zeigt, etwa AVIF; je bis 16 Megapixel',
   options: 'Für die nächsten Fotos',
   model: 'Die Fotos sind',
   clean: 'scharf und sauber',
@@ -225,6 +225,10 @@ const spoken = [
   [/^the file is empty$/, 'die Datei ist leer'],
   [/^the file is cut short: its image is not complete$/, 'die Datei ist abgeschnitten: ihr Bild ist nicht vollständig'],
   [/^the image cannot be decoded \((.*)\)$/, 'das Bild lässt sich nicht lesen ($1)'],
+  [/^its data is damaged$/, 'seine Daten sind beschädigt'],
+  [/^its palette is damaged$/, 'seine Palette ist beschädigt'],
+  [/^its size and its data disagree$/, 'seine Größe und seine Daten passen nicht zusammen'],
+  [/^it needs more memory than its size tells$/, 'es braucht mehr Speicher, als seine Größe verrät'],
   [/^(.*) images are not read: convert it to PNG, JPEG, WebP, GIF or BMP first$/, '$1 wird nicht gelesen: zuerst in PNG, JPEG, WebP, GIF oder BMP umwandeln'],
   [/^the image claims (\S+) pixels; at most (\d+) megapixels are taken: make it smaller first$/, 'das Bild hat $1 Pixel; höchstens $2 Megapixel werden genommen: zuerst verkleinern'],
   [/^an image of (\S+) pixels is too wide for the browser's memory: cut it into parts$/, 'ein Bild von $1 Pixeln ist zu breit für den Speicher des Browsers: in Teile schneiden'],
@@ -233,9 +237,16 @@ const spoken = [
   [/^the model (\S+) has no mode (\S+): use instant$/, 'das Modell $1 zeigt nur sichere Einzelheiten'],
   [/^a zip file holds at most 4 GB: download the photos one by one$/, 'eine Zip-Datei fasst höchstens 4 GB: die Fotos einzeln herunterladen'],
   [/^the colour profile is not of three colours: it was left out$/, 'das Farbprofil ist nicht dreifarbig: es fehlt im Ergebnis'],
-  [/^the EXIF data is too large for JPEG: it was left out$/, 'die EXIF-Daten sind zu groß für JPEG: sie fehlen im Ergebnis'],
-  [/^this browser cannot read the AVIF file: convert it to PNG or JPEG first$/, 'dieser Browser kann die AVIF-Datei nicht lesen: zuerst in PNG oder JPEG umwandeln'],
-  [/^the file is AVIF: the browser read it, in 8 bits and sRGB$/, 'die Datei ist AVIF: der Browser hat sie gelesen, in 8 Bit und sRGB'],
+  [/^the (EXIF|XMP) data is too large for JPEG: it was left out$/, 'die $1-Daten sind zu groß für JPEG: sie fehlen im Ergebnis'],
+  [/^neither we nor this browser read (.+) images: convert it to PNG or JPEG first$/, 'weder wir noch dieser Browser lesen $1-Bilder: zuerst in PNG oder JPEG umwandeln'],
+  [/^the file is (.+): the browser read it, in 8 bits and sRGB, without its metadata$/, 'die Datei ist $1: der Browser hat sie gelesen, in 8 Bit und sRGB, ohne ihre Metadaten'],
+  [/^the browser read the file, in 8 bits and sRGB, without its metadata$/, 'der Browser hat die Datei gelesen, in 8 Bit und sRGB, ohne ihre Metadaten'],
+  [/^our own decoder could not read it: look whether the image is whole$/, 'unser eigener Leser konnte es nicht: nachsehen, ob das Bild ganz ist'],
+  [/^the photo is HDR: its light was brought into the range of sRGB$/, 'das Foto ist HDR: sein Licht wurde in den Umfang von sRGB gebracht'],
+  [/^the file has a second image for HDR screens: it was left out$/, 'die Datei hat ein zweites Bild für HDR-Bildschirme: es fehlt im Ergebnis'],
+  [/^some of its colours are beyond sRGB: they were brought to its edge$/, 'einige Farben liegen jenseits von sRGB: sie wurden an dessen Rand geholt'],
+  [/^the colours were converted to sRGB$/, 'die Farben wurden in sRGB umgerechnet'],
+  [/^the colours were converted to sRGB, in 8 bits: keep the profile and save as PNG to keep all 16$/, 'die Farben wurden in sRGB umgerechnet, in 8 Bit: mit Farbprofil und als PNG gespeichert bleiben alle 16'],
   [/^the file is an animation: only its first frame is used$/, 'die Datei ist eine Animation: nur ihr erstes Bild wird genommen'],
   [/^the file is CMYK: its colours were converted to RGB without a profile$/, 'die Datei ist CMYK: ihre Farben wurden ohne Profil in RGB umgewandelt'],
   [/^the colour profile is larger than 4 MB: it was left out, so colours may look different$/, 'das Farbprofil ist größer als 4 MB: es fehlt im Ergebnis, Farben können anders aussehen'],
@@ -243,6 +254,7 @@ const spoken = [
   [/^the colour profile is in another file: colours are taken as sRGB$/, 'das Farbprofil liegt in einer anderen Datei: die Farben gelten als sRGB'],
   [/^the colour profile could not be applied: it was kept$/, 'das Farbprofil ließ sich nicht anwenden: es bleibt im Ergebnis'],
   [/^the XMP data does not fit a PNG: it was left out$/, 'die XMP-Daten passen in kein PNG: sie fehlen im Ergebnis'],
+  [/^the file has more than 4 MB of EXIF data: it was left out$/, 'die Datei hat mehr als 4 MB EXIF-Daten: sie fehlen im Ergebnis'],
   [/^the file has more than 4 MB of text: what is beyond was left out$/, 'die Datei hat mehr als 4 MB Text: was darüber ist, fehlt im Ergebnis'],
   [/^the file says that some bits of its colours mean nothing \(sBIT\): in the result all bits count$/, 'die Datei sagt, dass einige Bits ihrer Farben nichts bedeuten (sBIT): im Ergebnis zählen alle'],
   [/^the file is an HDR photo: its gain map was left out, so the result shows the ordinary picture$/, 'die Datei ist ein HDR-Foto: ihre Helligkeitskarte (Gain Map) fehlt, das Ergebnis zeigt das gewöhnliche Bild'],
@@ -264,7 +276,9 @@ const spoken = [
 export function translated(sentence) {
   if (current !== 'de') return sentence;
   const [pattern, german] = spoken.find(([known]) => known.test(sentence)) ?? [];
-  const said = pattern ? sentence.replace(pattern, german) : sentence;
+  // What fills a place may be a sentence itself.
+  const places = pattern ? sentence.match(pattern) : [];
+  const said = pattern ? german.replace(/\$(\d)/g, (_, place) => translated(places[place])) : sentence;
   return said.replace(/\((\d+) threads\)/, '($1 Threads)').replace('(one thread)', '(ein Thread)');
 }
 

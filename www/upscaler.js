@@ -78,7 +78,7 @@ export class Upscaler {
   #options;
   /** Ends what blends layers beside the worker. */
   #blending = new AbortController();
-  #requests = new Map(); // id → { resolve, reject, onProgress, onRows, onLoading }
+  #requests = new Map(); // id → { resolve, reject, onProgress, onRows, onLoading, onOriginal }
   #lastId = 0;
   #opened;
   #failed = false;
@@ -129,6 +129,10 @@ export class Upscaler {
         request?.onRows?.(data.first, data.width, data.rgba);
         return;
       }
+      if (kind === 'original') {
+        request?.onOriginal?.(data.blob, data.width, data.height);
+        return;
+      }
       this.#requests.delete(id);
       if (kind === 'done') request?.resolve(data.value);
       else request?.reject(new Error(data.message));
@@ -171,14 +175,16 @@ export class Upscaler {
 
   /**
    * Enlarges a file, after those that were asked for before, `scale` times (2, 3 or 4) or to `width` pixels, into `format` ('png', 'jpeg' or
-   * 'webp'; `quality` from 0 to 1 for the latter two). Colour profile and EXIF data are carried along unless `strip` is set.
+   * 'webp'; `quality` from 0 to 1 for the latter two). Colour profile and EXIF data are carried along unless `strip` is set, and colours
+   * that cannot be are converted to sRGB.
    *
    * `mode` is 'instant', the mean of all likely images, or 'fast' or 'quality', one of them: that of `seed`, taken back
    * towards the mean by `fidelity` from 0 to 1. With `layers` both are given, for `blend`. With `samples` above 1 so many of
    * them are drawn to see where they differ.
    *
    * `onProgress(done, total, fraction)` counts tiles and the share of all the work, `onRows(first, width, rgba)` is given rows as they
-   * are finished, `onLoading(received, total)` counts bytes of weights that come first. `signal` cancels.
+   * are finished, `onLoading(received, total)` counts bytes of weights that come first. `onOriginal(blob, width, height)` is given the image
+   * upright where the browser shows its file otherwise turned. `signal` cancels.
    *
    * Resolves to { blob, width, height, notes, consistency, differences, spread, deviation, layers }: the PSNR in dB between the given
    * image and the result made as small again, and for each given pixel how many grey levels they differ; the samples'
@@ -203,7 +209,7 @@ export class Upscaler {
 
   async #upscale(file, {
     scale = 4, width, format = 'png', quality = 0.92, strip = false, mode = 'instant', seed = 0, fidelity = 0, layers = false, samples = 1,
-    signal, onProgress, onRows, onLoading,
+    signal, onProgress, onRows, onLoading, onOriginal,
   }) {
     if (this.#disposed) throw new Error('this upscaler was disposed of');
     if (signal?.aborted) throw cancelled();
@@ -216,8 +222,8 @@ export class Upscaler {
       await this.#opened;
       const bytes = new Uint8Array(await file.arrayBuffer());
       if (this.#disposed || worker !== this.#worker) throw cancelled();
-      const wish = { kind: 'upscale', bytes, scale, width, format, quality, strip, mode, seed, fidelity, layers, samples, preview: Boolean(onRows) };
-      return await this.#ask(wish, { onProgress, onRows, onLoading }, [bytes.buffer]);
+      const wish = { kind: 'upscale', bytes, scale, width, format, quality, strip, mode, seed, fidelity, layers, samples, preview: Boolean(onRows), original: Boolean(onOriginal) };
+      return await this.#ask(wish, { onProgress, onRows, onLoading, onOriginal }, [bytes.buffer]);
     } finally {
       signal?.removeEventListener('abort', stop);
     }

@@ -1,8 +1,10 @@
 // Chooses a device, loads the one WebAssembly module that it needs and runs it.
 
 import { weightsAddress } from './address.js';
-import { leftOut, withMetadata, withProfile } from './container.js';
+import { leftOut, withMetadata } from './container.js';
+import { chunk, colourChunks, withChunks } from './png.js';
 import { Pool, threads } from './pool.js';
+import { begun, converts, upright, withReadable } from './read.js';
 import { checkName, checkSignature, signatureAddress } from './signature.js';
 
 let upscaler = null;
@@ -65,17 +67,6 @@ async function choose(wanted) {
   return ['webgpu', 'the fastest here', named(adapter)];
 }
 
-/** A module, loaded by `load`, ready to run. */
-async function begun(load, name) {
-  try {
-    const module = await load();
-    await module.default();
-    return module;
-  } catch {
-    throw new Error(`${name} could not be loaded: check the connection and reload`);
-  }
-}
-
 /** Loads the module for a device; returns the addresses of its files, and of those that other photos may need. */
 async function load(device) {
   // Written out, so that bundlers find them.
@@ -133,32 +124,6 @@ async function open({ id, device: wanted, model, publicKey, tunings }) {
   return { where, device, tuned, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i] })), loaded: [described, ...signature, address, ...files] };
 }
 
-/** The module for files that are no PNG. */
-let formats = null;
-
-/** A file as a PNG, and what that changed. The browser itself reads what no module of ours does, AVIF, in 8 bits. */
-async function readable(bytes) {
-  if (String.fromCharCode(...bytes.subarray(1, 4)) === 'PNG') return { bytes, notes: [] };
-  const brand = String.fromCharCode(...bytes.subarray(4, 12));
-  if (!/^ftypavi[fs]/.test(brand)) {
-    formats ??= await begun(() => import('./asasr-formats.js'), 'asasr-formats');
-    const result = formats.readable(bytes);
-    const { notes } = result;
-    return { bytes: result.into_png(), notes };
-  }
-  let image;
-  try {
-    image = await createImageBitmap(new Blob([bytes], { type: 'image/avif' }));
-  } catch {
-    throw new Error('this browser cannot read the AVIF file: convert it to PNG or JPEG first');
-  }
-  const png = await drawn(image, 'image/png');
-  return {
-    bytes: new Uint8Array(await png.arrayBuffer()),
-    notes: ['the file is AVIF: the browser read it, in 8 bits and sRGB'],
-  };
-}
-
 /** An image as a file of another type, on white where that type has no transparency. */
 async function drawn(image, type, quality) {
   const canvas = new OffscreenCanvas(image.width, image.height);
@@ -184,36 +149,58 @@ function wishFor({ mode, scale, width, format, strip, seed, fidelity, layers, sa
   return wish;
 }
 
-/** The module's result as the page takes it. */
-async function finished(result, { format, quality, strip, bare: carriesNone = format !== 'png' }, first) {
-  const { width, height, png, mean, alpha, opaque, bits, icc, exif, consistency, differences, map_width: mapWidth, spread, deviation } = result;
+/** The module's result of a file that was read as the page takes it. */
+async function finished(result, { format, quality, strip, bare: carriesNone = format !== 'png' }, { bytes, notes: first, converted = false }) {
+  const { width, height, png, mean, alpha, opaque, bits, icc, exif, xmp, resolution, consistency, differences, map_width: mapWidth, spread, deviation } = result;
   const notes = [...first, ...result.notes];
   result.free();
   const sample = new Blob(png, { type: 'image/png' });
-  let blob = sample;
+  // Both layers are seen in the photo's own colours.
+  const coloured = (layer) => withChunks(layer, colourChunks(bytes));
+  // Layers that were made for another format or with a profile are in colours that this file cannot tell: PNG tells them all the same, and for
+  // other formats the canvas converts them.
+  const own = converts(bytes, { strip, format });
+  let blob = own ? coloured(sample) : sample;
   if (format !== 'png') {
     const name = format === 'jpeg' ? 'JPEG' : 'WebP';
     try {
-      const bare = await drawn(await createImageBitmap(sample), `image/${format}`, quality);
-      blob = strip ? bare : await withMetadata(bare, { icc, exif, width, height, alpha });
-      if (!strip) notes.push(...leftOut(format, { icc, exif }));
+      const bare = await drawn(await createImageBitmap(blob), `image/${format}`, quality);
+      const told = { icc: own ? undefined : icc, exif, xmp, resolution };
+      blob = strip ? bare : await withMetadata(bare, { ...told, width, height, alpha });
+      if (!strip) notes.push(...leftOut(format, told));
       if (!opaque && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
       if (bits === 16) notes.push(`the photo has 16 bits a colour, ${name} keeps 8: save it as PNG to keep all`);
     } catch {
       // An hour's work is not thrown away because the browser cannot write it in that format.
+      blob = coloured(exif && !strip ? withChunks(sample, [chunk('eXIf', exif)]) : sample);
       notes.push(`the browser could not write ${name} of this size: it was saved as PNG`);
     }
   }
-  // Both are seen in the photo's own colours.
-  const coloured = (layer) => (icc && !strip ? withProfile(layer, icc) : layer);
   const layers = mean && {
-    sample: carriesNone ? await coloured(sample) : sample,
-    mean: await coloured(new Blob(mean, { type: 'image/png' })),
+    sample: carriesNone || strip ? coloured(sample) : sample,
+    mean: coloured(new Blob(mean, { type: 'image/png' })),
+    converted,
   };
   return { blob, width, height, notes, consistency, differences, mapWidth, spread: spread.length ? spread : null, deviation, layers };
 }
 
-async function upscale({ id, bytes: given, preview, ...wanted }) {
+async function upscale({ id, bytes: given, preview, original, ...wanted }) {
+  const wish = wishFor(wanted);
+  const [file, sha256] = upscaler.needs(wish);
+  if (file) {
+    const weights = await bytesOf(weightsAddress({ file, sha256 }, folder), (received, total) => postMessage({ id, kind: 'loading', received, total }));
+    upscaler.add(wish, weights);
+    pool?.tell({ kind: 'add', wanted, weights });
+  }
+  return withReadable(given, wanted, async (read) => {
+    const shown = original && await upright(given, read.bytes);
+    if (shown) postMessage({ id, kind: 'original', ...shown });
+    return enlarged(read, { id, preview, ...wanted });
+  });
+}
+
+/** The image that was read, enlarged. */
+async function enlarged(read, { id, preview, ...wanted }) {
   // Tiles in other workers: how far each is, from the first unfinished one.
   const shares = [];
   let [counted, all] = [0, 0];
@@ -246,28 +233,27 @@ async function upscale({ id, bytes: given, preview, ...wanted }) {
     });
   };
   let failure = null;
-  const running = upscaler.upscale(bytes, wish, progress, preview ? rows : undefined, pool ? threads() + 1 : 0, elsewhere);
+  const running = upscaler.upscale(read.bytes, wishFor(wanted), progress, preview ? rows : undefined, pool ? threads() + 1 : 0, elsewhere);
   const result = await running.catch((error) => {
     // What another worker met it says best itself; the pool begins anew.
     throw failure ? Object.assign(failure, { fatal: true }) : error;
   });
-  if (!wanted.layers || !result.mean || wanted.fidelity === 0) return finished(result, wanted, notes);
+  if (!wanted.layers || !result.mean || wanted.fidelity === 0) return finished(result, wanted, read);
   // The layers stay as they are, the file is their blend.
-  const whole = await finished(result, { ...wanted, format: 'png', bare: wanted.format !== 'png' }, notes);
+  const whole = await finished(result, { ...wanted, format: 'png', bare: wanted.format !== 'png' }, read);
   const { layers, spread, deviation } = whole;
-  return { ...await blended(bytes, layers, wanted, notes), layers, spread, deviation };
+  return { ...await blended(read, layers, wanted), layers, spread, deviation };
 }
 
 /** The blend of two layers of an image. */
-async function blended(bytes, { sample, mean }, wanted, notes) {
+async function blended(read, { sample, mean }, wanted) {
   const [a, b] = await Promise.all([sample, mean].map(async (layer) => new Uint8Array(await layer.arrayBuffer())));
-  return finished(module.blend(bytes, a, b, wishFor(wanted)), wanted, notes);
+  return finished(module.blend(read.bytes, a, b, wishFor(wanted)), wanted, read);
 }
 
 async function blend({ bytes: given, layers, device, ...wanted }) {
   if (!module) await load(device);
-  const { bytes, notes } = await readable(given);
-  return blended(bytes, layers, wanted, notes);
+  return withReadable(given, { ...wanted, converted: Boolean(layers.converted) }, (read) => blended(read, layers, wanted));
 }
 
 /** A worker of a pool. */

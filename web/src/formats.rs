@@ -1,3 +1,4 @@
+use asasr_codec::Error;
 use wasm_bindgen::prelude::*;
 
 /// A file that the other modules read.
@@ -22,16 +23,30 @@ impl Readable {
     }
 }
 
-/// Reads a JPEG, WebP, GIF or BMP file.
+/// Reads a PNG, JPEG, WebP, GIF or BMP file.
 ///
 /// # Errors
-/// A sentence for the user: not an image, too large, cut short.
+/// A sentence for the user: not an image, too large, cut short. Where another decoder may read the file the error's name begins
+/// with `Unread`; it is `UnreadFormat` of a format that is known, whose name is then the error's cause.
 #[wasm_bindgen]
-pub fn readable(file: &[u8]) -> Result<Readable, JsError> {
-    let failed = |e: asasr_codec::Error| JsError::new(&e.to_string());
-    let picture = asasr_codec::decode(file, crate::MAX_PIXELS).map_err(failed)?;
+pub fn readable(file: &[u8]) -> Result<Readable, js_sys::Error> {
+    let picture = asasr_codec::decode(file, crate::MAX_PIXELS).map_err(|e| refusal(&e))?;
     Ok(Readable {
         notes: picture.notes().iter().map(|n| (*n).to_owned()).collect(),
-        png: picture.to_png().map_err(failed)?,
+        png: picture.to_png().map_err(|e| refusal(&e))?,
     })
+}
+
+fn refusal(error: &Error) -> js_sys::Error {
+    let told = js_sys::Error::new(&error.to_string());
+    match error {
+        Error::UnsupportedFormat(name) => {
+            told.set_name("UnreadFormat");
+            told.set_cause(&name.into());
+        }
+        Error::NotAnImage | Error::Damaged(_) => told.set_name("Unread"),
+        // Whoever reads them all the same makes up what is missing, or takes too much memory.
+        Error::Empty | Error::TooLarge { .. } | Error::Truncated | Error::Encode(_) => {}
+    }
+    told
 }

@@ -130,6 +130,10 @@ pub struct Upscaled {
     pub icc: Option<Vec<u8>>,
     /// See [`Self::icc`].
     pub exif: Option<Vec<u8>>,
+    /// XMP data in UTF-8, see [`Self::icc`].
+    pub xmp: Option<Vec<u8>>,
+    /// Pixels along a row and along a column, and 1 where these are for a metre or 0 where only their ratio means something; see [`Self::icc`].
+    pub resolution: Option<Vec<u32>>,
     /// PSNR in dB between the input and the result put through antialiased bicubic reduction; infinite where they agree.
     pub consistency: f64,
     /// For each input pixel the largest difference of that over the channels, in grey levels.
@@ -547,6 +551,7 @@ fn upscaled(
     let mean = mean.map(Sink::finish).transpose()?;
     let spread = spread.map(SpreadMeter::finish).transpose()?;
     let (spread, deviation) = spread.unwrap_or_default();
+    let metadata = picture.metadata().sized((width, height));
     Ok(Upscaled {
         width,
         height,
@@ -556,8 +561,10 @@ fn upscaled(
         notes: picture.notes().iter().map(|n| (*n).to_owned()).collect(),
         png,
         mean: mean.map(|(parts, ..)| parts),
-        icc: picture.metadata().icc.clone(),
-        exif: picture.metadata().sized((width, height)).exif,
+        icc: metadata.icc,
+        exif: metadata.exif,
+        xmp: metadata.xmp.map(String::into_bytes),
+        resolution: metadata.resolution.map(|r| vec![r.x, r.y, u32::from(r.metre)]),
         consistency,
         differences,
         map_width: picture.width(),

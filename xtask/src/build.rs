@@ -94,6 +94,8 @@ pub(crate) fn npm() -> Result<PathBuf> {
         "element.js",
         "upscaler.js",
         "worker.js",
+        "read.js",
+        "png.js",
         "pool.js",
         "signature.js",
         "address.js",
