@@ -3,7 +3,7 @@ use std::io::{Cursor, ErrorKind};
 use png::{BitDepth, Decoder, DecodingError, Limits, Transformations};
 
 use crate::picture::Samples;
-use crate::{Error, Layout, Metadata, Picture, check_size};
+use crate::{Error, Layout, Metadata, Note, Picture, check_size};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -30,8 +30,11 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     let mut reader = decoder.read_info().map_err(|e| damaged(&e))?;
     let info = reader.info();
     let mut notes = Vec::new();
-    if info.animation_control.is_some() {
-        notes.push(crate::ANIMATION);
+    // One frame is no animation, unless the image is none of its frames.
+    if let Some(animation) = info.animation_control
+        && (animation.num_frames > 1 || info.frame_control.is_none())
+    {
+        notes.push(Note::Animation);
     }
     let mut metadata = Metadata {
         icc: info.icc_profile.as_ref().map(|p| p.to_vec()),
@@ -135,8 +138,10 @@ mod tests {
     fn an_animation_says_so_and_exif_turns() {
         let rgb =
             |prepare: &dyn Fn(&mut Encoder<&mut Vec<u8>>)| file(ColorType::Rgb, BitDepth::Eight, prepare);
-        let animated = rgb(&|encoder| encoder.set_animated(1, 0).unwrap());
-        assert_eq!(decode(&animated, MAX).unwrap().notes(), [crate::ANIMATION]);
+        let animated = rgb(&|encoder| encoder.set_animated(2, 0).unwrap());
+        assert_eq!(decode(&animated, MAX).unwrap().notes(), [Note::Animation]);
+        let still = rgb(&|encoder| encoder.set_animated(1, 0).unwrap());
+        assert_eq!(decode(&still, MAX).unwrap().notes(), []);
 
         let mut plain = rgb(&|_| ());
         let mut picture = decode(&plain, MAX).unwrap();

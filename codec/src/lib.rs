@@ -1,7 +1,7 @@
 //! Image files to pixels and back.
 //!
-//! [`decode`] reads PNG and, with the feature `formats`, JPEG, WebP, GIF and BMP from memory into a [`Picture`], applies the EXIF orientation and
-//! says in [`Picture::notes`] what it changed. [`PngRows`] writes a PNG from rows as they are finished, so that the
+//! [`decode`] reads PNG, with the feature `formats` JPEG, WebP, GIF and BMP, and with `tiff` TIFF, from memory into a
+//! [`Picture`], applies the EXIF orientation and says in [`Picture::notes`] what it changed. [`PngRows`] writes a PNG from rows as they are finished, so that the
 //! enlarged image is never held whole.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed step fails the test"))]
 
@@ -10,21 +10,27 @@ mod decode_png;
 mod encode;
 mod extend;
 #[cfg(feature = "formats")]
+mod foreign;
+#[cfg(feature = "formats")]
 mod formats;
+#[cfg(feature = "formats")]
+mod gif;
 #[cfg(feature = "formats")]
 mod jpeg;
 mod lines;
+mod note;
 mod orientation;
 mod picture;
+#[cfg(feature = "tiff")]
+mod tiff;
 
 use std::fmt;
 
-pub use decode::decode;
+pub use decode::{Options, decode, decode_with};
 pub use encode::{PngRows, SharedBytes};
 pub use lines::PngLines;
+pub use note::Note;
 pub use picture::{Layout, Metadata, Picture};
-
-const ANIMATION: &str = "the file is an animation: only its first frame is used";
 
 /// Whether an image of that size is taken.
 fn check_size((width, height): (u32, u32), max_pixels: u64) -> Result<(), Error> {
@@ -45,8 +51,12 @@ pub enum Error {
     Empty,
     /// The bytes are no image format that is read here.
     NotAnImage,
-    /// The bytes are an image of a format that is not read here.
-    UnsupportedFormat(String),
+    /// The bytes are an image of a format that is not read here, by its name.
+    UnsupportedFormat(&'static str),
+    /// The bytes are an image of a format that is read here, but of a kind that is not: its name.
+    UnreadKind(&'static str),
+    /// The bytes are no image but something that holds some, by its name.
+    NotAPhoto(&'static str),
     /// The header claims more pixels than the limit.
     TooLarge {
         /// Claimed width.
@@ -58,6 +68,13 @@ pub enum Error {
     },
     /// The file ends before its image does.
     Truncated,
+    /// The file ends before its image does, and so much is there; [`decode_with`] can take it.
+    CutShort {
+        /// Rows, from the top, that are there.
+        rows: usize,
+        /// Rows of the image.
+        of: usize,
+    },
     /// The file is damaged, or uses something that is not supported.
     Damaged(String),
     /// The result could not be encoded or stored.
@@ -68,11 +85,23 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => write!(f, "the file is empty"),
-            Self::NotAnImage => write!(f, "this is not an image: PNG, JPEG, WebP, GIF and BMP are read"),
+            Self::NotAnImage => write!(
+                f,
+                "this is not an image: choose a photo, a PNG or JPEG file for example"
+            ),
             Self::UnsupportedFormat(format) => {
+                write!(f, "{format} images are not read: convert it to PNG or JPEG first")
+            }
+            Self::UnreadKind(kind) => {
                 write!(
                     f,
-                    "{format} images are not read: convert it to PNG, JPEG, WebP, GIF or BMP first"
+                    "{kind} is not read: open it in another program and save it as PNG"
+                )
+            }
+            Self::NotAPhoto(thing) => {
+                write!(
+                    f,
+                    "this is {thing}, not an image: save what it shows as PNG or JPEG first"
                 )
             }
             Self::TooLarge {
@@ -84,8 +113,20 @@ impl fmt::Display for Error {
                 "the image claims {width}x{height} pixels; at most {} megapixels are taken: make it smaller first",
                 max_pixels / 1_000_000
             ),
-            Self::Truncated => write!(f, "the file is cut short: its image is not complete"),
-            Self::Damaged(why) => write!(f, "the image cannot be decoded ({why})"),
+            Self::Truncated => {
+                write!(
+                    f,
+                    "the file is cut short: its image is not complete; get it again from where it came"
+                )
+            }
+            Self::CutShort { rows, of } => write!(
+                f,
+                "the file is cut short: {rows} of its {of} rows are there; get it again from where it came"
+            ),
+            Self::Damaged(why) => write!(
+                f,
+                "the image cannot be decoded ({why}): get it again, or save it anew with another program"
+            ),
             Self::Encode(why) => write!(f, "the PNG is not complete: {why}"),
         }
     }

@@ -1,5 +1,7 @@
 use asasr_core::{Planes, Rect};
 
+use crate::Note;
+
 /// Which samples a pixel has, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -64,7 +66,7 @@ pub struct Picture {
     pub(crate) height: usize,
     pub(crate) layout: Layout,
     pub(crate) samples: Samples,
-    pub(crate) notes: Vec<&'static str>,
+    pub(crate) notes: Vec<Note>,
     pub(crate) metadata: Metadata,
 }
 
@@ -102,8 +104,8 @@ impl Picture {
             }
     }
 
-    /// What decoding changed, a sentence each.
-    pub fn notes(&self) -> &[&'static str] {
+    /// What decoding changed or left out.
+    pub fn notes(&self) -> &[Note] {
         &self.notes
     }
 

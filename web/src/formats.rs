@@ -31,7 +31,7 @@ pub fn readable(file: &[u8]) -> Result<Readable, JsError> {
     let failed = |e: asasr_codec::Error| JsError::new(&e.to_string());
     let picture = asasr_codec::decode(file, crate::MAX_PIXELS).map_err(failed)?;
     Ok(Readable {
-        notes: picture.notes().iter().map(|n| (*n).to_owned()).collect(),
+        notes: picture.notes().iter().map(ToString::to_string).collect(),
         png: picture.to_png().map_err(failed)?,
     })
 }
