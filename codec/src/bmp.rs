@@ -119,7 +119,7 @@ pub(crate) fn seen(mut picture: Picture) -> Picture {
             i % 4 != 0
         });
         picture.layout = Layout::Rgb;
-        picture.notes.push(UNSEEN);
+        picture.notes.push(UNSEEN.into());
     }
     picture
 }

@@ -138,16 +138,16 @@ impl Picture {
                     self.metadata = Metadata::default();
                 } else {
                     self.metadata = colours;
-                    self.notes.push(KEPT);
+                    self.notes.push(KEPT.into());
                 }
             }
             Source::Hdr => {
                 self.metadata = colours;
-                self.notes.push(HDR);
+                self.notes.push(HDR.into());
             }
             Source::Unknown => {
                 self.metadata = colours;
-                self.notes.push(KEPT);
+                self.notes.push(KEPT.into());
             }
         }
         self

@@ -3,7 +3,7 @@ use std::io::{Cursor, ErrorKind};
 use png::{BitDepth, Decoder, DecodingError, Limits, Transformations};
 
 use crate::picture::Samples;
-use crate::{Error, Layout, Picture, check_size, png_chunks};
+use crate::{Error, Layout, Note, Picture, check_size, png_chunks};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -30,9 +30,13 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     decoder.set_ignore_iccp_chunk(true);
     let mut reader = decoder.read_info().map_err(|e| damaged(&e))?;
     let info = reader.info();
-    let (mut metadata, mut notes) = png_chunks::read(bytes);
-    if info.animation_control.is_some() {
-        notes.push(crate::ANIMATION);
+    let (mut metadata, told) = png_chunks::read(bytes);
+    let mut notes: Vec<Note> = told.into_iter().map(Note::from).collect();
+    // One frame is no animation, unless the image is none of its frames.
+    if let Some(animation) = info.animation_control
+        && (animation.num_frames > 1 || info.frame_control.is_none())
+    {
+        notes.push(Note::Animation);
     }
     let length = reader.output_buffer_size().ok_or(Error::Truncated)?;
     let (colours, depth) = reader.output_color_type();
@@ -132,8 +136,10 @@ mod tests {
     fn an_animation_says_so_and_exif_turns() {
         let rgb =
             |prepare: &dyn Fn(&mut Encoder<&mut Vec<u8>>)| file(ColorType::Rgb, BitDepth::Eight, prepare);
-        let animated = rgb(&|encoder| encoder.set_animated(1, 0).unwrap());
-        assert_eq!(decode(&animated, MAX).unwrap().notes(), [crate::ANIMATION]);
+        let animated = rgb(&|encoder| encoder.set_animated(2, 0).unwrap());
+        assert_eq!(decode(&animated, MAX).unwrap().notes(), [Note::Animation]);
+        let still = rgb(&|encoder| encoder.set_animated(1, 0).unwrap());
+        assert_eq!(decode(&still, MAX).unwrap().notes(), []);
 
         let mut plain = rgb(&|_| ());
         let mut picture = decode(&plain, MAX).unwrap();

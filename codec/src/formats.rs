@@ -1,63 +1,50 @@
+use std::borrow::Cow;
 use std::io::Cursor;
 
-use image::{
-    AnimationDecoder as _, DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat,
-    ImageReader, Limits,
-    codecs::{gif::GifDecoder, webp::WebPDecoder},
-};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use crate::jpeg::Lack;
 use crate::metadata::Told;
 use crate::picture::Samples;
 #[cfg(feature = "tiff")]
 use crate::tiff_tags;
-use crate::{ANIMATION, Error, Layout, Metadata, Picture, bmp, check_size, jpeg, riff, segments};
-
-const CMYK: &str = "the file is CMYK: its colours were converted to RGB without a profile";
+use crate::{
+    Error, Layout, Metadata, Note, Options, Picture, bmp, check_size, foreign, gif, jpeg, riff, segments,
+};
 
 /// Decodes a file that is no PNG, upright.
-pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
-    let masked = bmp::with_masks(bytes);
-    let bytes = masked.as_deref().unwrap_or(bytes);
-    let reader = || {
-        ImageReader::new(Cursor::new(bytes))
-            .with_guessed_format()
-            .map_err(|e| Error::Damaged(e.to_string()))
+pub(crate) fn decode(bytes: &[u8], options: Options) -> Result<Picture, Error> {
+    if let Some(named) = foreign::named(bytes) {
+        return Err(named);
+    }
+    if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
+        return decode_jpeg(bytes, options);
+    }
+    let Some(format) = format_of(bytes) else {
+        return Err(foreign::otherwise(bytes));
     };
-    let format = reader()?.format().ok_or(Error::NotAnImage)?;
-    if !format.reading_enabled() {
-        return Err(Error::UnsupportedFormat(format!("{format:?}").to_uppercase()));
-    }
-    let mut told = told(bytes, format);
-    let mut notes = Vec::new();
-    if format == ImageFormat::Jpeg {
-        let markers = jpeg::markers(bytes);
-        if !markers.complete {
-            return Err(Error::Truncated);
-        }
-        if markers.components == 4 {
-            notes.push(CMYK);
-        }
-    }
-    let mut probe = reader()?;
+    let mended = match format {
+        ImageFormat::Gif => gif::with_screen(bytes),
+        ImageFormat::Bmp => bmp::with_masks(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned),
+        _ => Cow::Borrowed(bytes),
+    };
+    let mut told = told(&mended, format);
+    let reader = || ImageReader::with_format(Cursor::new(&*mended), format);
+    let mut probe = reader();
     probe.no_limits();
-    check_size(probe.into_dimensions().map_err(damaged)?, max_pixels)?;
-    if is_animated(bytes, format) {
-        notes.push(ANIMATION);
-    }
-    let mut reader = reader()?;
+    check_size(probe.into_dimensions().map_err(damaged)?, options.max_pixels)?;
+    let mut reader = reader();
     // 16-bit RGBA twice over: the decoder's buffer and its result.
     let mut limits = Limits::default();
-    limits.max_alloc = Some(max_pixels * 16 + (64 << 20));
+    limits.max_alloc = Some(options.max_pixels * 16 + (64 << 20));
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(damaged)?;
-    let cmyk = [ExtendedColorType::Cmyk8, ExtendedColorType::Cmyk16].contains(&decoder.original_color_type());
-    if cmyk && notes.is_empty() {
-        notes.push(CMYK);
-    }
-    if notes.contains(&CMYK) {
+    let mut notes: Vec<Note> = others(bytes, format).into_iter().collect();
+    if [ExtendedColorType::Cmyk8, ExtendedColorType::Cmyk16].contains(&decoder.original_color_type()) {
+        notes.push(Note::Cmyk);
         told.metadata.icc = None;
     }
-    notes.extend(told.notes);
+    notes.extend(told.notes.into_iter().map(Note::from));
     let orientation = told.metadata.take_orientation(told.orientation);
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     let mut picture = picture(image, notes, told.metadata);
@@ -75,13 +62,99 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
 /// What a file tells about its image.
 fn told(bytes: &[u8], format: ImageFormat) -> Told {
     match format {
-        ImageFormat::Jpeg => segments::read(bytes).into(),
         ImageFormat::WebP => riff::read(bytes).into(),
         ImageFormat::Bmp => bmp::read(bytes).into(),
         #[cfg(feature = "tiff")]
         ImageFormat::Tiff => tiff_tags::read(bytes),
         _ => Told::default(),
     }
+}
+
+/// The format of a file other than PNG and JPEG, where it is one that is read.
+fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
+    #[cfg(feature = "tiff")]
+    if crate::tiff::is_big(bytes) {
+        return Some(ImageFormat::Tiff);
+    }
+    let format = image::guess_format(bytes)
+        .ok()
+        .filter(ImageFormat::reading_enabled)?;
+    // Two letters are no proof: the length of the second header is.
+    let is_text = format == ImageFormat::Bmp
+        && bytes
+            .get(14..18)
+            .is_some_and(|l| !matches!(l, [12..=124, 0, 0, 0]));
+    (!is_text).then_some(format)
+}
+
+fn decode_jpeg(bytes: &[u8], options: Options) -> Result<Picture, Error> {
+    let jpeg = jpeg::decode(bytes, options.max_pixels)?;
+    let (width, height) = jpeg.size;
+    let mut notes = Vec::new();
+    if jpeg.cmyk {
+        notes.push(Note::Cmyk);
+    }
+    if jpeg.rows < height {
+        let (rows, of) = (jpeg.rows, height);
+        if rows == 0 || !options.shortened {
+            return Err(Error::CutShort { rows, of });
+        }
+        notes.push(Note::CutShort { rows, of });
+    } else {
+        match jpeg.lacks {
+            Lack::Nothing => {}
+            Lack::CutDetail if !options.shortened => return Err(Error::Truncated),
+            Lack::Detail | Lack::CutDetail => notes.push(Note::Coarse),
+        }
+    }
+    let (mut metadata, told): (Metadata, _) = segments::read(bytes);
+    notes.extend(told.into_iter().map(Note::from));
+    if jpeg.cmyk {
+        // That of the inks fits no longer.
+        metadata.icc = None;
+    }
+    let orientation = metadata.take_orientation(None);
+    let picture = Picture {
+        width,
+        height,
+        layout: if jpeg.grey { Layout::Grey } else { Layout::Rgb },
+        samples: Samples::Eight(jpeg.samples),
+        notes,
+        metadata,
+    };
+    #[cfg(feature = "colour")]
+    let picture = picture.with_fitting_profile();
+    Ok(picture.turned(orientation))
+}
+
+/// What the file holds besides its first image.
+fn others(bytes: &[u8], format: ImageFormat) -> Option<Note> {
+    match format {
+        ImageFormat::Gif => gif::is_animated(bytes).then_some(Note::Animation),
+        ImageFormat::WebP => (webp_frames(bytes) > 1).then_some(Note::Animation),
+        #[cfg(feature = "tiff")]
+        ImageFormat::Tiff => Some(crate::tiff::pages(bytes))
+            .filter(|p| *p > 1)
+            .map(Note::Pages),
+        _ => None,
+    }
+}
+
+/// Frames of an animated WebP.
+fn webp_frames(bytes: &[u8]) -> usize {
+    let (mut at, mut frames) = (12, 0);
+    while let Some([a, b, c, d, length @ ..]) = bytes.get(at..).and_then(|b| b.first_chunk::<8>()) {
+        frames += usize::from(&[*a, *b, *c, *d] == b"ANMF");
+        let length = u64::from(u32::from_le_bytes(*length)).next_multiple_of(2);
+        let Some(next) = usize::try_from(length)
+            .ok()
+            .and_then(|l| at.checked_add(8)?.checked_add(l))
+        else {
+            break;
+        };
+        at = next;
+    }
+    frames
 }
 
 fn damaged(error: ImageError) -> Error {
@@ -93,17 +166,8 @@ fn damaged(error: ImageError) -> Error {
     }
 }
 
-fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
-    let cursor = Cursor::new(bytes);
-    match format {
-        ImageFormat::Gif => GifDecoder::new(cursor).is_ok_and(|d| d.into_frames().take(2).count() > 1),
-        ImageFormat::WebP => WebPDecoder::new(cursor).is_ok_and(|d| d.has_animation()),
-        _ => false,
-    }
-}
-
 /// An image as the image crate holds it.
-pub(crate) fn picture(image: DynamicImage, notes: Vec<&'static str>, metadata: Metadata) -> Picture {
+pub(crate) fn picture(image: DynamicImage, notes: Vec<Note>, metadata: Metadata) -> Picture {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let (layout, samples) = match image {
         DynamicImage::ImageLuma8(i) => (Layout::Grey, Samples::Eight(i.into_raw())),

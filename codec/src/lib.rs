@@ -1,8 +1,9 @@
 //! Image files to pixels and back.
 //!
-//! [`decode`] reads PNG and, with the feature `formats`, JPEG, WebP, GIF and BMP from memory into a [`Picture`], applies the EXIF orientation and
-//! says in [`Picture::notes`] what it changed. What the file tells about its image goes along as [`Metadata`];
-//! [`Picture::stripped`] leaves it out and, with the feature `colour`, converts the colours to sRGB. [`PngRows`] writes a PNG from rows as they are finished, so that the
+//! [`decode`] reads PNG, with the feature `formats` JPEG, WebP, GIF and BMP, and with `tiff` TIFF, from memory into a
+//! [`Picture`], applies the EXIF orientation and says in [`Picture::notes`] what it changed. What the file tells about its image goes
+//! along as [`Metadata`]; [`Picture::stripped`] leaves it out and, with the feature `colour`, converts the colours to sRGB.
+//! [`PngRows`] writes a PNG from rows as they are finished, so that the
 //! enlarged image is never held whole.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed step fails the test"))]
 
@@ -18,13 +19,18 @@ mod encode;
 mod exif;
 mod extend;
 #[cfg(feature = "formats")]
+mod foreign;
+#[cfg(feature = "formats")]
 mod formats;
+#[cfg(feature = "formats")]
+mod gif;
 mod header;
 mod ifd;
 #[cfg(feature = "formats")]
 mod jpeg;
 mod lines;
 mod metadata;
+mod note;
 mod orientation;
 mod picture;
 mod png_chunks;
@@ -34,19 +40,20 @@ mod riff;
 #[cfg(feature = "formats")]
 mod segments;
 #[cfg(feature = "tiff")]
+mod tiff;
+#[cfg(feature = "tiff")]
 mod tiff_tags;
 mod xmp;
 
 use std::fmt;
 
-pub use decode::decode;
+pub use decode::{Options, decode, decode_with};
 pub use encode::{PngRows, SharedBytes};
 pub use header::{Header, header};
 pub use lines::PngLines;
 pub use metadata::{Metadata, Resolution};
+pub use note::Note;
 pub use picture::{Layout, Picture};
-
-const ANIMATION: &str = "the file is an animation: only its first frame is used";
 
 /// Whether an image of that size is taken.
 fn check_size((width, height): (u32, u32), max_pixels: u64) -> Result<(), Error> {
@@ -67,8 +74,12 @@ pub enum Error {
     Empty,
     /// The bytes are no image format that is read here.
     NotAnImage,
-    /// The bytes are an image of a format that is not read here.
-    UnsupportedFormat(String),
+    /// The bytes are an image of a format that is not read here, by its name.
+    UnsupportedFormat(&'static str),
+    /// The bytes are an image of a format that is read here, but of a kind that is not: its name.
+    UnreadKind(&'static str),
+    /// The bytes are no image but something that holds some, by its name.
+    NotAPhoto(&'static str),
     /// The header claims more pixels than the limit.
     TooLarge {
         /// Claimed width.
@@ -80,6 +91,13 @@ pub enum Error {
     },
     /// The file ends before its image does.
     Truncated,
+    /// The file ends before its image does, and so much is there; [`decode_with`] can take it.
+    CutShort {
+        /// Rows, from the top, that are there.
+        rows: usize,
+        /// Rows of the image.
+        of: usize,
+    },
     /// The file is damaged, or uses something that is not supported.
     Damaged(String),
     /// The result could not be encoded or stored.
@@ -90,11 +108,23 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => write!(f, "the file is empty"),
-            Self::NotAnImage => write!(f, "this is not an image: PNG, JPEG, WebP, GIF and BMP are read"),
+            Self::NotAnImage => write!(
+                f,
+                "this is not an image: choose a photo, a PNG or JPEG file for example"
+            ),
             Self::UnsupportedFormat(format) => {
+                write!(f, "{format} images are not read: convert it to PNG or JPEG first")
+            }
+            Self::UnreadKind(kind) => {
                 write!(
                     f,
-                    "{format} images are not read: convert it to PNG, JPEG, WebP, GIF or BMP first"
+                    "{kind} is not read: open it in another program and save it as PNG"
+                )
+            }
+            Self::NotAPhoto(thing) => {
+                write!(
+                    f,
+                    "this is {thing}, not an image: save what it shows as PNG or JPEG first"
                 )
             }
             Self::TooLarge {
@@ -106,8 +136,20 @@ impl fmt::Display for Error {
                 "the image claims {width}x{height} pixels; at most {} megapixels are taken: make it smaller first",
                 max_pixels / 1_000_000
             ),
-            Self::Truncated => write!(f, "the file is cut short: its image is not complete"),
-            Self::Damaged(why) => write!(f, "the image cannot be decoded ({why})"),
+            Self::Truncated => {
+                write!(
+                    f,
+                    "the file is cut short: its image is not complete; get it again from where it came"
+                )
+            }
+            Self::CutShort { rows, of } => write!(
+                f,
+                "the file is cut short: {rows} of its {of} rows are there; get it again from where it came"
+            ),
+            Self::Damaged(why) => write!(
+                f,
+                "the image cannot be decoded ({why}): get it again, or save it anew with another program"
+            ),
             Self::Encode(why) => write!(f, "the PNG is not complete: {why}"),
         }
     }

@@ -1,6 +1,6 @@
 use asasr_core::{Planes, Rect};
 
-use crate::Metadata;
+use crate::{Metadata, Note};
 
 /// Which samples a pixel has, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct Picture {
     pub(crate) height: usize,
     pub(crate) layout: Layout,
     pub(crate) samples: Samples,
-    pub(crate) notes: Vec<&'static str>,
+    pub(crate) notes: Vec<Note>,
     pub(crate) metadata: Metadata,
 }
 
@@ -95,8 +95,8 @@ impl Picture {
             }
     }
 
-    /// What decoding changed, a sentence each.
-    pub fn notes(&self) -> &[&'static str] {
+    /// What decoding changed or left out.
+    pub fn notes(&self) -> &[Note] {
         &self.notes
     }
 

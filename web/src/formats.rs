@@ -32,7 +32,7 @@ impl Readable {
 pub fn readable(file: &[u8]) -> Result<Readable, js_sys::Error> {
     let picture = asasr_codec::decode(file, crate::MAX_PIXELS).map_err(|e| refusal(&e))?;
     Ok(Readable {
-        notes: picture.notes().iter().map(|n| (*n).to_owned()).collect(),
+        notes: picture.notes().iter().map(ToString::to_string).collect(),
         png: picture.to_png().map_err(|e| refusal(&e))?,
     })
 }
@@ -42,11 +42,20 @@ fn refusal(error: &Error) -> js_sys::Error {
     match error {
         Error::UnsupportedFormat(name) => {
             told.set_name("UnreadFormat");
-            told.set_cause(&name.into());
+            told.set_cause(&(*name).into());
+        }
+        Error::UnreadKind(kind) => {
+            told.set_name("Unread");
+            told.set_cause(&(*kind).into());
         }
         Error::NotAnImage | Error::Damaged(_) => told.set_name("Unread"),
         // Whoever reads them all the same makes up what is missing, or takes too much memory.
-        Error::Empty | Error::TooLarge { .. } | Error::Truncated | Error::Encode(_) => {}
+        Error::Empty
+        | Error::NotAPhoto(_)
+        | Error::TooLarge { .. }
+        | Error::Truncated
+        | Error::CutShort { .. }
+        | Error::Encode(_) => {}
     }
     told
 }

@@ -558,7 +558,7 @@ fn upscaled(
         alpha: picture.layout().has_alpha(),
         opaque: picture.is_opaque(),
         bits: picture.bits(),
-        notes: picture.notes().iter().map(|n| (*n).to_owned()).collect(),
+        notes: picture.notes().iter().map(ToString::to_string).collect(),
         png,
         mean: mean.map(|(parts, ..)| parts),
         icc: metadata.icc,

@@ -103,7 +103,7 @@ pub(crate) fn page_needs() -> [Need; 5] {
 }
 
 /// What the tests need on top.
-pub(crate) fn test_needs() -> [Need; 8] {
+pub(crate) fn test_needs() -> [Need; 9] {
     [
         Need {
             name: "s3s-fs, an S3 server",
@@ -156,6 +156,16 @@ pub(crate) fn test_needs() -> [Need; 8] {
             found: vulkan,
             mend: || apt_line("mesa-vulkan-drivers libvulkan1"),
             install: || apt(&["mesa-vulkan-drivers", "libvulkan1"]),
+        },
+        Need {
+            name: "libjpeg-turbo's tools",
+            found: || {
+                let all = ["cjpeg", "djpeg"].map(find);
+                let [Some(cjpeg), Some(_)] = all else { return None };
+                Some(cjpeg.display().to_string())
+            },
+            mend: || apt_line("libjpeg-turbo-progs"),
+            install: || apt(&["libjpeg-turbo-progs"]),
         },
         Need {
             name: "axe",

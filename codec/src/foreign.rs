@@ -1,0 +1,229 @@
+//! What a file is that is not read: its first bytes tell.
+
+use crate::Error;
+
+/// What stands at which byte of a file, and its name.
+type Mark = (usize, &'static [u8], &'static str);
+
+/// Images that are not read.
+const IMAGES: &[Mark] = &[
+    (0, b"\xFF\x0A", "JPEG XL"),
+    (0, b"\0\0\0\x0CJXL \r\n\x87\n", "JPEG XL"),
+    (0, b"\0\0\0\x0CjP  \r\n\x87\n", "JPEG 2000"),
+    (0, b"\xFF\x4F\xFF\x51", "JPEG 2000"),
+    (0, b"II\xBC", "JPEG XR"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"gimp xcf", "GIMP"),
+    (0, b"\0\0\x01\0", "icon (ICO)"),
+    (0, b"icns", "icon (ICNS)"),
+    (0, b"DDS ", "DDS"),
+    (0, b"\xABKTX ", "KTX"),
+    (0, b"#?RADIANCE", "Radiance HDR"),
+    (0, b"#?RGBE", "Radiance HDR"),
+    (0, b"\x76\x2F\x31\x01", "OpenEXR"),
+    (0, b"qoif", "QOI"),
+    (0, b"farbfeld", "farbfeld"),
+    (0, b"FLIF", "FLIF"),
+    (0, b"BPG\xFB", "BPG"),
+    (0, b"SIMPLE  =", "FITS"),
+    (128, b"DICM", "DICOM"),
+    (0, b"AT&TFORM", "DjVu"),
+    (0, b"\x8AMNG\r\n\x1A\n", "MNG"),
+    (0, b"\x8BJNG\r\n\x1A\n", "JNG"),
+    (0, b"\xD7\xCD\xC6\x9A", "WMF"),
+    (40, b" EMF", "EMF"),
+    // What cameras write before it is developed.
+    (0, b"FUJIFILMCCD-RAW", "camera raw (RAF)"),
+    (0, b"IIRO", "camera raw (ORF)"),
+    (0, b"IIRS", "camera raw (ORF)"),
+    (0, b"MMOR", "camera raw (ORF)"),
+    (0, b"IIU\0", "camera raw (RW2)"),
+    (0, b"FOVb", "camera raw (X3F)"),
+    (0, b"\0MRM", "camera raw (MRW)"),
+    (6, b"HEAPCCDR", "camera raw (CRW)"),
+];
+
+/// What is no image but may hold some.
+const THINGS: &[Mark] = &[
+    (0, b"%PDF-", "a PDF document"),
+    (0, b"%!PS", "a PostScript document"),
+    (0, b"\x1A\x45\xDF\xA3", "a video"),
+    (0, b"FLV\x01", "a video"),
+    (0, b"\0\0\x01\xBA", "a video"),
+    (0, b"\0\0\x01\xB3", "a video"),
+    (0, b"OggS", "a video or sound"),
+    (4, b"moov", "a video"),
+    (4, b"mdat", "a video"),
+    (0, b"PK\x03\x04", "a zip file or a document"),
+];
+
+/// Brands of the formats that share a container with MP4 videos.
+const BRANDS: &[(&[u8; 4], &str)] = &[
+    (b"avif", "AVIF"),
+    (b"avis", "AVIF"),
+    (b"heic", "HEIC"),
+    (b"heix", "HEIC"),
+    (b"heim", "HEIC"),
+    (b"heis", "HEIC"),
+    (b"hevc", "HEIC"),
+    (b"hevx", "HEIC"),
+    (b"hevm", "HEIC"),
+    (b"hevs", "HEIC"),
+    (b"vvic", "VVIC"),
+    (b"crx ", "camera raw (CR3)"),
+    (b"jxl ", "JPEG XL"),
+    // Of all of them, which the others tell apart.
+    (b"mif1", "HEIF"),
+    (b"mif2", "HEIF"),
+    (b"msf1", "HEIF"),
+    (b"miaf", "HEIF"),
+    (b"mif3", "HEIF"),
+];
+
+/// What a file in the container of MP4 is: its main brand or one of the others that it names tells.
+fn boxed(bytes: &[u8]) -> Option<Error> {
+    let length = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
+    let brands = bytes.strip_prefix(&bytes[..4])?.strip_prefix(b"ftyp")?;
+    let brands = &brands[..length.saturating_sub(8).min(brands.len())];
+    // Between the main brand and the others stands its version.
+    let mut brands = brands
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| *i != 1)
+        .map(|(_, b)| b);
+    let mut found: Vec<usize> = brands
+        .by_ref()
+        .filter_map(|b| BRANDS.iter().position(|(k, _)| *k == b))
+        .collect();
+    found.sort_unstable();
+    Some(match found.first() {
+        Some(first) => Error::UnsupportedFormat(BRANDS[*first].1),
+        None => Error::NotAPhoto("a video"),
+    })
+}
+
+/// What a RIFF file that is no WebP is.
+fn riff(bytes: &[u8]) -> Option<Error> {
+    Some(match bytes.strip_prefix(b"RIFF")?.get(4..8)? {
+        b"AVI " => Error::NotAPhoto("a video"),
+        b"WAVE" => Error::NotAPhoto("a sound"),
+        _ => return None,
+    })
+}
+
+/// Whether a text begins as SVG does, perhaps after a declaration and remarks.
+fn is_svg(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(4096)];
+    let start = start
+        .strip_prefix(b"\xEF\xBB\xBF")
+        .unwrap_or(start)
+        .trim_ascii_start();
+    start.starts_with(b"<")
+        && start
+            .windows(5)
+            .any(|w| w == b"<svg " || w == b"<svg>" || w == b"<svg\n")
+}
+
+/// Numbers of a TIFF's entries.
+const SUB_DIRECTORIES: u16 = 330;
+const DNG_VERSION: u16 = 50706;
+const NEW_SUBFILE_TYPE: u16 = 254;
+
+/// The raw files of cameras that are TIFF with a small picture in front, which must not be taken for the photo.
+fn tiff_raw(bytes: &[u8]) -> Option<Error> {
+    let little = bytes.starts_with(b"II*\0");
+    if !little && !bytes.starts_with(b"MM\0*") {
+        return None;
+    }
+    if bytes.get(8..10) == Some(b"CR") {
+        return Some(Error::UnsupportedFormat("camera raw (CR2)"));
+    }
+    let short = |at: usize| {
+        let two = *bytes.get(at..)?.first_chunk()?;
+        Some(if little {
+            u16::from_le_bytes(two)
+        } else {
+            u16::from_be_bytes(two)
+        })
+    };
+    let long = |at: usize| {
+        let four = *bytes.get(at..)?.first_chunk()?;
+        Some(if little {
+            u32::from_le_bytes(four)
+        } else {
+            u32::from_be_bytes(four)
+        })
+    };
+    let directory = long(4)? as usize;
+    let entries = (0..usize::from(short(directory)?)).map_while(|i| directory.checked_add(2 + 12 * i));
+    let (mut dng, mut small, mut others) = (false, false, false);
+    for at in entries {
+        match short(at) {
+            Some(DNG_VERSION) => dng = true,
+            Some(SUB_DIRECTORIES) => others = true,
+            Some(NEW_SUBFILE_TYPE) => small = long(at + 8).is_some_and(|v| v & 1 == 1),
+            _ => {}
+        }
+    }
+    match (dng, small && others) {
+        (true, _) => Some(Error::UnsupportedFormat("camera raw (DNG)")),
+        (_, true) => Some(Error::UnsupportedFormat("camera raw")),
+        _ => None,
+    }
+}
+
+/// What to say of a file that is not read; none where it may be read, or is nothing that is known.
+pub(crate) fn named(bytes: &[u8]) -> Option<Error> {
+    let find = |marks: &[Mark]| {
+        let found = marks
+            .iter()
+            .find(|(at, mark, _)| bytes.get(*at..).is_some_and(|b| b.starts_with(mark)));
+        found.map(|(.., name)| *name)
+    };
+    let image = find(IMAGES).map(Error::UnsupportedFormat);
+    let kind = image.or_else(|| find(THINGS).map(Error::NotAPhoto));
+    kind.or_else(|| boxed(bytes))
+        .or_else(|| riff(bytes))
+        .or_else(|| tiff_raw(bytes))
+        .or_else(|| {
+            if cfg!(feature = "tiff") {
+                return None;
+            }
+            match bytes.first_chunk()? {
+                b"II*\0" | b"MM\0*" => Some(Error::UnsupportedFormat("TIFF")),
+                b"II+\0" | b"MM\0+" => Some(Error::UnsupportedFormat("BigTIFF")),
+                _ => None,
+            }
+        })
+}
+
+/// What to say of a file whose first bytes are those of no format of images: some are told only by what follows.
+pub(crate) fn otherwise(bytes: &[u8]) -> Error {
+    let portable = bytes.first() == Some(&b'P')
+        && bytes.get(1).is_some_and(|b| (b'1'..=b'7').contains(b))
+        && bytes.get(2).is_some_and(u8::is_ascii_whitespace);
+    if portable {
+        Error::UnsupportedFormat("PNM")
+    } else if is_targa(bytes) {
+        Error::UnsupportedFormat("TGA")
+    } else if bytes.starts_with(b"\0\0\x02\0") {
+        Error::UnsupportedFormat("cursor (CUR)")
+    } else if is_svg(bytes) {
+        Error::UnsupportedFormat("SVG")
+    } else {
+        Error::NotAnImage
+    }
+}
+
+/// Whether a file is a TGA: its end says so, or its header is one of pixels without a palette.
+fn is_targa(bytes: &[u8]) -> bool {
+    let header = bytes.first_chunk::<18>().is_some_and(|h| {
+        h[0..2] == [0, 0]
+            && matches!(h[2], 2 | 3 | 10 | 11)
+            && h[3..8] == [0; 5]
+            && matches!(h[16], 8 | 16 | 24 | 32)
+    });
+    header || bytes.ends_with(b"TRUEVISION-XFILE.\0")
+}

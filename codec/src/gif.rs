@@ -1,0 +1,64 @@
+//! What a GIF holds, without decoding it.
+
+use std::borrow::Cow;
+
+/// The bytes after a chain of blocks that each begin with their length; none where the file ends within it.
+fn after_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let length = usize::from(*bytes.get(at)?);
+        at += 1 + length;
+        if length == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// Bytes of a table of colours, as its flags tell.
+fn table(flags: u8) -> usize {
+    if flags & 0x80 == 0 {
+        0
+    } else {
+        3 << ((flags & 7) + 1)
+    }
+}
+
+/// Where the header of the frame that comes first at or after `at` begins, and where what follows the frame does.
+fn next_frame(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
+    loop {
+        match bytes.get(at)? {
+            0x21 => at = after_blocks(bytes, at + 2)?,
+            0x2C => {
+                let data = at + 10 + table(*bytes.get(at + 9)?) + 1;
+                return Some((at, after_blocks(bytes, data).unwrap_or(bytes.len())));
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// Where the first frame's header begins, and where what follows the frame does.
+fn first_frame(bytes: &[u8]) -> Option<(usize, usize)> {
+    next_frame(bytes, 13 + table(*bytes.get(10)?))
+}
+
+/// Whether there is a second frame.
+pub(crate) fn is_animated(bytes: &[u8]) -> bool {
+    first_frame(bytes).is_some_and(|(_, after)| next_frame(bytes, after).is_some())
+}
+
+/// The file with a screen as large as its first frame, where it has one without an area.
+pub(crate) fn with_screen(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let number = |at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    let edge = |offset: usize, at: usize| number(at + offset)?.checked_add(number(at + 4 + offset)?);
+    if number(6) != Some(0) && number(8) != Some(0) {
+        return Cow::Borrowed(bytes);
+    }
+    let size = first_frame(bytes).and_then(|(at, _)| edge(1, at).zip(edge(3, at)));
+    let Some((width, height)) = size else {
+        return Cow::Borrowed(bytes);
+    };
+    let mut mended = bytes.to_vec();
+    mended[6..8].copy_from_slice(&width.to_le_bytes());
+    mended[8..10].copy_from_slice(&height.to_le_bytes());
+    Cow::Owned(mended)
+}

@@ -1,0 +1,48 @@
+use std::fmt;
+
+/// What decoding changed or left out; [`ToString`] gives a sentence for the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// Only the first frame of an animation is used.
+    Animation,
+    /// Only the first of so many pages is used.
+    Pages(usize),
+    /// CMYK was converted to RGB without its profile.
+    Cmyk,
+    /// The file ends before its image does.
+    CutShort {
+        /// Rows, from the top, that are there; the others are grey.
+        rows: usize,
+        /// Rows of the image.
+        of: usize,
+    },
+    /// The rows are all there, but not what makes them sharp.
+    Coarse,
+    /// Any other sentence.
+    Other(&'static str),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Animation => write!(f, "the file is an animation: only its first frame is used"),
+            Self::Pages(pages) => write!(f, "the file has {pages} pages: only the first is used"),
+            Self::Cmyk => write!(
+                f,
+                "the file is CMYK: its colours were converted to RGB without a profile"
+            ),
+            Self::CutShort { rows, of } => {
+                write!(f, "the file is cut short: {rows} of its {of} rows are there")
+            }
+            Self::Coarse => write!(f, "the file is not complete: its finest detail is missing"),
+            Self::Other(sentence) => write!(f, "{sentence}"),
+        }
+    }
+}
+
+impl From<&'static str> for Note {
+    fn from(sentence: &'static str) -> Self {
+        Self::Other(sentence)
+    }
+}
