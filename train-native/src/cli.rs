@@ -337,6 +337,9 @@ pub(crate) struct Upscale {
     /// Leave out colour profile, EXIF and other data, which results otherwise carry on; colours become sRGB
     #[arg(long)]
     pub(crate) strip: bool,
+    /// Take JPEG files that are cut short, too: what is missing is grey
+    #[arg(long)]
+    pub(crate) shortened: bool,
     /// Largest image taken, in megapixels
     #[arg(long, default_value_t = 100)]
     pub(crate) max_megapixels: u32,
@@ -362,6 +365,7 @@ impl Upscale {
             mode,
             draw: Draw { seed, fidelity },
             strip,
+            shortened,
             max_megapixels,
             tile,
             alone: _,
@@ -388,6 +392,7 @@ impl Upscale {
         words.extend(weights.as_ref().map(|w| option("weights", w.as_os_str())));
         words.extend(public_key.as_ref().map(|k| text("public-key", k)));
         words.extend(strip.then(|| "--strip".into()));
+        words.extend(shortened.then(|| "--shortened".into()));
         words.extend(["--".into(), input.into()]);
         words
     }
@@ -972,7 +977,7 @@ mod tests {
     #[test]
     fn an_image_alone_has_all_options() {
         let words = "asasr upscale a.png b.png -o out --scale 3 --device cpu --weights w --public-key k --mode fast --seed 7 --fidelity 0.3 \
-                     --strip --max-megapixels 5 --tile 64";
+                     --strip --shortened --max-megapixels 5 --tile 64";
         let read = |words: Vec<OsString>| match Cli::try_parse_from(words).map(|c| c.command) {
             Ok(Command::Upscale(args)) => args,
             other => panic!("{other:?}"),

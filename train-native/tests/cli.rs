@@ -1558,3 +1558,29 @@ fn restorer_alone(folder: &Path) {
     fs::write(folder.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
     fs::write(folder.join(&manifest.file), shipped.weights).unwrap();
 }
+
+#[test]
+fn a_photo_that_is_cut_short_is_taken_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n).to_str().unwrap().to_owned();
+    photo(48, 64).save(path("whole.jpg")).unwrap();
+    let bytes = fs::read(path("whole.jpg")).unwrap();
+    fs::write(path("half.jpg"), &bytes[..bytes.len() * 2 / 3]).unwrap();
+    let arguments =
+        |name: &str| ["upscale", &path(name), "-o", &path("out.png"), "--device", "cpu"].map(String::from);
+    let refused = arguments("half.jpg");
+    let run = asasr(&refused.each_ref().map(String::as_str));
+    assert!(
+        !run.status.success() && text(&run).contains("of its 64 rows are there"),
+        "{}",
+        text(&run)
+    );
+    let taken = [&refused[..], &["--shortened".into()]].concat();
+    let run = asasr(&taken.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(
+        run.status.success() && text(&run).contains("of its 64 rows are there"),
+        "{}",
+        text(&run)
+    );
+    assert_eq!(image::open(path("out.png")).unwrap().dimensions(), (192, 256));
+}

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
-use asasr_codec::{Header, Picture};
+use asasr_codec::{Header, Options, Picture};
 
 use crate::error::{Error, Result};
 
@@ -30,8 +30,8 @@ impl Input {
     /// Looks at the input called `name`; `-` is standard input.
     ///
     /// # Errors
-    /// What is no image that can be read, or has more than `max_pixels`, with the reason.
-    pub(super) fn open(name: &Path, max_pixels: u64) -> Result<Self> {
+    /// What is no image that can be read, or is larger than `options` take, with the reason.
+    pub(super) fn open(name: &Path, options: Options) -> Result<Self> {
         let at = |e: io::Error| Error::at(name, e);
         if name == Path::new("-") {
             if io::stdin().is_terminal() {
@@ -39,7 +39,7 @@ impl Input {
                     "-: standard input is a terminal: pipe an image into it, or name a file",
                 ));
             }
-            return Self::held("stdin".into(), io::stdin().lock(), max_pixels);
+            return Self::held("stdin".into(), io::stdin().lock(), options);
         }
         let metadata = fs::metadata(name).map_err(at)?;
         if metadata.is_dir() {
@@ -51,7 +51,7 @@ impl Input {
         if !metadata.is_file() {
             // As a shell's `<(command)`; a pipe among files might be one that nobody ever writes to.
             if is_pipe(&metadata) && ["/dev/", "/proc/"].iter().any(|d| name.starts_with(d)) {
-                return Self::held(name.to_path_buf(), File::open(name).map_err(at)?, max_pixels);
+                return Self::held(name.to_path_buf(), File::open(name).map_err(at)?, options);
             }
             return Err(Error::at(
                 name,
@@ -62,8 +62,8 @@ impl Input {
         let known = asasr_codec::header(BufReader::new(file));
         Ok(Self {
             header: match known {
-                Some(header) => checked(name, header, max_pixels)?,
-                None => measured(name, &fs::read(name).map_err(at)?, max_pixels)?,
+                Some(header) => checked(name, header, options.max_pixels)?,
+                None => measured(name, &fs::read(name).map_err(at)?, options)?,
             },
             name: name.to_path_buf(),
             source: Source::File,
@@ -72,9 +72,9 @@ impl Input {
     }
 
     /// An input that can be read only once.
-    fn held(name: PathBuf, from: impl Read, max_pixels: u64) -> Result<Self> {
+    fn held(name: PathBuf, from: impl Read, options: Options) -> Result<Self> {
         // Pixels as large as they can be, and room for what is beside them.
-        let most = max_pixels * 8 + (64 << 20);
+        let most = options.max_pixels * 8 + (64 << 20);
         let mut bytes = Vec::new();
         let read = from.take(most + 1).read_to_end(&mut bytes);
         read.map_err(|e| Error::at(&name, e))?;
@@ -89,8 +89,8 @@ impl Input {
             ));
         }
         let header = match asasr_codec::header(Cursor::new(&bytes)) {
-            Some(header) => checked(&name, header, max_pixels)?,
-            None => measured(&name, &bytes, max_pixels)?,
+            Some(header) => checked(&name, header, options.max_pixels)?,
+            None => measured(&name, &bytes, options)?,
         };
         Ok(Self {
             name,
@@ -106,19 +106,19 @@ impl Input {
     }
 
     /// Decodes the image.
-    pub(super) fn decode(&self, max_pixels: u64) -> Result<Picture> {
+    pub(super) fn decode(&self, options: Options) -> Result<Picture> {
         match &self.source {
-            Source::Held(bytes) => decoded(&self.name, bytes, max_pixels),
+            Source::Held(bytes) => decoded(&self.name, bytes, options),
             Source::File => {
                 let bytes = fs::read(&self.name).map_err(|e| Error::at(&self.name, e))?;
-                decoded(&self.name, &bytes, max_pixels)
+                decoded(&self.name, &bytes, options)
             }
         }
     }
 }
 
-fn decoded(name: &Path, bytes: &[u8], max_pixels: u64) -> Result<Picture> {
-    asasr_codec::decode(bytes, max_pixels).map_err(|e| Error::at(name, e))
+fn decoded(name: &Path, bytes: &[u8], options: Options) -> Result<Picture> {
+    asasr_codec::decode_with(bytes, options).map_err(|e| Error::at(name, e))
 }
 
 fn checked(name: &Path, header: Header, max_pixels: u64) -> Result<Header> {
@@ -135,8 +135,8 @@ fn checked(name: &Path, header: Header, max_pixels: u64) -> Result<Header> {
 }
 
 /// What a header does not tell, decoding does; or why it cannot.
-fn measured(name: &Path, bytes: &[u8], max_pixels: u64) -> Result<Header> {
-    let picture = decoded(name, bytes, max_pixels)?;
+fn measured(name: &Path, bytes: &[u8], options: Options) -> Result<Header> {
+    let picture = decoded(name, bytes, options)?;
     Ok(Header {
         width: picture.width() as u32,
         height: picture.height() as u32,

@@ -18,7 +18,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use asasr_codec::PngRows;
+use asasr_codec::{Options, PngRows};
 use asasr_core::OutputScale;
 use asasr_store::{Package, PublicKey};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -166,13 +166,16 @@ fn told(fault: &(dyn Any + Send)) -> &str {
     text.unwrap_or("it does not say which")
 }
 
-/// Largest image taken.
-fn max_pixels(args: &Upscale) -> u64 {
-    u64::from(args.max_megapixels) * 1_000_000
+/// What is taken of an image file.
+fn taken(args: &Upscale) -> Options {
+    Options {
+        max_pixels: u64::from(args.max_megapixels) * 1_000_000,
+        shortened: args.shortened,
+    }
 }
 
 fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Input, target: Option<&Path>) -> Result<()> {
-    let picture = input.decode(max_pixels(args))?;
+    let picture = input.decode(taken(args))?;
     let picture = if args.strip { picture.stripped() } else { picture };
     for note in picture.notes() {
         note!("note: {}: {note}", shown(&input.name));

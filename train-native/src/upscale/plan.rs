@@ -175,7 +175,7 @@ impl Plan {
                     .push(format!("{}: named twice, enlarged once", shown(name)));
                 continue;
             }
-            let opened = super::guarded(name, || Input::open(name, super::max_pixels(args)));
+            let opened = super::guarded(name, || Input::open(name, super::taken(args)));
             match opened {
                 Ok(input) => inputs.push(input),
                 Err(why) => self.refused.push(why),
