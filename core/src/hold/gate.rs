@@ -2,6 +2,7 @@
 
 use alloc::{vec, vec::Vec};
 
+use super::pixels::Pixels;
 use super::rows::{Rows, interpolate, largest_along, ramp};
 use crate::alpha::COLOURS;
 
@@ -25,8 +26,18 @@ pub(super) struct Gate {
     flat: Rows,
     /// How neutral, 0 to 1.
     neutral: Rows,
+    pixels: Pixels,
     /// Rows that were asked for.
     next: usize,
+}
+
+/// A row of the photo.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    /// Its colours, `[3, width]`.
+    pub(super) colours: Vec<f32>,
+    /// How surely it is made of pixels, 0 to 1, `[width]`; none where it is nowhere.
+    pub(super) pixels: Option<Vec<f32>>,
 }
 
 impl Gate {
@@ -38,15 +49,16 @@ impl Gate {
             extremes: Rows::new(height),
             flat: Rows::new(height),
             neutral: Rows::new(height),
+            pixels: Pixels::new((width, height)),
             next: 0,
         }
     }
 
-    /// The photo's colours in the next row, `[3, width]`; `read` gives those of any.
-    pub(super) fn next(&mut self, read: impl Fn(usize) -> Vec<f32>) -> Vec<f32> {
+    /// The photo's next row; `read` gives the colours of any.
+    pub(super) fn next(&mut self, read: impl Fn(usize) -> Vec<f32>) -> Given {
         let y = self.next;
         self.next += 1;
-        while self.photo.come() < self.height.min(y + REACH + 2) {
+        while self.photo.come() < self.height.min(y + Pixels::AHEAD) {
             let row = read(self.photo.come());
             self.extremes.push(Some(self.extremes_of(&row)));
             self.photo.push(Some(row));
@@ -78,10 +90,10 @@ impl Gate {
         ] {
             rows.forget_before(y.saturating_sub(reach));
         }
-        self.photo
-            .get(y as isize)
-            .map(<[f32]>::to_vec)
-            .unwrap_or_default()
+        Given {
+            pixels: self.pixels.at(y, &self.photo),
+            colours: self.photo.get(y as isize).unwrap_or_default().to_vec(),
+        }
     }
 
     fn extremes_of(&self, row: &[f32]) -> Vec<f32> {

@@ -2,16 +2,18 @@
 
 use alloc::{collections::VecDeque, vec, vec::Vec};
 
-use super::gate::amount;
+use super::gate::{Given, amount};
 use super::rows::{Rows, along, gaussian, interpolate, largest_along, mean_along, ramp};
 use crate::alpha::COLOURS;
 
 /// Deviation in input pixels of the Gaussian below which frequencies are the photo's.
 const LOW: f32 = 2.0;
 /// Up to the first a model's low frequencies are taken for its own, from the second on it has lost the photo.
-const ASTRAY: [f32; 2] = [4.0 / 255.0, 10.0 / 255.0];
-/// By how much the mean of a block of the photo may be off before the photo's pixels show.
-const TOLERANCE: f32 = 0.75 / 255.0;
+const ASTRAY: [f32; 2] = [6.0 / 255.0, 16.0 / 255.0];
+/// By how much the mean of a block may be off before pixels show.
+const TOLERANCE: f32 = 0.6 / 255.0;
+/// By how much the mean of a block of the grid may be off before it is brought back.
+const REST: f32 = 0.5 / 255.0;
 /// Side of a block in input pixels.
 const BLOCK: usize = 16;
 /// No room towards white or black is taken for less than that.
@@ -64,26 +66,27 @@ impl Places {
 #[derive(Debug)]
 pub(super) struct Pass {
     width: usize,
+    height: usize,
     scale: usize,
     gaussian: Vec<f32>,
     /// The result's rows and the photo's, from the first that was not given on.
-    cells: VecDeque<(Vec<f32>, Vec<f32>)>,
+    cells: VecDeque<(Vec<f32>, Given)>,
     given: usize,
     /// `r = c - D y` and `D y`, and both under the Gaussian along lines.
     residual: Rows,
     reduced: Rows,
     residual_along: Rows,
     reduced_along: Rows,
-    /// `G D y`, `k = G r`, and what mixing for `k` leaves of `r` under the Gaussian along lines.
-    light: Rows,
-    first: Rows,
-    left_along: Rows,
-    /// How much white, or black where negative, is mixed in for `k` and for what that leaves.
+    /// How much white, or black where negative, is mixed in for `k = G r`, and `G c`.
     mix: Rows,
-    /// The mean over blocks along lines of what is left at the end.
+    light: Rows,
+    /// What is left of `r` at the end but for blocks, and its mean over blocks along lines.
     left: Rows,
+    left_along: Rows,
     astray: Places,
     blocks: Places,
+    /// How much white or black is mixed in for what blocks of the grid still lack.
+    rest: Rows,
 }
 
 impl Pass {
@@ -94,6 +97,7 @@ impl Pass {
         let widen = BLOCK / 2 + gaussian(softened).len() / 2;
         Self {
             width,
+            height,
             scale,
             gaussian: gaussian(LOW),
             cells: VecDeque::new(),
@@ -102,20 +106,20 @@ impl Pass {
             reduced: rows(),
             residual_along: rows(),
             reduced_along: rows(),
-            light: rows(),
-            first: rows(),
-            left_along: rows(),
             mix: rows(),
+            light: rows(),
             left: rows(),
+            left_along: rows(),
             astray: Places::new(height, 2, 1.0),
             blocks: Places::new(height, widen, softened),
+            rest: rows(),
         }
     }
 
-    /// Takes the next rows, `[3, scale, width * scale]` in `[0, 1]`, and the photo's, `[3, width]`; gives on what is finished.
-    pub(super) fn push(&mut self, cells: Vec<f32>, photo: Vec<f32>, mut give: impl FnMut(Vec<f32>)) {
+    /// Takes the next rows, `[3, scale, width * scale]` in `[0, 1]`, and the photo's; gives on what is finished.
+    pub(super) fn push(&mut self, cells: Vec<f32>, photo: Given, mut give: impl FnMut(Vec<f32>)) {
         let reduced = reduce(&cells, self.width, self.scale);
-        let residual: Vec<f32> = photo.iter().zip(&reduced).map(|(c, y)| c - y).collect();
+        let residual: Vec<f32> = photo.colours.iter().zip(&reduced).map(|(c, y)| c - y).collect();
         self.residual_along
             .push(Some(along(&residual, self.width, &self.gaussian)));
         self.reduced_along
@@ -124,107 +128,163 @@ impl Pass {
         self.reduced.push(Some(reduced));
         self.cells.push_back((cells, photo));
         let reach = self.gaussian.len() / 2;
-        while self.first.come() < self.residual_along.enough_for(reach) {
+        while self.mix.come() < self.residual_along.enough_for(reach) {
             self.measure();
         }
-        while self.mix.come() < self.left_along.enough_for(reach).min(self.astray.soft.come()) {
-            self.measure_again();
+        while self.left.come() < self.astray.soft.come() {
+            self.leave();
         }
-        while self.blocks.found.come() < self.left.enough_for(BLOCK / 2) {
-            let y = self.blocks.found.come();
-            let sums = self.left.weighed(y, &[1.0 / BLOCK as f32; BLOCK], BLOCK / 2);
-            let off =
-                sums.and_then(|sums| found(&sums, self.width, |off| 1.0 - TOLERANCE / off.max(TOLERANCE)));
-            self.blocks.push(off, self.width);
-            self.left.forget_before((y + 1).saturating_sub(BLOCK / 2));
+        while self.blocks.found.come() < self.left_along.enough_for(BLOCK / 2) {
+            self.find_blocks();
         }
-        while self.given < self.blocks.soft.enough_for(1) {
+        while self.rest.come() < self.height {
+            let first = self.rest.come();
+            if self.blocks.soft.come() < self.height.min(first + BLOCK) {
+                break;
+            }
+            self.settle(first);
+        }
+        while self.given < self.rest.enough_for(1) {
             let Some((mut cells, photo)) = self.cells.pop_front() else {
                 break;
             };
-            self.apply(&mut cells, &photo);
+            self.apply(&mut cells, &photo.colours);
             give(cells);
             let seen = self.given;
             self.given += 1;
-            for rows in [&mut self.mix, &mut self.astray.soft, &mut self.blocks.soft] {
+            for rows in [
+                &mut self.mix,
+                &mut self.rest,
+                &mut self.astray.soft,
+                &mut self.blocks.soft,
+            ] {
                 rows.forget_before(seen);
             }
         }
     }
 
-    /// `k` of the next row, what mixing for it leaves, and whether the model is astray there.
+    /// How surely the photo is made of pixels in a row that was not given on yet, and no other.
+    fn pixels(&self, y: usize) -> Option<&[f32]> {
+        self.cells.get(y - self.given)?.1.pixels.as_deref()
+    }
+
+    /// How much is mixed in along the next row for its `k`, and whether the model is astray there.
     fn measure(&mut self) {
-        let (y, reach) = (self.first.come(), self.gaussian.len() / 2);
+        let (y, reach) = (self.mix.come(), self.gaussian.len() / 2);
         let low = self
             .residual_along
             .weighed(y, &self.gaussian, reach)
             .unwrap_or_default();
-        let light = self
+        let mut light = self
             .reduced_along
             .weighed(y, &self.gaussian, reach)
             .unwrap_or_default();
-        let left = self.left_by(y, &mixed(&low, &light));
-        self.left_along
-            .push(Some(along(&left, self.width, &self.gaussian)));
-        let lost = found(&low, self.width, |k| ramp(k, ASTRAY[0], ASTRAY[1]));
-        self.astray.push(lost, self.width);
+        let lost = self
+            .pixels(y)
+            .and_then(|pixels| found(&low, pixels, |k| ramp(k, ASTRAY[0], ASTRAY[1])));
+        self.mix.push(Some(mixed(&low, &light)));
+        light.iter_mut().zip(&low).for_each(|(l, k)| *l += k);
         self.light.push(Some(light));
-        self.first.push(Some(low));
+        self.astray.push(lost, self.width);
         self.residual_along.forget_before((y + 1).saturating_sub(reach));
         self.reduced_along.forget_before((y + 1).saturating_sub(reach));
     }
 
-    /// How much is mixed in along the next row, and what that leaves.
-    fn measure_again(&mut self) {
-        let (y, reach) = (self.mix.come(), self.gaussian.len() / 2);
-        let mut low = self
-            .left_along
-            .weighed(y, &self.gaussian, reach)
-            .unwrap_or_default();
-        low.iter_mut().zip(at(&self.first, y)).for_each(|(l, k)| *l += k);
-        let mix = mixed(&low, at(&self.light, y));
-        let mut left = self.left_by(y, &mix);
-        if let Some(astray) = self.astray.soft.get(y as isize) {
-            for channel in left.chunks_exact_mut(self.width) {
-                channel.iter_mut().zip(astray).for_each(|(l, a)| *l *= 1.0 - a);
-            }
-        }
-        self.left.push(Some(mean_along::<BLOCK>(&left, self.width)));
-        self.mix.push(Some(mix));
-        for rows in [
-            &mut self.residual,
-            &mut self.reduced,
-            &mut self.first,
-            &mut self.light,
-        ] {
-            rows.forget_before(y + 1);
-        }
-        self.left_along.forget_before((y + 1).saturating_sub(reach));
+    /// What is left of the next row.
+    fn leave(&mut self) {
+        let y = self.left.come();
+        let given = at(&self.residual, y).iter().zip(at(&self.reduced, y));
+        let left = given
+            .zip(at(&self.mix, y))
+            .map(|((r, y), a)| r - a * room(*a, *y));
+        let mut left: Vec<f32> = left.collect();
+        take(&mut left, self.astray.soft.get(y as isize));
+        self.left_along.push(Some(mean_along::<BLOCK>(&left, self.width)));
+        self.left.push(Some(left));
+        self.residual.forget_before(y + 1);
+        self.reduced.forget_before(y + 1);
     }
 
-    /// What mixing leaves of the residual of a row.
-    fn left_by(&self, y: usize, mix: &[f32]) -> Vec<f32> {
-        let given = at(&self.residual, y).iter().zip(at(&self.reduced, y));
-        given.zip(mix).map(|((r, y), a)| r - a * room(*a, *y)).collect()
+    /// Where any block would be off.
+    fn find_blocks(&mut self) {
+        let y = self.blocks.found.come();
+        let off = self.pixels(y).and_then(|pixels| {
+            let sums = self
+                .left_along
+                .weighed(y, &[1.0 / BLOCK as f32; BLOCK], BLOCK / 2)?;
+            found(&sums, pixels, |off| 1.0 - TOLERANCE / off.max(TOLERANCE))
+        });
+        self.blocks.push(off, self.width);
+        self.left_along.forget_before((y + 1).saturating_sub(BLOCK / 2));
+    }
+
+    /// What the blocks of the grid from row `first` on still lack, spread over them and nothing at their borders.
+    fn settle(&mut self, first: usize) {
+        let rows = BLOCK.min(self.height - first);
+        let mut sums = vec![0.0; COLOURS * self.width.div_ceil(BLOCK)];
+        for y in first..first + rows {
+            let mut left = at(&self.left, y).to_vec();
+            take(&mut left, self.blocks.soft.get(y as isize));
+            let lines = left.chunks_exact(self.width);
+            for (line, sums) in lines.zip(sums.chunks_exact_mut(self.width.div_ceil(BLOCK))) {
+                for (block, sum) in line.chunks(BLOCK).zip(sums) {
+                    *sum += block.iter().sum::<f32>() / (rows * block.len()) as f32;
+                }
+            }
+        }
+        let lack = |mean: f32| mean - mean.clamp(-REST, REST);
+        for (y, down) in (first..).zip(window(rows)) {
+            let mut row = vec![0.0; COLOURS * self.width];
+            let lines = row.chunks_exact_mut(self.width);
+            for (line, sums) in lines.zip(sums.chunks_exact(self.width.div_ceil(BLOCK))) {
+                for (block, sum) in line.chunks_mut(BLOCK).zip(sums) {
+                    let across = window(block.len());
+                    block
+                        .iter_mut()
+                        .zip(across)
+                        .for_each(|(v, a)| *v = a * down * lack(*sum));
+                }
+            }
+            let nothing = row.iter().all(|v| *v == 0.0);
+            self.rest
+                .push((!nothing).then(|| mixed(&row, at(&self.light, y))));
+        }
+        self.left.forget_before(first + rows);
+        self.light.forget_before(first + rows);
     }
 
     /// Mixes the rows of the next row of input pixels with white or black, and with the photo's pixels repeated.
     fn apply(&self, cells: &mut [f32], photo: &[f32]) {
         let (y, scale) = (self.given as isize, self.scale);
         let wide = self.width * scale;
-        let near = [y - 1, y, y + 1].map(|y| self.mix.get(y).unwrap_or_default());
-        let mut mix = vec![0.0; COLOURS * wide];
+        let none = vec![0.0; COLOURS * self.width];
+        let near = |rows: &Rows| {
+            let near = [y - 1, y, y + 1].map(|y| rows.get(y).map(<[f32]>::to_vec));
+            near.iter()
+                .any(Option::is_some)
+                .then(|| near.map(|row| row.unwrap_or_else(|| none.clone())))
+        };
+        let (mix, rest) = (near(&self.mix), near(&self.rest));
+        let mut amounts = vec![0.0; COLOURS * wide];
         for part in 0..scale {
             let place = (self.width, part, scale);
-            interpolate(near, place, &mut mix);
-            let shown = [&self.astray, &self.blocks].map(|places| amount(&places.soft, y, place));
-            for (c, mix) in mix.chunks_exact(wide).enumerate() {
-                let row = &mut cells[(c * scale + part) * wide..][..wide];
-                for (v, a) in row.iter_mut().zip(mix) {
-                    *v += a.max(0.0) * (1.0 - *v) + a.min(0.0) * *v;
+            let lines = |c: usize| (c * scale + part) * wide..(c * scale + part + 1) * wide;
+            let mut mixed_in = |rows: &Option<[Vec<f32>; 3]>, cells: &mut [f32]| {
+                let Some(rows) = rows else { return };
+                interpolate(rows.each_ref().map(Vec::as_slice), place, &mut amounts);
+                for (c, amounts) in amounts.chunks_exact(wide).enumerate() {
+                    for (v, a) in cells[lines(c)].iter_mut().zip(amounts) {
+                        *v += a.max(0.0) * (1.0 - *v) + a.min(0.0) * *v;
+                    }
                 }
-                let photo = &photo[c * self.width..][..self.width];
-                for shown in shown.iter().flatten() {
+            };
+            mixed_in(&mix, cells);
+            for places in [&self.astray, &self.blocks] {
+                let Some(shown) = amount(&places.soft, y, place) else {
+                    continue;
+                };
+                for (c, photo) in photo.chunks_exact(self.width).enumerate() {
+                    let row = &mut cells[lines(c)];
                     let pixels = row.chunks_exact_mut(scale).zip(shown.chunks_exact(scale));
                     for ((row, shown), pixel) in pixels.zip(photo) {
                         for (v, s) in row.iter_mut().zip(shown) {
@@ -233,8 +293,25 @@ impl Pass {
                     }
                 }
             }
+            mixed_in(&rest, cells);
         }
     }
+}
+
+/// Takes away what pixels that show make up for.
+fn take(left: &mut [f32], shown: Option<&[f32]>) {
+    if let Some(shown) = shown {
+        for channel in left.chunks_exact_mut(shown.len()) {
+            channel.iter_mut().zip(shown).for_each(|(l, s)| *l *= 1.0 - s);
+        }
+    }
+}
+
+/// Weights of the mean 1 over `n` pixels, nothing at the ends and level between.
+fn window(n: usize) -> impl Iterator<Item = f32> {
+    let weight = move |i: usize| ((i.min(n - 1 - i) as f32 + 0.5) / (BLOCK / 4) as f32).min(1.0);
+    let sum: f32 = (0..n).map(weight).sum();
+    (0..n).map(move |i| weight(i) * n as f32 / sum)
 }
 
 /// A row that is there.
@@ -253,16 +330,16 @@ fn mixed(low: &[f32], light: &[f32]) -> Vec<f32> {
     low.iter().zip(light).map(share).collect()
 }
 
-/// `amount` of the largest of the three channels' absolute values; none where it is all zero.
-fn found(row: &[f32], width: usize, amount: impl Fn(f32) -> f32) -> Option<Vec<f32>> {
-    let (r, rest) = row.split_at(width);
-    let (g, b) = rest.split_at(width);
+/// `amount` of the largest of the three channels' absolute values, where there are pixels; none where it is all zero.
+fn found(row: &[f32], pixels: &[f32], amount: impl Fn(f32) -> f32) -> Option<Vec<f32>> {
+    let (r, rest) = row.split_at(pixels.len());
+    let (g, b) = rest.split_at(pixels.len());
     let most = r
         .iter()
         .zip(g)
         .zip(b)
         .map(|((r, g), b)| r.abs().max(g.abs()).max(b.abs()));
-    let amounts: Vec<f32> = most.map(amount).collect();
+    let amounts: Vec<f32> = most.zip(pixels).map(|(most, p)| p * amount(most)).collect();
     amounts.iter().any(|v| *v > 0.0).then_some(amounts)
 }
 

@@ -81,7 +81,7 @@ impl Rows {
 }
 
 /// A line with `before` and `after` values more, mirrored.
-fn mirrored(line: &[f32], before: usize, after: usize) -> Vec<f32> {
+pub(super) fn mirrored(line: &[f32], before: usize, after: usize) -> Vec<f32> {
     let at = |i: isize| line[reflect(i, line.len())];
     let mut out = Vec::with_capacity(line.len() + before + after);
     out.extend((0..before).map(|i| at(i as isize - before as isize)));

@@ -79,8 +79,14 @@ fn cells(photo: &RgbImage, result: &RgbImage) -> Vec<[f64; 3]> {
 fn check(what: &str, photo: &RgbImage, result: &RgbImage) {
     let errors = cells(photo, result);
     let (w, h) = photo.dimensions();
-    for y in 0..=h - BLOCK {
-        for x in 0..=w - BLOCK {
+    // Of patterns any block, of what a model may change the blocks of the grid.
+    let step = if what.starts_with("colours") || what.starts_with("grey") {
+        BLOCK
+    } else {
+        1
+    };
+    for y in (0..=h - BLOCK).step_by(step as usize) {
+        for x in (0..=w - BLOCK).step_by(step as usize) {
             for c in 0..3 {
                 let inside =
                     (0..BLOCK * BLOCK).map(|i| errors[((y + i / BLOCK) * w + x + i % BLOCK) as usize][c]);
