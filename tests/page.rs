@@ -499,14 +499,26 @@ async fn it_speaks_german() {
     browser.close().await;
 }
 
+/// The files of a folder and of those in it.
+fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_below(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
 /// Whatever the decoders and the scripts may say on the page, a refusal or a note, has its German.
 #[tokio::test]
 async fn everything_that_is_said_is_said_in_german() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let sources = |folder: &str, names: &[&str]| {
-        let files = fs::read_dir(root.join(folder))
-            .unwrap()
-            .map(|e| e.unwrap().path());
+        let files = files_below(&root.join(folder)).into_iter();
         let named = |p: &std::path::PathBuf| {
             names.is_empty() || names.iter().any(|n| p.file_name().is_some_and(|name| name == *n))
         };

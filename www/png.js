@@ -50,7 +50,10 @@ export function colours(file) {
   const numbers = found.get('cICP');
   if (numbers) return numbers[0] === 1 && numbers[1] === 13 ? null : 'numbers';
   if (found.has('iCCP')) return 'profile';
-  return !found.has('sRGB') && (found.has('gAMA') || found.has('cHRM')) ? 'numbers' : null;
+  if (found.has('sRGB') || !found.has('gAMA')) return null;
+  // That exponent alone, or nearly, is how older programs say sRGB.
+  const gamma = new DataView(new Uint8Array(found.get('gAMA')).buffer).getUint32(0);
+  return !found.has('cHRM') && Math.abs(gamma / 45_455 - 1) < 0.05 ? null : 'numbers';
 }
 
 /** Whether a file's samples are HDR: of the transfer functions PQ or HLG (ITU-T H.273). */

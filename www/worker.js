@@ -211,14 +211,6 @@ async function enlarged(read, { id, preview, ...wanted }) {
     postMessage({ id, kind: 'progress', done, total, fraction: Math.max(fraction, inTiles) });
   };
   const rows = (first, width, rgba) => postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
-  const wish = wishFor(wanted);
-  const [file, sha256] = upscaler.needs(wish);
-  if (file) {
-    const weights = await bytesOf(weightsAddress({ file, sha256 }, folder), (received, total) => postMessage({ id, kind: 'loading', received, total }));
-    upscaler.add(wish, weights);
-    pool?.tell({ kind: 'add', wanted, weights });
-  }
-  const { bytes, notes } = await readable(given);
   const elsewhere = (values, width, height, x0, y0, columns, rows) => {
     const tile = { share: 0 };
     shares.push(tile);

@@ -20,7 +20,7 @@ pub(crate) const GAIN_MAP: &str =
 pub(crate) const NO_EXIF: &str = "the file has more than 4 MB of EXIF data: it was left out";
 #[cfg(feature = "formats")]
 pub(crate) const CALIBRATED: &str =
-    "the file tells its colours' primaries and gamma, which few programs know: the result tells them too";
+    "the file tells its colours' primaries and gamma, which few programs know";
 #[cfg(feature = "formats")]
 pub(crate) const GAMMAS_APART: &str =
     "the file's colours have a gamma each, which PNG cannot tell: they are taken as sRGB";

@@ -12,7 +12,7 @@ pub enum Note {
     Cmyk,
     /// The file ends before its image does.
     CutShort {
-        /// Rows, from the top, that are there; the others are grey.
+        /// Rows as they are stored, from the first, that are there; the others are grey.
         rows: usize,
         /// Rows of the image.
         of: usize,
@@ -33,7 +33,10 @@ impl fmt::Display for Note {
                 "the file is CMYK: its colours were converted to RGB without a profile"
             ),
             Self::CutShort { rows, of } => {
-                write!(f, "the file is cut short: {rows} of its {of} rows are there")
+                write!(
+                    f,
+                    "the file is cut short: {rows} of its {of} rows are there, the others are grey"
+                )
             }
             Self::Coarse => write!(f, "the file is not complete: its finest detail is missing"),
             Self::Other(sentence) => write!(f, "{sentence}"),

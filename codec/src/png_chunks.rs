@@ -48,6 +48,7 @@ pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<&'static str>) {
         metadata: Metadata::default(),
         notes: Vec::new(),
         bits,
+        texts: 0,
     };
     let mut rest = bytes.get(8..).unwrap_or_default();
     let mut early = true;
@@ -62,7 +63,9 @@ pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<&'static str>) {
         let counts = text
             || !seen.contains(&kind) && (kind == ANYWHERE[0] || early && EARLY.iter().any(|k| *k == kind));
         if counts && crc(chunk) == sum {
-            seen.push(kind);
+            if !text {
+                seen.push(kind);
+            }
             found.take(kind, content);
         }
     }
@@ -73,6 +76,8 @@ struct Found {
     metadata: Metadata,
     notes: Vec<&'static str>,
     bits: u8,
+    /// Bytes of text chunks so far, what is around them too: empty ones are no exception.
+    texts: usize,
 }
 
 impl Found {
@@ -95,10 +100,16 @@ impl Found {
             }
             b"pHYs" => metadata.resolution = resolution(content),
             b"eXIf" => metadata.take_exif(content),
-            b"iTXt" if content.starts_with(XMP) => self.take_xmp(&content[XMP.len()..]),
+            // The first alone: each may unpack to megabytes.
+            b"iTXt" if content.starts_with(XMP) => {
+                if metadata.xmp.is_none() && !self.notes.contains(&NO_XMP) {
+                    self.take_xmp(&content[XMP.len()..]);
+                }
+            }
             kind => {
-                let room = metadata.texts.iter().map(|(_, t)| t.len()).sum::<usize>() + content.len();
+                let room = self.texts + 12 + content.len();
                 if room <= MOST_TEXT {
+                    self.texts = room;
                     metadata
                         .texts
                         .push(([kind[0], kind[1], kind[2], kind[3]], content.to_vec()));

@@ -1,5 +1,7 @@
 //! What the first directory of a TIFF file tells about its image.
 
+use std::collections::BTreeSet;
+
 use crate::exif;
 use crate::ifd::{BYTE, Directory, Entry, LONG, Tiff, UNDEFINED};
 use crate::metadata::{NO_EXIF, Told};
@@ -89,9 +91,12 @@ fn append(out: &mut Vec<u8>, tiff: Tiff, entries: &[&Entry], depth: usize) -> Re
         let directory = tiff.directory(tiff.integer(e)?)?;
         (depth < 2).then_some(directory)
     };
+    // The first of each tag, for a hostile file has thousands of one that leads to the next directory.
+    let mut known = BTreeSet::new();
     let entries: Vec<(&Entry, Option<Directory>)> = entries
         .iter()
-        .filter(|e| e.kind <= 12)
+        .filter(|e| e.kind <= 12 && known.insert(e.tag))
+        .take(usize::from(u16::MAX))
         .map(|e| (*e, DIRECTORIES.contains(&e.tag).then(|| inside(e)).flatten()))
         .filter(|(e, directory)| directory.is_some() || !DIRECTORIES.contains(&e.tag))
         .collect();

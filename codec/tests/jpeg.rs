@@ -344,7 +344,7 @@ fn half_a_file_with_an_end_marker_is_cut_short_and_taken_on_request() {
     assert_eq!(picture.notes(), [Note::CutShort { rows, of: 64 }]);
     assert_eq!(
         picture.notes()[0].to_string(),
-        format!("the file is cut short: {rows} of its 64 rows are there")
+        format!("the file is cut short: {rows} of its 64 rows are there, the others are grey")
     );
     assert_near(pixel(&picture, 6, 5), [221, 28, 31]);
     assert_near(pixel(&picture, 6, 58), [128, 128, 128]);

@@ -124,8 +124,8 @@ pub async fn upscale<E: Executor>(
             executor.scale()
         )));
     }
-    // Two pixels for the bicubic planes and the reduction's support.
-    let halo = executor.halo().max(2) + if scale < executor.scale() { 2 } else { 0 };
+    // Three pixels for how alpha changes nearby, two for the reduction's support.
+    let halo = executor.halo().max(3) + if scale < executor.scale() { 2 } else { 0 };
     let plan = TilePlan::new(width, height, core, halo, FEATHER)?;
     let state = RefCell::new(State {
         progress,

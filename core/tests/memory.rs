@@ -57,7 +57,10 @@ fn memory_grows_with_the_width_of_the_output_alone() {
     // A row of tiles with the margin that they share, and less than half of it once more on its way out.
     let row = |width: usize| 3 * SCALE * SCALE * width * (CORE + 4) * size_of::<f32>();
     // 64 of its 144 rows are copied at a time.
-    let grown = (row(8 * side) - row(side)) * 3 / 2;
+    let copied = (row(8 * side) - row(side)) * 3 / 2;
+    // What holds the result to the photo keeps rows back: those of 16 + 48 input pixels, and their sums.
+    let held = 64 * (3 * SCALE * SCALE + 64) * 7 * side * size_of::<f32>();
+    let grown = copied + held;
     assert!(
         wide < square + grown + about,
         "{wide} bytes for eight times the width, {square} before"

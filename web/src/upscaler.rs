@@ -161,7 +161,8 @@ fn side(
 ) -> Result<usize, JsError> {
     let (width, height) = (picture.width(), picture.height());
     let fits = |side: &usize| {
-        let samples = width * scale.get() * height.min(*side) * scale.get();
+        // With the rows that are kept back until they are held to the photo.
+        let samples = width * scale.get() * height.min(*side + 64) * scale.get();
         samples.saturating_mul(planes * size_of::<f32>()) <= MAX_STRIP
     };
     let sides: Vec<usize> = SIDES.into_iter().filter(fits).collect();

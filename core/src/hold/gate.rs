@@ -113,7 +113,10 @@ impl Gate {
     /// The result's rows of the row of the photo that was given last, `[3, scale, width * scale]`, within `[0, 1]`.
     pub(super) fn apply(&self, mut cells: Vec<f32>, scale: usize) -> Vec<f32> {
         let y = self.next as isize - 1;
-        cells.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        // What is no number would spread from here.
+        cells
+            .iter_mut()
+            .for_each(|v| *v = if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) });
         let wide = self.width * scale;
         let plane = scale * wide;
         for part in 0..scale {

@@ -14,6 +14,8 @@ const ASTRAY: [f32; 2] = [6.0 / 255.0, 16.0 / 255.0];
 const TOLERANCE: f32 = 0.6 / 255.0;
 /// By how much the mean of a block of the grid may be off before it is brought back.
 const REST: f32 = 0.5 / 255.0;
+/// Most white or black that is mixed in for that; more would be seen.
+const MOST: f32 = 0.04;
 /// Side of a block in input pixels.
 const BLOCK: usize = 16;
 /// No room towards white or black is taken for less than that.
@@ -69,24 +71,26 @@ pub(super) struct Pass {
     height: usize,
     scale: usize,
     gaussian: Vec<f32>,
-    /// The result's rows and the photo's, from the first that was not given on.
-    cells: VecDeque<(Vec<f32>, Given)>,
+    /// The result's rows from the first that was not given on, and where the photo is made of pixels.
+    cells: VecDeque<(Vec<f32>, Option<Vec<f32>>)>,
     given: usize,
+    /// The photo's colours.
+    photo: Rows,
     /// `r = c - D y` and `D y`, and both under the Gaussian along lines.
     residual: Rows,
     reduced: Rows,
     residual_along: Rows,
     reduced_along: Rows,
-    /// How much white, or black where negative, is mixed in for `k = G r`, and `G c`.
+    /// How much white, or black where negative, is mixed in for `k = G r`.
     mix: Rows,
-    light: Rows,
     /// What is left of `r` at the end but for blocks, and its mean over blocks along lines.
     left: Rows,
     left_along: Rows,
     astray: Places,
     blocks: Places,
-    /// How much white or black is mixed in for what blocks of the grid still lack.
+    /// How much white or black is mixed in for what blocks of the grid still lack, and how much of its pixels.
     rest: Rows,
+    settled: Rows,
 }
 
 impl Pass {
@@ -107,12 +111,13 @@ impl Pass {
             residual_along: rows(),
             reduced_along: rows(),
             mix: rows(),
-            light: rows(),
             left: rows(),
             left_along: rows(),
             astray: Places::new(height, 2, 1.0),
             blocks: Places::new(height, widen, softened),
             rest: rows(),
+            settled: rows(),
+            photo: rows(),
         }
     }
 
@@ -126,7 +131,8 @@ impl Pass {
             .push(Some(along(&reduced, self.width, &self.gaussian)));
         self.residual.push(Some(residual));
         self.reduced.push(Some(reduced));
-        self.cells.push_back((cells, photo));
+        self.cells.push_back((cells, photo.pixels));
+        self.photo.push(Some(photo.colours));
         let reach = self.gaussian.len() / 2;
         while self.mix.come() < self.residual_along.enough_for(reach) {
             self.measure();
@@ -145,27 +151,29 @@ impl Pass {
             self.settle(first);
         }
         while self.given < self.rest.enough_for(1) {
-            let Some((mut cells, photo)) = self.cells.pop_front() else {
+            let Some((mut cells, _)) = self.cells.pop_front() else {
                 break;
             };
-            self.apply(&mut cells, &photo.colours);
+            self.apply(&mut cells);
             give(cells);
             let seen = self.given;
             self.given += 1;
             for rows in [
                 &mut self.mix,
                 &mut self.rest,
+                &mut self.settled,
                 &mut self.astray.soft,
                 &mut self.blocks.soft,
             ] {
                 rows.forget_before(seen);
             }
+            self.photo.forget_before(self.given);
         }
     }
 
     /// How surely the photo is made of pixels in a row that was not given on yet, and no other.
     fn pixels(&self, y: usize) -> Option<&[f32]> {
-        self.cells.get(y - self.given)?.1.pixels.as_deref()
+        self.cells.get(y - self.given)?.1.as_deref()
     }
 
     /// How much is mixed in along the next row for its `k`, and whether the model is astray there.
@@ -175,7 +183,7 @@ impl Pass {
             .residual_along
             .weighed(y, &self.gaussian, reach)
             .unwrap_or_default();
-        let mut light = self
+        let light = self
             .reduced_along
             .weighed(y, &self.gaussian, reach)
             .unwrap_or_default();
@@ -183,8 +191,6 @@ impl Pass {
             .pixels(y)
             .and_then(|pixels| found(&low, pixels, |k| ramp(k, ASTRAY[0], ASTRAY[1])));
         self.mix.push(Some(mixed(&low, &light)));
-        light.iter_mut().zip(&low).for_each(|(l, k)| *l += k);
-        self.light.push(Some(light));
         self.astray.push(lost, self.width);
         self.residual_along.forget_before((y + 1).saturating_sub(reach));
         self.reduced_along.forget_before((y + 1).saturating_sub(reach));
@@ -218,44 +224,66 @@ impl Pass {
         self.left_along.forget_before((y + 1).saturating_sub(BLOCK / 2));
     }
 
-    /// What the blocks of the grid from row `first` on still lack, spread over them and nothing at their borders.
+    /// Brings the means of the blocks of the grid back, from row `first` on: with white or black, spread over a block and nothing at its
+    /// borders, and where that is not enough with the photo's pixels.
     fn settle(&mut self, first: usize) {
         let rows = BLOCK.min(self.height - first);
-        let mut sums = vec![0.0; COLOURS * self.width.div_ceil(BLOCK)];
-        for y in first..first + rows {
-            let mut left = at(&self.left, y).to_vec();
-            take(&mut left, self.blocks.soft.get(y as isize));
-            let lines = left.chunks_exact(self.width);
-            for (line, sums) in lines.zip(sums.chunks_exact_mut(self.width.div_ceil(BLOCK))) {
-                for (block, sum) in line.chunks(BLOCK).zip(sums) {
-                    *sum += block.iter().sum::<f32>() / (rows * block.len()) as f32;
+        let across = self.width.div_ceil(BLOCK);
+        let left: Vec<Vec<f32>> = (first..first + rows)
+            .map(|y| {
+                let mut left = at(&self.left, y).to_vec();
+                take(&mut left, self.blocks.soft.get(y as isize));
+                left
+            })
+            .collect();
+        let mut mixes = vec![vec![0.0; COLOURS * self.width]; rows];
+        let mut shown: Vec<f32> = vec![0.0; across];
+        for c in 0..COLOURS {
+            for (block, shown) in shown.iter_mut().enumerate() {
+                let columns = block * BLOCK..self.width.min((block + 1) * BLOCK);
+                let count = (rows * columns.len()) as f32;
+                let inside = c * self.width + columns.start..c * self.width + columns.end;
+                let lacks = (0..rows)
+                    .map(|y| left[y][inside.clone()].iter().sum::<f32>())
+                    .sum::<f32>()
+                    / count;
+                if lacks.abs() <= REST {
+                    continue;
                 }
+                // How much the block's mean moves by all of the window.
+                let mut moves = 0.0;
+                for (y, down) in window(rows).enumerate() {
+                    let photo = at(&self.photo, first + y)[inside.clone()].iter();
+                    let pixels = photo.zip(&left[y][inside.clone()]).zip(window(columns.len()));
+                    moves += pixels
+                        .map(|((c, r), a)| a * down * room(lacks, c - r))
+                        .sum::<f32>();
+                }
+                moves /= count;
+                let wanted = (lacks.abs() - REST) / moves.max(LEAST);
+                let amount = wanted.min(MOST);
+                for (y, down) in window(rows).enumerate() {
+                    let row = mixes[y][inside.clone()].iter_mut().zip(window(columns.len()));
+                    row.for_each(|(v, a)| *v = amount.copysign(lacks) * a * down);
+                }
+                let lacking = lacks.abs() - amount * moves;
+                *shown = shown.max(1.0 - REST / lacking.max(REST));
             }
         }
-        let lack = |mean: f32| mean - mean.clamp(-REST, REST);
-        for (y, down) in (first..).zip(window(rows)) {
-            let mut row = vec![0.0; COLOURS * self.width];
-            let lines = row.chunks_exact_mut(self.width);
-            for (line, sums) in lines.zip(sums.chunks_exact(self.width.div_ceil(BLOCK))) {
-                for (block, sum) in line.chunks_mut(BLOCK).zip(sums) {
-                    let across = window(block.len());
-                    block
-                        .iter_mut()
-                        .zip(across)
-                        .for_each(|(v, a)| *v = a * down * lack(*sum));
-                }
-            }
-            let nothing = row.iter().all(|v| *v == 0.0);
-            self.rest
-                .push((!nothing).then(|| mixed(&row, at(&self.light, y))));
+        for mix in mixes {
+            let any = mix.iter().any(|v| *v != 0.0);
+            self.rest.push(any.then_some(mix));
+            let any = shown.iter().any(|v| *v != 0.0);
+            self.settled
+                .push(any.then(|| (0..self.width).map(|x| shown[x / BLOCK]).collect()));
         }
         self.left.forget_before(first + rows);
-        self.light.forget_before(first + rows);
     }
 
     /// Mixes the rows of the next row of input pixels with white or black, and with the photo's pixels repeated.
-    fn apply(&self, cells: &mut [f32], photo: &[f32]) {
+    fn apply(&self, cells: &mut [f32]) {
         let (y, scale) = (self.given as isize, self.scale);
+        let photo = at(&self.photo, self.given);
         let wide = self.width * scale;
         let none = vec![0.0; COLOURS * self.width];
         let near = |rows: &Rows| {
@@ -278,10 +306,9 @@ impl Pass {
                     }
                 }
             };
-            mixed_in(&mix, cells);
-            for places in [&self.astray, &self.blocks] {
-                let Some(shown) = amount(&places.soft, y, place) else {
-                    continue;
+            let show = |places: &Rows, cells: &mut [f32]| {
+                let Some(shown) = amount(places, y, place) else {
+                    return;
                 };
                 for (c, photo) in photo.chunks_exact(self.width).enumerate() {
                     let row = &mut cells[lines(c)];
@@ -292,8 +319,12 @@ impl Pass {
                         }
                     }
                 }
-            }
+            };
+            mixed_in(&mix, cells);
+            show(&self.astray.soft, cells);
+            show(&self.blocks.soft, cells);
             mixed_in(&rest, cells);
+            show(&self.settled, cells);
         }
     }
 }
@@ -307,11 +338,9 @@ fn take(left: &mut [f32], shown: Option<&[f32]>) {
     }
 }
 
-/// Weights of the mean 1 over `n` pixels, nothing at the ends and level between.
+/// Weights of `n` pixels, next to nothing at the ends and 1 between.
 fn window(n: usize) -> impl Iterator<Item = f32> {
-    let weight = move |i: usize| ((i.min(n - 1 - i) as f32 + 0.5) / (BLOCK / 4) as f32).min(1.0);
-    let sum: f32 = (0..n).map(weight).sum();
-    (0..n).map(move |i| weight(i) * n as f32 / sum)
+    (0..n).map(move |i| ((i.min(n - 1 - i) as f32 + 0.5) / (BLOCK / 4) as f32).min(1.0))
 }
 
 /// A row that is there.

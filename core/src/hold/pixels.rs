@@ -33,10 +33,10 @@ const REACH: usize = 4;
 const ALIKE: f32 = 1.01 / 255.0;
 /// Share of [`STEPS`] that lead to a pixel alike: up to the first it is chance, from the second on a pattern. Noise of two levels has 0.2.
 const SHARE: [f32; 2] = [0.35, 0.45];
-/// How much neighbours differ, across and down together: up to the first there is no pattern to lose.
-const BUSY: [f32; 2] = [10.0 / 255.0, 20.0 / 255.0];
-/// From here on no photograph is as busy, alike or not; noise of 25 levels has 56.
-const BUSIEST: [f32; 2] = [90.0 / 255.0, 130.0 / 255.0];
+/// How much values rise and fall again along lines and columns: up to the first there is no pattern to lose. An edge only rises.
+const BUSY: [f32; 2] = [60.0 / 255.0, 100.0 / 255.0];
+/// From here on no photograph is as busy, alike or not.
+const BUSIEST: [f32; 2] = [110.0 / 255.0, 150.0 / 255.0];
 /// Input pixels by which what is found is widened.
 const WIDEN: usize = 2;
 
@@ -45,7 +45,7 @@ const WIDEN: usize = 2;
 pub(super) struct Pixels {
     width: usize,
     height: usize,
-    /// Share of pixels alike and difference of neighbours, each a line, averaged along it.
+    /// Share of pixels alike, and how much values rise and fall to the next pixel and to the next row, each a line, averaged along it.
     seen: Rows,
     /// How sure it is, 0 to 1.
     found: Rows,
@@ -74,10 +74,11 @@ impl Pixels {
             let y = self.found.come();
             let mean = [1.0 / (2 * REACH + 1) as f32; 2 * REACH + 1];
             let seen = self.seen.weighed(y, &mean, REACH).unwrap_or_default();
-            let (share, busy) = seen.split_at(self.width);
-            let sure = share.iter().zip(busy).map(|(share, busy)| {
-                let pattern = ramp(*share, SHARE[0], SHARE[1]) * ramp(*busy, BUSY[0], BUSY[1]);
-                pattern.max(ramp(*busy, BUSIEST[0], BUSIEST[1]))
+            let at = |line: usize, x: usize| seen[line * self.width + x];
+            let sure = (0..self.width).map(|x| {
+                let busy = 2.0 * (at(1, x).min(at(2, x)) + at(3, x).min(at(4, x)));
+                let pattern = ramp(at(0, x), SHARE[0], SHARE[1]) * ramp(busy, BUSY[0], BUSY[1]);
+                pattern.max(ramp(busy, BUSIEST[0], BUSIEST[1]))
             });
             let sure: Vec<f32> = sure.collect();
             self.found.push(sure.iter().any(|s| *s > 0.0).then_some(sure));
@@ -93,31 +94,36 @@ impl Pixels {
         let width = self.width;
         let line = |y: isize| photo.get(y).unwrap_or_default();
         let here = line(y as isize);
-        let mut seen = vec![0.0; 2 * width];
-        let (share, busy) = seen.split_at_mut(width);
+        let mut seen = vec![0.0; 5 * width];
+        // Of the pixels so many columns and rows away the difference of the channel that differs most.
         let mut most: Vec<f32> = vec![0.0; width];
-        // The largest difference of a channel to the pixels `x` columns and `down` rows away.
-        let mut differ = |across: isize, down: isize| {
+        let mut differ = |across: isize, down: isize, tell: &mut dyn FnMut(usize, f32)| {
             most.fill(0.0);
             for (c, other) in line(y as isize + down).chunks_exact(width).enumerate() {
                 let other = mirrored(other, REACH, REACH);
                 let other = &other[(REACH as isize + across) as usize..];
                 let pairs = here[c * width..].iter().zip(other);
                 for (m, (a, b)) in most.iter_mut().zip(pairs) {
-                    *m = m.max((a - b).abs());
+                    let d = b - a;
+                    *m = if d.abs() > m.abs() { d } else { *m };
                 }
             }
-            most.clone()
+            most.iter().enumerate().for_each(|(x, d)| tell(x, *d));
         };
         for (across, down) in STEPS {
-            for (s, d) in share.iter_mut().zip(differ(across, down)) {
-                *s += if d <= ALIKE { 1.0 / STEPS.len() as f32 } else { 0.0 };
-            }
+            differ(across, down, &mut |x, d| {
+                seen[x] += if d.abs() <= ALIKE {
+                    1.0 / STEPS.len() as f32
+                } else {
+                    0.0
+                };
+            });
         }
-        for (across, down) in [(1, 0), (0, 1)] {
-            busy.iter_mut()
-                .zip(differ(across, down))
-                .for_each(|(b, d)| *b += d);
+        for (first, across, down) in [(1, 1, 0), (3, 0, 1)] {
+            differ(across, down, &mut |x, d| {
+                seen[first * width + x] = d.max(0.0);
+                seen[(first + 1) * width + x] = (-d).max(0.0);
+            });
         }
         let mean = [1.0 / (2 * REACH + 1) as f32; 2 * REACH + 1];
         along(&seen, width, &mean)

@@ -40,8 +40,9 @@ impl Rows {
 
     /// Row `y`, mirrored at the borders as [`crate::resample`] does.
     pub(super) fn get(&self, y: isize) -> Option<&[f32]> {
-        let row = reflect(y, self.height) - self.first;
-        self.held.get(row)?.as_deref()
+        let row = reflect(y, self.height).checked_sub(self.first);
+        debug_assert!(row.is_some(), "row {y} was let go of");
+        self.held.get(row?)?.as_deref()
     }
 
     /// Lets go of the rows before `y`.

@@ -315,25 +315,28 @@ mod tests {
         let architecture = Architecture::restorer(4, 8, 1);
         let network = Network::new(&architecture, &lively(&architecture), &Device::flex()).expect("fits");
         let image = noise(3, 40, 50);
-        let whole = pollster::block_on(network.enlarge(&image)).expect("runs");
-        let mut tiled = Planes::zeros(3, 160, 200);
-        pollster::block_on(upscale(
-            &BurnExecutor::new(network),
-            (50, 40),
-            16,
-            OutputScale::new(4).expect("offered"),
-            |rect| image.crop(rect),
-            |first, rows| {
-                tiled.put_rows(first, rows);
-                Ok(())
-            },
-            |_| true,
-        ))
-        .expect("runs");
-        let worst = whole
+        let executor = BurnExecutor::new(network);
+        let by_tiles_of = |core: usize| {
+            let mut out = Planes::zeros(3, 160, 200);
+            let done = pollster::block_on(upscale(
+                &executor,
+                (50, 40),
+                core,
+                OutputScale::new(4).expect("offered"),
+                |rect| image.crop(rect),
+                |first, rows| {
+                    out.put_rows(first, rows);
+                    Ok(())
+                },
+                |_| true,
+            ));
+            done.expect("runs");
+            out
+        };
+        let worst = by_tiles_of(64)
             .data()
             .iter()
-            .zip(tiled.data())
+            .zip(by_tiles_of(16).data())
             .map(|(a, b)| (a - b).abs())
             .fold(0.0, f32::max);
         assert!(worst < 1e-4, "{worst}");
