@@ -37,6 +37,10 @@ fn bytes<const N: usize>(file: &mut impl BufRead) -> Option<[u8; N]> {
 }
 
 fn png(start: &[u8; 26]) -> Option<Header> {
+    // Apple's begins with a chunk of its own.
+    if start.get(12..16)? != b"IHDR" {
+        return None;
+    }
     let number = |at: usize| Some(u32::from_be_bytes(start.get(at..at + 4)?.try_into().ok()?));
     Some(Header {
         width: number(16)?,

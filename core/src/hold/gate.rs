@@ -3,8 +3,9 @@
 use alloc::{vec, vec::Vec};
 
 use super::pixels::Pixels;
-use super::rows::{Rows, interpolate, largest_along, ramp};
+use super::rows::{Rows, along, interpolate, largest_along, ramp};
 use crate::alpha::COLOURS;
+use crate::resample::Axis;
 
 /// Input pixels to either side within which the photo must not change, or have no colour.
 const REACH: usize = 3;
@@ -12,6 +13,20 @@ const REACH: usize = 3;
 const COLOUR: [f32; 2] = [0.0, 2.0 / 255.0];
 /// Up to the first a difference of neighbours is none, from the second on it is detail.
 const DETAIL: [f32; 2] = [0.5 / 255.0, 2.5 / 255.0];
+
+/// Input pixels to either side that bicubic enlargement and reduction reach.
+const SOFT: usize = 2;
+
+/// The weights of the pixels within [`SOFT`] of one that is enlarged `scale` times and reduced again.
+fn there_and_back(scale: usize) -> Vec<f32> {
+    let n = 4 * SOFT + 1;
+    let axis = Axis::bicubic(n, n * scale);
+    let mut weights = vec![0.0; n];
+    for i in 2 * SOFT * scale..(2 * SOFT + 1) * scale {
+        axis.taps_of(i).for_each(|(j, w)| weights[j] += w / scale as f32);
+    }
+    weights[SOFT..=3 * SOFT].to_vec()
+}
 
 /// Looks at the photo as the result's rows come.
 #[derive(Debug)]
@@ -26,7 +41,10 @@ pub(super) struct Gate {
     flat: Rows,
     /// How neutral, 0 to 1.
     neutral: Rows,
-    pixels: Pixels,
+    /// Where the photo has no alpha.
+    pixels: Option<Pixels>,
+    /// Where it has: what bicubic enlargement and reduction make of a line.
+    softener: Option<Vec<f32>>,
     /// Rows that were asked for.
     next: usize,
 }
@@ -41,7 +59,9 @@ pub(super) struct Given {
 }
 
 impl Gate {
-    pub(super) fn new((width, height): (usize, usize)) -> Self {
+    /// For a photo of so many columns and rows. One with alpha is not held to its own weighed colours but to those enlarged by bicubic
+    /// interpolation, as alpha is: otherwise what is half seen would change its colour.
+    pub(super) fn new((width, height): (usize, usize), scale: usize, alpha: bool) -> Self {
         Self {
             width,
             height,
@@ -49,7 +69,8 @@ impl Gate {
             extremes: Rows::new(height),
             flat: Rows::new(height),
             neutral: Rows::new(height),
-            pixels: Pixels::new((width, height)),
+            pixels: (!alpha).then(|| Pixels::new((width, height))),
+            softener: alpha.then(|| there_and_back(scale)),
             next: 0,
         }
     }
@@ -83,7 +104,7 @@ impl Gate {
             self.neutral.push(neutral);
         }
         for (rows, reach) in [
-            (&mut self.photo, 1),
+            (&mut self.photo, SOFT),
             (&mut self.extremes, REACH + 1),
             (&mut self.flat, 1),
             (&mut self.neutral, 1),
@@ -91,8 +112,14 @@ impl Gate {
             rows.forget_before(y.saturating_sub(reach));
         }
         Given {
-            pixels: self.pixels.at(y, &self.photo),
-            colours: self.photo.get(y as isize).unwrap_or_default().to_vec(),
+            pixels: self.pixels.as_mut().and_then(|p| p.at(y, &self.photo)),
+            colours: match &self.softener {
+                None => self.photo.get(y as isize).unwrap_or_default().to_vec(),
+                Some(weights) => {
+                    let rows = self.photo.weighed(y, weights, SOFT).unwrap_or_default();
+                    along(&rows, self.width, weights)
+                }
+            },
         }
     }
 

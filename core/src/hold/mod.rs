@@ -14,7 +14,9 @@
 //!    fail by tens of levels. Where there are some and `k` is large, or the mean over 16 by 16 pixels anywhere would be off, `y` is mixed
 //!    with the photo's pixels repeated, just enough for that.
 //!
-//! What it promises: the mean colour of every block of 16 by 16 pixels of the photo, counted from its top left corner, is that of the
+//! With alpha, `c` is the photo's weighed colours put through bicubic enlargement and `D`, as alpha is, and no pixels show.
+//!
+//! What it promises of a photo without alpha: the mean colour of every block of 16 by 16 pixels of the photo, counted from its top left corner, is that of the
 //! same place in the result to one level of 255, once in 8 bits.
 
 mod gate;
@@ -81,7 +83,7 @@ impl Hold {
             size,
             scale,
             layout,
-            gate: Gate::new(size),
+            gate: Gate::new(size, scale, layout.extra > 0),
             passes: (0..layout.images).map(|_| Pass::new(size, scale)).collect(),
             open: vec![Vec::new(); layout.planes],
             beside: VecDeque::new(),
@@ -299,7 +301,9 @@ mod tests {
             for pattern in 0..12u64 {
                 for contrast in [1.0f32, 0.4, 0.1] {
                     let mut random = SplitMix64::new(pattern);
-                    let on: Vec<bool> = (0..period * period).map(|_| random.next_u64() % 2 == 0).collect();
+                    let on: Vec<bool> = (0..period * period)
+                        .map(|_| random.next_u64().is_multiple_of(2))
+                        .collect();
                     let photo = photo((40, 36), |_, x, y| {
                         0.5 + contrast
                             * if on[y % period * period + x % period] {
@@ -349,7 +353,11 @@ mod tests {
         let mut result = resample::enlarge(&photo, 4);
         // Detail that the photo cannot show.
         for (i, v) in result.data_mut().iter_mut().enumerate() {
-            *v += if (i + i / 192) % 2 == 0 { 0.05 } else { -0.05 };
+            *v += if (i + i / 192).is_multiple_of(2) {
+                0.05
+            } else {
+                -0.05
+            };
         }
         let out = held(&photo, &result, 4, 64);
         for (a, b) in out.data().iter().zip(result.data()) {

@@ -158,7 +158,7 @@ mod tests {
         let bits: Vec<f32> = (0..40 * 36).map(|_| (random.next_u64() % 2) as f32).collect();
         for period in 2..=4 {
             assert_eq!(
-                sure(|x, y| ((x % period == 0) == (y % period == 0)) as u8 as f32),
+                sure(|x, y| f32::from(u8::from(x.is_multiple_of(period) == y.is_multiple_of(period)))),
                 1.0
             );
         }

@@ -487,8 +487,7 @@ mod tests {
         plain.licence = "Lizenz \u{e4}\u{1f600} (c) \u{5d0}".into();
         let json = plain.to_json().expect("writes");
         Manifest::from_json(json.as_bytes()).expect("letters of any script are none");
-        type Field = fn(&mut Manifest) -> &mut String;
-        let fields: [(&str, Field); 5] = [
+        let fields: [(&str, fn(&mut Manifest) -> &mut String); 5] = [
             ("licence", |m| &mut m.licence),
             ("training.command", |m| &mut m.training.command),
             ("measured.protocol", |m| {
