@@ -104,7 +104,7 @@ impl Gate {
             self.neutral.push(neutral);
         }
         for (rows, reach) in [
-            (&mut self.photo, SOFT),
+            (&mut self.photo, Pixels::BEFORE),
             (&mut self.extremes, REACH + 1),
             (&mut self.flat, 1),
             (&mut self.neutral, 1),

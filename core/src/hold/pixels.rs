@@ -1,8 +1,9 @@
 //! Where a photo is made of pixels rather than of an image: dithering, halftones, patterns of single pixels, pixel art.
 
-use alloc::{vec, vec::Vec};
+use alloc::{collections::BTreeMap, vec, vec::Vec};
 
 use super::rows::{Rows, along, largest_along, mirrored, ramp};
+use crate::resample::reflect;
 
 /// Columns and rows to where a pattern may come again.
 const STEPS: [(isize, isize); 20] = [
@@ -45,89 +46,121 @@ const WIDEN: usize = 2;
 pub(super) struct Pixels {
     width: usize,
     height: usize,
-    /// Share of pixels alike, and how much values rise and fall to the next pixel and to the next row, each a line, averaged along it.
-    seen: Rows,
+    /// How much values rise and fall to the next pixel and to the next row, each a line, averaged along it.
+    changes: Rows,
+    /// Share of pixels alike, averaged along rows, of those rows where it matters: few photographs have any.
+    shares: BTreeMap<usize, Vec<f32>>,
     /// How sure it is, 0 to 1.
     found: Rows,
 }
 
 impl Pixels {
-    /// Rows of the photo that are needed from the one that is asked for on.
+    /// Rows of the photo that are needed from the one that is asked for on, and before it.
     pub(super) const AHEAD: usize = 2 * REACH + WIDEN + 1;
+    pub(super) const BEFORE: usize = 2 * REACH;
 
     pub(super) fn new((width, height): (usize, usize)) -> Self {
         Self {
             width,
             height,
-            seen: Rows::new(height),
+            changes: Rows::new(height),
+            shares: BTreeMap::new(),
             found: Rows::new(height),
         }
     }
 
     /// How surely the photo is made of pixels about row `y`, 0 to 1; none where it is nowhere. Rows are asked for in turn.
     pub(super) fn at(&mut self, y: usize, photo: &Rows) -> Option<Vec<f32>> {
-        while self.seen.come() < self.height.min(y + REACH + WIDEN + 1) {
-            let row = self.look(self.seen.come(), photo);
-            self.seen.push(Some(row));
+        while self.changes.come() < self.height.min(y + REACH + WIDEN + 1) {
+            let row = self.changes_of(self.changes.come(), photo);
+            self.changes.push(Some(row));
         }
         while self.found.come() < self.height.min(y + WIDEN + 1) {
             let y = self.found.come();
-            let mean = [1.0 / (2 * REACH + 1) as f32; 2 * REACH + 1];
-            let seen = self.seen.weighed(y, &mean, REACH).unwrap_or_default();
-            let at = |line: usize, x: usize| seen[line * self.width + x];
-            let sure = (0..self.width).map(|x| {
-                let busy = 2.0 * (at(1, x).min(at(2, x)) + at(3, x).min(at(4, x)));
-                let pattern = ramp(at(0, x), SHARE[0], SHARE[1]) * ramp(busy, BUSY[0], BUSY[1]);
-                pattern.max(ramp(busy, BUSIEST[0], BUSIEST[1]))
+            let changes = self.changes.weighed(y, &MEAN, REACH).unwrap_or_default();
+            let at = |line: usize, x: usize| changes[line * self.width + x];
+            let busy: Vec<f32> = (0..self.width)
+                .map(|x| 2.0 * (at(0, x).min(at(1, x)) + at(2, x).min(at(3, x))))
+                .collect();
+            self.changes.forget_before((y + 1).saturating_sub(REACH));
+            let sure = busy.iter().any(|b| *b > BUSY[0]).then(|| {
+                let share = self.share(y, photo);
+                let sure = share.iter().zip(&busy).map(|(share, busy)| {
+                    let pattern = ramp(*share, SHARE[0], SHARE[1]) * ramp(*busy, BUSY[0], BUSY[1]);
+                    pattern.max(ramp(*busy, BUSIEST[0], BUSIEST[1]))
+                });
+                sure.collect()
             });
-            let sure: Vec<f32> = sure.collect();
-            self.found.push(sure.iter().any(|s| *s > 0.0).then_some(sure));
-            self.seen.forget_before((y + 1).saturating_sub(REACH));
+            self.found.push(sure);
+            self.shares.retain(|row, _| row + REACH > y);
         }
         let found = self.found.largest(y, WIDEN);
         self.found.forget_before((y + 1).saturating_sub(WIDEN));
         found.map(|row| largest_along(&row, self.width, WIDEN))
     }
 
-    /// What there is to see in row `y`.
-    fn look(&self, y: usize, photo: &Rows) -> Vec<f32> {
+    /// How much values rise and fall from row `y` on, averaged along it.
+    fn changes_of(&self, y: usize, photo: &Rows) -> Vec<f32> {
         let width = self.width;
-        let line = |y: isize| photo.get(y).unwrap_or_default();
-        let here = line(y as isize);
-        let mut seen = vec![0.0; 5 * width];
-        // Of the pixels so many columns and rows away the difference of the channel that differs most.
-        let mut most: Vec<f32> = vec![0.0; width];
-        let mut differ = |across: isize, down: isize, tell: &mut dyn FnMut(usize, f32)| {
-            most.fill(0.0);
-            for (c, other) in line(y as isize + down).chunks_exact(width).enumerate() {
-                let other = mirrored(other, REACH, REACH);
-                let other = &other[(REACH as isize + across) as usize..];
-                let pairs = here[c * width..].iter().zip(other);
-                for (m, (a, b)) in most.iter_mut().zip(pairs) {
-                    let d = b - a;
-                    *m = if d.abs() > m.abs() { d } else { *m };
-                }
+        let mut changes = vec![0.0; 4 * width];
+        for (first, across, down) in [(0, 1, 0), (2, 0, 1)] {
+            let lines = changes[first * width..(first + 2) * width].split_at_mut(width);
+            let pairs = lines.0.iter_mut().zip(lines.1);
+            for ((rise, fall), d) in pairs.zip(differences(photo, width, y, (across, down))) {
+                (*rise, *fall) = (d.max(0.0), (-d).max(0.0));
             }
-            most.iter().enumerate().for_each(|(x, d)| tell(x, *d));
-        };
-        for (across, down) in STEPS {
-            differ(across, down, &mut |x, d| {
-                seen[x] += if d.abs() <= ALIKE {
-                    1.0 / STEPS.len() as f32
-                } else {
-                    0.0
-                };
-            });
         }
-        for (first, across, down) in [(1, 1, 0), (3, 0, 1)] {
-            differ(across, down, &mut |x, d| {
-                seen[first * width + x] = d.max(0.0);
-                seen[(first + 1) * width + x] = (-d).max(0.0);
-            });
-        }
-        let mean = [1.0 / (2 * REACH + 1) as f32; 2 * REACH + 1];
-        along(&seen, width, &mean)
+        along(&changes, width, &MEAN)
     }
+
+    /// The share of pixels alike about row `y`.
+    fn share(&mut self, y: usize, photo: &Rows) -> Vec<f32> {
+        let width = self.width;
+        let mut sum = vec![0.0; width];
+        for i in 0..=2 * REACH {
+            let row = reflect((y + i) as isize - REACH as isize, self.height);
+            let share = self.shares.entry(row).or_insert_with(|| {
+                let mut share = vec![0.0; width];
+                for step in STEPS {
+                    let alike = differences(photo, width, row, step).map(|d| d.abs() <= ALIKE);
+                    share
+                        .iter_mut()
+                        .zip(alike)
+                        .for_each(|(s, alike)| *s += f32::from(u8::from(alike)));
+                }
+                share.iter_mut().for_each(|s| *s /= STEPS.len() as f32);
+                along(&share, width, &MEAN)
+            });
+            sum.iter_mut()
+                .zip(share)
+                .for_each(|(s, v)| *s += *v / MEAN.len() as f32);
+        }
+        sum
+    }
+}
+
+/// The mean over a square.
+const MEAN: [f32; 2 * REACH + 1] = [1.0 / (2 * REACH + 1) as f32; 2 * REACH + 1];
+
+/// For each pixel of row `y` the difference to the one so many columns and rows away, of the channel that differs most.
+fn differences(
+    photo: &Rows,
+    width: usize,
+    y: usize,
+    (across, down): (isize, isize),
+) -> impl Iterator<Item = f32> {
+    let here = photo.get(y as isize).unwrap_or_default();
+    let there = photo.get(y as isize + down).unwrap_or_default();
+    let mut most: Vec<f32> = vec![0.0; width];
+    for (here, there) in here.chunks_exact(width).zip(there.chunks_exact(width)) {
+        let there = mirrored(there, REACH, REACH);
+        let there = &there[(REACH as isize + across) as usize..];
+        for ((m, a), b) in most.iter_mut().zip(here).zip(there) {
+            let d = b - a;
+            *m = if d.abs() > m.abs() { d } else { *m };
+        }
+    }
+    most.into_iter()
 }
 
 #[cfg(test)]
