@@ -70,7 +70,7 @@ fn with_chunks(plain: &[u8], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let (header, rest) = plain.split_at(33);
     let more: Vec<u8> = chunks
         .iter()
-        .flat_map(|(name, content)| chunk(*name, content))
+        .flat_map(|(name, content)| chunk(**name, content))
         .collect();
     [header, &more, rest].concat()
 }

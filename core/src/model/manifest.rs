@@ -401,6 +401,9 @@ mod tests {
         (manifest, bytes)
     }
 
+    /// A text of a manifest.
+    type Field = fn(&mut Manifest) -> &mut String;
+
     #[test]
     fn sha256_of_the_standard_example() {
         // FIPS 180-2, appendix B.1.
@@ -487,7 +490,7 @@ mod tests {
         plain.licence = "Lizenz \u{e4}\u{1f600} (c) \u{5d0}".into();
         let json = plain.to_json().expect("writes");
         Manifest::from_json(json.as_bytes()).expect("letters of any script are none");
-        let fields: [(&str, fn(&mut Manifest) -> &mut String); 5] = [
+        let fields: [(&str, Field); 5] = [
             ("licence", |m| &mut m.licence),
             ("training.command", |m| &mut m.training.command),
             ("measured.protocol", |m| {
