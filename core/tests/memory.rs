@@ -59,7 +59,7 @@ fn memory_grows_with_the_width_of_the_output_alone() {
     // 64 of its 144 rows are copied at a time.
     let copied = (row(8 * side) - row(side)) * 3 / 2;
     // What holds the result to the photo keeps rows back: those of 16 + 48 input pixels, and their sums.
-    let held = 64 * (3 * SCALE * SCALE + 64) * 7 * side * size_of::<f32>();
+    let held = 64 * (3 * SCALE * SCALE + 80) * 7 * side * size_of::<f32>();
     let grown = copied + held;
     assert!(
         wide < square + grown + about,
