@@ -1,5 +1,6 @@
 use asasr_core::Planes;
 use jpeg_encoder::SamplingFactor;
+use pulp::Arch;
 
 use super::kernel::Kernel;
 use crate::encode;
@@ -28,29 +29,61 @@ fn mirrored(index: isize, n: usize) -> usize {
 /// Every plane filtered with a kernel, mirrored at the edges.
 pub(crate) fn convolve(image: &Planes, kernel: &Kernel) -> Planes {
     let (w, h) = (image.width(), image.height());
-    let reach = kernel.side / 2;
+    let reach = (kernel.side / 2) as isize;
     let mut out = Planes::zeros(image.channels(), h, w);
-    let mut padded = vec![0.0; w + 2 * reach];
+    let columns: Vec<usize> = (-reach..w as isize + reach).map(|x| mirrored(x, w)).collect();
+    let rows: Vec<usize> = (-reach..h as isize + reach).map(|y| mirrored(y, h)).collect();
+    let mut padded = vec![0.0; columns.len() * rows.len()];
     for c in 0..image.channels() {
-        // Each input row is padded once and added to the output rows it reaches, a tap at a time.
-        for y in 0..h as isize + 2 * reach as isize {
-            let source = image.row(c, mirrored(y - reach as isize, h));
-            for (x, v) in padded.iter_mut().enumerate() {
-                *v = source[mirrored(x as isize - reach as isize, w)];
+        for (to, y) in padded.chunks_exact_mut(columns.len()).zip(&rows) {
+            let from = image.row(c, *y);
+            for (to, x) in to.iter_mut().zip(&columns) {
+                *to = from[*x];
             }
-            let first = (y - 2 * reach as isize).max(0);
-            for row in first..=y.min(h as isize - 1) {
-                let taps = &kernel.values[(y - row) as usize * kernel.side..][..kernel.side];
-                let out = out.row_mut(c, row as usize);
-                for (i, tap) in taps.iter().enumerate() {
-                    for (o, v) in out.iter_mut().zip(&padded[i..]) {
-                        *o += tap * v;
-                    }
-                }
-            }
+        }
+        for y in 0..h {
+            let out = out.row_mut(c, y);
+            let lines = padded[y * columns.len()..].chunks_exact(columns.len());
+            Arch::new().dispatch(|| {
+                weigh(out, &lines.zip(kernel.values.chunks_exact(kernel.side)));
+            });
         }
     }
     out
+}
+
+/// Pixels whose sums stay in registers while all taps pass.
+const TOGETHER: usize = 32;
+
+/// A row of sums over lines and, along each, over its taps: the first pixel's begin where the line does.
+#[expect(
+    clippy::inline_always,
+    reason = "what is not inlined into the dispatched closure is compiled without its instructions"
+)]
+#[inline(always)]
+fn weigh<'a>(out: &mut [f32], lines: &(impl Iterator<Item = (&'a [f32], &'a [f32])> + Clone)) {
+    let (blocks, rest) = out.as_chunks_mut::<TOGETHER>();
+    let whole = blocks.len() * TOGETHER;
+    for (i, block) in blocks.iter_mut().enumerate() {
+        let mut sums = [0.0; TOGETHER];
+        for (line, taps) in lines.clone() {
+            let line = &line[i * TOGETHER..];
+            for (k, tap) in taps.iter().enumerate() {
+                for (sum, v) in sums.iter_mut().zip(&line[k..k + TOGETHER]) {
+                    *sum += tap * v;
+                }
+            }
+        }
+        *block = sums;
+    }
+    for (x, o) in rest.iter_mut().enumerate() {
+        *o = 0.0;
+        for (line, taps) in lines.clone() {
+            for (tap, v) in taps.iter().zip(&line[whole + x..]) {
+                *o += tap * v;
+            }
+        }
+    }
 }
 
 /// Unsharp masking as Real-ESRGAN applies it to its truth: radius 51, weight 0.5, only where the difference to the
@@ -102,26 +135,22 @@ fn separable(image: &Planes, profile: &[f32]) -> Planes {
     let reach = (profile.len() / 2) as isize;
     let mut rows = Planes::zeros(image.channels(), h, w);
     let mut out = rows.clone();
-    let mut padded = vec![0.0; w + profile.len() - 1];
+    let columns: Vec<usize> = (-reach..w as isize + reach).map(|x| mirrored(x, w)).collect();
+    let mut padded = vec![0.0; columns.len()];
     for c in 0..image.channels() {
         for y in 0..h {
             let source = image.row(c, y);
-            for (x, v) in padded.iter_mut().enumerate() {
-                *v = source[mirrored(x as isize - reach, w)];
+            for (v, x) in padded.iter_mut().zip(&columns) {
+                *v = source[*x];
             }
-            for (i, tap) in profile.iter().enumerate() {
-                for (o, v) in rows.row_mut(c, y).iter_mut().zip(&padded[i..]) {
-                    *o += tap * v;
-                }
-            }
+            let (to, line) = (rows.row_mut(c, y), std::iter::once((padded.as_slice(), profile)));
+            Arch::new().dispatch(|| weigh(to, &line));
         }
         for y in 0..h {
-            for (i, tap) in profile.iter().enumerate() {
-                let source = mirrored(y as isize + i as isize - reach, h);
-                for (o, v) in out.row_mut(c, y).iter_mut().zip(rows.row(c, source)) {
-                    *o += tap * v;
-                }
-            }
+            let line = |i: isize| rows.row(c, mirrored(y as isize + i - reach, h));
+            let lines = profile.chunks_exact(1).zip(0..).map(|(tap, i)| (line(i), tap));
+            let to = out.row_mut(c, y);
+            Arch::new().dispatch(|| weigh(to, &lines));
         }
     }
     out
