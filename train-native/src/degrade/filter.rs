@@ -1,6 +1,6 @@
 use asasr_core::Planes;
 use jpeg_encoder::SamplingFactor;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::kernel::Kernel;
 use crate::encode;
@@ -42,46 +42,63 @@ pub(crate) fn convolve(image: &Planes, kernel: &Kernel) -> Planes {
             }
         }
         for y in 0..h {
-            let out = out.row_mut(c, y);
             let lines = padded[y * columns.len()..].chunks_exact(columns.len());
-            Arch::new().dispatch(|| {
-                weigh(out, &lines.zip(kernel.values.chunks_exact(kernel.side)));
-            });
+            let lines: Vec<Line> = lines.zip(kernel.values.chunks_exact(kernel.side)).collect();
+            weigh(out.row_mut(c, y), &lines);
         }
     }
     out
 }
 
-/// Pixels whose sums stay in registers while all taps pass.
-const TOGETHER: usize = 32;
+/// Pixels, and weights of as many of them as follow each other.
+type Line<'a> = (&'a [f32], &'a [f32]);
 
-/// A row of sums over lines and, along each, over its taps: the first pixel's begin where the line does.
-#[expect(
-    clippy::inline_always,
-    reason = "what is not inlined into the dispatched closure is compiled without its instructions"
-)]
-#[inline(always)]
-fn weigh<'a>(out: &mut [f32], lines: &(impl Iterator<Item = (&'a [f32], &'a [f32])> + Clone)) {
-    let (blocks, rest) = out.as_chunks_mut::<TOGETHER>();
-    let whole = blocks.len() * TOGETHER;
-    for (i, block) in blocks.iter_mut().enumerate() {
-        let mut sums = [0.0; TOGETHER];
-        for (line, taps) in lines.clone() {
-            let line = &line[i * TOGETHER..];
-            for (k, tap) in taps.iter().enumerate() {
-                for (sum, v) in sums.iter_mut().zip(&line[k..k + TOGETHER]) {
-                    *sum += tap * v;
+/// A row of sums over lines and, along each, over its weights; a line begins with what the row's first pixel is made of.
+fn weigh(out: &mut [f32], lines: &[Line]) {
+    Arch::new().dispatch(Weigh { out, lines });
+}
+
+struct Weigh<'a> {
+    out: &'a mut [f32],
+    lines: &'a [Line<'a>],
+}
+
+impl WithSimd for Weigh<'_> {
+    type Output = ();
+
+    #[expect(
+        clippy::inline_always,
+        reason = "what is not inlined into the dispatched function is compiled without its instructions"
+    )]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        /// Pixels whose sums stay in registers while all weights pass.
+        const TOGETHER: usize = 32;
+        let width = self.out.len();
+        if width < TOGETHER {
+            for (x, o) in self.out.iter_mut().enumerate() {
+                *o = 0.0;
+                for (line, weights) in self.lines {
+                    for (weight, v) in weights.iter().zip(&line[x..]) {
+                        *o += weight * v;
+                    }
                 }
             }
+            return;
         }
-        *block = sums;
-    }
-    for (x, o) in rest.iter_mut().enumerate() {
-        *o = 0.0;
-        for (line, taps) in lines.clone() {
-            for (tap, v) in taps.iter().zip(&line[whole + x..]) {
-                *o += tap * v;
+        for start in (0..width).step_by(TOGETHER) {
+            // The last ones once more, where fewer are left.
+            let start = start.min(width - TOGETHER);
+            let mut sums = [0.0; TOGETHER];
+            for (line, weights) in self.lines {
+                let line = &line[start..];
+                for (k, weight) in weights.iter().enumerate() {
+                    for (sum, v) in sums.iter_mut().zip(&line[k..k + TOGETHER]) {
+                        *sum += weight * v;
+                    }
+                }
             }
+            self.out[start..start + TOGETHER].copy_from_slice(&sums);
         }
     }
 }
@@ -143,14 +160,13 @@ fn separable(image: &Planes, profile: &[f32]) -> Planes {
             for (v, x) in padded.iter_mut().zip(&columns) {
                 *v = source[*x];
             }
-            let (to, line) = (rows.row_mut(c, y), std::iter::once((padded.as_slice(), profile)));
-            Arch::new().dispatch(|| weigh(to, &line));
+            weigh(rows.row_mut(c, y), &[(&padded, profile)]);
         }
         for y in 0..h {
-            let line = |i: isize| rows.row(c, mirrored(y as isize + i - reach, h));
-            let lines = profile.chunks_exact(1).zip(0..).map(|(tap, i)| (line(i), tap));
-            let to = out.row_mut(c, y);
-            Arch::new().dispatch(|| weigh(to, &lines));
+            let line = |i: usize| rows.row(c, mirrored((y + i) as isize - reach, h));
+            let weights = profile.chunks_exact(1).enumerate();
+            let lines: Vec<Line> = weights.map(|(i, weight)| (line(i), weight)).collect();
+            weigh(out.row_mut(c, y), &lines);
         }
     }
     out

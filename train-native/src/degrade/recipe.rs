@@ -140,8 +140,8 @@ impl Recipe {
     /// How far, in pixels of the result, what a pixel is made of lies around it: what is cut out of a larger result by so much
     /// is like the inside of a photograph, and what lies nearer to an edge knows of its reflection.
     pub(crate) fn reach(&self, scale: usize) -> usize {
-        /// Of the sharpening, in pixels of the truth: two deviations of its blur.
-        const SHARPENING: f64 = 16.0;
+        /// Of the sharpening, in pixels of the truth: a deviation of its blur, of which half is added.
+        const SHARPENING: f64 = 8.0;
         /// Of the last resizing, in pixels of the result.
         const RESIZING: f64 = 2.0;
         let of = |blur: &Option<Blur>| blur.as_ref().map_or(0, |b| b.values().reach()) as f64;
@@ -483,14 +483,14 @@ mod tests {
             last_mode: Mode::Area,
             jpeg_last: true,
         };
-        assert_eq!(recipe.reach(4), 6);
-        // Two pixels of the truth, then two of an image of half its size, then seven of the result.
+        assert_eq!(recipe.reach(4), 4);
+        // Two pixels of the truth, then two of an image of half its size, then six of the result.
         recipe.rounds[0].blur = Some(wide(1.0));
-        assert_eq!(recipe.reach(4), 7);
+        assert_eq!(recipe.reach(4), 5);
         recipe.rounds[1].blur = Some(wide(1.0));
-        assert_eq!(recipe.reach(4), 8);
+        assert_eq!(recipe.reach(4), 6);
         recipe.last_sinc = Some(wide(3.0));
-        assert_eq!(recipe.reach(4), 15);
+        assert_eq!(recipe.reach(4), 12);
     }
 
     #[test]

@@ -22,19 +22,19 @@ impl Palette {
         let tinted = |c: Colour, chance: &mut Chance| mixed(c, chance.colour(), 0.15);
         let few = chance.count(1, 5);
         match chance.count(0, 9) {
-            0..=2 => Self {
+            0..=3 => Self {
                 paper: [1.0; 3],
                 inks: vec![dark],
             },
-            3 => Self {
+            4 => Self {
                 paper: tinted(light, chance),
                 inks: vec![tinted(dark, chance)],
             },
-            4 => Self {
+            5 => Self {
                 paper: tinted(dark, chance),
                 inks: vec![light],
             },
-            5 | 6 => Self {
+            6 | 7 => Self {
                 paper: light,
                 inks: std::iter::once(dark)
                     .chain((0..few).map(|_| chance.colour()))
