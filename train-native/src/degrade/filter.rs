@@ -66,10 +66,7 @@ struct Weigh<'a> {
 impl WithSimd for Weigh<'_> {
     type Output = ();
 
-    #[expect(
-        clippy::inline_always,
-        reason = "what is not inlined into the dispatched function is compiled without its instructions"
-    )]
+    // What is not inlined into the dispatched function is compiled without its instructions.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         /// Pixels whose sums stay in registers while all weights pass.
