@@ -514,6 +514,10 @@ pub(crate) struct Common {
     /// How parameters follow their gradients
     #[arg(long, value_enum, default_value_t)]
     pub(crate) optimiser: OptimiserKind,
+    /// Take the learning rate as a share of the root mean square of each tensor's first values: for weights to go on from whose
+    /// layers differ in scale
+    #[arg(long)]
+    pub(crate) relative_rates: bool,
     /// How the learning rate goes on after its peak
     #[arg(long, value_enum, default_value_t)]
     pub(crate) schedule: Schedule,

@@ -121,7 +121,7 @@ pub(crate) fn train<S: Stage>(
         common.steps
     );
 
-    let optimiser = Optimiser::new(common.optimiser, &fresh);
+    let optimiser = Optimiser::new(common.optimiser, common.relative_rates, &fresh);
     let workers = Workers {
         devices: &devices,
         precision: common.precision,
@@ -415,6 +415,9 @@ fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
     }
     if common.optimiser == OptimiserKind::Muon {
         extra.push_str(" --optimiser muon");
+    }
+    if common.relative_rates {
+        extra.push_str(" --relative-rates");
     }
     if let Some([clean, mild, full]) = common.shares {
         let _ = write!(extra, " --shares {clean},{mild},{full}");
