@@ -599,12 +599,25 @@ pub(crate) struct Common {
     /// How parameters follow their gradients
     #[arg(long, value_enum, default_value_t)]
     pub(crate) optimiser: OptimiserKind,
+    /// Take the learning rate as a share of the root mean square of each tensor's first values: for weights to go on from whose
+    /// layers differ in scale
+    #[arg(long)]
+    pub(crate) relative_rates: bool,
     /// How the learning rate goes on after its peak
     #[arg(long, value_enum, default_value_t)]
     pub(crate) schedule: Schedule,
     /// How low-quality crops are made
     #[arg(long, value_enum, default_value_t)]
     pub(crate) protocol: Protocol,
+    /// Shares of clean, mildly and fully degraded crops under --protocol real, in place of a third each: such as 0.1,0.45,0.45
+    #[arg(long, value_name = "CLEAN,MILD,FULL", value_parser = shares)]
+    pub(crate) shares: Option<[f64; 3]>,
+    /// Share of the crops that are drawn instead of photographed: text, lines, charts, flat shapes, patterns
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) drawn: Option<f64>,
+    /// Folder of fonts, .ttf or .otf, searched recursively, for the text in drawn crops; without it they have none
+    #[arg(long, value_name = "DIR", requires = "drawn")]
+    pub(crate) fonts: Option<PathBuf>,
     /// Share of the crops that are blurred first, truth and all, as what is out of focus: by a Gaussian of 1 to 6 pixels
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) blurred: f64,
@@ -950,6 +963,20 @@ fn within(text: &str, low: f64, high: f64) -> Result<f64, String> {
 
 fn share(text: &str) -> Result<f64, String> {
     within(text, 0.0, 1.0)
+}
+
+/// Three shares, their sum made one.
+fn shares(text: &str) -> Result<[f64; 3], String> {
+    let all: Vec<f64> = text.split(',').map(share).collect::<Result<_, _>>()?;
+    let all: [f64; 3] = all
+        .try_into()
+        .map_err(|_| "three numbers with commas between them: of clean, mild and full".to_string())?;
+    let sum: f64 = all.iter().sum();
+    if sum > 0.0 {
+        Ok(all.map(|v| v / sum))
+    } else {
+        Err("at least one of the shares is above 0".into())
+    }
 }
 
 fn rho(text: &str) -> Result<f64, String> {

@@ -13,6 +13,7 @@ mod bench_kernels;
 mod cli;
 mod degrade;
 mod device;
+mod drawn;
 mod encode;
 mod error;
 mod eval;

@@ -344,6 +344,58 @@ fn line(folder: &Path, words: &str) -> Output {
     asasr(&words.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
+/// Drawn crops and shares of a protocol are the same again after a stop, and the model says how it was trained.
+#[test]
+fn drawn_crops_and_shares_join_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for place in ["data", "val"] {
+        fs::create_dir(at.join(place)).unwrap();
+        photo(120, 90).save(at.join(place).join("one.png")).unwrap();
+    }
+    let train = |words: &str| {
+        let sizes = "--steps 4 --val-every 2 --batch 4 --patch 8 --channels 4 --blocks 1";
+        line(
+            at,
+            &format!("train restorer --data @/data --val @/val {sizes} {words}"),
+        )
+    };
+    let done = |words: &str| {
+        let run = train(words);
+        assert!(run.status.success(), "{}", text(&run));
+    };
+    let mixed = "--protocol real --shares 0.2,0.4,0.2 --drawn 0.5 --loss l2";
+    done(&format!("{mixed} --out @/whole"));
+    done(&format!("{mixed} --out @/parts --stop-after 2"));
+    done(&format!("{mixed} --out @/parts --resume"));
+    done("--protocol real --drawn 0.5 --loss l2 --out @/thirds");
+    done("--protocol real --shares 0.2,0.4,0.2 --loss l2 --out @/photos");
+    let read = |run: &str| fs::read(at.join(run).join("checkpoint.safetensors")).unwrap();
+    assert_eq!(read("whole"), read("parts"));
+    assert_ne!(read("whole"), read("thirds"));
+    assert_ne!(read("whole"), read("photos"));
+    let manifest = fs::read_to_string(at.join("whole/best/manifest.json")).unwrap();
+    assert!(
+        manifest.contains("--shares 0.25,0.5,0.25 --drawn 0.5"),
+        "{manifest}"
+    );
+
+    for (words, why) in [
+        ("--shares 0.2,0.4,0.4", "give that protocol too"),
+        ("--protocol real --shares 0.2,0.4", "three numbers"),
+        ("--protocol real --shares 0,0,0", "above 0"),
+        ("--drawn 0.5 --fonts @/data", "no .ttf or .otf file"),
+        ("--fonts @/data", "--drawn"),
+    ] {
+        let run = train(&format!("{words} --out @/refused"));
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{words}: {}",
+            text(&run)
+        );
+    }
+}
+
 #[test]
 fn degraded_pairs_are_whole_and_the_same_again() {
     let folder = tempfile::tempdir().unwrap();

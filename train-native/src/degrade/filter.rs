@@ -1,5 +1,6 @@
 use asasr_core::Planes;
 use jpeg_encoder::SamplingFactor;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::kernel::Kernel;
 use crate::encode;
@@ -28,29 +29,75 @@ fn mirrored(index: isize, n: usize) -> usize {
 /// Every plane filtered with a kernel, mirrored at the edges.
 pub(crate) fn convolve(image: &Planes, kernel: &Kernel) -> Planes {
     let (w, h) = (image.width(), image.height());
-    let reach = kernel.side / 2;
+    let reach = (kernel.side / 2) as isize;
     let mut out = Planes::zeros(image.channels(), h, w);
-    let mut padded = vec![0.0; w + 2 * reach];
+    let columns: Vec<usize> = (-reach..w as isize + reach).map(|x| mirrored(x, w)).collect();
+    let rows: Vec<usize> = (-reach..h as isize + reach).map(|y| mirrored(y, h)).collect();
+    let mut padded = vec![0.0; columns.len() * rows.len()];
     for c in 0..image.channels() {
-        // Each input row is padded once and added to the output rows it reaches, a tap at a time.
-        for y in 0..h as isize + 2 * reach as isize {
-            let source = image.row(c, mirrored(y - reach as isize, h));
-            for (x, v) in padded.iter_mut().enumerate() {
-                *v = source[mirrored(x as isize - reach as isize, w)];
+        for (to, y) in padded.chunks_exact_mut(columns.len()).zip(&rows) {
+            let from = image.row(c, *y);
+            for (to, x) in to.iter_mut().zip(&columns) {
+                *to = from[*x];
             }
-            let first = (y - 2 * reach as isize).max(0);
-            for row in first..=y.min(h as isize - 1) {
-                let taps = &kernel.values[(y - row) as usize * kernel.side..][..kernel.side];
-                let out = out.row_mut(c, row as usize);
-                for (i, tap) in taps.iter().enumerate() {
-                    for (o, v) in out.iter_mut().zip(&padded[i..]) {
-                        *o += tap * v;
-                    }
-                }
-            }
+        }
+        for y in 0..h {
+            let lines = padded[y * columns.len()..].chunks_exact(columns.len());
+            let lines: Vec<Line> = lines.zip(kernel.values.chunks_exact(kernel.side)).collect();
+            weigh(out.row_mut(c, y), &lines);
         }
     }
     out
+}
+
+/// Pixels, and weights of as many of them as follow each other.
+type Line<'a> = (&'a [f32], &'a [f32]);
+
+/// A row of sums over lines and, along each, over its weights; a line begins with what the row's first pixel is made of.
+fn weigh(out: &mut [f32], lines: &[Line]) {
+    Arch::new().dispatch(Weigh { out, lines });
+}
+
+struct Weigh<'a> {
+    out: &'a mut [f32],
+    lines: &'a [Line<'a>],
+}
+
+impl WithSimd for Weigh<'_> {
+    type Output = ();
+
+    // What is not inlined into the dispatched function is compiled without its instructions.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        /// Pixels whose sums stay in registers while all weights pass.
+        const TOGETHER: usize = 32;
+        let width = self.out.len();
+        if width < TOGETHER {
+            for (x, o) in self.out.iter_mut().enumerate() {
+                *o = 0.0;
+                for (line, weights) in self.lines {
+                    for (weight, v) in weights.iter().zip(&line[x..]) {
+                        *o += weight * v;
+                    }
+                }
+            }
+            return;
+        }
+        for start in (0..width).step_by(TOGETHER) {
+            // The last ones once more, where fewer are left.
+            let start = start.min(width - TOGETHER);
+            let mut sums = [0.0; TOGETHER];
+            for (line, weights) in self.lines {
+                let line = &line[start..];
+                for (k, weight) in weights.iter().enumerate() {
+                    for (sum, v) in sums.iter_mut().zip(&line[k..k + TOGETHER]) {
+                        *sum += weight * v;
+                    }
+                }
+            }
+            self.out[start..start + TOGETHER].copy_from_slice(&sums);
+        }
+    }
 }
 
 /// Unsharp masking as Real-ESRGAN applies it to its truth: radius 51, weight 0.5, only where the difference to the
@@ -102,26 +149,21 @@ fn separable(image: &Planes, profile: &[f32]) -> Planes {
     let reach = (profile.len() / 2) as isize;
     let mut rows = Planes::zeros(image.channels(), h, w);
     let mut out = rows.clone();
-    let mut padded = vec![0.0; w + profile.len() - 1];
+    let columns: Vec<usize> = (-reach..w as isize + reach).map(|x| mirrored(x, w)).collect();
+    let mut padded = vec![0.0; columns.len()];
     for c in 0..image.channels() {
         for y in 0..h {
             let source = image.row(c, y);
-            for (x, v) in padded.iter_mut().enumerate() {
-                *v = source[mirrored(x as isize - reach, w)];
+            for (v, x) in padded.iter_mut().zip(&columns) {
+                *v = source[*x];
             }
-            for (i, tap) in profile.iter().enumerate() {
-                for (o, v) in rows.row_mut(c, y).iter_mut().zip(&padded[i..]) {
-                    *o += tap * v;
-                }
-            }
+            weigh(rows.row_mut(c, y), &[(&padded, profile)]);
         }
         for y in 0..h {
-            for (i, tap) in profile.iter().enumerate() {
-                let source = mirrored(y as isize + i as isize - reach, h);
-                for (o, v) in out.row_mut(c, y).iter_mut().zip(rows.row(c, source)) {
-                    *o += tap * v;
-                }
-            }
+            let line = |i: usize| rows.row(c, mirrored((y + i) as isize - reach, h));
+            let weights = profile.chunks_exact(1).enumerate();
+            let lines: Vec<Line> = weights.map(|(i, weight)| (line(i), weight)).collect();
+            weigh(out.row_mut(c, y), &lines);
         }
     }
     out

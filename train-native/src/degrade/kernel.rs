@@ -43,6 +43,25 @@ pub(crate) struct Kernel {
     pub(crate) values: Vec<f32>,
 }
 
+impl Kernel {
+    /// How many pixels away what matters lies: beyond, there is a tenth of the weights.
+    pub(crate) fn reach(&self) -> usize {
+        let radius = self.side / 2;
+        let mut rings = vec![0.0; radius + 1];
+        for (i, v) in self.values.iter().enumerate() {
+            let (x, y) = (i % self.side, i / self.side);
+            rings[x.abs_diff(radius).max(y.abs_diff(radius))] += v.abs();
+        }
+        let enough = 0.9 * rings.iter().sum::<f32>();
+        let mut sum = 0.0;
+        let within = rings.iter().position(|ring| {
+            sum += ring;
+            sum >= enough
+        });
+        within.unwrap_or(radius)
+    }
+}
+
 impl Blur {
     pub(crate) fn values(&self) -> Kernel {
         let reach = (self.size / 2) as isize;
@@ -127,6 +146,23 @@ mod tests {
         assert!((xx - 1.0).abs() < 0.02 && (yy - 4.0).abs() < 0.02);
         let (_, _, xy) = moments(&blur(Shape::Generalised(1.0), (2.0, 1.0), PI / 4.0));
         assert!((xy - 1.5).abs() < 0.02, "{xy}");
+    }
+
+    #[test]
+    fn a_kernel_reaches_as_far_as_it_is_wide() {
+        // Of a Gaussian, a square of two deviations on each side holds nine tenths.
+        let reach = |sigma| blur(Shape::Generalised(1.0), (sigma, sigma), 0.0).reach();
+        assert_eq!((reach(0.2), reach(1.0), reach(3.0)), (0, 2, 6));
+        let one = Kernel {
+            side: 1,
+            values: vec![1.0],
+        };
+        assert_eq!(one.reach(), 0);
+        let even = Kernel {
+            side: 9,
+            values: vec![1.0 / 81.0; 81],
+        };
+        assert_eq!(even.reach(), 4);
     }
 
     #[test]

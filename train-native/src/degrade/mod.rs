@@ -63,8 +63,27 @@ pub(crate) fn degrade(
     protocol: Protocol,
     random: &mut SplitMix64,
 ) -> Result<Planes> {
-    if let Some(recipe) = Recipe::draw(protocol, random) {
-        return apply(&recipe, hq, scale, random);
+    let recipe = Recipe::draw(protocol, random);
+    carry_out(recipe.as_ref(), hq, scale, random)
+}
+
+/// How far a plain reduction sees, in pixels of the result.
+const PLAIN_REACH: usize = 3;
+
+/// How far, in pixels of the result, what a pixel is made of lies around it; without a recipe, under plain reduction.
+pub(crate) fn reach(recipe: Option<&Recipe>, scale: usize) -> usize {
+    recipe.map_or(PLAIN_REACH, |r| r.reach(scale))
+}
+
+/// The 8-bit input that a recipe makes, or plain reduction without one.
+pub(crate) fn carry_out(
+    recipe: Option<&Recipe>,
+    hq: &Planes,
+    scale: usize,
+    random: &mut SplitMix64,
+) -> Result<Planes> {
+    if let Some(recipe) = recipe {
+        return apply(recipe, hq, scale, random);
     }
     let mut lq = resample::shrink(hq, scale)?;
     metrics::quantise(&mut lq);
@@ -121,6 +140,7 @@ fn round(round: &Round, image: &Planes, size: (usize, usize), random: &mut Split
 #[cfg(test)]
 mod tests {
     use super::*;
+    use asasr_core::Rect;
 
     fn photo(w: usize, h: usize) -> Planes {
         let at = |i: usize| {
@@ -164,6 +184,60 @@ mod tests {
             let mean = total / (20 * clean.data().len()) as f64;
             assert!(mean > 0.005 && mean < worst, "{protocol:?}: {mean}");
         }
+    }
+
+    /// Without noise, which is drawn for each, and with little of JPEG, whose blocks lie elsewhere.
+    #[test]
+    fn a_region_cut_by_its_reach_is_what_the_whole_image_has_there() {
+        use kernel::{Blur, Family, Shape};
+        let round = |sigma: f64, factor| Round {
+            blur: Some(Blur {
+                size: 21,
+                family: Family::Iso,
+                sigma: (sigma, sigma),
+                angle: 0.0,
+                shape: Shape::Generalised(1.0),
+            }),
+            factor,
+            mode: filter::Mode::Area,
+            noise: Noise::Gaussian {
+                sigma: 0.0,
+                grey: true,
+            },
+            quality: 100,
+        };
+        let recipe = Recipe {
+            rounds: [round(2.5, 0.5), round(1.5, 1.0)],
+            last_sinc: round(1.5, 1.0).blur,
+            last_mode: filter::Mode::Area,
+            jpeg_last: true,
+        };
+        let (s, patch) = (4, 8);
+        let whole = photo(320, 320);
+        let random = &mut SplitMix64::new(0);
+        let want = apply(&recipe, &whole, s, random).expect("degrades");
+        let want = want.crop(Rect {
+            x0: 40,
+            y0: 36,
+            x1: 40 + patch,
+            y1: 36 + patch,
+        });
+        let mut worst = |margin: usize| {
+            let square = |x: usize, y: usize, side: usize| Rect {
+                x0: x,
+                y0: y,
+                x1: x + side,
+                y1: y + side,
+            };
+            let side = patch + 2 * margin;
+            let region = whole.crop(square((40 - margin) * s, (36 - margin) * s, side * s));
+            let made = apply(&recipe, &region, s, random).expect("degrades");
+            let made = made.crop(square(margin, margin, patch));
+            let errors = made.data().iter().zip(want.data()).map(|(a, b)| (a - b).abs());
+            errors.fold(0.0, f32::max)
+        };
+        let (cut, alone) = (worst(recipe.reach(s)), worst(0));
+        assert!(cut < 0.02 && alone > 4.0 * cut, "{cut} {alone}");
     }
 
     #[test]

@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::convert::Infallible;
 
 use asasr_core::{Planes, random::SplitMix64};
@@ -45,8 +44,10 @@ pub(crate) fn poisson(image: &mut Planes, scale: f64, grey: bool, random: &mut S
 /// `Poisson(v * levels) / levels - v` for every value, at 8 bits.
 fn shot_noise(values: &[f32], random: &mut SplitMix64) -> Vec<f32> {
     let rounded: Vec<u8> = values.iter().map(|v| asasr_core::metrics::to_u8(*v)).collect();
-    let different: HashSet<u8> = rounded.iter().copied().collect();
-    let levels = different.len().next_power_of_two() as f64;
+    let mut present = [false; 256];
+    rounded.iter().for_each(|v| present[usize::from(*v)] = true);
+    let different = present.iter().filter(|p| **p).count();
+    let levels = different.next_power_of_two() as f64;
     let mut source = Source(random);
     // One distribution per grey level: making one costs as much as drawing from it.
     let laws: Vec<Option<Poisson<f64>>> = (0..=255u8)

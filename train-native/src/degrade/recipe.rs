@@ -98,6 +98,9 @@ const MILD: [Ranges; 2] = [
     },
 ];
 
+/// What [`Protocol::Real`] mixes.
+const PARTS: [Protocol; 3] = [Protocol::Clean, Protocol::RealMild, Protocol::RealFull];
+
 /// Shares of the kernel families, in the order of [`Family`]'s first six.
 const FAMILIES: [f64; 6] = [0.45, 0.25, 0.12, 0.03, 0.12, 0.03];
 const SINC: f64 = 0.1;
@@ -112,11 +115,7 @@ impl Recipe {
             Protocol::Clean => return None,
             Protocol::RealMild => &MILD,
             Protocol::RealFull => &FULL,
-            Protocol::Real => match random.below(3) {
-                0 => return None,
-                1 => &MILD,
-                _ => &FULL,
-            },
+            Protocol::Real => return Self::draw(PARTS[random.below(3)], random),
         };
         let rounds = [draw_round(&ranges[0], random), draw_round(&ranges[1], random)];
         let last_sinc = (random.unit() < LAST_SINC).then(|| {
@@ -129,6 +128,26 @@ impl Recipe {
             last_mode: mode(random),
             jpeg_last: random.unit() < 0.5,
         })
+    }
+}
+
+impl Recipe {
+    /// Draws a recipe of [`Protocol::Real`] with other shares of its parts than thirds: clean, mild and full.
+    pub(crate) fn draw_mixed(shares: &[f64; 3], random: &mut SplitMix64) -> Option<Self> {
+        Self::draw(PARTS[choose(shares, random)], random)
+    }
+
+    /// How far, in pixels of the result, what a pixel is made of lies around it: what is cut out of a larger result by so much
+    /// is like the inside of a photograph, and what lies nearer to an edge knows of its reflection.
+    pub(crate) fn reach(&self, scale: usize) -> usize {
+        /// Of the sharpening, in pixels of the truth: a deviation of its blur, of which half is added.
+        const SHARPENING: f64 = 8.0;
+        /// Of the last resizing, in pixels of the result.
+        const RESIZING: f64 = 2.0;
+        let of = |blur: &Option<Blur>| blur.as_ref().map_or(0, |b| b.values().reach()) as f64;
+        let [first, second] = &self.rounds;
+        let before = SHARPENING + of(&first.blur) + of(&second.blur) / first.factor;
+        (before / scale as f64 + RESIZING + of(&self.last_sinc)).ceil() as usize
     }
 }
 
@@ -437,6 +456,41 @@ mod tests {
         let near = |count: usize, share: f64| (count as f64 / DRAWS as f64 - share).abs() < 0.035;
         assert!(near(clean, 1.0 / 3.0), "{clean}");
         assert!(near(full, 0.710 / 3.0), "{full}");
+    }
+
+    #[test]
+    fn a_recipe_reaches_as_far_as_its_parts() {
+        let none = Round {
+            blur: None,
+            factor: 0.5,
+            mode: Mode::Area,
+            noise: Noise::Poisson {
+                scale: 1.0,
+                grey: false,
+            },
+            quality: 90,
+        };
+        let wide = |sigma: f64| Blur {
+            size: 21,
+            family: Family::Iso,
+            sigma: (sigma, sigma),
+            angle: 0.0,
+            shape: Shape::Generalised(1.0),
+        };
+        let mut recipe = Recipe {
+            rounds: [none.clone(), none],
+            last_sinc: None,
+            last_mode: Mode::Area,
+            jpeg_last: true,
+        };
+        assert_eq!(recipe.reach(4), 4);
+        // Two pixels of the truth, then two of an image of half its size, then six of the result.
+        recipe.rounds[0].blur = Some(wide(1.0));
+        assert_eq!(recipe.reach(4), 5);
+        recipe.rounds[1].blur = Some(wide(1.0));
+        assert_eq!(recipe.reach(4), 6);
+        recipe.last_sinc = Some(wide(3.0));
+        assert_eq!(recipe.reach(4), 12);
     }
 
     #[test]

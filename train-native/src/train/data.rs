@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use asasr_core::{Planes, metrics, random::SplitMix64, resample};
+use asasr_core::{Planes, Rect, metrics, random::SplitMix64, resample};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use crate::degrade::{Protocol, degrade, filter};
+use crate::degrade::{Protocol, Recipe, carry_out, degrade, filter, reach};
+use crate::drawn::Artist;
 use crate::error::{Error, Result};
 use crate::eval;
 
@@ -29,6 +30,10 @@ pub(crate) struct Dataset {
     protocol: Protocol,
     /// Share of the crops that are blurred first.
     blurred: f64,
+    /// Shares of [`Protocol::Real`]'s three parts, where they are no thirds.
+    shares: Option<[f64; 3]>,
+    /// Who draws crops that are no photographs, and their share.
+    drawn: Option<(Artist, f64)>,
 }
 
 /// Pairs of a step, `n` of them.
@@ -145,6 +150,8 @@ impl Dataset {
             scale,
             protocol,
             blurred: 0.0,
+            shares: None,
+            drawn: None,
         })
     }
 
@@ -159,12 +166,33 @@ impl Dataset {
             scale,
             protocol,
             blurred: 0.0,
+            shares: None,
+            drawn: None,
         })
     }
 
     /// The same photographs with that share of the crops out of focus.
     pub(crate) fn blurring(self, blurred: f64) -> Self {
         Self { blurred, ..self }
+    }
+
+    /// The same photographs with other shares of clean, mildly and fully degraded crops, where all three are mixed.
+    pub(crate) fn mixing(self, shares: Option<[f64; 3]>) -> Self {
+        Self { shares, ..self }
+    }
+
+    /// The same photographs, and in the place of a share of the crops what an artist draws.
+    pub(crate) fn drawing(self, artist: Artist, share: f64) -> Self {
+        let drawn = (share > 0.0).then_some((artist, share));
+        Self { drawn, ..self }
+    }
+
+    /// How a crop is degraded.
+    fn recipe(&self, draw: &mut SplitMix64) -> Option<Recipe> {
+        match (self.protocol, &self.shares) {
+            (Protocol::Real, Some(shares)) => Recipe::draw_mixed(shares, draw),
+            (protocol, _) => Recipe::draw(protocol, draw),
+        }
     }
 
     /// Number of photographs.
@@ -192,29 +220,69 @@ impl Dataset {
         })
     }
 
-    /// A random crop in one of eight orientations, blurred or not, and the input made of it.
+    /// A random crop in one of eight orientations, blurred or not, or a drawing, and the input made of it.
     fn sample(&self, draw: &mut SplitMix64, patch: usize) -> Result<Sample> {
+        if let Some((artist, share)) = &self.drawn
+            && draw.unit() < *share
+        {
+            let recipe = self.recipe(draw);
+            let margin = reach(recipe.as_ref(), self.scale);
+            let region = artist.picture((patch + 2 * margin) * self.scale, draw);
+            return self.cut(recipe.as_ref(), &region, (margin, margin), patch, draw);
+        }
         let photo = &self.photos[draw.below(self.photos.len())];
         let x = draw.below(photo.width - patch + 1);
         let y = draw.below(photo.height - patch + 1);
         let turn = draw.below(8);
         let s = self.scale;
         let whole = (photo.width * s, photo.height * s);
-        let mut high = oriented(&photo.hq, whole, (x * s, y * s), patch * s, turn);
-        let blurred = self.blurred > 0.0 && draw.unit() < self.blurred;
-        if blurred {
-            high = filter::blur(&high, (BLUR.0.ln() + draw.unit() * (BLUR.1 / BLUR.0).ln()).exp());
-        }
-        let low = match &photo.lq {
+        let blur = (self.blurred > 0.0 && draw.unit() < self.blurred)
+            .then(|| (BLUR.0.ln() + draw.unit() * (BLUR.1 / BLUR.0).ln()).exp());
+        if let (Some(lq), None) = (&photo.lq, blur) {
             // Made of the whole photo, so that a crop's border is like its inside.
-            Some(lq) if !blurred => oriented(lq, (photo.width, photo.height), (x, y), patch, turn),
-            _ => degrade(&high, s, self.protocol, draw)?,
+            let low = oriented(lq, (photo.width, photo.height), (x, y), patch, turn);
+            return Ok(self.pair(low, oriented(&photo.hq, whole, (x * s, y * s), patch * s, turn)));
+        }
+        // So that it is here too, what is degraded is larger than the crop, as far as there is photo.
+        let recipe = self.recipe(draw);
+        let blurring = blur.map_or(0, |sigma| (2.0 * sigma / s as f64).ceil() as usize);
+        let margin = reach(recipe.as_ref(), s) + blurring;
+        let side = (patch + 2 * margin).min(photo.width).min(photo.height);
+        let start = |at: usize, size: usize| at.saturating_sub((side - patch) / 2).min(size - side);
+        let (left, top) = (start(x, photo.width), start(y, photo.height));
+        let mut region = oriented(&photo.hq, whole, (left * s, top * s), side * s, turn);
+        if let Some(sigma) = blur {
+            region = filter::blur(&region, sigma);
+        }
+        let place = turned((x - left, y - top), side - patch, turn);
+        self.cut(recipe.as_ref(), &region, place, patch, draw)
+    }
+
+    /// The pair at `place`, in pixels of the input, of a degraded region.
+    fn cut(
+        &self,
+        recipe: Option<&Recipe>,
+        region: &Planes,
+        place: (usize, usize),
+        patch: usize,
+        draw: &mut SplitMix64,
+    ) -> Result<Sample> {
+        let low = carry_out(recipe, region, self.scale, draw)?;
+        let square = |scale: usize| Rect {
+            x0: place.0 * scale,
+            y0: place.1 * scale,
+            x1: (place.0 + patch) * scale,
+            y1: (place.1 + patch) * scale,
         };
-        Ok(Sample {
-            skip: resample::enlarge(&low, s),
+        Ok(self.pair(low.crop(square(1)), region.crop(square(self.scale))))
+    }
+
+    fn pair(&self, low: Planes, high: Planes) -> Sample {
+        Sample {
+            skip: resample::enlarge(&low, self.scale),
             low,
             high,
-        })
+        }
     }
 }
 
@@ -283,6 +351,13 @@ pub(super) fn oriented(
     out
 }
 
+/// Where a smaller square at `(x, y)` of another, which is `room` pixels larger, lies once [`oriented`] has turned that.
+fn turned((x, y): (usize, usize), room: usize, turn: usize) -> (usize, usize) {
+    let x = if turn & 1 == 0 { x } else { room - x };
+    let y = if turn & 2 == 0 { y } else { room - y };
+    if turn & 4 == 0 { (x, y) } else { (y, x) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,7 +401,10 @@ mod tests {
             let (sharp, soft, some) = (made(0.0, key), made(1.0, key), made(0.5, key));
             assert!(spread(&soft.high) < 0.5 * spread(&sharp.high));
             let again = degrade(&soft.high, s, Protocol::Clean, &mut SplitMix64::new(0)).expect("reduces");
-            assert_eq!(again.data(), soft.low.data());
+            // Away from the crop's border, where the reduction saw pixels outside it.
+            for y in 2..6 {
+                assert_eq!(again.row(1, y)[2..6], soft.low.row(1, y)[2..6]);
+            }
             if some.high.data() == sharp.high.data() {
                 assert_eq!(some.low.data(), sharp.low.data());
             } else {
@@ -334,6 +412,112 @@ mod tests {
             }
         }
         assert!((10..=30).contains(&blurred), "{blurred} of 40");
+    }
+
+    #[test]
+    fn a_share_of_the_crops_is_drawn_and_leaves_nothing_else_changed() {
+        let mut grey = Planes::zeros(3, 160, 160);
+        grey.data_mut().fill(0.5);
+        let made = |share: f64, protocol, key: u64| {
+            let artist = Artist::new(None).expect("needs no fonts");
+            let dataset = Dataset::of(std::slice::from_ref(&grey), 4, protocol).expect("fits");
+            let mut draw = SplitMix64::of([1, 2, key]);
+            dataset
+                .drawing(artist, share)
+                .sample(&mut draw, 8)
+                .expect("degrades")
+        };
+        let is_grey = |s: &Sample| s.high.data().iter().all(|v| (v - 0.5).abs() < 0.01);
+        for protocol in [Protocol::Clean, Protocol::RealFull] {
+            let drawn = (0..60).filter(|key| !is_grey(&made(0.5, protocol, *key))).count();
+            assert!((15..=45).contains(&drawn), "{drawn} of 60");
+            assert!((0..20).all(|key| is_grey(&made(0.0, protocol, key))));
+        }
+        // What was drawn is the truth, and the input is made of it.
+        for key in 0..20 {
+            let sample = made(1.0, Protocol::Clean, key);
+            let again = resample::shrink(&sample.high, 4).expect("large enough");
+            for y in 2..6 {
+                for (a, b) in again.row(2, y)[2..6].iter().zip(&sample.low.row(2, y)[2..6]) {
+                    assert!((a.clamp(0.0, 1.0) - b).abs() < 0.003);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn shares_say_how_many_crops_are_clean() {
+        let mut grey = Planes::zeros(3, 160, 160);
+        grey.data_mut().fill(0.5);
+        let clean = |shares| {
+            let dataset = Dataset::of(std::slice::from_ref(&grey), 4, Protocol::Real)
+                .expect("fits")
+                .mixing(shares);
+            let none = |key: &u64| dataset.recipe(&mut SplitMix64::of([3, 1, *key])).is_none();
+            (0..1000).filter(none).count()
+        };
+        assert!((280..390).contains(&clean(None)));
+        assert!((60..140).contains(&clean(Some([0.1, 0.45, 0.45]))));
+        assert_eq!(
+            (clean(Some([0.0, 1.0, 0.0])), clean(Some([1.0, 0.0, 0.0]))),
+            (0, 1000)
+        );
+    }
+
+    #[test]
+    fn a_place_is_turned_with_its_square() {
+        let (side, inner) = (9, 4);
+        let data: Vec<u8> = (0..3 * side * side).map(|i| (i * 89 % 251) as u8).collect();
+        for turn in 0..8 {
+            for at in [(0, 0), (5, 2), (3, 5)] {
+                let whole = oriented(&data, (side, side), (0, 0), side, turn);
+                let (x, y) = turned(at, side - inner, turn);
+                let square = Rect {
+                    x0: x,
+                    y0: y,
+                    x1: x + inner,
+                    y1: y + inner,
+                };
+                let direct = oriented(&data, (side, side), at, inner, turn);
+                assert_eq!(whole.crop(square), direct, "turn {turn} at {at:?}");
+            }
+        }
+    }
+
+    /// A blurred crop is what the blurred photo has there, to its border.
+    #[test]
+    fn what_lies_around_a_crop_counts() {
+        let (side, s, patch) = (200, 4, 16);
+        let value = |i: usize| ((i * 7919) % 251) as f32 / 250.0;
+        let photo = Planes::new(3, side, side, (0..3 * side * side).map(value).collect()).expect("fits");
+        let dataset = Dataset::of(std::slice::from_ref(&photo), s, Protocol::Clean)
+            .expect("fits")
+            .blurring(1.0);
+        for key in 0..10 {
+            let mut draw = SplitMix64::of([4, 2, key]);
+            let sample = dataset.sample(&mut draw.clone(), patch).expect("degrades");
+            // The same draws.
+            draw.below(1);
+            let room = side / s - patch + 1;
+            let at = (draw.below(room), draw.below(room));
+            let turn = draw.below(8);
+            draw.unit();
+            let sigma = (BLUR.0.ln() + draw.unit() * (BLUR.1 / BLUR.0).ln()).exp();
+            let blurred = bytes(&filter::blur(&photo, sigma));
+            let lq = bytes(&resample::shrink(&filter::blur(&photo, sigma), s).expect("large enough"));
+            let small = (side / s, side / s);
+            for (got, want) in [
+                (&sample.low, oriented(&lq, small, at, patch, turn)),
+                (
+                    &sample.high,
+                    oriented(&blurred, (side, side), (at.0 * s, at.1 * s), patch * s, turn),
+                ),
+            ] {
+                for (got, want) in got.data().iter().zip(want.data()) {
+                    assert!((got - want).abs() < 0.02, "sigma {sigma}: {got} {want}");
+                }
+            }
+        }
     }
 
     /// The reduction commutes with mirroring and turning, so input and truth stay a pair.
@@ -359,6 +543,8 @@ mod tests {
             scale: s,
             protocol: Protocol::Clean,
             blurred: 0.0,
+            shares: None,
+            drawn: None,
         };
         for i in 0..40 {
             let sample = dataset

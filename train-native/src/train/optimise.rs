@@ -276,7 +276,7 @@ mod tests {
                 values: vec![0.0],
             },
         );
-        let optimiser = Optimiser::new(OptimiserKind::Adam, &weights);
+        let optimiser = Optimiser::new(OptimiserKind::Adam, false, &weights);
         let devices = vec![device.clone(); 2];
         let run = |(workers, accumulate): (usize, u64), target: fn(u64) -> f32| {
             let mut state = State::fresh(&weights, &device);

@@ -30,11 +30,23 @@ pub(crate) struct Optimiser {
     muon: Muon,
     /// Rows and columns of what Muon moves: outputs and all that one output is made of.
     matrices: BTreeMap<String, [usize; 2]>,
+    /// What the rate is multiplied by, where it is not 1.
+    scales: BTreeMap<String, f64>,
 }
 
+/// Least root mean square that a relative rate counts: biases begin at zero.
+const LEAST_SCALE: f64 = 0.01;
+
 impl Optimiser {
-    /// For parameters of the shapes of `fresh`. Muon takes those with rows and columns; biases stay Adam's.
-    pub(crate) fn new(kind: OptimiserKind, fresh: &Weights) -> Self {
+    /// For parameters of the shapes of `fresh`. Muon takes those with rows and columns; biases stay Adam's. With `relative`,
+    /// a tensor's rate is that share of the root mean square of its values in `fresh`.
+    pub(crate) fn new(kind: OptimiserKind, relative: bool, fresh: &Weights) -> Self {
+        let size = |values: &[f32]| {
+            let sum: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
+            (sum / values.len().max(1) as f64).sqrt().max(LEAST_SCALE)
+        };
+        let scales = fresh.iter().filter(|_| relative);
+        let scales = scales.map(|(name, t)| (name.clone(), size(&t.values))).collect();
         let matrix = |shape: &[usize]| {
             let rows = *shape.first()?;
             let columns: usize = shape[1..].iter().product();
@@ -55,6 +67,7 @@ impl Optimiser {
                 .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW)
                 .build(),
             matrices,
+            scales,
         }
     }
 
@@ -67,6 +80,7 @@ impl Optimiser {
         gradient: Tensor<1>,
         moments: Option<Moments>,
     ) -> (Tensor<1>, Option<Moments>) {
+        let rate = rate * self.scales.get(name).copied().unwrap_or(1.0);
         let Some(shape) = self.matrices.get(name) else {
             let state = match moments {
                 Some(Moments::Adam(state)) => Some(state),
@@ -84,5 +98,47 @@ impl Optimiser {
             .muon
             .step(rate, parameter.reshape(*shape), ahead.reshape(*shape), None);
         (new.flatten(0, 1), Some(Moments::Momentum(momentum)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use asasr_core::model;
+    use burn::tensor::{Device, TensorData};
+
+    /// The first step of Adam is as long as the rate, whatever the gradient; that of Muon a fifth of it along each direction.
+    #[test]
+    fn relative_rates_are_shares_of_each_tensors_size() {
+        let mut fresh = Weights::default();
+        for (name, value) in [("small", 0.1), ("large", 4.0), ("nothing", 0.0)] {
+            let tensor = model::Tensor {
+                shape: vec![2, 2],
+                values: vec![value, -value, -value, value],
+            };
+            fresh.insert(name.into(), tensor);
+        }
+        let device = Device::flex();
+        let tensor = |values: &[f32]| {
+            Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device)
+        };
+        for kind in [OptimiserKind::Adam, OptimiserKind::Muon] {
+            let moved = |relative: bool, name: &str| {
+                let optimiser = Optimiser::new(kind, relative, &fresh);
+                let old = tensor(&fresh.get(name).expect("is there").values);
+                let gradient = tensor(&[1.0, 0.5, -2.0, 0.25]);
+                let (new, _) = optimiser.update(name, 1e-3, old.clone(), gradient, None);
+                let moved = (new - old).square().sum().into_data();
+                f64::from(moved.try_into_vec::<f32>().expect("reads")[0]).sqrt()
+            };
+            let plain = moved(false, "small");
+            for (name, size) in [("small", 0.1), ("large", 4.0), ("nothing", LEAST_SCALE)] {
+                assert!((moved(false, name) / plain - 1.0).abs() < 1e-3, "{kind:?} {name}");
+                assert!(
+                    (moved(true, name) / plain / size - 1.0).abs() < 1e-2,
+                    "{kind:?} {name}"
+                );
+            }
+        }
     }
 }

@@ -16,7 +16,9 @@ use super::optimise::{self, Terms, Values, Workers};
 use super::optimiser::Optimiser;
 use super::report::{self, Comparison};
 use crate::cli::{Common, OptimiserKind, Schedule};
+use crate::degrade::Protocol;
 use crate::device::{Precision, burn_devices};
+use crate::drawn::Artist;
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
 use crate::{files, interrupt, memory, pack};
@@ -100,6 +102,7 @@ pub(crate) fn train<S: Stage>(
 ) -> Result<()> {
     check(common)?;
     let checkpoint = prepare(common)?;
+    let artist = Artist::new(common.fonts.as_deref())?;
     let devices = burn_devices(common.device, common.devices.into())?;
     let stages: Vec<S> = devices.iter().map(open).collect::<Result<_>>()?;
     let peak = common.learning_rate.unwrap_or(peak);
@@ -113,8 +116,7 @@ pub(crate) fn train<S: Stage>(
     };
     let mut state = begin(common, &checkpoint, &fresh, &origin, &devices[0])?;
     let patch = common.patch.into();
-    let dataset =
-        Dataset::load(&train, SCALE, patch, common.cache_mb, common.protocol)?.blurring(common.blurred);
+    let dataset = dataset(common, &train, artist)?;
     let pairs = eval::pairs(&val, SCALE, common.protocol)?;
     let learned: usize = fresh.iter().map(|(_, t)| t.values.len()).sum();
     note!(
@@ -125,7 +127,7 @@ pub(crate) fn train<S: Stage>(
         common.steps
     );
 
-    let optimiser = Optimiser::new(common.optimiser, &fresh);
+    let optimiser = Optimiser::new(common.optimiser, common.relative_rates, &fresh);
     let workers = Workers {
         devices: &devices,
         precision: common.precision,
@@ -201,6 +203,16 @@ pub(crate) fn train<S: Stage>(
         state.best
     );
     Ok(())
+}
+
+/// What crops are taken from.
+fn dataset(common: &Common, photos: &[PathBuf], artist: Artist) -> Result<Dataset> {
+    let patch = common.patch.into();
+    let loaded = Dataset::load(photos, SCALE, patch, common.cache_mb, common.protocol)?;
+    Ok(loaded
+        .blurring(common.blurred)
+        .mixing(common.shares)
+        .drawing(artist, common.drawn.unwrap_or_default()))
 }
 
 /// The state to go on from.
@@ -352,6 +364,11 @@ fn fingerprint(train: &[PathBuf], val: &[PathBuf]) -> String {
 pub(crate) fn check(common: &Common) -> Result<()> {
     let devices = burn_devices(common.device, common.devices.into())?;
     common.precision.check(&devices[0])?;
+    if common.shares.is_some() && common.protocol != Protocol::Real {
+        return Err(Error::new(
+            "--shares mixes the parts of --protocol real: give that protocol too",
+        ));
+    }
     for data in [Some(&common.data), common.val.as_ref()].into_iter().flatten() {
         if !data.is_file() {
             files::images_below(data)?;
@@ -405,6 +422,18 @@ fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
     }
     if common.optimiser == OptimiserKind::Muon {
         extra.push_str(" --optimiser muon");
+    }
+    if common.relative_rates {
+        extra.push_str(" --relative-rates");
+    }
+    if let Some([clean, mild, full]) = common.shares {
+        let _ = write!(extra, " --shares {clean},{mild},{full}");
+    }
+    if let Some(drawn) = common.drawn {
+        let _ = write!(extra, " --drawn {drawn}");
+    }
+    if let Some(fonts) = &common.fonts {
+        let _ = write!(extra, " --fonts {}", name(fonts));
     }
     if common.blurred > 0.0 {
         let _ = write!(extra, " --blurred {}", common.blurred);

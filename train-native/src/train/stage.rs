@@ -18,7 +18,15 @@ use crate::{files, model};
 const DONE: &str = "done";
 
 /// Options that name files or folders.
-pub(super) const PATHS: [&str; 6] = ["perceptual", "artefacts", "init", "model", "restorer", "adapter"];
+pub(super) const PATHS: [&str; 7] = [
+    "perceptual",
+    "artefacts",
+    "init",
+    "model",
+    "restorer",
+    "adapter",
+    "fonts",
+];
 /// Those of them that may be a built-in model's id instead.
 const MODELS: [&str; 3] = ["init", "model", "restorer"];
 
