@@ -28,8 +28,8 @@ impl Fonts {
             match FontVec::try_from_vec(bytes) {
                 // Symbols alone write no words.
                 Ok(font) if font.glyph_id('e').0 != 0 => fonts.push(Font(font)),
-                Ok(_) => eprintln!("left out: {}: has no Latin letters", path.display()),
-                Err(why) => eprintln!("left out: {}: {why}", path.display()),
+                Ok(_) => note!("left out: {}: has no Latin letters", path.display()),
+                Err(why) => note!("left out: {}: {why}", path.display()),
             }
         }
         if fonts.is_empty() {
