@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use asasr_codec::{Options, PngRows};
-use asasr_core::OutputScale;
+use asasr_core::pipeline::{self, Event, OutputScale};
 use asasr_store::{Package, PublicKey};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -200,21 +200,18 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Input, target: Option<
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));
-    let work = asasr_core::upscale(
-        executor,
-        (picture.width(), picture.height()),
-        usize::from(args.tile),
-        scale,
-        |rect| picture.planes(rect),
-        |first, rows| {
-            png.write(first, rows)
-                .map_err(|e| asasr_core::Error::Output(e.to_string()))
-        },
-        |p| {
+    let options = pipeline::Options::new(scale, usize::from(args.tile));
+    let work = pipeline::enlarge(executor, picture.raster(), &options, |event| match event {
+        Event::Rows { first, rows, .. } => png
+            .write(first, rows)
+            .map_err(|e| asasr_core::Error::Output(e.to_string())),
+        Event::Progress(_) if interrupt::requested() => Err(asasr_core::Error::Cancelled),
+        Event::Progress(p) => {
             bar.set_position((p.fraction * 1000.0) as u64);
-            !interrupt::requested()
-        },
-    );
+            Ok(())
+        }
+        Event::Begun { .. } => Ok(()),
+    });
     let done = pollster::block_on(work);
     bar.finish_and_clear();
     done.map_err(|e| {
