@@ -238,6 +238,15 @@ impl ExecutorMaker {
         })
     }
 
+    /// Draws so many images at once, of which the first is the result.
+    #[must_use]
+    pub(crate) fn of_samples(mut self, samples: u8) -> Self {
+        if let Kind::Flow(flow) = &mut self.kind {
+            flow.drawing.samples = usize::from(samples);
+        }
+        self
+    }
+
     /// The model and where it runs.
     pub(crate) fn describe(&self) -> String {
         format!("{} on {}", self.id, self.name)
