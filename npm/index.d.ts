@@ -13,6 +13,15 @@ export interface UpscalerOptions {
 }
 
 /**
+ * What is said without words: a code, for which `english.js` has the text, and what fills that text's places, by name. Errors of `upscale`
+ * and `ready` have both too.
+ */
+export interface Message {
+  code: string;
+  args: Record<string, string | number | Message>;
+}
+
+/**
  * `'instant'` is the mean of all likely images: nothing is invented. `'fast'` and `'quality'` are one of them, with the texture that the
  * photo has lost, in few steps or in many.
  */
@@ -61,6 +70,8 @@ export interface Upscaled {
   height: number;
   /** What had to be changed on the way, a sentence each. */
   notes: string[];
+  /** The same for other languages: codes, and what fills the places of their texts. */
+  said: Message[];
   /** PSNR in dB between the given image and the result made as small again; `Infinity` where they agree. */
   consistency: number;
   /** For each given pixel how many grey levels these differ. */
@@ -98,6 +109,8 @@ export class Upscaler {
   constructor(options?: UpscalerOptions);
   /** Where the network runs, and why. */
   readonly ready: Promise<string>;
+  /** The same for other languages. */
+  readonly where: Promise<Message>;
   /** What the model can do, and how many times the first one's work it is. */
   readonly modes: Promise<{ mode: Mode; work: number }[]>;
   /** Calls wait for each other: there is one network. */
@@ -115,7 +128,7 @@ export class Upscaler {
 export interface AsasrUpscalerEventMap {
   progress: CustomEvent<{ done: number; total: number; fraction: number }>;
   result: CustomEvent<Upscaled>;
-  error: CustomEvent<{ message: string }>;
+  error: CustomEvent<{ message: string } & Partial<Message>>;
   cancel: CustomEvent<null>;
 }
 

@@ -1,6 +1,7 @@
 //! What a person does with the page.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::collections::BTreeSet;
 use std::io::{Cursor, Read as _};
 use std::path::Path;
 use std::{env, fs};
@@ -499,68 +500,40 @@ async fn it_speaks_german() {
     browser.close().await;
 }
 
-/// The files of a folder and of those in it.
-fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
-    entries
-        .flat_map(|path| {
-            if path.is_dir() {
-                files_below(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
-}
-
-/// Whatever the decoders and the scripts may say on the page, a refusal or a note, has its German.
+/// Whatever modules and scripts may say, an error or a note, has a text in each language, with the same places; and nothing else has.
 #[tokio::test]
-async fn everything_that_is_said_is_said_in_german() {
+async fn every_code_has_its_texts_and_every_text_its_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let sources = |folder: &str, names: &[&str]| {
-        let files = files_below(&root.join(folder)).into_iter();
-        let named = |p: &std::path::PathBuf| {
-            names.is_empty() || names.iter().any(|n| p.file_name().is_some_and(|name| name == *n))
-        };
-        let texts: Vec<String> = files
-            .filter(named)
-            .map(|p| fs::read_to_string(p).unwrap())
-            .collect();
-        Value::from(texts)
-    };
+    let scripts = fs::read_dir(root.join("www")).unwrap().map(|e| e.unwrap().path());
+    let sources: Vec<String> = scripts
+        .filter(|p| p.extension().is_some_and(|e| e == "js"))
+        .map(|p| fs::read_to_string(p).unwrap())
+        .collect();
     let server = Server::start();
     let browser = opened(&server).await;
-    browser.set("language", "de").await;
-    let scripts = ["worker.js", "read.js", "container.js", "signature.js", "zip.js"];
-    let told = browser
-        .run(
-            include_str!("said.js"),
-            vec![sources("codec/src", &[]), sources("www", &scripts)],
-        )
-        .await;
-    assert!(
-        told[0].as_u64().unwrap_or_else(|| panic!("{told}")) > 30,
-        "{told}"
-    );
-    // A file's writing never fails in a browser, its layers are of our own making, and what it cannot write is said otherwise.
-    let inward = [
-        "the PNG is not complete: 7",
-        "7 bytes are no rows of 7",
-        "row 7 came where row 7 was due",
-        "a side of 7 pixels is too long",
-        "it has a palette",
-        "it has less than 8 bits a sample",
-        "its rows are interlaced",
-        "this browser does not write 7: save as PNG",
-    ];
-    let missing: Vec<&str> = told[1]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    let missing: Vec<&&str> = missing.iter().filter(|text| !inward.contains(text)).collect();
-    assert!(missing.is_empty(), "{missing:#?}");
+    let told = browser.run(include_str!("said.js"), vec![sources.into()]).await;
+    let of_scripts = told["codes"].as_array().unwrap().iter().filter_map(Value::as_str);
+    assert!(of_scripts.clone().count() > 30, "{}", told["codes"]);
+    let of_modules = asasr_core::Error::CODES.into_iter().chain(asasr_codec::codes());
+    let mut codes: BTreeSet<String> = of_modules.map(String::from).collect();
+    codes.extend(of_scripts.map(String::from));
+    let places = |text: &Value| -> BTreeSet<String> {
+        let parts = text.as_str().unwrap().split('{').skip(1);
+        parts.map(|p| p.split('}').next().unwrap().to_owned()).collect()
+    };
+    for language in ["english", "german"] {
+        let texts = told[language].as_object().unwrap();
+        let known: BTreeSet<String> = texts.keys().cloned().collect();
+        let lacking: Vec<_> = codes.difference(&known).collect();
+        let idle: Vec<_> = known.difference(&codes).collect();
+        assert!(
+            lacking.is_empty() && idle.is_empty(),
+            "{language} lacks {lacking:?} and has {idle:?} in vain"
+        );
+        for (code, text) in texts {
+            assert_eq!(places(text), places(&told["english"][code]), "{language}: {code}");
+        }
+    }
     browser.close().await;
 }
 

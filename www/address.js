@@ -1,5 +1,7 @@
 // Where a model's parts are. Names come from the page's address and from manifests: nothing in them may mean anything there.
 
+import { Said } from './said.js';
+
 /** Whether that is a plain name, by the rule of manifests: letters, digits, dots, hyphens and underscores. */
 export const plain = (name) => typeof name === 'string' && /^(?!\.|manifest\.json)[\w.-]{1,100}$/.test(name);
 
@@ -11,6 +13,6 @@ export function modelAddress(id, base) {
 
 /** A weights file beside its manifest; the hash in the address lets caches keep each version apart. */
 export function weightsAddress({ file, sha256 }, folder) {
-  if (!plain(file) || !/^[0-9a-f]{64}$/.test(sha256)) throw new Error('the model\'s manifest is not usable: reload the page');
+  if (!plain(file) || !/^[0-9a-f]{64}$/.test(sha256)) throw new Said('manifest-unusable');
   return new URL(`${file}?sha256=${sha256}`, folder).href;
 }

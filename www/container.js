@@ -1,6 +1,8 @@
 // What a file tells about its photo, in PNG files that were written without it, and in JPEG and WebP files, which a canvas writes without: the
 // colour profile, EXIF and XMP data, and the resolution.
 
+import { said } from './said.js';
+
 const bytesOf = (text) => Uint8Array.from(text, (c) => c.charCodeAt(0));
 
 /** Bytes of a PNG's signature and header (PNG, third edition). */
@@ -104,13 +106,13 @@ function webp(bytes, { icc, exif: given, xmp, resolution, width, height, alpha }
 /** Whether a profile is of three colours: what a canvas writes always has three, whatever the picture had. */
 const isRgb = (icc) => String.fromCharCode(...icc.subarray(16, 20)) === 'RGB ';
 
-/** What a file of that format cannot carry, a sentence each. */
+/** What a file of that format cannot carry. */
 export function leftOut(format, { icc, exif, xmp, texts }) {
   return [
-    icc && !isRgb(icc) && 'the colour profile is not of three colours: it was left out',
-    texts > 0 && 'the file has texts, which only PNG holds: they were left out',
-    format === 'jpeg' && exif && exif.length + EXIF.length > SEGMENT && 'the EXIF data is too large for JPEG: it was left out',
-    format === 'jpeg' && xmp && xmp.length + XMP.length > SEGMENT && 'the XMP data is too large for JPEG: it was left out',
+    icc && !isRgb(icc) && said('icc-not-rgb'),
+    texts > 0 && said('text-only-png'),
+    format === 'jpeg' && exif && exif.length + EXIF.length > SEGMENT && said('exif-too-large'),
+    format === 'jpeg' && xmp && xmp.length + XMP.length > SEGMENT && said('xmp-too-large'),
   ].filter(Boolean);
 }
 

@@ -181,7 +181,7 @@ export class AsasrUpscaler extends HTMLElement {
   #fail(error) {
     this.#parts.message.textContent = error.message;
     this.#show('error');
-    this.#tell('error', { message: error.message });
+    this.#tell('error', { message: error.message, code: error.code, args: error.args });
   }
 
   #tell(kind, detail) {

@@ -27,11 +27,11 @@ let device = 'cpu';
 let shown = null;
 let addresses = [];
 
-/** What went wrong last: the worker's sentence or a text of ours, and the job that it is about. */
+/** What went wrong last: an error or a text of ours, and the job that it is about. */
 let wrong = null;
 
 /**
- * Says what went wrong until its job does better, or until a model opens; `said` is a worker's sentence, or gives a text in the
+ * Says what went wrong until its job does better, or until a model opens; `said` is an error, or gives a text in the
  * language of now.
  */
 function fail(said, job = null, opening = false) {
@@ -42,7 +42,7 @@ function fail(said, job = null, opening = false) {
 function sayWrong() {
   $('error').hidden = wrong === null;
   if (!wrong) return;
-  const sentence = typeof wrong.said === 'string' ? translated(wrong.said) : wrong.said();
+  const sentence = typeof wrong.said === 'function' ? wrong.said() : translated(wrong.said);
   $('error').textContent = `${wrong.job ? `${wrong.job.file.name}: ` : ''}${sentence}.`;
 }
 
@@ -132,12 +132,12 @@ async function everything() {
 /** Says where the network runs, or why it does not. */
 function report() {
   const model = opened;
-  const opening = upscaler && Promise.all([upscaler.ready, upscaler.modes]);
+  const opening = upscaler && Promise.all([upscaler.ready, upscaler.where, upscaler.modes]);
   opening?.then(
-    ([where, modes]) => {
+    ([where, message, modes]) => {
       delete $('device').dataset.text;
       if (wrong?.opening) better();
-      $('device').textContent = text('device', { where: translated(where) });
+      $('device').textContent = text('device', { where: translated(message) });
       document.body.dataset.ready = 'yes';
       device = where.startsWith('WebGPU') ? 'webgpu' : 'cpu';
       known[model] = modes.map(({ mode }) => mode);
@@ -148,7 +148,7 @@ function report() {
       if (error.name === 'AbortError') return; // the next worker reports for itself
       $('device').textContent = text('notReady');
       // The photo that met it says more.
-      if (!wrong?.job) fail(error.message, null, true);
+      if (!wrong?.job) fail(error, null, true);
     },
   );
 }
@@ -292,7 +292,7 @@ function stateText(job) {
       if (progress.fraction === 1) return text('saving');
       return text(progress.left >= 1 ? 'shareLeft' : 'share', { percent: Math.round(100 * progress.fraction), time: duration(progress.left) });
     case 'done': return describe(job);
-    case 'failed': return text('failed', { message: translated(job.error.message) });
+    case 'failed': return text('failed', { message: translated(job.error) });
     default: return text('cancelled');
   }
 }
@@ -330,14 +330,14 @@ function turned(job, parts, measuredOnly) {
   const announce = {
     running: () => text('announceStart', { name }),
     done: () => text('announceDone', { name }),
-    failed: () => text('announceFailed', { name, message: translated(job.error.message) }),
+    failed: () => text('announceFailed', { name, message: translated(job.error) }),
   }[job.state];
   if (announce) $('live').textContent = announce();
   if (job.state === 'done') {
     offerDownload(job);
     // A measurement may come to nothing; the result is there all the same.
     if (measuredOnly && !job.result.spread) $('live').textContent = text('announceKept', { name });
-    if (job.error) fail(job.error.message, job);
+    if (job.error) fail(job.error, job);
     else better(job);
     // The first result shows itself; later ones do not push away what is looked at.
     if (!shown) show(job);
@@ -348,7 +348,7 @@ function turned(job, parts, measuredOnly) {
   // Whether it failed or was cancelled, another worker may have begun.
   if (['done', 'failed', 'cancelled'].includes(job.state)) report();
   // One photo that fails says so where everybody looks.
-  if (job.state === 'failed') fail(job.error.message, job);
+  if (job.state === 'failed') fail(job.error, job);
 }
 
 function offerDownload(job) {
@@ -418,8 +418,8 @@ function relabel() {
   viewer.relabel();
   if (!result) return;
   $('summary').textContent = describe(shown);
-  $('notes').replaceChildren(...result.notes.map((note) => element('li', { textContent: translated(note) })));
-  $('notes').hidden = result.notes.length === 0;
+  $('notes').replaceChildren(...result.said.map((note) => element('li', { textContent: translated(note) })));
+  $('notes').hidden = result.said.length === 0;
   const exact = !Number.isFinite(result.consistency);
   // Rounding to 8 bits alone leaves about 59 dB.
   const grade = text(result.consistency >= 45 ? 'good' : result.consistency >= 35 ? 'fair' : 'poor');
@@ -476,17 +476,17 @@ async function refineTo(job, fidelity, mine) {
 async function blended(job, fidelity, mine) {
   try {
     const { options } = job;
-    const { blob, notes, consistency, differences } = await blend(job.file, job.result.layers, { ...options, device, fidelity, signal: mine.stop.signal });
+    const { blob, said, consistency, differences } = await blend(job.file, job.result.layers, { ...options, fidelity, signal: mine.stop.signal });
     if (refining !== mine) return;
     const name = resultName(job.file.name || 'image', { ...options, fidelity, format: blob.type.slice('image/'.length) });
-    Object.assign(job, { fidelity, result: { ...job.result, blob, name, notes, consistency, differences } });
+    Object.assign(job, { fidelity, result: { ...job.result, blob, name, said, consistency, differences } });
     if (shown !== job) return;
     seen(fidelity);
     $('live').textContent = text('announceFidelity', { percent: Math.round(100 * fidelity) });
   } catch (error) {
     if (error.name === 'AbortError') return;
     if (shown === job) seen(job.fidelity);
-    fail(error.message, job);
+    fail(error, job);
   }
 }
 
@@ -536,7 +536,7 @@ async function downloadAll() {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (error) {
-    fail(error.message);
+    fail(error);
   } finally {
     $('download-all').disabled = false;
   }

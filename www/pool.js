@@ -1,5 +1,7 @@
 // Workers that run tiles for another one.
 
+import { Said } from './said.js';
+
 /** More of them need more memory than they save time. */
 const MOST = 8;
 
@@ -49,11 +51,11 @@ export class Pool {
     each.worker.onmessage = ({ data }) => {
       if (data.kind === 'share') each.job?.onShare(data.share);
       if (data.kind === 'done') end('resolve', data.value);
-      if (data.kind === 'error') end('reject', new Error(data.message));
+      if (data.kind === 'error') end('reject', new Said(data.code, data.args));
     };
     each.worker.onerror = (event) => {
       event.preventDefault();
-      end('reject', new Error(event.message ?? 'a worker ended'));
+      end('reject', new Said('unexpected', { why: event.message ?? 'a worker ended' }));
     };
     this.#workers.push(each);
     this.#greetings.forEach((message) => each.worker.postMessage(message));

@@ -52,7 +52,7 @@ function remember(device, mode, speed, pixels) {
  * `original` is the photo upright, where the browser shows `file` otherwise turned.
  * @typedef {{ id: number, file: File, original: ?Blob, options: object, state: string, fidelity: number,
  *   progress: ?{ done: number, total: number, fraction: number, left: ?number }, width: number, height: number, pixels: ?number,
- *   result: ?{ blob: Blob, name: string, width: number, height: number, notes: string[], seconds: number },
+ *   result: ?{ blob: Blob, name: string, width: number, height: number, said: object[], seconds: number },
  *   measuring: boolean, error: ?Error }} Job
  */
 

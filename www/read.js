@@ -1,14 +1,13 @@
 // An image file's photo, upright: read by our own decoders or, where they refuse, by the browser's.
 
+import { Said, said } from './said.js';
+
 /** Most pixels of an image, as in the module. */
 const MOST = 1 << 24;
 /** Rows of a canvas that pixels are read from. */
 const ROWS = 256;
 /** How far beyond sRGB, whose colours have samples from 0 to 1, is more than rounding. */
 const BEYOND = 0.02;
-
-const ANIMATION = 'the file is an animation: only its first frame is used';
-const HDR = 'the photo is HDR: its light was brought into the range of sRGB';
 
 /** A module, loaded by `load`, ready to run. */
 export async function begun(load, name) {
@@ -17,7 +16,7 @@ export async function begun(load, name) {
     await module.default();
     return module;
   } catch {
-    throw new Error(`${name} could not be loaded: check the connection and reload`);
+    throw new Said('not-loaded', { name });
   }
 }
 
@@ -105,7 +104,7 @@ function beyond(image) {
 
 /** An image of the browser's as a photo in sRGB, and what that cost. */
 async function drawn(image) {
-  const notes = beyond(image) ? ['some of its colours are beyond sRGB: they were brought to its edge'] : [];
+  const notes = beyond(image) ? [said('beyond-srgb')] : [];
   const { Photo } = await filesModule();
   const { width, height, data } = pixels(image);
   image.close();
@@ -120,23 +119,21 @@ async function byBrowser(bytes, refusal) {
     image = await createImageBitmap(new Blob([bytes], { type }));
   } catch {
     const { name, cause } = refusal;
-    throw name === 'UnreadFormat' ? new Error(`neither we nor this browser read ${cause} images: convert it to PNG or JPEG first`) : refusal;
+    throw name === 'UnreadFormat' ? new Said('format-unread-anywhere', { format: cause }) : refusal;
   }
   const { width, height } = image;
   if (width * height > MOST) {
     image.close();
-    throw new Error(`the image claims ${width}x${height} pixels; at most ${Math.floor(MOST / 1e6)} megapixels are taken: make it smaller first`);
+    throw new Said('too-large', { width, height, megapixels: Math.floor(MOST / 1e6) });
   }
-  const format = refusal.cause;
+  const kind = refusal.cause;
   const read = await drawn(image);
   const notes = [
-    format
-      ? `the file is ${format}: the browser read it, in 8 bits and sRGB, without its metadata`
-      : 'the browser read the file, in 8 bits and sRGB, without its metadata',
-    !format && 'our own decoder could not read it: look whether the image is whole',
-    await animated(bytes, type) && ANIMATION,
-    isHdrMedia(bytes) && HDR,
-    brands(bytes).includes('tmap') && 'the file has a second image for HDR screens: it was left out',
+    kind ? said('browser-read-kind', { kind }) : said('browser-read'),
+    !kind && said('look-whole'),
+    await animated(bytes, type) && said('animation'),
+    isHdrMedia(bytes) && said('hdr-to-srgb'),
+    brands(bytes).includes('tmap') && said('second-image'),
   ];
   return { photo: read.photo, notes: [...notes.filter(Boolean), ...read.notes] };
 }
@@ -164,10 +161,8 @@ async function inSrgb(photo) {
   const image = await createImageBitmap(new Blob([photo.png()], { type: 'image/png' }));
   const { photo: second, notes } = await drawn(image);
   second.tells_of(photo);
-  const said = photo.bits === 16
-    ? 'the colours were converted to sRGB, in 8 bits: keep the profile and save as PNG to keep all 16'
-    : 'the colours were converted to sRGB';
-  const all = [said, ...(photo.hdr ? [HDR] : []), ...notes];
+  const converted = said(photo.bits === 16 ? 'to-srgb-8' : 'to-srgb');
+  const all = [converted, ...(photo.hdr ? [said('hdr-to-srgb')] : []), ...notes];
   photo.free();
   return { photo: second, notes: all, converted: true };
 }

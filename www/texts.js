@@ -1,5 +1,9 @@
 // Every text of the page, in each language. English stands in index.html too, for readers without scripts.
 
+import { english } from './english.js';
+import { german } from './german.js';
+import { sentence } from './said.js';
+
 const en = {
   title: 'ASASR – enlarge photos faithfully',
   tagline: 'Enlarge photos, and see what is certain and what is invented. They stay on this device.',
@@ -204,112 +208,18 @@ const de = {
   badNumber: '{name} ist eine ganze Zahl von {min} bis {max}',
 };
 
-/** What workers say in English, and in German; a pattern's groups fill the places $1, $2, … */
-const spoken = [
-  [/^as asked$/, 'wie gewünscht'],
-  [/^(.*) – as asked$/, '$1 – wie gewünscht'],
-  [/^(.*) – the fastest here$/, '$1 – das schnellste hier'],
-  [/^(.*) – this browser has no WebGPU$/, '$1 – dieser Browser hat kein WebGPU'],
-  [/^(.*) – WebGPU found no graphics card$/, '$1 – WebGPU fand keine Grafikkarte'],
-  [/^(.*) – WebGPU would run in software here$/, '$1 – WebGPU liefe hier nur in Software'],
-  [/^(\S+) is not on the server \(404\): check the name, or tell whoever runs it$/, '$1 gibt es auf dem Server nicht (404): den Namen prüfen oder dem Betreiber Bescheid geben'],
-  [/^(.*) could not be loaded \((\d+)\): reload the page$/, '$1 ließ sich nicht laden ($2): die Seite neu laden'],
-  [/^(.*) could not be loaded: check the connection and reload$/, '$1 ließ sich nicht laden: die Verbindung prüfen und neu laden'],
-  [/^the model's manifest is not usable: reload the page$/, 'das Manifest des Modells ist unbrauchbar: die Seite neu laden'],
-  [/^the weights file (\S+) is not the one its manifest describes \(.*\): download it again$/, 'die Gewichtsdatei $1 ist nicht die ihres Manifests: noch einmal laden'],
-  [/^WebGPU was asked for, but this browser offers none: remove \?device=webgpu$/, 'WebGPU war gewünscht, aber dieser Browser hat keines: ?device=webgpu entfernen'],
-  [/^the image needs more memory than the browser gives: try a smaller one$/, 'das Bild braucht mehr Speicher, als der Browser gibt: ein kleineres versuchen'],
-  [/^the worker could not run: reload the page$/, 'die Berechnung ließ sich nicht starten: die Seite neu laden'],
-  [/^the compute device failed: (.*) \(the device is being opened again\)$/, 'das Rechengerät ist ausgefallen: $1 (es wird neu geöffnet)'],
-  [/^this is not an image: choose a photo, a PNG or JPEG file for example$/, 'das ist kein Bild: ein Foto auswählen, zum Beispiel eine PNG- oder JPEG-Datei'],
-  [/^this is (.+), not an image: save what it shows as PNG or JPEG first$/, 'das ist kein Bild ($1): zuerst als PNG oder JPEG speichern, was es zeigt'],
-  [/^a PDF document$/, 'ein PDF-Dokument'],
-  [/^a PostScript document$/, 'ein PostScript-Dokument'],
-  [/^a video$/, 'ein Video'],
-  [/^a video or sound$/, 'ein Video oder Ton'],
-  [/^a sound$/, 'ein Ton'],
-  [/^a zip file or a document$/, 'eine Zip-Datei oder ein Dokument'],
-  [/^lossless JPEG$/, 'verlustfreies JPEG'],
-  [/^hierarchical JPEG$/, 'hierarchisches JPEG'],
-  [/^JPEG with arithmetic coding$/, 'JPEG mit arithmetischer Kodierung'],
-  [/^lossless or hierarchical JPEG with arithmetic coding$/, 'verlustfreies oder hierarchisches JPEG mit arithmetischer Kodierung'],
-  [/^JPEG of 12 bits$/, 'JPEG mit 12 Bit'],
-  [/^JPEG of other than 8 bits$/, 'JPEG mit anderem als 8 Bit'],
-  [/^JPEG whose height stands behind its image$/, 'JPEG, dessen Höhe hinter dem Bild steht'],
-  [/^JPEG of neither one, three nor four colours$/, 'JPEG mit weder einer noch drei noch vier Farben'],
-  [/^JPEG whose colours have a broken fraction of its size$/, 'JPEG, dessen Farben einen gebrochenen Teil seiner Größe haben'],
-  [/^the file is empty$/, 'die Datei ist leer'],
-  [/^the file is cut short: its image is not complete; get it again from where it came$/, 'die Datei ist abgeschnitten: ihr Bild ist nicht vollständig; noch einmal von dort holen, woher sie kam'],
-  [/^the file is cut short: (\d+) of its (\d+) rows are there; get it again from where it came$/, 'die Datei ist abgeschnitten: $1 ihrer $2 Zeilen sind da; noch einmal von dort holen, woher sie kam'],
-  [/^the file is cut short: (\d+) of its (\d+) rows are there, the others are grey$/, 'die Datei ist abgeschnitten: $1 ihrer $2 Zeilen sind da, die übrigen sind grau'],
-  [/^the file is not complete: its finest detail is missing$/, 'die Datei ist nicht vollständig: ihre feinsten Einzelheiten fehlen'],
-  [/^the image cannot be decoded \((.*)\): get it again, or save it anew with another program$/, 'das Bild lässt sich nicht lesen ($1): noch einmal holen oder mit einem anderen Programm neu speichern'],
-  [/^(.*) images are not read: convert it to PNG or JPEG first$/, '$1 wird nicht gelesen: zuerst in PNG oder JPEG umwandeln'],
-  [/^(.*) is not read: open it in another program and save it as PNG$/, '$1 wird nicht gelesen: in einem anderen Programm öffnen und als PNG speichern'],
-  [/^its data is damaged$/, 'seine Daten sind beschädigt'],
-  [/^its palette is damaged$/, 'seine Palette ist beschädigt'],
-  [/^its size and its data disagree$/, 'seine Größe und seine Daten passen nicht zusammen'],
-  [/^it needs more memory than its size tells$/, 'es braucht mehr Speicher, als seine Größe verrät'],
-  [/^the image claims (\S+) pixels; at most (\d+) megapixels are taken: make it smaller first$/, 'das Bild hat $1 Pixel; höchstens $2 Megapixel werden genommen: zuerst verkleinern'],
-  [/^an image of (\S+) pixels is too wide for the memory there is: cut it into parts$/, 'ein Bild von $1 Pixeln ist zu breit für den Speicher: in Teile schneiden'],
-  [/^an image (\d+) pixels wide can be made (\d+) to (\d+) wide, not (\d+)$/, 'ein Bild von $1 Pixeln Breite kann $2 bis $3 breit werden, nicht $4'],
-  [/^the result would have (\S+) pixels, and its format holds (\d+) a side: save it as PNG, or smaller$/, 'das Ergebnis hätte $1 Pixel, und sein Format fasst $2 je Seite: als PNG speichern, oder kleiner'],
-  [/^the model (\S+) has no mode (\S+): use instant$/, 'das Modell $1 zeigt nur sichere Einzelheiten'],
-  [/^a zip file holds at most 4 GB: download the photos one by one$/, 'eine Zip-Datei fasst höchstens 4 GB: die Fotos einzeln herunterladen'],
-  [/^the colour profile is not of three colours: it was left out$/, 'das Farbprofil ist nicht dreifarbig: es fehlt im Ergebnis'],
-  [/^the file has texts, which only PNG holds: they were left out$/, 'die Datei hat Texte, die nur PNG aufnimmt: sie fehlen im Ergebnis'],
-  [/^the (EXIF|XMP) data is too large for JPEG: it was left out$/, 'die $1-Daten sind zu groß für JPEG: sie fehlen im Ergebnis'],
-  [/^neither we nor this browser read (.+) images: convert it to PNG or JPEG first$/, 'weder wir noch dieser Browser lesen $1-Bilder: zuerst in PNG oder JPEG umwandeln'],
-  [/^the file is (.+): the browser read it, in 8 bits and sRGB, without its metadata$/, 'die Datei ist $1: der Browser hat sie gelesen, in 8 Bit und sRGB, ohne ihre Metadaten'],
-  [/^the browser read the file, in 8 bits and sRGB, without its metadata$/, 'der Browser hat die Datei gelesen, in 8 Bit und sRGB, ohne ihre Metadaten'],
-  [/^our own decoder could not read it: look whether the image is whole$/, 'unser eigener Leser konnte es nicht: nachsehen, ob das Bild ganz ist'],
-  [/^the photo is HDR: its light was brought into the range of sRGB$/, 'das Foto ist HDR: sein Licht wurde in den Umfang von sRGB gebracht'],
-  [/^the file has a second image for HDR screens: it was left out$/, 'die Datei hat ein zweites Bild für HDR-Bildschirme: es fehlt im Ergebnis'],
-  [/^some of its colours are beyond sRGB: they were brought to its edge$/, 'einige Farben liegen jenseits von sRGB: sie wurden an dessen Rand geholt'],
-  [/^the colours were converted to sRGB$/, 'die Farben wurden in sRGB umgerechnet'],
-  [/^the colours were converted to sRGB, in 8 bits: keep the profile and save as PNG to keep all 16$/, 'die Farben wurden in sRGB umgerechnet, in 8 Bit: mit Farbprofil und als PNG gespeichert bleiben alle 16'],
-  [/^the file is an animation: only its first frame is used$/, 'die Datei ist eine Animation: nur ihr erstes Bild wird genommen'],
-  [/^the file has (\d+) pages: only the first is used$/, 'die Datei hat $1 Seiten: nur die erste wird genommen'],
-  [/^the file is CMYK: its colours were converted to RGB without a profile$/, 'die Datei ist CMYK: ihre Farben wurden ohne Profil in RGB umgewandelt'],
-  [/^the colour profile is larger than 4 MB: it was left out, so colours may look different$/, 'das Farbprofil ist größer als 4 MB: es fehlt im Ergebnis, Farben können anders aussehen'],
-  [/^the colour profile is damaged: it was left out, so colours may look different$/, 'das Farbprofil ist beschädigt: es fehlt im Ergebnis, Farben können anders aussehen'],
-  [/^the colour profile is in another file: colours are taken as sRGB$/, 'das Farbprofil liegt in einer anderen Datei: die Farben gelten als sRGB'],
-  [/^the colour profile could not be applied: it was kept$/, 'das Farbprofil ließ sich nicht anwenden: es bleibt im Ergebnis'],
-  [/^the XMP data does not fit a PNG: it was left out$/, 'die XMP-Daten passen in kein PNG: sie fehlen im Ergebnis'],
-  [/^the file has more than 4 MB of EXIF data: it was left out$/, 'die Datei hat mehr als 4 MB EXIF-Daten: sie fehlen im Ergebnis'],
-  [/^the file has more than 4 MB of text: what is beyond was left out$/, 'die Datei hat mehr als 4 MB Text: was darüber ist, fehlt im Ergebnis'],
-  [/^the file says that some bits of its colours mean nothing \(sBIT\): in the result all bits count$/, 'die Datei sagt, dass einige Bits ihrer Farben nichts bedeuten (sBIT): im Ergebnis zählen alle'],
-  [/^the file is an HDR photo: its gain map was left out, so the result shows the ordinary picture$/, 'die Datei ist ein HDR-Foto: ihre Helligkeitskarte (Gain Map) fehlt, das Ergebnis zeigt das gewöhnliche Bild'],
-  [/^the file is HDR, which sRGB is not: what tells its colours was kept$/, 'die Datei ist HDR, sRGB ist es nicht: was ihre Farben beschreibt, bleibt im Ergebnis'],
-  [/^the file tells its colours' primaries and gamma, which few programs know$/, 'die Datei nennt Grundfarben und Gamma ihrer Farben, die wenige Programme beachten'],
-  [/^the file's colours have a gamma each, which PNG cannot tell: they are taken as sRGB$/, 'jede Farbe der Datei hat ein eigenes Gamma, das PNG nicht nennen kann: die Farben gelten als sRGB'],
-  [/^the file's alpha is 0 everywhere: the image is taken as opaque$/, 'das Bild ist laut Datei überall durchsichtig: es wird als deckend genommen'],
-  [/^JPEG has no transparency: it was laid on white$/, 'JPEG kennt keine Transparenz: das Bild liegt auf Weiß'],
-  [/^the model's signature can only be checked on a page that came over HTTPS$/, 'die Signatur des Modells lässt sich nur auf einer Seite prüfen, die über HTTPS kam'],
-  [/^this browser cannot check the model's signature: use a newer one$/, 'dieser Browser kann die Signatur des Modells nicht prüfen: ein neuerer kann es'],
-  [/^the public key of this page is no ed25519 key: give the line that `asasr weights keygen` prints$/, 'der öffentliche Schlüssel dieser Seite ist kein Ed25519-Schlüssel: `asasr weights keygen` gibt die richtige Zeile aus'],
-  [/^the model is not signed by the one whom this page trusts: it is not used$/, 'das Modell ist nicht von dem signiert, dem diese Seite vertraut: es wird nicht benutzt'],
-  [/^the model under (\S+) is signed as (.+), which is another one: it is not used$/, 'das Modell unter $1 ist als $2 signiert und damit ein anderes: es wird nicht benutzt'],
-  [/^the photo has 16 bits a colour, (\S+) keeps 8: save it as PNG to keep all$/, 'das Foto hat 16 Bit je Farbe, $1 behält 8: als PNG gespeichert bleiben alle'],
-  [/^the browser could not write (\S+) of this size: it was saved as PNG$/, 'der Browser konnte kein $1 dieser Größe schreiben: es wurde als PNG gespeichert'],
-];
-
-/** What a worker said, in the language in use. What is not known stays as it is. */
-export function translated(sentence) {
-  if (current !== 'de') return sentence;
-  const [pattern, german] = spoken.find(([known]) => known.test(sentence)) ?? [];
-  // What fills a place may be a sentence itself.
-  const places = pattern ? sentence.match(pattern) : [];
-  const said = pattern ? german.replace(/\$(\d)/g, (_, place) => translated(places[place])) : sentence;
-  return said.replace(/\((\d+) threads\)/, '($1 Threads)').replace('(one thread)', '(ein Thread)');
-}
-
 export const languages = { en, de };
+
+/** What workers and modules say, in the same languages. */
+const spoken = { en: english, de: german };
 
 let current = 'en';
 
 /** The language in use. */
 export const language = () => current;
+
+/** What an error or a note of a worker says, in the language in use; another error says it in its own words. */
+export const translated = (message) => (message.args ? sentence(spoken[current], message) : message.message);
 
 /** The text of `key` with its `{places}` filled. */
 export function text(key, values = {}) {

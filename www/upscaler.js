@@ -1,7 +1,20 @@
 // The upscaler as a page sees it: one worker, one call.
 
+import { inEnglish } from './english.js';
+import { Said, said } from './said.js';
+
+/** What a worker said went wrong, in English. */
+function inWords({ code, args }, more) {
+  const error = new Said(code, args, more);
+  error.message = inEnglish(error);
+  return error;
+}
+
 /** An error after which the worker cannot go on; a fresh one takes its place. */
-const fatal = (message) => Object.assign(new Error(message), { fatal: true });
+const fatal = (message) => inWords(message, { fatal: true });
+
+/** A result with its notes in English too. */
+const worded = ({ notes, ...result }) => ({ ...result, notes: notes.map(inEnglish), said: notes });
 
 const cancelled = () => new DOMException('cancelled', 'AbortError');
 
@@ -48,9 +61,9 @@ function keep(tuned) {
 
 /**
  * The result of `upscale` at another fidelity, from its `layers` and the file it was made of. No network runs: a worker of its own
- * blends them, on the module for `device`, which is 'webgpu' or 'cpu'.
+ * blends them.
  */
-export async function blend(file, layers, { device = 'cpu', fidelity, format = 'png', quality = 0.92, strip = false, signal }) {
+export async function blend(file, layers, { fidelity, format = 'png', quality = 0.92, strip = false, signal }) {
   check({ fidelity: fidelity ?? NaN, format, quality });
   if (!layers?.sample || !layers.mean) throw new TypeError('there are no layers to blend: upscale with layers, in a mode that has them');
   const bytes = new Uint8Array(await file.arrayBuffer());
@@ -59,11 +72,11 @@ export async function blend(file, layers, { device = 'cpu', fidelity, format = '
   let stop;
   const done = new Promise((resolve, reject) => {
     stop = () => reject(cancelled());
-    worker.onmessage = ({ data }) => (data.kind === 'done' ? resolve(data.value) : reject(new Error(data.message)));
-    worker.onerror = (event) => { event.preventDefault(); reject(new Error('the worker could not run: reload the page')); };
+    worker.onmessage = ({ data }) => (data.kind === 'done' ? resolve(worded(data.value)) : reject(inWords(data)));
+    worker.onerror = (event) => { event.preventDefault(); reject(inWords(said('worker-failed'))); };
   });
   signal?.addEventListener('abort', stop);
-  worker.postMessage({ id: 0, kind: 'blend', device, bytes, layers, fidelity, format, quality, strip });
+  worker.postMessage({ id: 0, kind: 'blend', bytes, layers, fidelity, format, quality, strip });
   try {
     return await done;
   } finally {
@@ -104,12 +117,15 @@ export class Upscaler {
   }
 
   /** Resolves to a sentence that says where the network runs and why. */
-  get ready() { return this.#opened.then(({ where }) => where); }
+  get ready() { return this.#opened.then(({ where }) => inEnglish(where)); }
+
+  /** Resolves to the same as a code with what fills its text's places: { code, args }. */
+  get where() { return this.#opened.then(({ where }) => where); }
 
   /** Resolves to the modes that the model has: { mode, work } with 'instant', 'fast' or 'quality', and how many times the first one's work it is. */
   get modes() { return this.#opened.then(({ modes }) => modes); }
 
-  /** Resolves to the addresses of the model, the module that runs, and that for files other than PNG. */
+  /** Resolves to the addresses of the model, the module that runs, and that for image files. */
   get loaded() { return this.#opened.then(({ loaded }) => loaded); }
 
   #start() {
@@ -135,16 +151,13 @@ export class Upscaler {
       }
       this.#requests.delete(id);
       if (kind === 'done') request?.resolve(data.value);
-      else request?.reject(new Error(data.message));
-      if (data.fatal && worker === this.#worker) this.#restart(fatal(data.message));
+      else request?.reject(inWords(data));
+      if (data.fatal && worker === this.#worker) this.#restart(fatal(data));
     };
     worker.onerror = (event) => {
       event.preventDefault();
       const trap = /unreachable|RuntimeError|memory|allocation/.test(event.message ?? '');
-      const message = trap
-        ? 'the image needs more memory than the browser gives: try a smaller one'
-        : 'the worker could not run: reload the page';
-      if (worker === this.#worker) this.#restart(fatal(message));
+      if (worker === this.#worker) this.#restart(fatal(said(trap ? 'no-memory' : 'worker-failed')));
     };
     const model = new URL(this.#options.model, document.baseURI).href;
     const { device, publicKey } = this.#options;
@@ -186,7 +199,7 @@ export class Upscaler {
    * are finished, `onLoading(received, total)` counts bytes of weights that come first. `onOriginal(blob, width, height)` is given the image
    * upright where the browser shows its file otherwise turned. `signal` cancels.
    *
-   * Resolves to { blob, width, height, notes, consistency, differences, spread, deviation, layers }: the PSNR in dB between the given
+   * Resolves to { blob, width, height, notes, said, consistency, differences, spread, deviation, layers }: the PSNR in dB between the given
    * image and the result made as small again, and for each given pixel how many grey levels they differ; the samples'
    * deviation at each given pixel in grey levels, and over all.
    */
@@ -223,7 +236,7 @@ export class Upscaler {
       const bytes = new Uint8Array(await file.arrayBuffer());
       if (this.#disposed || worker !== this.#worker) throw cancelled();
       const wish = { kind: 'upscale', bytes, scale, width, format, quality, strip, mode, seed, fidelity, layers, samples, preview: Boolean(onRows), original: Boolean(onOriginal) };
-      return await this.#ask(wish, { onProgress, onRows, onLoading, onOriginal }, [bytes.buffer]);
+      return worded(await this.#ask(wish, { onProgress, onRows, onLoading, onOriginal }, [bytes.buffer]));
     } finally {
       signal?.removeEventListener('abort', stop);
     }
@@ -262,11 +275,10 @@ export class Upscaler {
     }
   }
 
-  /** `blend` of this script on the device's module. */
-  async blend(file, layers, options) {
-    const { device } = await this.#opened;
+  /** `blend` of this script, which ends with this upscaler's work. */
+  blend(file, layers, options) {
     const signals = [this.#blending.signal, options.signal].filter(Boolean);
-    return blend(file, layers, { device, ...options, signal: AbortSignal.any(signals) });
+    return blend(file, layers, { ...options, signal: AbortSignal.any(signals) });
   }
 
   /** Stops what is running and gets ready for the next image, which may be waiting already. */

@@ -4,6 +4,7 @@ import { weightsAddress } from './address.js';
 import { leftOut, withChunks, withMetadata } from './container.js';
 import { Pool, threads } from './pool.js';
 import { begun, converts, filesModule, readable, upright } from './read.js';
+import { Said, asSaid, said } from './said.js';
 import { checkName, checkSignature, signatureAddress } from './signature.js';
 
 let upscaler = null;
@@ -24,10 +25,8 @@ async function bytesOf(url, told) {
     const response = await fetch(url);
     if (!response.ok) {
       // Weights that a server no longer has belong to a manifest of before.
-      const why = response.status === 404 && name.endsWith('/manifest.json')
-        ? 'is not on the server (404): check the name, or tell whoever runs it'
-        : `could not be loaded (${response.status}): reload the page`;
-      throw Object.assign(new Error(`${name} ${why}`), { told: true });
+      const { status } = response;
+      throw status === 404 && name.endsWith('/manifest.json') ? new Said('not-on-server', { name }) : new Said('not-loaded-status', { name, status });
     }
     const total = Number(response.headers.get('content-length'));
     // What is compressed on the way is counted in other bytes.
@@ -43,7 +42,7 @@ async function bytesOf(url, told) {
     }
     return new Uint8Array(await new Blob(parts).arrayBuffer());
   } catch (error) {
-    throw error.told ? error : new Error(`${name} could not be loaded: check the connection and reload`);
+    throw error instanceof Said ? error : new Said('not-loaded', { name });
   }
 }
 
@@ -52,18 +51,18 @@ const named = ({ info }) => ['vendor', 'architecture', 'device', 'description'].
 
 /** 'webgpu' or 'cpu', a sentence why, and the graphics card's name. */
 async function choose(wanted) {
-  if (wanted === 'cpu') return ['cpu', 'as asked'];
+  if (wanted === 'cpu') return ['cpu', said('as-asked')];
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' });
   if (wanted === 'webgpu') {
-    if (!adapter) throw new Error('WebGPU was asked for, but this browser offers none: remove ?device=webgpu');
-    return ['webgpu', 'as asked', named(adapter)];
+    if (!adapter) throw new Said('webgpu-missing');
+    return ['webgpu', said('as-asked'), named(adapter)];
   }
-  if (!navigator.gpu) return ['cpu', 'this browser has no WebGPU'];
-  if (!adapter) return ['cpu', 'WebGPU found no graphics card'];
+  if (!navigator.gpu) return ['cpu', said('no-webgpu')];
+  if (!adapter) return ['cpu', said('no-card')];
   if (adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter) {
-    return ['cpu', 'WebGPU would run in software here'];
+    return ['cpu', said('in-software')];
   }
-  return ['webgpu', 'the fastest here', named(adapter)];
+  return ['webgpu', said('fastest'), named(adapter)];
 }
 
 /** Loads the module for a device; returns the addresses of its files, and of those that other photos may need. */
@@ -80,7 +79,7 @@ async function signed(manifest, publicKey) {
   const address = await signatureAddress(manifest, folder);
   const answer = await fetch(address).catch(() => null);
   // Only what is not there is no signature; what did not come says nothing about who made the model.
-  if (!answer?.ok && answer?.status !== 404) throw new Error(`${new URL(address).pathname} could not be loaded: check the connection and reload`);
+  if (!answer?.ok && answer?.status !== 404) throw new Said('not-loaded', { name: new URL(address).pathname });
   const signature = answer.ok ? await answer.text() : '';
   await checkSignature(manifest, signature, publicKey);
   checkName(manifest, folder);
@@ -98,7 +97,7 @@ async function open({ id, device: wanted, model, publicKey, tunings }) {
   try {
     address = weightsAddress(JSON.parse(new TextDecoder().decode(manifest)), folder);
   } catch {
-    throw new Error('the model\'s manifest is not usable: reload the page');
+    throw new Said('manifest-unusable');
   }
   const weights = await bytesOf(address, (received, total) => postMessage({ id, kind: 'loading', received, total }));
   const begin = async (device) => {
@@ -114,13 +113,14 @@ async function open({ id, device: wanted, model, publicKey, tunings }) {
     files = await begin(device);
   } catch (error) {
     if (wanted !== 'auto' || device === 'cpu') throw error;
-    [device, why] = ['cpu', error.message];
+    [device, why] = ['cpu', asSaid(error)];
     files = await begin(device);
   }
   const name = device === 'webgpu' ? 'WebGPU' : 'CPU';
-  const detail = pool ? `${threads()} threads` : upscaler.device;
+  const ours = pool ? said('threads', { count: threads() }) : said('one-thread');
+  const detail = device === 'cpu' ? ours : upscaler.device;
   // Browsers often keep the adapter's name to themselves.
-  const where = `${name}${detail === name ? '' : ` (${detail})`} – ${why}`;
+  const where = detail === name ? said('where', { device: name, why }) : said('where-exactly', { device: name, detail, why });
   const tuned = upscaler.tuning === undefined ? {} : { [adapter]: upscaler.tuning };
   return { where, device, tuned, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i] })), loaded: [described, ...signature, address, ...files] };
 }
@@ -169,12 +169,12 @@ async function finished(report, { sample, mean }, { format, quality, strip, laye
       const told = { icc: own ? undefined : icc, exif, xmp, resolution, texts };
       blob = strip ? plain : await withMetadata(plain, { ...told, width, height, alpha: photo.alpha });
       if (!strip) notes.push(...leftOut(format, told));
-      if (!photo.opaque && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
-      if (photo.bits === 16) notes.push(`the photo has 16 bits a colour, ${name} keeps 8: save it as PNG to keep all`);
+      if (!photo.opaque && format === 'jpeg') notes.push(said('jpeg-opaque'));
+      if (photo.bits === 16) notes.push(said('bits-lost', { format: name }));
     } catch {
       // An hour's work is not thrown away because the browser cannot write it in that format.
       blob = strip ? coloured(sample) : whole(sample);
-      notes.push(`the browser could not write ${name} of this size: it was saved as PNG`);
+      notes.push(said('saved-as-png', { format: name }));
     }
   }
   const layers = mean && {
@@ -297,10 +297,8 @@ self.onmessage = async ({ data }) => {
   } catch (error) {
     // A trap leaves the module in pieces, a lost device never comes back: the page starts another worker.
     const trap = error instanceof WebAssembly.RuntimeError;
-    const lost = /^the compute device failed/.test(error?.message ?? '');
-    const message = trap
-      ? 'the image needs more memory than the browser gives: try a smaller one'
-      : `${error?.message ?? error}${lost ? ' (the device is being opened again)' : ''}`;
-    postMessage({ id, kind: 'error', message, fatal: data.kind === 'upscale' && (trap || lost || Boolean(error.fatal)) });
+    const { code, args } = trap ? said('no-memory') : asSaid(error);
+    const lost = code === 'device';
+    postMessage({ id, kind: 'error', code, args, fatal: data.kind === 'upscale' && (trap || lost || Boolean(error.fatal)) });
   }
 };

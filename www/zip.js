@@ -1,6 +1,7 @@
 // A ZIP archive without compression: images are compressed already (APPNOTE.TXT 6.3.10, version 2.0).
 
 import { crc32 } from './crc32.js';
+import { Said } from './said.js';
 
 /** The fields of a header, little-endian: pairs of a size in bytes and a value. */
 function header(...fields) {
@@ -27,7 +28,7 @@ export function distinct(names) {
   });
 }
 
-/** A Blob of the archive of `[{ name, blob }]`. Throws a RangeError where it would need more than 4 GB. */
+/** A Blob of the archive of `[{ name, blob }]`. Throws where it would need more than 4 GB. */
 export async function zip(files) {
   const now = new Date();
   const time = (now.getHours() << 11) | (now.getMinutes() << 5) | (now.getSeconds() >> 1);
@@ -44,7 +45,7 @@ export async function zip(files) {
     directory.push(header([4, 0x02014b50], [2, 20], ...shared, [2, 0], [2, 0], [2, 0], [4, 0], [4, at]), names[i]);
     parts.push(local, names[i], blob);
     at += local.length + names[i].length + blob.size;
-    if (at > 0xffffffff) throw new RangeError('a zip file holds at most 4 GB: download the photos one by one');
+    if (at > 0xffffffff) throw new Said('zip-too-large');
   }
   const size = directory.reduce((sum, part) => sum + part.length, 0);
   const end = header([4, 0x06054b50], [2, 0], [2, 0], [2, files.length], [2, files.length], [4, size], [4, at], [2, 0]);

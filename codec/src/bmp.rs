@@ -1,6 +1,7 @@
 //! What the header of a BMP tells about its image, and what of it the decoder does not take.
 
-use crate::metadata::{CALIBRATED, DAMAGED_ICC, GAMMAS_APART, LINKED_ICC, Resolution, UNSEEN};
+use crate::metadata::Resolution;
+use crate::phrase::{CALIBRATED, DAMAGED_ICC, GAMMAS_APART, LINKED_ICC, Phrase, UNSEEN};
 use crate::{Layout, Metadata, Picture, Samples};
 
 /// Where the header with the size begins; that size is its first field.
@@ -36,7 +37,7 @@ fn field(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// What a BMP tells, and what of it cannot be carried.
-pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<&'static str>) {
+pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<Phrase>) {
     let (mut metadata, mut notes) = (Metadata::default(), Vec::new());
     let [x, y] = PER_METRE.map(|at| f64::from(field(bytes, at).unwrap_or(0)));
     metadata.resolution = Resolution::per_metre(x, y);
@@ -59,7 +60,7 @@ pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<&'static str>) {
 }
 
 /// Primaries and gamma. Writers that mean sRGB leave them 0.
-fn calibrated(bytes: &[u8], metadata: &mut Metadata, notes: &mut Vec<&'static str>) {
+fn calibrated(bytes: &[u8], metadata: &mut Metadata, notes: &mut Vec<Phrase>) {
     let gammas = GAMMAS.map(|at| field(bytes, at).unwrap_or(0));
     // X, Y and Z of red, of green and of blue; together they are white.
     let mut colours = [[0.0; 3]; 4];

@@ -8,11 +8,9 @@ use moxcms::{
     TransformOptions, XyY,
 };
 
+use crate::phrase::{HDR, KEPT};
 use crate::profile::is_srgb_gamma;
 use crate::{Layout, Metadata, Picture, Samples};
-
-const HDR: &str = "the file is HDR, which sRGB is not: what tells its colours was kept";
-const KEPT: &str = "the colour profile could not be applied: it was kept";
 
 /// What the samples of a picture are.
 enum Source {

@@ -1,4 +1,5 @@
 use crate::formats;
+use crate::phrase::CGBI;
 use crate::{Error, Picture, Samples, decode_png, extend::extend};
 
 /// How a file is read.
@@ -36,7 +37,7 @@ pub fn decode_with(bytes: &[u8], options: Options) -> Result<Picture, Error> {
     if decode_png::is_png(bytes) {
         // Its pixels are packed and ordered in a way of their own.
         if bytes.get(12..16) == Some(b"CgBI") {
-            return Err(Error::UnreadKind("Apple's PNG for apps (CgBI)"));
+            return Err(Error::UnreadKind(CGBI));
         }
         return decode_png::decode(bytes, options.max_pixels).map(filled);
     }

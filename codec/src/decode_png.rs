@@ -4,6 +4,7 @@ use png::{BitDepth, Decoder, DecodingError, Limits, Transformations};
 
 use asasr_core::Size;
 
+use crate::phrase::{DATA, DISAGREE, MEMORY, PALETTE};
 use crate::picture::layout_of;
 use crate::{Error, Note, Picture, Raster, Samples, check_size, png_chunks};
 
@@ -42,7 +43,7 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     }
     let length = reader.output_buffer_size().ok_or(Error::Truncated)?;
     let (colours, depth) = reader.output_color_type();
-    let layout = layout_of(colours).ok_or_else(|| Error::Damaged("its palette is damaged".into()))?;
+    let layout = layout_of(colours).ok_or_else(|| Error::Damaged(PALETTE.into()))?;
     let (frame, samples) = if depth == BitDepth::Sixteen {
         let mut samples = vec![0u16; length / 2];
         let frame = reader.next_frame(bytemuck::cast_slice_mut(&mut samples));
@@ -70,9 +71,9 @@ fn damaged(error: &DecodingError) -> Error {
     match error {
         DecodingError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => Error::Truncated,
         // The decoder speaks of chunks here; a user needs to know that the file is at fault.
-        DecodingError::IoError(_) | DecodingError::Format(_) => Error::Damaged("its data is damaged".into()),
-        DecodingError::Parameter(_) => Error::Damaged("its size and its data disagree".into()),
-        DecodingError::LimitsExceeded => Error::Damaged("it needs more memory than its size tells".into()),
+        DecodingError::IoError(_) | DecodingError::Format(_) => Error::Damaged(DATA.into()),
+        DecodingError::Parameter(_) => Error::Damaged(DISAGREE.into()),
+        DecodingError::LimitsExceeded => Error::Damaged(MEMORY.into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a file is that is not read: its first bytes tell.
 
-use crate::Error;
+use crate::phrase::{PDF, POSTSCRIPT, SOUND, VIDEO, VIDEO_OR_SOUND, ZIP};
+use crate::{Error, Phrase};
 
 /// What stands at which byte of a file, and its name.
 type Mark = (usize, &'static [u8], &'static str);
@@ -44,17 +45,17 @@ const IMAGES: &[Mark] = &[
 ];
 
 /// What is no image but may hold some.
-const THINGS: &[Mark] = &[
-    (0, b"%PDF-", "a PDF document"),
-    (0, b"%!PS", "a PostScript document"),
-    (0, b"\x1A\x45\xDF\xA3", "a video"),
-    (0, b"FLV\x01", "a video"),
-    (0, b"\0\0\x01\xBA", "a video"),
-    (0, b"\0\0\x01\xB3", "a video"),
-    (0, b"OggS", "a video or sound"),
-    (4, b"moov", "a video"),
-    (4, b"mdat", "a video"),
-    (0, b"PK\x03\x04", "a zip file or a document"),
+const THINGS: &[(usize, &[u8], Phrase)] = &[
+    (0, b"%PDF-", PDF),
+    (0, b"%!PS", POSTSCRIPT),
+    (0, b"\x1A\x45\xDF\xA3", VIDEO),
+    (0, b"FLV\x01", VIDEO),
+    (0, b"\0\0\x01\xBA", VIDEO),
+    (0, b"\0\0\x01\xB3", VIDEO),
+    (0, b"OggS", VIDEO_OR_SOUND),
+    (4, b"moov", VIDEO),
+    (4, b"mdat", VIDEO),
+    (0, b"PK\x03\x04", ZIP),
 ];
 
 /// Brands of the formats that share a container with MP4 videos.
@@ -100,15 +101,15 @@ fn boxed(bytes: &[u8]) -> Option<Error> {
     found.sort_unstable();
     Some(match found.first() {
         Some(first) => Error::UnsupportedFormat(BRANDS[*first].1),
-        None => Error::NotAPhoto("a video"),
+        None => Error::NotAPhoto(VIDEO),
     })
 }
 
 /// What a RIFF file that is no WebP is.
 fn riff(bytes: &[u8]) -> Option<Error> {
     Some(match bytes.strip_prefix(b"RIFF")?.get(4..8)? {
-        b"AVI " => Error::NotAPhoto("a video"),
-        b"WAVE" => Error::NotAPhoto("a sound"),
+        b"AVI " => Error::NotAPhoto(VIDEO),
+        b"WAVE" => Error::NotAPhoto(SOUND),
         _ => return None,
     })
 }
@@ -174,16 +175,18 @@ fn tiff_raw(bytes: &[u8]) -> Option<Error> {
     }
 }
 
+/// What bytes at their places tell.
+fn marked<T: Copy>(bytes: &[u8], marks: &[(usize, &[u8], T)]) -> Option<T> {
+    let found = marks
+        .iter()
+        .find(|(at, mark, _)| bytes.get(*at..).is_some_and(|b| b.starts_with(mark)));
+    found.map(|(.., name)| *name)
+}
+
 /// What to say of a file that is not read; none where it may be read, or is nothing that is known.
 pub(crate) fn named(bytes: &[u8]) -> Option<Error> {
-    let find = |marks: &[Mark]| {
-        let found = marks
-            .iter()
-            .find(|(at, mark, _)| bytes.get(*at..).is_some_and(|b| b.starts_with(mark)));
-        found.map(|(.., name)| *name)
-    };
-    let image = find(IMAGES).map(Error::UnsupportedFormat);
-    let kind = image.or_else(|| find(THINGS).map(Error::NotAPhoto));
+    let image = marked(bytes, IMAGES).map(Error::UnsupportedFormat);
+    let kind = image.or_else(|| marked(bytes, THINGS).map(Error::NotAPhoto));
     kind.or_else(|| boxed(bytes))
         .or_else(|| riff(bytes))
         .or_else(|| tiff_raw(bytes))

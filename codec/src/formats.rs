@@ -6,6 +6,7 @@ use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageForm
 
 use crate::jpeg::Lack;
 use crate::metadata::Told;
+use crate::phrase::DATA;
 #[cfg(feature = "tiff")]
 use crate::tiff_tags;
 use crate::{
@@ -159,8 +160,8 @@ fn damaged(error: ImageError) -> Error {
     match error {
         ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Error::Truncated,
         // Decoders speak of chunks and coefficients here; a user needs to know that the file is at fault.
-        ImageError::Decoding(_) => Error::Damaged("its data is damaged".into()),
-        other => Error::Damaged(other.to_string()),
+        ImageError::Decoding(_) => Error::Damaged(DATA.into()),
+        other => Error::Damaged(other.to_string().into()),
     }
 }
 

@@ -26,6 +26,7 @@ mod lines;
 mod metadata;
 mod note;
 mod orientation;
+pub mod phrase;
 mod picture;
 mod png_chunks;
 mod profile;
@@ -39,6 +40,8 @@ mod xmp;
 
 use std::fmt;
 
+use asasr_core::Message;
+
 pub use asasr_core::{Layout, Raster, Samples};
 pub use decode::{Options, decode, decode_with};
 pub use encode::{PngRows, SharedBytes};
@@ -46,6 +49,7 @@ pub use header::{Header, header};
 pub use lines::PngLines;
 pub use metadata::{ColoursBy, Metadata, Resolution};
 pub use note::Note;
+pub use phrase::{Damage, Phrase};
 pub use picture::Picture;
 
 /// Whether an image of that size is taken.
@@ -70,9 +74,9 @@ pub enum Error {
     /// The bytes are an image of a format that is not read here, by its name.
     UnsupportedFormat(&'static str),
     /// The bytes are an image of a format that is read here, but of a kind that is not: its name.
-    UnreadKind(&'static str),
+    UnreadKind(Phrase),
     /// The bytes are no image but something that holds some, by its name.
-    NotAPhoto(&'static str),
+    NotAPhoto(Phrase),
     /// The header claims more pixels than the limit.
     TooLarge {
         /// Claimed width.
@@ -92,7 +96,7 @@ pub enum Error {
         of: usize,
     },
     /// The file is damaged, or uses something that is not supported.
-    Damaged(String),
+    Damaged(Damage),
     /// The result could not be encoded or stored.
     Encode(String),
 }
@@ -149,3 +153,48 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl Error {
+    const CODES: [&str; 10] = [
+        "empty",
+        "not-an-image",
+        "format-unread",
+        "kind-unread",
+        "not-a-photo",
+        "too-large",
+        "truncated",
+        "cut-short",
+        "damaged",
+        "encode",
+    ];
+
+    /// What it says, without words.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Empty => Message::new("empty"),
+            Self::NotAnImage => Message::new("not-an-image"),
+            Self::UnsupportedFormat(format) => Message::new("format-unread").with("format", format),
+            Self::UnreadKind(kind) => Message::new("kind-unread").with_message("kind", kind.message()),
+            Self::NotAPhoto(thing) => Message::new("not-a-photo").with_message("thing", thing.message()),
+            Self::TooLarge {
+                width,
+                height,
+                max_pixels,
+            } => Message::new("too-large")
+                .with("width", width)
+                .with("height", height)
+                .with("megapixels", &(max_pixels / 1_000_000)),
+            Self::Truncated => Message::new("truncated"),
+            Self::CutShort { rows, of } => Message::new("cut-short").with("rows", rows).with("of", of),
+            Self::Damaged(Damage::Known(why)) => Message::new("damaged").with_message("why", why.message()),
+            Self::Damaged(Damage::Other(why)) => Message::new("damaged").with("why", why),
+            Self::Encode(why) => Message::new("encode").with("why", why),
+        }
+    }
+}
+
+/// The codes of all messages of errors and notes.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    let phrases = phrase::CODES.iter().copied();
+    phrases.chain(Error::CODES).chain(Note::CODES)
+}

@@ -3,6 +3,7 @@ use std::io::Cursor;
 use asasr_core::Planes;
 use png::{BitDepth, Decoder, Reader, Transformations};
 
+use crate::phrase::{LAYER_DEPTH, LAYER_INTERLACED, LAYER_PALETTE};
 use crate::picture::layout_of;
 use crate::{Error, Layout};
 
@@ -21,7 +22,7 @@ impl std::fmt::Debug for PngLines<'_> {
 }
 
 fn damaged(error: impl std::fmt::Display) -> Error {
-    Error::Damaged(error.to_string())
+    Error::Damaged(error.to_string().into())
 }
 
 impl<'a> PngLines<'a> {
@@ -34,14 +35,14 @@ impl<'a> PngLines<'a> {
         decoder.set_transformations(Transformations::IDENTITY);
         let reader = decoder.read_info().map_err(damaged)?;
         let info = reader.info();
-        let layout = layout_of(info.color_type).ok_or_else(|| damaged("it has a palette"))?;
+        let layout = layout_of(info.color_type).ok_or_else(|| Error::Damaged(LAYER_PALETTE.into()))?;
         let bits = match info.bit_depth {
             BitDepth::Eight => 8,
             BitDepth::Sixteen => 16,
-            _ => return Err(damaged("it has less than 8 bits a sample")),
+            _ => return Err(Error::Damaged(LAYER_DEPTH.into())),
         };
         if info.interlaced {
-            return Err(damaged("its rows are interlaced"));
+            return Err(Error::Damaged(LAYER_INTERLACED.into()));
         }
         Ok(Self {
             layout,

@@ -1,3 +1,4 @@
+use crate::phrase::{LARGE_ICC, NO_XMP, Phrase};
 use crate::profile::is_srgb_gamma;
 use crate::{exif, xmp};
 
@@ -5,25 +6,6 @@ use crate::{exif, xmp};
 pub(crate) const MOST_ICC: usize = 4 << 20;
 /// Most bytes of text that a PNG's chunks carry along.
 pub(crate) const MOST_TEXT: usize = 4 << 20;
-
-pub(crate) const LARGE_ICC: &str =
-    "the colour profile is larger than 4 MB: it was left out, so colours may look different";
-pub(crate) const DAMAGED_ICC: &str =
-    "the colour profile is damaged: it was left out, so colours may look different";
-pub(crate) const NO_XMP: &str = "the XMP data does not fit a PNG: it was left out";
-pub(crate) const NO_TEXT: &str = "the file has more than 4 MB of text: what is beyond was left out";
-pub(crate) const SIGNIFICANT_BITS: &str =
-    "the file says that some bits of its colours mean nothing (sBIT): in the result all bits count";
-pub(crate) const GAIN_MAP: &str =
-    "the file is an HDR photo: its gain map was left out, so the result shows the ordinary picture";
-#[cfg(feature = "tiff")]
-pub(crate) const NO_EXIF: &str = "the file has more than 4 MB of EXIF data: it was left out";
-pub(crate) const CALIBRATED: &str =
-    "the file tells its colours' primaries and gamma, which few programs know";
-pub(crate) const GAMMAS_APART: &str =
-    "the file's colours have a gamma each, which PNG cannot tell: they are taken as sRGB";
-pub(crate) const UNSEEN: &str = "the file's alpha is 0 everywhere: the image is taken as opaque";
-pub(crate) const LINKED_ICC: &str = "the colour profile is in another file: colours are taken as sRGB";
 
 /// Pixels per metre, or only their shape.
 ///
@@ -112,15 +94,15 @@ pub struct Metadata {
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) metadata: Metadata,
-    pub(crate) notes: Vec<&'static str>,
+    pub(crate) notes: Vec<Phrase>,
     /// Where the file tells it outside EXIF data.
     pub(crate) orientation: Option<u8>,
     /// Colours are multiplied by alpha.
     pub(crate) associated: bool,
 }
 
-impl From<(Metadata, Vec<&'static str>)> for Told {
-    fn from((metadata, notes): (Metadata, Vec<&'static str>)) -> Self {
+impl From<(Metadata, Vec<Phrase>)> for Told {
+    fn from((metadata, notes): (Metadata, Vec<Phrase>)) -> Self {
         Self {
             metadata,
             notes,
@@ -201,7 +183,7 @@ impl Metadata {
     }
 
     /// Takes a colour profile, unless it is too large.
-    pub(crate) fn take_icc(&mut self, profile: &[u8], notes: &mut Vec<&'static str>) {
+    pub(crate) fn take_icc(&mut self, profile: &[u8], notes: &mut Vec<Phrase>) {
         if profile.len() > MOST_ICC {
             notes.push(LARGE_ICC);
         } else if !profile.is_empty() {
@@ -210,7 +192,7 @@ impl Metadata {
     }
 
     /// Takes XMP data; a PNG holds UTF-8 of any length, and this much is enough.
-    pub(crate) fn take_xmp(&mut self, data: &[u8], notes: &mut Vec<&'static str>) {
+    pub(crate) fn take_xmp(&mut self, data: &[u8], notes: &mut Vec<Phrase>) {
         // A text may end with a zero, as in C.
         let end = data.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
         match std::str::from_utf8(&data[..end]) {

@@ -1,5 +1,9 @@
 use std::fmt;
 
+use asasr_core::Message;
+
+use crate::Phrase;
+
 /// What decoding changed or left out; [`ToString`] gives a sentence for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -19,8 +23,8 @@ pub enum Note {
     },
     /// The rows are all there, but not what makes them sharp.
     Coarse,
-    /// Any other sentence.
-    Other(&'static str),
+    /// What says the same every time.
+    Other(Phrase),
 }
 
 impl fmt::Display for Note {
@@ -39,13 +43,30 @@ impl fmt::Display for Note {
                 )
             }
             Self::Coarse => write!(f, "the file is not complete: its finest detail is missing"),
-            Self::Other(sentence) => write!(f, "{sentence}"),
+            Self::Other(phrase) => phrase.fmt(f),
         }
     }
 }
 
-impl From<&'static str> for Note {
-    fn from(sentence: &'static str) -> Self {
-        Self::Other(sentence)
+impl From<Phrase> for Note {
+    fn from(phrase: Phrase) -> Self {
+        Self::Other(phrase)
+    }
+}
+
+impl Note {
+    /// The codes of [messages](Self::message) beside those of phrases.
+    pub(crate) const CODES: [&str; 5] = ["animation", "pages", "cmyk", "rows-missing", "detail-missing"];
+
+    /// What it says, without words.
+    pub fn message(self) -> Message {
+        match self {
+            Self::Animation => Message::new("animation"),
+            Self::Pages(pages) => Message::new("pages").with("pages", &pages),
+            Self::Cmyk => Message::new("cmyk"),
+            Self::CutShort { rows, of } => Message::new("rows-missing").with("rows", &rows).with("of", &of),
+            Self::Coarse => Message::new("detail-missing"),
+            Self::Other(phrase) => phrase.message(),
+        }
     }
 }

@@ -3,9 +3,8 @@
 
 use fdeflate::BoundedDecompressionError::OutputTooLarge;
 
-use crate::metadata::{
-    DAMAGED_ICC, LARGE_ICC, MOST_ICC, MOST_TEXT, Metadata, NO_TEXT, NO_XMP, Resolution, SIGNIFICANT_BITS,
-};
+use crate::metadata::{MOST_ICC, MOST_TEXT, Metadata, Resolution};
+use crate::phrase::{DAMAGED_ICC, LARGE_ICC, NO_TEXT, NO_XMP, Phrase, SIGNIFICANT_BITS};
 use crate::{Layout, xmp};
 
 /// The keyword of the text that is XMP data.
@@ -38,7 +37,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], u32)> {
 
 /// What the chunks of a PNG tell, and what of it cannot be carried. A chunk that is damaged or stands where it must not counts
 /// for nothing, as for other readers.
-pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<&'static str>) {
+pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<Phrase>) {
     // Bits of a sample and the kind of colours, as the first chunk tells; a palette has 8.
     let bits = match bytes.get(24..26) {
         Some(&[bits, kind]) if kind != 3 => bits,
@@ -74,7 +73,7 @@ pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<&'static str>) {
 
 struct Found {
     metadata: Metadata,
-    notes: Vec<&'static str>,
+    notes: Vec<Phrase>,
     bits: u8,
     /// Bytes of text chunks so far, what is around them too: empty ones are no exception.
     texts: usize,

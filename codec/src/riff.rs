@@ -1,9 +1,9 @@
 //! What the chunks of a WebP tell about its image (WebP container specification).
 
-use crate::Metadata;
+use crate::{Metadata, Phrase};
 
 /// What a WebP tells, and what of it cannot be carried.
-pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<&'static str>) {
+pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<Phrase>) {
     let (mut metadata, mut notes) = (Metadata::default(), Vec::new());
     let mut rest = bytes.get(12..).unwrap_or_default();
     // A profile counts only where the header says that there is one.

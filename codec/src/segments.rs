@@ -1,7 +1,8 @@
 //! What the segments of a JPEG tell about its image.
 
 use crate::Metadata;
-use crate::metadata::{DAMAGED_ICC, GAIN_MAP, NO_XMP, Resolution};
+use crate::metadata::Resolution;
+use crate::phrase::{DAMAGED_ICC, GAIN_MAP, NO_XMP, Phrase};
 
 const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
@@ -39,7 +40,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
 }
 
 /// What a JPEG tells, and what of it cannot be carried.
-pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<&'static str>) {
+pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<Phrase>) {
     let (mut metadata, mut notes) = (Metadata::default(), Vec::new());
     let mut parts: Vec<(u8, u8, &[u8])> = Vec::new();
     let mut several = false;
@@ -79,7 +80,7 @@ pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<&'static str>) {
 }
 
 /// Puts a profile together: its parts say which of how many they are (ICC.1, annex B.4).
-fn take_profile(metadata: &mut Metadata, mut parts: Vec<(u8, u8, &[u8])>, notes: &mut Vec<&'static str>) {
+fn take_profile(metadata: &mut Metadata, mut parts: Vec<(u8, u8, &[u8])>, notes: &mut Vec<Phrase>) {
     parts.sort_by_key(|(place, ..)| *place);
     let count = parts.len();
     let whole = parts

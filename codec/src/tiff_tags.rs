@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::exif;
 use crate::ifd::{BYTE, Directory, Entry, LONG, Tiff, UNDEFINED};
-use crate::metadata::{NO_EXIF, Told};
+use crate::metadata::Told;
+use crate::phrase::NO_EXIF;
 
 const ORIENTATION: u16 = 274;
 const EXTRA_SAMPLES: u16 = 338;

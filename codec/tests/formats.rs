@@ -1,7 +1,7 @@
 //! Files of every kind: what they hold beside their image is noted, and what is not read is called by its name.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use asasr_codec::{Error, Layout, Note, Picture, decode};
+use asasr_codec::{Error, Layout, Note, Phrase, Picture, decode, phrase};
 use proptest::prelude::*;
 
 const MAX: u64 = 1_000_000;
@@ -44,12 +44,12 @@ fn what_is_not_read_is_called_by_its_name() {
         ),
         (
             include_bytes!("cases/arithmetic.jpg"),
-            Error::UnreadKind("JPEG with arithmetic coding"),
+            Error::UnreadKind(phrase::ARITHMETIC),
             "JPEG with arithmetic coding is not read: open it in another program and save it as PNG",
         ),
         (
             include_bytes!("cases/twelve-bits.jpg"),
-            Error::UnreadKind("JPEG of 12 bits"),
+            Error::UnreadKind(phrase::JPEG_12),
             "12 bits",
         ),
     ];
@@ -60,7 +60,7 @@ fn what_is_not_read_is_called_by_its_name() {
     }
     let apple = decode(include_bytes!("cases/apple.png"), MAX).unwrap_err();
     assert!(
-        matches!(apple, Error::UnreadKind(kind) if kind.contains("Apple")),
+        matches!(apple, Error::UnreadKind(kind) if kind == phrase::CGBI),
         "{apple}"
     );
 }
@@ -117,16 +117,16 @@ fn first_bytes_tell_what_a_file_is() {
     for (bytes, name) in images {
         assert_eq!(decode(bytes, MAX), Err(Error::UnsupportedFormat(name)), "{name}");
     }
-    let things: &[(&[u8], &str)] = &[
-        (&boxed(b"isom", &[b"iso2", b"avc1", b"mp41"]), "a video"),
-        (&boxed(b"qt  ", &[b"qt  "]), "a video"),
-        (b"\x1A\x45\xDF\xA3\x9F\x42\x86", "a video"),
-        (b"RIFF\0\x10\0\0AVI LIST", "a video"),
-        (b"%PDF-1.7\n", "a PDF document"),
+    let things: &[(&[u8], Phrase)] = &[
+        (&boxed(b"isom", &[b"iso2", b"avc1", b"mp41"]), phrase::VIDEO),
+        (&boxed(b"qt  ", &[b"qt  "]), phrase::VIDEO),
+        (b"\x1A\x45\xDF\xA3\x9F\x42\x86", phrase::VIDEO),
+        (b"RIFF\0\x10\0\0AVI LIST", phrase::VIDEO),
+        (b"%PDF-1.7\n", phrase::PDF),
     ];
     for (bytes, name) in things {
         let error = decode(bytes, MAX).unwrap_err();
-        assert_eq!(error, Error::NotAPhoto(name));
+        assert_eq!(error, Error::NotAPhoto(*name));
         assert!(error.to_string().contains("save what it shows"), "{error}");
     }
     let none: &[&[u8]] = &[
@@ -238,11 +238,11 @@ fn every_error_says_what_to_do() {
     let errors = [
         Error::NotAnImage,
         Error::UnsupportedFormat("HEIC"),
-        Error::UnreadKind("JPEG of 12 bits"),
-        Error::NotAPhoto("a video"),
+        Error::UnreadKind(phrase::JPEG_12),
+        Error::NotAPhoto(phrase::VIDEO),
         Error::Truncated,
         Error::CutShort { rows: 3, of: 9 },
-        Error::Damaged("its data is damaged".into()),
+        Error::Damaged(phrase::DATA.into()),
         Error::TooLarge {
             width: 9,
             height: 9,

@@ -163,7 +163,7 @@ impl Tally {
                 self.read += 1;
             }
             Err(Error::UnreadKind(kind)) => {
-                assert!(kind.contains("arithmetic"), "{name}: {kind}");
+                assert!(kind.to_string().contains("arithmetic"), "{name}: {kind}");
                 self.named += 1;
             }
             Err(other) => panic!("{name}: {other}"),

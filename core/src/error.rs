@@ -1,6 +1,8 @@
 use alloc::string::String;
 use core::fmt::{self, Write as _};
 
+use crate::{Message, Size};
+
 /// Everything that can go wrong in this crate, named after the input at fault and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
@@ -21,6 +23,42 @@ pub enum Error {
     },
     /// An image or tile whose size the operation does not take.
     Size(String),
+    /// An enlargement that is not offered: 2, 3 and 4 are, up to the model's own.
+    Scale {
+        /// What was asked for.
+        scale: usize,
+        /// The most that is offered.
+        most: usize,
+    },
+    /// A width that is not offered.
+    Width {
+        /// What was asked for, in pixels.
+        wanted: usize,
+        /// The image's own.
+        least: usize,
+        /// That at the model's scale.
+        most: usize,
+    },
+    /// An image so wide that a row of its enlarged tiles does not fit the memory.
+    TooWide(Size),
+    /// A result with a side beyond what its format holds.
+    TooLong {
+        /// The result's size.
+        size: Size,
+        /// The format's longest side, in pixels.
+        longest: usize,
+    },
+    /// A name that is no mode's.
+    UnknownMode(String),
+    /// A mode that the model does not have.
+    NoMode {
+        /// The model's id.
+        model: String,
+        /// The mode's name.
+        mode: String,
+    },
+    /// Layers that were not made of this image.
+    Layers,
     /// Parameters that describe no spectrum, or an image whose spectrum says nothing.
     Spectrum(String),
     /// Times that are not a schedule.
@@ -45,16 +83,30 @@ pub(crate) fn acts(c: char) -> bool {
 /// Files name things in words of their own: what would [act](acts) in them is written out.
 struct Harmless<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
+impl Harmless<'_, '_> {
+    /// A text with that written out.
+    fn written(text: &str) -> String {
+        let mut out = String::new();
+        // Writing into memory does not fail.
+        let _ = write_harmless(&mut out, text);
+        out
+    }
+}
+
+fn write_harmless(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
+    for part in text.split_inclusive(acts) {
+        let mut rest = part.chars();
+        match rest.next_back() {
+            Some(c) if acts(c) => write!(out, "{}{}", rest.as_str(), c.escape_unicode())?,
+            _ => out.write_str(part)?,
+        }
+    }
+    Ok(())
+}
+
 impl fmt::Write for Harmless<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.split_inclusive(acts) {
-            let mut rest = part.chars();
-            match rest.next_back() {
-                Some(c) if acts(c) => write!(self.0, "{}{}", rest.as_str(), c.escape_unicode())?,
-                _ => self.0.write_str(part)?,
-            }
-        }
-        Ok(())
+        write_harmless(self.0, text)
     }
 }
 
@@ -74,6 +126,24 @@ impl fmt::Display for Error {
                 "the weights file {file} is not the one its manifest describes (sha256 {actual}, expected \
                  {expected}): download it again"
             ),
+            Self::Scale { scale, most } => write!(f, "a scale of {scale} is not offered: choose 2 to {most}"),
+            Self::Width { wanted, least, most } => write!(
+                f,
+                "an image {least} pixels wide can be made {least} to {most} wide, not {wanted}"
+            ),
+            Self::TooWide(size) => write!(
+                f,
+                "an image of {size} pixels is too wide for the memory there is: cut it into parts"
+            ),
+            Self::TooLong { size, longest } => write!(
+                f,
+                "the result would have {size} pixels, and its format holds {longest} a side: save it as PNG, or smaller"
+            ),
+            Self::UnknownMode(mode) => write!(f, "{mode} is no mode: use instant, fast or quality"),
+            Self::NoMode { model, mode } => {
+                write!(f, "the model {model} has no mode {mode}: use instant")
+            }
+            Self::Layers => write!(f, "the layers are not those of this image"),
             Self::Size(why) | Self::Spectrum(why) | Self::Schedule(why) => write!(f, "{why}"),
             Self::Adapter(why) => write!(f, "the LoRA adapter is not usable: {why}"),
             Self::Device(why) => write!(f, "the compute device failed: {why}"),
@@ -91,10 +161,117 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+impl Error {
+    /// The codes of all [messages](Self::message).
+    pub const CODES: [&str; 17] = [
+        "manifest",
+        "architecture",
+        "weights",
+        "weights-other",
+        "refused",
+        "scale",
+        "width",
+        "too-wide",
+        "too-long",
+        "mode-unknown",
+        "mode-missing",
+        "layers-other",
+        "adapter",
+        "device",
+        "exhausted",
+        "output",
+        "cancelled",
+    ];
+
+    /// What it says, without words. What only a researcher meets says why in English.
+    pub fn message(&self) -> Message {
+        let because = |code, why: &String| Message::new(code).with("why", &Harmless::written(why));
+        match self {
+            Self::Manifest(why) => because("manifest", why),
+            Self::Architecture(why) => because("architecture", why),
+            Self::Weights(why) => because("weights", why),
+            Self::Hash { file, .. } => Message::new("weights-other").with("file", &Harmless::written(file)),
+            Self::Size(why) | Self::Spectrum(why) | Self::Schedule(why) => because("refused", why),
+            Self::Scale { scale, most } => Message::new("scale").with("scale", scale).with("most", most),
+            Self::Width { wanted, least, most } => Message::new("width")
+                .with("wanted", wanted)
+                .with("least", least)
+                .with("most", most),
+            Self::TooWide(size) => Message::new("too-wide").with("size", size),
+            Self::TooLong { size, longest } => Message::new("too-long")
+                .with("size", size)
+                .with("longest", longest),
+            Self::UnknownMode(mode) => Message::new("mode-unknown").with("mode", mode),
+            Self::NoMode { model, mode } => Message::new("mode-missing")
+                .with("model", model)
+                .with("mode", mode),
+            Self::Layers => Message::new("layers-other"),
+            Self::Adapter(why) => because("adapter", why),
+            Self::Device(why) => because("device", why),
+            Self::Exhausted(why) => because("exhausted", why),
+            Self::Output(why) => because("output", why),
+            Self::Cancelled => Message::new("cancelled"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    /// One of each, made by a match that has no arm for the others, so that none is forgotten.
+    fn all() -> Vec<Error> {
+        let why = || "why".to_string();
+        let next = |error: &Error| match error {
+            Error::Manifest(_) => Some(Error::Architecture(why())),
+            Error::Architecture(_) => Some(Error::Weights(why())),
+            Error::Weights(_) => Some(Error::Hash {
+                file: why(),
+                expected: why(),
+                actual: why(),
+            }),
+            Error::Hash { .. } => Some(Error::Size(why())),
+            Error::Size(_) => Some(Error::Scale { scale: 5, most: 4 }),
+            Error::Scale { .. } => Some(Error::Width {
+                wanted: 1,
+                least: 2,
+                most: 8,
+            }),
+            Error::Width { .. } => Some(Error::TooWide(Size::new(1, 2))),
+            Error::TooWide(_) => Some(Error::TooLong {
+                size: Size::new(1, 2),
+                longest: 1,
+            }),
+            Error::TooLong { .. } => Some(Error::UnknownMode(why())),
+            Error::UnknownMode(_) => Some(Error::NoMode {
+                model: why(),
+                mode: why(),
+            }),
+            Error::NoMode { .. } => Some(Error::Layers),
+            Error::Layers => Some(Error::Spectrum(why())),
+            Error::Spectrum(_) => Some(Error::Schedule(why())),
+            Error::Schedule(_) => Some(Error::Adapter(why())),
+            Error::Adapter(_) => Some(Error::Device(why())),
+            Error::Device(_) => Some(Error::Exhausted(why())),
+            Error::Exhausted(_) => Some(Error::Output(why())),
+            Error::Output(_) => Some(Error::Cancelled),
+            Error::Cancelled => None,
+        };
+        core::iter::successors(Some(Error::Manifest(why())), next).collect()
+    }
+
+    #[test]
+    fn every_error_has_a_code_and_every_code_an_error() {
+        let mut codes: Vec<&str> = all().iter().map(|e| e.message().code).collect();
+        codes.dedup();
+        let mut known = Error::CODES.to_vec();
+        codes.sort_unstable();
+        codes.dedup();
+        known.sort_unstable();
+        assert_eq!(codes, known);
+    }
 
     #[test]
     fn what_a_file_says_does_nothing_where_it_is_shown() {

@@ -23,6 +23,7 @@ pub mod alpha;
 mod error;
 pub mod flow;
 mod hold;
+mod message;
 pub mod metrics;
 pub mod model;
 #[cfg(feature = "burn")]
@@ -39,6 +40,7 @@ pub mod spectral;
 mod tile;
 
 pub use error::Error;
+pub use message::{Arg, Message};
 pub use pipeline::{Beside, Executor, OnStep};
 pub use planes::{Planes, Rect};
 pub use raster::{Layout, Raster, Samples};

@@ -5,10 +5,10 @@ use std::io;
 use asasr_codec::{ColoursBy, Error, Metadata, Picture, PngLines, PngRows};
 use asasr_core::pipeline::Blend;
 use asasr_core::{Layout, Raster, Samples, Size};
-use js_sys::{Array, Uint8Array};
+use js_sys::{Array, Object, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use crate::js;
+use crate::said::{js, object, thrown};
 
 /// Most input pixels: 4096x4096, whose fourfold enlargement is the largest most programs open.
 const MAX_PIXELS: u64 = 1 << 24;
@@ -31,7 +31,7 @@ impl Photo {
     /// Reads a PNG, JPEG, WebP, GIF or BMP file; its image stands upright.
     ///
     /// # Errors
-    /// A sentence for the user: not an image, too large, cut short. Where another decoder may read the file the error's name begins
+    /// With a code: not an image, too large, cut short. Where another decoder may read the file the error's name begins
     /// with `Unread`; it is `UnreadFormat` of a format that is known, whose name is then the error's cause.
     pub fn read(file: &[u8]) -> Result<Photo, js_sys::Error> {
         let picture = asasr_codec::decode(file, MAX_PIXELS).map_err(|e| refusal(&e))?;
@@ -42,17 +42,17 @@ impl Photo {
     ///
     /// # Errors
     /// When these are not so many pixels, or more than are taken.
-    pub fn drawn(width: usize, height: usize, rgba: Vec<u8>) -> Result<Photo, JsError> {
+    pub fn drawn(width: usize, height: usize, rgba: Vec<u8>) -> Result<Photo, JsValue> {
         let raster = Raster {
             size: Size::new(width, height),
             layout: Layout::Rgba,
             samples: Samples::Eight(rgba),
         };
         if !raster.is_whole() || raster.size.pixels() as u64 > MAX_PIXELS {
-            return Err(js(format!(
+            return Err(js(asasr_core::Error::Size(format!(
                 "the browser's image is not one of {} pixels",
                 raster.size
-            )));
+            ))));
         }
         Ok(Self::of(Picture::new(raster.reduced())))
     }
@@ -107,10 +107,11 @@ impl Photo {
         self.opaque
     }
 
-    /// What decoding changed, a sentence each.
+    /// What decoding changed, as codes.
     #[wasm_bindgen(getter)]
-    pub fn notes(&self) -> Vec<String> {
-        self.picture.notes().iter().map(ToString::to_string).collect()
+    pub fn notes(&self) -> Vec<Object> {
+        let notes = self.picture.notes().iter();
+        notes.map(|note| object(&note.message())).collect()
     }
 
     /// By what it says which colours its samples mean, `profile` or `numbers`; nothing where they are sRGB.
@@ -141,8 +142,8 @@ impl Photo {
     /// A PNG of the same samples, with all that the file tells; not compressed.
     ///
     /// # Errors
-    /// A sentence for the user, when the samples were taken.
-    pub fn png(&self) -> Result<Vec<u8>, JsError> {
+    /// With a code, when the samples were taken.
+    pub fn png(&self) -> Result<Vec<u8>, JsValue> {
         self.picture.to_png().map_err(js)
     }
 
@@ -159,8 +160,8 @@ impl Photo {
     /// says which colours the samples mean.
     ///
     /// # Errors
-    /// A sentence for the user, when the size is beyond PNG.
-    pub fn chunks(&self, width: usize, height: usize, all: bool) -> Result<Vec<u8>, JsError> {
+    /// With a code, when the size is beyond PNG.
+    pub fn chunks(&self, width: usize, height: usize, all: bool) -> Result<Vec<u8>, JsValue> {
         let metadata = self.picture.metadata();
         let (layout, bits) = (self.picture.layout(), self.picture.bits());
         let size = Size::new(width, height);
@@ -257,10 +258,11 @@ impl PngFile {
     /// Begins a file of that size with pixels of so many samples of so many bits.
     ///
     /// # Errors
-    /// A sentence for the user, when that is beyond PNG.
+    /// With a code, when that is beyond PNG.
     #[wasm_bindgen(constructor)]
-    pub fn new(width: usize, height: usize, channels: usize, bits: u8) -> Result<PngFile, JsError> {
-        let layout = Layout::of_samples(channels).ok_or_else(|| js("pixels have one to four samples"))?;
+    pub fn new(width: usize, height: usize, channels: usize, bits: u8) -> Result<PngFile, JsValue> {
+        let layout = Layout::of_samples(channels)
+            .ok_or_else(|| js(Error::Encode(format!("{channels} samples make no pixel"))))?;
         let parts = Array::new();
         let out = Parts {
             parts: parts.clone(),
@@ -275,16 +277,16 @@ impl PngFile {
     /// Appends rows of samples, those of 16 bits with the high byte first.
     ///
     /// # Errors
-    /// A sentence for the user, when these are no whole rows or memory is full.
-    pub fn add(&mut self, rows: &[u8]) -> Result<(), JsError> {
+    /// With a code, when these are no whole rows or memory is full.
+    pub fn add(&mut self, rows: &[u8]) -> Result<(), JsValue> {
         self.rows.write_samples(rows).map_err(js)
     }
 
     /// The file: blobs, to be put together in this order.
     ///
     /// # Errors
-    /// A sentence for the user, when rows are missing.
-    pub fn finish(self) -> Result<Array, JsError> {
+    /// With a code, when rows are missing.
+    pub fn finish(self) -> Result<Array, JsValue> {
         self.rows.finish().map_err(js)?;
         Ok(self.parts)
     }
@@ -310,10 +312,10 @@ pub struct Blended {
 /// runs.
 ///
 /// # Errors
-/// A sentence for the user, when the files do not belong together.
+/// With a code, when the files do not belong together.
 #[wasm_bindgen]
-pub fn blend(photo: &Photo, sample: &[u8], mean: &[u8], fidelity: f32) -> Result<Blended, JsError> {
-    let other = || js("the layers are not those of this image");
+pub fn blend(photo: &Photo, sample: &[u8], mean: &[u8], fidelity: f32) -> Result<Blended, JsValue> {
+    let other = || js(asasr_core::Error::Layers);
     let mut sample = PngLines::open(sample).map_err(js)?;
     let mut mean = PngLines::open(mean).map_err(js)?;
     let (size, picture) = (sample.size(), &photo.picture);
@@ -344,7 +346,7 @@ pub fn blend(photo: &Photo, sample: &[u8], mean: &[u8], fidelity: f32) -> Result
 }
 
 fn refusal(error: &Error) -> js_sys::Error {
-    let told = js_sys::Error::new(&error.to_string());
+    let told = thrown(error);
     match error {
         Error::UnsupportedFormat(name) => {
             told.set_name("UnreadFormat");
@@ -352,7 +354,7 @@ fn refusal(error: &Error) -> js_sys::Error {
         }
         Error::UnreadKind(kind) => {
             told.set_name("Unread");
-            told.set_cause(&(*kind).into());
+            told.set_cause(&object(&kind.message()));
         }
         Error::NotAnImage | Error::Damaged(_) => told.set_name("Unread"),
         // Whoever reads them all the same makes up what is missing, or takes too much memory.

@@ -17,6 +17,4 @@ pub use files::{Blended, Carried, Photo, PngFile, blend};
 pub use upscaler::{Pixels, Report, Upscaler, Wish};
 
 #[cfg(any(feature = "gpu", feature = "cpu", feature = "files"))]
-fn js(error: impl std::fmt::Display) -> wasm_bindgen::JsError {
-    wasm_bindgen::JsError::new(&error.to_string())
-}
+mod said;

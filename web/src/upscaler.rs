@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::backend::{Backend, Flow};
-use crate::js;
+use crate::said::js;
 
 /// Images up to this side are one tile, done here before another worker is ready.
 const SMALL: usize = 128;
@@ -66,7 +66,7 @@ impl Wish {
     }
 
     /// What is asked of the pipeline, with so many workers.
-    fn options(&self, workers: usize) -> Result<Options, JsError> {
+    fn options(&self, workers: usize) -> Result<Options, JsValue> {
         let target = match self.width {
             Some(width) => Target::Width(width),
             None => Target::Scale(OutputScale::new(self.scale).map_err(js)?),
@@ -82,9 +82,9 @@ impl Wish {
         })
     }
 
-    fn mode(&self) -> Result<Mode, JsError> {
+    fn mode(&self) -> Result<Mode, JsValue> {
         let known = Mode::from_name(&self.mode);
-        known.ok_or_else(|| js(format!("{} is no mode: use instant, fast or quality", self.mode)))
+        known.ok_or_else(|| js(Error::UnknownMode(self.mode.clone())))
     }
 }
 
@@ -106,7 +106,7 @@ impl Pixels {
         channels: usize,
         bits: u8,
         samples: Vec<u8>,
-    ) -> Result<Pixels, JsError> {
+    ) -> Result<Pixels, JsValue> {
         let samples = if bits == 16 {
             let (pairs, _) = samples.as_chunks::<2>();
             Samples::Sixteen(pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect())
@@ -119,9 +119,11 @@ impl Pixels {
             samples,
         });
         let whole = raster.filter(Raster::is_whole);
-        whole
-            .map(Self)
-            .ok_or_else(|| js("an image has other samples than its size tells"))
+        whole.map(Self).ok_or_else(|| {
+            js(Error::Size(
+                "an image has other samples than its size tells".into(),
+            ))
+        })
     }
 }
 
@@ -168,12 +170,12 @@ impl Upscaler {
     /// an earlier one on the same adapter.
     ///
     /// # Errors
-    /// A sentence for the user: a damaged manifest, weights with another sha256, no device.
+    /// With a code: a damaged manifest, weights with another sha256, no device.
     pub async fn open(
         manifest: Vec<u8>,
         weights: Vec<u8>,
         tuning: Option<String>,
-    ) -> Result<Upscaler, JsError> {
+    ) -> Result<Upscaler, JsValue> {
         let manifest = Manifest::from_json(&manifest).map_err(js)?;
         let weights = manifest.open_weights(&weights).map_err(js)?;
         let backend = Backend::open(&manifest, &weights, tuning.as_deref())
@@ -220,17 +222,17 @@ impl Upscaler {
     /// The file of weights that a wish needs first, and its sha256; nothing where all is here.
     ///
     /// # Errors
-    /// A sentence for the user: an unknown mode, or one that the model does not have.
-    pub fn needs(&self, wish: &Wish) -> Result<Vec<String>, JsError> {
+    /// With a code: an unknown mode, or one that the model does not have.
+    pub fn needs(&self, wish: &Wish) -> Result<Vec<String>, JsValue> {
         let mode = wish.mode()?;
         if mode == Mode::Instant {
             return Ok(Vec::new());
         }
         let Some((part, _)) = self.manifest.flow_of(mode) else {
-            return Err(js(format!(
-                "the model {} has no mode {}: use instant",
-                self.manifest.id, wish.mode
-            )));
+            return Err(js(Error::NoMode {
+                model: self.manifest.id.clone(),
+                mode: wish.mode.clone(),
+            }));
         };
         Ok(match self.backend.flow(part) {
             Some(_) => Vec::new(),
@@ -241,8 +243,8 @@ impl Upscaler {
     /// Takes the file that a wish [needs](Self::needs).
     ///
     /// # Errors
-    /// A sentence for the user: other bytes, or a flow that the device does not run.
-    pub fn add(&mut self, wish: &Wish, weights: &[u8]) -> Result<(), JsError> {
+    /// With a code: other bytes, or a flow that the device does not run.
+    pub fn add(&mut self, wish: &Wish, weights: &[u8]) -> Result<(), JsValue> {
         let Some((part, _)) = self.manifest.flow_of(wish.mode()?) else {
             return Ok(());
         };
@@ -253,8 +255,8 @@ impl Upscaler {
     /// Columns and rows of what a wish makes of an image of so many.
     ///
     /// # Errors
-    /// A sentence for the user: a size that is not offered.
-    pub fn size(&self, wish: &Wish, width: usize, height: usize) -> Result<Vec<usize>, JsError> {
+    /// With a code: a size that is not offered.
+    pub fn size(&self, wish: &Wish, width: usize, height: usize) -> Result<Vec<usize>, JsValue> {
         let options = wish.options(1)?;
         let sizes = options.sizes(Size::new(width, height), self.manifest.architecture.scale);
         let (_, size) = sizes.map_err(js)?;
@@ -268,7 +270,7 @@ impl Upscaler {
     /// and gives a promise of the result.
     ///
     /// # Errors
-    /// A sentence for the user: a size that is not offered, too large, what `rows` threw, or the device failed.
+    /// With a code: a size that is not offered, too large, what `rows` threw, or the device failed.
     #[expect(clippy::too_many_arguments, reason = "JavaScript's functions")]
     pub async fn upscale(
         &self,
@@ -279,7 +281,7 @@ impl Upscaler {
         shown: Option<Function>,
         lanes: usize,
         elsewhere: Function,
-    ) -> Result<Report, JsError> {
+    ) -> Result<Report, JsValue> {
         let Pixels(photo) = pixels;
         let size = photo.size();
         // One tile is done here before another worker is ready.
@@ -318,7 +320,7 @@ impl Upscaler {
     /// from column and row `at` on; the result is what an executor gives. `progress(share)` is called after every step.
     ///
     /// # Errors
-    /// A sentence for the user, when the device failed.
+    /// With a code, when the device failed.
     pub async fn tile(
         &self,
         tile: Vec<f32>,
@@ -327,9 +329,9 @@ impl Upscaler {
         image: Vec<usize>,
         wish: Wish,
         progress: Function,
-    ) -> Result<Vec<f32>, JsError> {
+    ) -> Result<Vec<f32>, JsValue> {
         let (&[width, height], &[x0, y0], &[columns, rows]) = (&size[..], &at[..], &image[..]) else {
-            return Err(js("a tile has a size, a place and an image"));
+            return Err(js(Error::Size("a tile has a size, a place and an image".into())));
         };
         let tile = Planes::new(3, height, width, tile).map_err(js)?;
         let place = Rect {
@@ -350,7 +352,7 @@ impl Upscaler {
     }
 
     /// What draws an image of that many columns and rows; none where the restorer answers.
-    fn sampler(&self, wish: &Wish, size: Size) -> Result<Option<Sampler<&Flow>>, JsError> {
+    fn sampler(&self, wish: &Wish, size: Size) -> Result<Option<Sampler<&Flow>>, JsValue> {
         let Some((part, steps)) = self.manifest.flow_of(wish.mode()?) else {
             return Ok(None);
         };
@@ -363,7 +365,7 @@ impl Upscaler {
             samples: wish.samples,
         };
         let flow = self.backend.flow(part);
-        let flow = flow.ok_or_else(|| js("the flow's weights are not loaded"))?;
+        let flow = flow.ok_or_else(|| js(Error::Weights("the flow's are not loaded".into())))?;
         let size = (size.width, size.height);
         Sampler::new(flow, part, drawing, size).map(Some).map_err(js)
     }
@@ -433,7 +435,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn run(&self, executor: &impl Executor) -> Result<Report, JsError> {
+    async fn run(&self, executor: &impl Executor) -> Result<Report, JsValue> {
         let mut bytes = Vec::new();
         let on_event = |event: Event<'_>| match event {
             // Before the first tile, so that what is done of it has a measure.

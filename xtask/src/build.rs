@@ -112,6 +112,8 @@ pub(crate) fn npm() -> Result<PathBuf> {
         "upscaler.js",
         "worker.js",
         "read.js",
+        "said.js",
+        "english.js",
         "pool.js",
         "signature.js",
         "address.js",
@@ -289,14 +291,14 @@ pub(crate) fn server() -> Result<PathBuf> {
     )?;
     Ok(target()
         .join("release")
-        .join(format!("asasr-server{}", std::env::consts::EXE_SUFFIX)))
+        .join(format!("asasr-server{}", env::consts::EXE_SUFFIX)))
 }
 
 /// The program `asasr`, which cargo builds before it runs the workspace's tests.
 pub(crate) fn command_line() -> PathBuf {
     target()
         .join("debug")
-        .join(format!("asasr{}", std::env::consts::EXE_SUFFIX))
+        .join(format!("asasr{}", env::consts::EXE_SUFFIX))
 }
 
 /// Builds the mathematics for a target without a standard library; returns the program.

@@ -1,7 +1,11 @@
 //! What a JPEG says of itself before its scans.
 
 use super::damaged;
-use crate::{Error, check_size};
+use crate::phrase::{
+    ARITHMETIC, ARITHMETIC_OTHER, HIERARCHICAL, JPEG_12, JPEG_BITS, JPEG_COLOURS, JPEG_FRACTION, JPEG_HEIGHT,
+    JPEG_LS, LOSSLESS,
+};
+use crate::{Error, Phrase, check_size};
 
 /// What the components of a frame stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,13 +73,13 @@ pub(super) struct Frame {
 }
 
 /// The kind of JPEG that a frame's marker tells, where it is none that is read.
-pub(super) fn unread(marker: u8) -> Option<&'static str> {
+pub(super) fn unread(marker: u8) -> Option<Phrase> {
     match marker {
-        0xC3 => Some("lossless JPEG"),
-        0xC5..=0xC7 => Some("hierarchical JPEG"),
-        0xC9 | 0xCA => Some("JPEG with arithmetic coding"),
-        0xCB | 0xCD..=0xCF => Some("lossless or hierarchical JPEG with arithmetic coding"),
-        0xF7 => Some("JPEG-LS"),
+        0xC3 => Some(LOSSLESS),
+        0xC5..=0xC7 => Some(HIERARCHICAL),
+        0xC9 | 0xCA => Some(ARITHMETIC),
+        0xCB | 0xCD..=0xCF => Some(ARITHMETIC_OTHER),
+        0xF7 => Some(JPEG_LS),
         _ => None,
     }
 }
@@ -98,11 +102,11 @@ impl Frame {
         let unread = |kind| Err(Error::UnreadKind(kind));
         match bits {
             8 => {}
-            12 => return unread("JPEG of 12 bits"),
-            _ => return unread("JPEG of other than 8 bits"),
+            12 => return unread(JPEG_12),
+            _ => return unread(JPEG_BITS),
         }
         if height == 0 {
-            return unread("JPEG whose height stands behind its image");
+            return unread(JPEG_HEIGHT);
         }
         let described = rest.get(..3 * usize::from(*count)).ok_or_else(damaged)?;
         let described = described.as_chunks::<3>().0;
@@ -112,7 +116,7 @@ impl Frame {
         check_size((width.into(), height.into()), max_pixels)?;
         let names: Vec<u8> = described.iter().map(|d| d[0]).collect();
         let Some(colours) = Colours::of(&names, jfif, adobe) else {
-            return unread("JPEG of neither one, three nor four colours");
+            return unread(JPEG_COLOURS);
         };
         let sampling: Vec<(usize, usize)> = described
             .iter()
@@ -124,7 +128,7 @@ impl Frame {
         }
         let most = sampling.iter().fold((1, 1), |m, s| (m.0.max(s.0), m.1.max(s.1)));
         if sampling.iter().any(|s| most.0 % s.0 != 0 || most.1 % s.1 != 0) {
-            return unread("JPEG whose colours have a broken fraction of its size");
+            return unread(JPEG_FRACTION);
         }
         let size = (usize::from(width), usize::from(height));
         let units = (size.0.div_ceil(8 * most.0), size.1.div_ceil(8 * most.1));

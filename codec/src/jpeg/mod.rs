@@ -15,6 +15,7 @@ use huffman::next_marker;
 use scan::{Scan, Tables};
 
 use crate::Error;
+use crate::phrase::DATA;
 
 /// Scans that are read: files of cameras and programs have a dozen, and each takes time.
 const MOST_SCANS: usize = 500;
@@ -47,7 +48,7 @@ pub(crate) enum Lack {
 }
 
 fn damaged() -> Error {
-    Error::Damaged("its data is damaged".into())
+    Error::Damaged(DATA.into())
 }
 
 /// Decodes a JPEG, and tells how much of it is there.

@@ -42,11 +42,11 @@ impl<'a, P: Photo> Blend<'a, P> {
     /// The blend of the next rows of both outputs.
     ///
     /// # Errors
-    /// [`Error::Size`] when they are not the next ones, or not of one size.
+    /// [`Error::Layers`] when they are not of one size, [`Error::Size`] when they are not the next ones.
     pub fn add(&mut self, first: usize, mut sample: Planes, mean: &Planes) -> Result<Planes> {
         let shape = |p: &Planes| (p.channels(), p.height(), p.width());
         if shape(&sample) != shape(mean) {
-            return Err(Error::Size("the layers are not those of this image".into()));
+            return Err(Error::Layers);
         }
         fidelity(&mut sample, mean, self.fidelity);
         self.rows.add(Output::Image, first, &sample, &|_| Ok(()))?;

@@ -120,7 +120,7 @@ pub struct Report {
 /// function's. Neither the photo's planes nor the result are ever held whole.
 ///
 /// # Errors
-/// [`Error::Size`] for a size that the model or the result's format does not give; those of the executor and of `on_event`.
+/// Those of [`Options::sizes`]; [`Error::TooWide`]; those of the executor and of `on_event`.
 pub async fn enlarge<E: Executor>(
     executor: &E,
     photo: &impl Photo,

@@ -1,4 +1,4 @@
-use alloc::{format, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{Error, Result, Size, TilePlan};
 
@@ -8,14 +8,12 @@ pub struct OutputScale(usize);
 
 impl OutputScale {
     /// # Errors
-    /// [`Error::Size`] for anything but 2, 3 and 4.
+    /// [`Error::Scale`] for anything but 2, 3 and 4.
     pub fn new(scale: usize) -> Result<Self> {
         if (2..=4).contains(&scale) {
             Ok(Self(scale))
         } else {
-            Err(Error::Size(format!(
-                "a scale of {scale} is not offered: choose 2, 3 or 4"
-            )))
+            Err(Error::Scale { scale, most: 4 })
         }
     }
 
@@ -73,11 +71,8 @@ impl Tiles {
             bytes <= limits.memory
         };
         let sides: Vec<usize> = SIDES.into_iter().filter(fits).collect();
-        TilePlan::quickest((given.width, given.height), halo, limits.workers, &sides).ok_or_else(|| {
-            Error::Size(format!(
-                "an image of {given} pixels is too wide for the memory there is: cut it into parts"
-            ))
-        })
+        TilePlan::quickest((given.width, given.height), halo, limits.workers, &sides)
+            .ok_or(Error::TooWide(given))
     }
 }
 
@@ -108,17 +103,16 @@ impl Options {
     /// How much the network's result of a photo is enlarged, and the size of what is made of it; `most` is the network's own scale.
     ///
     /// # Errors
-    /// [`Error::Size`] for a width that is not offered, or a size beyond the format's.
+    /// [`Error::Width`] and [`Error::Scale`] for what is not offered, [`Error::TooLong`] for a size beyond the format's.
     pub fn sizes(&self, given: Size, most: usize) -> Result<(OutputScale, Size)> {
         let (scale, size) = match self.target {
             Target::Scale(scale) => (scale, given.times(scale.get())),
             Target::Width(wanted) if wanted < given.width || wanted > given.width * most => {
-                return Err(Error::Size(format!(
-                    "an image {} pixels wide can be made {} to {} wide, not {wanted}",
-                    given.width,
-                    given.width,
-                    given.width * most
-                )));
+                return Err(Error::Width {
+                    wanted,
+                    least: given.width,
+                    most: given.width * most,
+                });
             }
             Target::Width(wanted) => {
                 let scale = OutputScale::new(wanted.div_ceil(given.width).max(2))?;
@@ -127,16 +121,12 @@ impl Options {
             }
         };
         if scale.get() > most {
-            return Err(Error::Size(format!(
-                "the model enlarges {most} times, not {}",
-                scale.get()
-            )));
+            let scale = scale.get();
+            return Err(Error::Scale { scale, most });
         }
         if size.longest() > self.longest {
-            return Err(Error::Size(format!(
-                "the result would have {size} pixels, and its format holds {} a side: save it as PNG, or smaller",
-                self.longest
-            )));
+            let longest = self.longest;
+            return Err(Error::TooLong { size, longest });
         }
         Ok((scale, size))
     }
@@ -173,11 +163,14 @@ mod tests {
             of(Target::Width(401), 4),
             of(scale(4), 2),
         ] {
-            assert!(matches!(refused, Err(Error::Size(_))), "{refused:?}");
+            assert!(
+                matches!(refused, Err(Error::Width { .. } | Error::Scale { .. })),
+                "{refused:?}"
+            );
         }
         let mut long = options(scale(4));
         long.longest = 399;
-        assert!(matches!(long.sizes(given, 4), Err(Error::Size(_))));
+        assert!(matches!(long.sizes(given, 4), Err(Error::TooLong { .. })));
     }
 
     #[test]
@@ -195,6 +188,9 @@ mod tests {
         assert_eq!(side(usize::MAX, 1000), Ok(256));
         // A row of tiles of 128, and the rows kept back: 4 x 192 x 4000 pixels of 12 bytes.
         assert_eq!(side(12 * 4 * 192 * 4000, 1000), Ok(128));
-        assert!(matches!(side(12 * 4 * 192 * 4000 - 1, 1000), Err(Error::Size(_))));
+        assert!(matches!(
+            side(12 * 4 * 192 * 4000 - 1, 1000),
+            Err(Error::TooWide(_))
+        ));
     }
 }
