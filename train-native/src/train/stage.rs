@@ -90,7 +90,7 @@ pub(super) fn print_command(run: &Path) -> Result<()> {
     let (command, history) = Job::command_of(&record, &out)?;
     say!("{command}");
     if !history.is_empty() {
-        note!("the run did not keep its options{history}: the command alone ends elsewhere");
+        note!("this command alone may end elsewhere{history}");
     }
     Ok(())
 }

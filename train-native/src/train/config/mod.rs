@@ -170,7 +170,7 @@ impl Job {
         named!(name, O => options::names_a_place::<O>(key)) == Some(true)
     }
 
-    /// The command that made the run in `out`, of which a record is, and what was another on its way.
+    /// The command that made the run in `out`, of which a record is: see [`record::Record::command`].
     pub(crate) fn command_of(record: &record::Record, out: &Path) -> Result<(String, String)> {
         let command = named!(record.stage.as_str(), O => record.command::<O>(out));
         command.unwrap_or_else(|| Err(no_stage(&record.stage)))

@@ -44,6 +44,9 @@ pub(crate) struct Record {
     /// Where the run went on with other options.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     changes: Vec<Change>,
+    /// Whether only the last part of paths is known, as in format 2.
+    #[serde(skip)]
+    paths_cut: bool,
 }
 
 /// A file or folder that an option names.
@@ -96,6 +99,7 @@ impl Record {
             step: 0,
             best: None,
             changes: Vec::new(),
+            paths_cut: false,
         })
     }
 
@@ -237,10 +241,17 @@ impl Record {
         })
     }
 
-    /// The command that made the run in `out`, and after it what was another on the way.
+    /// The command that made the run in `out`; and, each after a semicolon, why it alone may end elsewhere.
     pub(crate) fn command<O: Run>(&self, out: &Path) -> Result<(String, String)> {
         let mut options: O = self.options()?;
         options.common_mut().files.out = Place::from(out.as_os_str().to_owned());
+        if self.paths_cut {
+            let cut = "; of its paths only the last part is known".to_owned();
+            return Ok((
+                options::printed(&options, Paths::Published)?,
+                self.history() + &cut,
+            ));
+        }
         Ok((options::printed(&options, Paths::Whole)?, self.history()))
     }
 
@@ -272,7 +283,11 @@ fn of_command(weights: &Weights, note: &Value) -> std::result::Result<Record, St
         )
     })?;
     // What lies at such a path today says nothing of what the run had.
-    record.files.values_mut().for_each(|f| f.sha256 = None);
+    for file in record.files.values_mut() {
+        let last = Path::new(&file.path).file_name().unwrap_or_default();
+        (file.path, file.sha256) = (last.to_string_lossy().into_owned(), None);
+    }
+    record.paths_cut = true;
     record.step = number("state.step")? as u64;
     record.best = Some(f64::from(number("state.best")?)).filter(|b| *b > f64::from(f32::MIN));
     Ok(record)

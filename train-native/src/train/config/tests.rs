@@ -296,6 +296,13 @@ fn records_of_command_lines_are_read() {
         "--steps 300 --batch 3 --negatives learned --adapter x/adversary",
     );
     let none = read::<Flow>("asasr train flow --data d --warm-up 3", f32::MIN).expect("reads");
+    assert_eq!(
+        none.command::<Flow>(Path::new("/r/run")).expect("prints"),
+        (
+            "asasr train flow --data d --out run --warm-up 3".into(),
+            "; of its paths only the last part is known".into()
+        )
+    );
     let mut now = Record::new(&stage::<Flow>("--warm-up 3"), "b".into(), "d".into()).expect("is written");
     assert_eq!(
         now.go_on::<Flow>(&none, Path::new("old")).expect("goes on").best,
