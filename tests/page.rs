@@ -545,6 +545,7 @@ async fn everything_that_is_said_is_said_in_german() {
     // A file's writing never fails in a browser, its layers are of our own making, and what it cannot write is said otherwise.
     let inward = [
         "the PNG is not complete: 7",
+        "7 bytes are no rows of 7",
         "row 7 came where row 7 was due",
         "a side of 7 pixels is too long",
         "it has a palette",

@@ -4,7 +4,8 @@ use asasr_codec::{Layout, Picture, PngRows, SharedBytes, decode};
 use asasr_core::flow::{Drawing, Sampler};
 use asasr_core::model::{Manifest, Mode};
 use asasr_core::nn::{BurnExecutor, BurnFlow, Network};
-use asasr_core::{Executor, OutputScale, Planes, upscale};
+use asasr_core::pipeline::{Event, Options, OutputScale, enlarge};
+use asasr_core::{Executor, Planes};
 use burn::tensor::Device;
 
 /// A PNG with edges, a gradient and fine texture in every channel.
@@ -62,29 +63,18 @@ fn shipped() -> (Manifest, Network) {
 
 fn enlarged(file: &[u8], executor: &impl Executor) -> Picture {
     let picture = decode(file, 1 << 20).unwrap();
-    let (width, height) = (picture.width(), picture.height());
+    let size = picture.size().times(4);
     let bytes = SharedBytes::default();
-    let mut rows = PngRows::new(
-        bytes.clone(),
-        width * 4,
-        height * 4,
-        picture.layout(),
-        picture.bits(),
-    )
-    .unwrap();
-    pollster::block_on(upscale(
-        executor,
-        (width, height),
-        4096,
-        OutputScale::new(4).unwrap(),
-        |rect| picture.planes(rect),
-        |first, part| {
-            rows.write(first, part).unwrap();
-            Ok(())
-        },
-        |_| true,
-    ))
-    .unwrap();
-    rows.finish().unwrap();
+    let (layout, bits) = (picture.layout(), picture.bits());
+    let mut png = PngRows::new(bytes.clone(), size.width, size.height, layout, bits).unwrap();
+    let options = Options::new(OutputScale::new(4).unwrap(), 4096);
+    let report = pollster::block_on(enlarge(executor, picture.raster(), &options, |event| {
+        if let Event::Rows { first, rows, .. } = event {
+            png.write(first, rows).unwrap();
+        }
+        Ok(())
+    }));
+    assert_eq!(report.unwrap().size, size);
+    png.finish().unwrap();
     decode(&bytes.take(), 1 << 24).unwrap()
 }

@@ -17,7 +17,7 @@ use serde_json::json;
 #[ignore = "measures"]
 fn payload() {
     let page = env::var("ASASR_PAGE").expect("run `cargo xtask speed`");
-    let (mut shared, mut gpu, mut cpu, mut formats) = (0, 0, 0, 0);
+    let (mut shared, mut gpu, mut cpu, mut files) = (0, 0, 0, 0);
     for entry in fs::read_dir(&page).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
         if entry.path().extension().is_some_and(|e| e == "br") {
@@ -25,8 +25,8 @@ fn payload() {
                 &mut gpu
             } else if name.starts_with("asasr-cpu") {
                 &mut cpu
-            } else if name.starts_with("asasr-formats") {
-                &mut formats
+            } else if name.starts_with("asasr-files") {
+                &mut files
             } else {
                 &mut shared
             };
@@ -38,7 +38,7 @@ fn payload() {
         ("page, styles, scripts", shared),
         ("module for WebGPU", gpu),
         ("module for the CPU", cpu),
-        ("module for files other than PNG", formats),
+        ("module for image files", files),
     ] {
         println!("| {part} | {:.0} kB |", bytes as f64 / 1e3);
     }

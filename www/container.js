@@ -1,7 +1,13 @@
-// What a file tells about its photo, in JPEG and WebP files, which a canvas writes without it: the colour profile, EXIF and XMP data, and the
-// resolution.
+// What a file tells about its photo, in PNG files that were written without it, and in JPEG and WebP files, which a canvas writes without: the
+// colour profile, EXIF and XMP data, and the resolution.
 
 const bytesOf = (text) => Uint8Array.from(text, (c) => c.charCodeAt(0));
+
+/** Bytes of a PNG's signature and header (PNG, third edition). */
+const HEADER = 33;
+
+/** A PNG with more chunks behind its header, for one that has none of these. */
+export const withChunks = (blob, chunks) => new Blob([blob.slice(0, HEADER), chunks, blob.slice(HEADER)], { type: 'image/png' });
 
 /** Most bytes of a JPEG segment's content: its length, which counts itself, has 16 bits. */
 const SEGMENT = 65533;
@@ -99,9 +105,10 @@ function webp(bytes, { icc, exif: given, xmp, resolution, width, height, alpha }
 const isRgb = (icc) => String.fromCharCode(...icc.subarray(16, 20)) === 'RGB ';
 
 /** What a file of that format cannot carry, a sentence each. */
-export function leftOut(format, { icc, exif, xmp }) {
+export function leftOut(format, { icc, exif, xmp, texts }) {
   return [
     icc && !isRgb(icc) && 'the colour profile is not of three colours: it was left out',
+    texts > 0 && 'the file has texts, which only PNG holds: they were left out',
     format === 'jpeg' && exif && exif.length + EXIF.length > SEGMENT && 'the EXIF data is too large for JPEG: it was left out',
     format === 'jpeg' && xmp && xmp.length + XMP.length > SEGMENT && 'the XMP data is too large for JPEG: it was left out',
   ].filter(Boolean);

@@ -1,8 +1,6 @@
-// An image file as the networks' modules take it, a PNG upright: read by our own decoders or, where they refuse, by the browser's.
+// An image file's photo, upright: read by our own decoders or, where they refuse, by the browser's.
 
-import { chunksNamed, colours, header, isHdr, isPng, pngOf, withChunks } from './png.js';
-
-/** Most pixels of an image, as in the modules. */
+/** Most pixels of an image, as in the module. */
 const MOST = 1 << 24;
 /** Rows of a canvas that pixels are read from. */
 const ROWS = 256;
@@ -23,15 +21,21 @@ export async function begun(load, name) {
   }
 }
 
-/** The module for files other than PNG. */
-let formats = null;
+/** The module for image files, a promise. */
+let files = null;
+
+/** The module for image files, ready to run. */
+export function filesModule() {
+  files ??= begun(() => import('./asasr-files.js'), 'asasr-files');
+  files.catch(() => { files = null; });
+  return files;
+}
 
 /** A file as our own decoders read it. */
 async function byUs(bytes) {
-  formats ??= await begun(() => import('./asasr-formats.js'), 'asasr-formats');
-  const result = formats.readable(bytes);
-  const { notes } = result;
-  return { bytes: result.into_png(), notes };
+  const { Photo } = await filesModule();
+  const photo = Photo.read(bytes);
+  return { photo, notes: photo.notes };
 }
 
 /** Whether a refusal of ours leaves the file to the browser: the image may be whole, and of a kind that only we do not read. */
@@ -99,12 +103,13 @@ function beyond(image) {
   return data.some((value) => value < -BEYOND || value > 1 + BEYOND);
 }
 
-/** An image of the browser's as a PNG in sRGB, and what that cost. */
+/** An image of the browser's as a photo in sRGB, and what that cost. */
 async function drawn(image) {
   const notes = beyond(image) ? ['some of its colours are beyond sRGB: they were brought to its edge'] : [];
-  const bytes = await pngOf(pixels(image));
+  const { Photo } = await filesModule();
+  const { width, height, data } = pixels(image);
   image.close();
-  return { bytes, notes };
+  return { photo: Photo.drawn(width, height, data), notes };
 }
 
 /** A file as the browser reads it, after we refused it. */
@@ -133,7 +138,7 @@ async function byBrowser(bytes, refusal) {
     isHdrMedia(bytes) && HDR,
     brands(bytes).includes('tmap') && 'the file has a second image for HDR screens: it was left out',
   ];
-  return { bytes: read.bytes, notes: [...notes.filter(Boolean), ...read.notes] };
+  return { photo: read.photo, notes: [...notes.filter(Boolean), ...read.notes] };
 }
 
 async function read(bytes) {
@@ -146,44 +151,33 @@ async function read(bytes) {
 }
 
 /** Whether a result cannot say which colours its samples mean, so that they have to be sRGB; of layers it is known whether they are. */
-export function converts(png, { strip, format = 'png', converted }) {
-  const told = colours(png);
-  if (converted !== undefined) return converted && told !== null;
-  if (!told || strip) return told !== null;
+export function converts(photo, { strip, format = 'png', converted }) {
+  const told = photo.colours;
+  if (converted !== undefined) return converted && told !== undefined;
+  if (!told || strip) return told !== undefined;
   // JPEG and WebP carry profiles, of three colours.
-  return format !== 'png' && (told !== 'profile' || header(png).grey);
+  return format !== 'png' && (told !== 'profile' || photo.channels < 3);
 }
 
-/** A PNG that is upright with its colours in sRGB, as the browser shows them. */
-async function converted(png) {
-  const image = await createImageBitmap(new Blob([png], { type: 'image/png' }));
-  const { bytes, notes } = await drawn(image);
-  const whole = withChunks(new Blob([bytes]), chunksNamed(png, ['eXIf', 'iTXt', 'pHYs']));
-  const said = header(png).bits === 16
+/** A photo with its colours in sRGB, as the browser shows them. */
+async function inSrgb(photo) {
+  const image = await createImageBitmap(new Blob([photo.png()], { type: 'image/png' }));
+  const { photo: second, notes } = await drawn(image);
+  second.tells_of(photo);
+  const said = photo.bits === 16
     ? 'the colours were converted to sRGB, in 8 bits: keep the profile and save as PNG to keep all 16'
     : 'the colours were converted to sRGB';
-  return { bytes: new Uint8Array(await whole.arrayBuffer()), notes: [said, ...(isHdr(png) ? [HDR] : []), ...notes], converted: true };
+  const all = [said, ...(photo.hdr ? [HDR] : []), ...notes];
+  photo.free();
+  return { photo: second, notes: all, converted: true };
 }
 
-/** Gives `use` a file as a PNG, `{ bytes, notes, converted }`, in colours that a result by those wishes can have. */
-export async function withReadable(given, wanted, use) {
-  // The networks' modules read PNG themselves.
-  const own = isPng(given) && !converts(given, wanted);
-  if (own) {
-    try {
-      return await use({ bytes: given, notes: [] });
-    } catch (error) {
-      if (error instanceof WebAssembly.RuntimeError) throw error;
-      // Was it the file? Then the browser may read it.
-      const refusal = await byUs(given).then(() => error, (why) => why);
-      if (refusal === error || !leaves(refusal)) throw error;
-      return use(await byBrowser(given, refusal));
-    }
-  }
+/** A file's photo, `{ photo, notes, converted }`, in colours that a result by those wishes can have. */
+export async function readable(given, wanted) {
   const first = await read(given);
-  if (!converts(first.bytes, wanted)) return use(first);
-  const second = await converted(first.bytes);
-  return use({ ...second, notes: [...first.notes, ...second.notes] });
+  if (!converts(first.photo, wanted)) return first;
+  const second = await inSrgb(first.photo);
+  return { ...second, notes: [...first.notes, ...second.notes] };
 }
 
 /** Cells of a side of the grid by which two drawings are compared. */
@@ -217,13 +211,13 @@ function apart(a, b, [turned, mirroredX, mirroredY]) {
 const WAYS = Array.from({ length: 8 }, (_, n) => [n & 4, n & 2, n & 1]);
 
 /**
- * A file's image as a PNG upright, where the browser shows it otherwise turned, `{ blob, width, height }`; else null. `png` is the file as it
- * was read. Browsers do not agree which files' EXIF data they heed.
+ * A file's image as a PNG upright, where the browser shows it otherwise turned, `{ blob, width, height }`; else null. `photo` is the file as
+ * it was read. Browsers do not agree which files' EXIF data they heed.
  */
-export async function upright(given, png) {
-  if (chunksNamed(png, ['eXIf']).length === 0) return null;
-  const own = given === png ? (await byUs(given)).bytes : png;
-  const { width, height } = header(own);
+export async function upright(given, photo) {
+  if (!photo.hasExif) return null;
+  const { width, height } = photo;
+  const own = photo.png();
   const shown = { blob: new Blob([own], { type: 'image/png' }), width, height };
   const [ours, theirs] = await Promise.all([sketch(own), sketch(given).catch(() => null)]);
   if (!theirs) return shown;

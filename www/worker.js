@@ -1,14 +1,13 @@
-// Chooses a device, loads the one WebAssembly module that it needs and runs it.
+// Chooses a device, loads the WebAssembly module for it and the one for image files, and runs them.
 
 import { weightsAddress } from './address.js';
-import { leftOut, withMetadata } from './container.js';
-import { chunk, colourChunks, withChunks } from './png.js';
+import { leftOut, withChunks, withMetadata } from './container.js';
 import { Pool, threads } from './pool.js';
-import { begun, converts, upright, withReadable } from './read.js';
+import { begun, converts, filesModule, readable, upright } from './read.js';
 import { checkName, checkSignature, signatureAddress } from './signature.js';
 
 let upscaler = null;
-/** The WebAssembly module, once it is loaded. */
+/** The networks' WebAssembly module, once it is loaded. */
 let module = null;
 /** The address of the model's folder. */
 let folder = null;
@@ -73,7 +72,7 @@ async function load(device) {
   const gpu = device === 'webgpu';
   const name = gpu ? 'asasr-gpu' : 'asasr-cpu';
   module = await begun(() => (gpu ? import('./asasr-gpu.js') : import('./asasr-cpu.js')), name);
-  return [name, 'asasr-formats'].flatMap((each) => [`${each}.js`, `${each}_bg.wasm`]).map((file) => new URL(file, self.location).href);
+  return [name, 'asasr-files'].flatMap((each) => [`${each}.js`, `${each}_bg.wasm`]).map((file) => new URL(file, self.location).href);
 }
 
 /** Checks a manifest's signature; returns the addresses of what that took. */
@@ -90,6 +89,8 @@ async function signed(manifest, publicKey) {
 
 async function open({ id, device: wanted, model, publicKey, tunings }) {
   folder = model;
+  // Not waited for: it comes while the weights do, and is asked for again with the first photo.
+  filesModule().catch(() => {});
   const described = new URL('manifest.json', model).href;
   const manifest = await bytesOf(described);
   const signature = publicKey === undefined ? [] : await signed(manifest, publicKey);
@@ -140,48 +141,48 @@ async function drawn(image, type, quality) {
 }
 
 /** What the module is to do, in its own terms. */
-function wishFor({ mode, scale, width, format, strip, seed, fidelity, layers, samples }) {
-  // A canvas would turn colours into its own space: other formats are made of the bare samples, and carry the rest later.
-  const carry = format === 'png' && !strip;
+function wishFor({ mode, scale, width, format, seed, fidelity, layers, samples }) {
   const wish = new module.Wish();
-  const wanted = { mode, scale, width, carry, seed, fidelity, layers, samples, longest: LONGEST[format] };
+  const wanted = { mode, scale, width, seed, fidelity, layers, samples, longest: LONGEST[format] };
   for (const [key, value] of Object.entries(wanted)) if (value !== undefined) wish[key] = value;
   return wish;
 }
 
-/** The module's result of a file that was read as the page takes it. */
-async function finished(result, { format, quality, strip, bare: carriesNone = format !== 'png' }, { bytes, notes: first, converted = false }) {
-  const { width, height, png, mean, alpha, opaque, bits, icc, exif, xmp, resolution, consistency, differences, map_width: mapWidth, spread, deviation } = result;
-  const notes = [...first, ...result.notes];
-  result.free();
-  const sample = new Blob(png, { type: 'image/png' });
-  // Both layers are seen in the photo's own colours.
-  const coloured = (layer) => withChunks(layer, colourChunks(bytes));
+/** A result as the page takes it: its report, PNG files without metadata of the `sample` and perhaps the `mean`, and the photo as it was read. */
+async function finished(report, { sample, mean }, { format, quality, strip, layered = format }, { photo, notes: first, converted = false }) {
+  const { width, height, consistency, differences, spread, deviation } = report;
+  const notes = [...first];
+  // Layers are seen in the photo's own colours.
+  const coloured = (layer) => withChunks(layer, photo.chunks(width, height, false));
+  const whole = (layer) => withChunks(layer, photo.chunks(width, height, true));
   // Layers that were made for another format or with a profile are in colours that this file cannot tell: PNG tells them all the same, and for
   // other formats the canvas converts them.
-  const own = converts(bytes, { strip, format });
-  let blob = own ? coloured(sample) : sample;
+  const own = converts(photo, { strip, format });
+  // A canvas would turn colours into its own space: other formats are made of the bare samples, and carry the rest later.
+  const bare = own ? coloured(sample) : sample;
+  let blob = format === 'png' && !strip ? whole(sample) : bare;
   if (format !== 'png') {
     const name = format === 'jpeg' ? 'JPEG' : 'WebP';
     try {
-      const bare = await drawn(await createImageBitmap(blob), `image/${format}`, quality);
-      const told = { icc: own ? undefined : icc, exif, xmp, resolution };
-      blob = strip ? bare : await withMetadata(bare, { ...told, width, height, alpha });
+      const plain = await drawn(await createImageBitmap(bare), `image/${format}`, quality);
+      const { icc, exif, xmp, resolution, texts } = photo.carried(width, height);
+      const told = { icc: own ? undefined : icc, exif, xmp, resolution, texts };
+      blob = strip ? plain : await withMetadata(plain, { ...told, width, height, alpha: photo.alpha });
       if (!strip) notes.push(...leftOut(format, told));
-      if (!opaque && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
-      if (bits === 16) notes.push(`the photo has 16 bits a colour, ${name} keeps 8: save it as PNG to keep all`);
+      if (!photo.opaque && format === 'jpeg') notes.push('JPEG has no transparency: it was laid on white');
+      if (photo.bits === 16) notes.push(`the photo has 16 bits a colour, ${name} keeps 8: save it as PNG to keep all`);
     } catch {
       // An hour's work is not thrown away because the browser cannot write it in that format.
-      blob = coloured(exif && !strip ? withChunks(sample, [chunk('eXIf', exif)]) : sample);
+      blob = strip ? coloured(sample) : whole(sample);
       notes.push(`the browser could not write ${name} of this size: it was saved as PNG`);
     }
   }
   const layers = mean && {
-    sample: carriesNone || strip ? coloured(sample) : sample,
-    mean: coloured(new Blob(mean, { type: 'image/png' })),
+    sample: layered !== 'png' || strip ? coloured(sample) : whole(sample),
+    mean: coloured(mean),
     converted,
   };
-  return { blob, width, height, notes, consistency, differences, mapWidth, spread: spread.length ? spread : null, deviation, layers };
+  return { blob, width, height, notes, consistency, differences, mapWidth: photo.width, spread: spread ?? null, deviation, layers };
 }
 
 async function upscale({ id, bytes: given, preview, original, ...wanted }) {
@@ -192,15 +193,18 @@ async function upscale({ id, bytes: given, preview, original, ...wanted }) {
     upscaler.add(wish, weights);
     pool?.tell({ kind: 'add', wanted, weights });
   }
-  return withReadable(given, wanted, async (read) => {
-    const shown = original && await upright(given, read.bytes);
+  const read = await readable(given, wanted);
+  try {
+    const shown = original && await upright(given, read.photo);
     if (shown) postMessage({ id, kind: 'original', ...shown });
-    return enlarged(read, { id, preview, ...wanted });
-  });
+    return await enlarged(read, { id, preview, given, ...wanted });
+  } finally {
+    read.photo.free();
+  }
 }
 
-/** The image that was read, enlarged. */
-async function enlarged(read, { id, preview, ...wanted }) {
+/** The photo that was read, enlarged. */
+async function enlarged(read, { id, preview, given, ...wanted }) {
   // Tiles in other workers: how far each is, from the first unfinished one.
   const shares = [];
   let [counted, all] = [0, 0];
@@ -210,7 +214,7 @@ async function enlarged(read, { id, preview, ...wanted }) {
     const inTiles = (done + shares.reduce((sum, each) => sum + each.share, 0)) / total;
     postMessage({ id, kind: 'progress', done, total, fraction: Math.max(fraction, inTiles) });
   };
-  const rows = (first, width, rgba) => postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
+  const shown = (first, width, rgba) => postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
   const elsewhere = (values, width, height, x0, y0, columns, rows) => {
     const tile = { share: 0 };
     shares.push(tile);
@@ -225,27 +229,40 @@ async function enlarged(read, { id, preview, ...wanted }) {
     });
   };
   let failure = null;
-  const running = upscaler.upscale(read.bytes, wishFor(wanted), progress, preview ? rows : undefined, pool ? threads() + 1 : 0, elsewhere);
-  const result = await running.catch((error) => {
+  const { photo } = read;
+  const { width, height, channels, bits } = photo;
+  const [columns, lines] = upscaler.size(wishFor(wanted), width, height);
+  const { PngFile } = await filesModule();
+  // The result and, where it is told, the mean.
+  const pngs = [];
+  const rows = (layer, samples) => (pngs[layer] ??= new PngFile(columns, lines, channels, bits)).add(samples);
+  let report;
+  try {
+    const pixels = new module.Pixels(width, height, channels, bits, photo.takeSamples());
+    report = await upscaler.upscale(pixels, wishFor(wanted), progress, rows, preview ? shown : undefined, pool ? threads() + 1 : 0, elsewhere);
+  } catch (error) {
+    pngs.forEach((png) => png.free());
     // What another worker met it says best itself; the pool begins anew.
     throw failure ? Object.assign(failure, { fatal: true }) : error;
-  });
-  if (!wanted.layers || !result.mean || wanted.fidelity === 0) return finished(result, wanted, read);
-  // The layers stay as they are, the file is their blend.
-  const whole = await finished(result, { ...wanted, format: 'png', bare: wanted.format !== 'png' }, read);
-  const { layers, spread, deviation } = whole;
-  return { ...await blended(read, layers, wanted), layers, spread, deviation };
+  }
+  const [sample, mean] = pngs.map((png) => new Blob(png.finish(), { type: 'image/png' }));
+  if (!wanted.layers || !mean || wanted.fidelity === 0) return finished(report, { sample, mean }, wanted, read);
+  // The layers stay as they are, the file is their blend, whose photo is read once more.
+  const { layers, spread, deviation } = await finished(report, { sample, mean }, { ...wanted, format: 'png', layered: wanted.format }, read);
+  return { ...await blend({ bytes: given, layers, ...wanted }), layers, spread, deviation };
 }
 
 /** The blend of two layers of an image. */
-async function blended(read, { sample, mean }, wanted) {
-  const [a, b] = await Promise.all([sample, mean].map(async (layer) => new Uint8Array(await layer.arrayBuffer())));
-  return finished(module.blend(read.bytes, a, b, wishFor(wanted)), wanted, read);
-}
-
-async function blend({ bytes: given, layers, device, ...wanted }) {
-  if (!module) await load(device);
-  return withReadable(given, { ...wanted, converted: Boolean(layers.converted) }, (read) => blended(read, layers, wanted));
+async function blend({ bytes: given, layers, ...wanted }) {
+  const read = await readable(given, { ...wanted, converted: Boolean(layers.converted) });
+  try {
+    const { blend: blended } = await filesModule();
+    const [sample, mean] = await Promise.all([layers.sample, layers.mean].map(async (layer) => new Uint8Array(await layer.arrayBuffer())));
+    const result = blended(read.photo, sample, mean, wanted.fidelity);
+    return await finished(result, { sample: new Blob(result.png, { type: 'image/png' }) }, wanted, read);
+  } finally {
+    read.photo.free();
+  }
 }
 
 /** A worker of a pool. */

@@ -1,14 +1,13 @@
 //! Associated alpha: colours that a file holds multiplied by alpha.
 
-use crate::Picture;
-use crate::picture::Samples;
+use crate::{Picture, Samples};
 
 impl Picture {
     /// With colours as they were before they were multiplied by alpha.
     pub(crate) fn unassociated(mut self) -> Self {
-        let n = self.layout.samples();
-        if self.layout.has_alpha() {
-            match &mut self.samples {
+        let n = self.layout().samples();
+        if self.layout().has_alpha() {
+            match &mut self.raster.samples {
                 Samples::Eight(s) => divide(s, n, 255),
                 Samples::Sixteen(s) => divide(s, n, 65535),
             }

@@ -1,8 +1,7 @@
 //! What the header of a BMP tells about its image, and what of it the decoder does not take.
 
 use crate::metadata::{CALIBRATED, DAMAGED_ICC, GAMMAS_APART, LINKED_ICC, Resolution, UNSEEN};
-use crate::picture::Samples;
-use crate::{Layout, Metadata, Picture};
+use crate::{Layout, Metadata, Picture, Samples};
 
 /// Where the header with the size begins; that size is its first field.
 const HEADER: usize = 14;
@@ -110,7 +109,7 @@ pub(crate) fn with_masks(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Without alpha where that is 0 everywhere: the writer left it so, and nobody saves an image that is not seen.
 pub(crate) fn seen(mut picture: Picture) -> Picture {
-    if let (Layout::Rgba, Samples::Eight(samples)) = (picture.layout, &mut picture.samples)
+    if let (Layout::Rgba, Samples::Eight(samples)) = (picture.raster.layout, &mut picture.raster.samples)
         && samples.iter().skip(3).step_by(4).all(|alpha| *alpha == 0)
     {
         let mut i = 0;
@@ -118,7 +117,7 @@ pub(crate) fn seen(mut picture: Picture) -> Picture {
             i += 1;
             i % 4 != 0
         });
-        picture.layout = Layout::Rgb;
+        picture.raster.layout = Layout::Rgb;
         picture.notes.push(UNSEEN.into());
     }
     picture

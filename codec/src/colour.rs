@@ -8,9 +8,8 @@ use moxcms::{
     TransformOptions, XyY,
 };
 
-use crate::picture::Samples;
 use crate::profile::is_srgb_gamma;
-use crate::{Layout, Metadata, Picture};
+use crate::{Layout, Metadata, Picture, Samples};
 
 const HDR: &str = "the file is HDR, which sRGB is not: what tells its colours was kept";
 const KEPT: &str = "the colour profile could not be applied: it was kept";
@@ -154,7 +153,6 @@ impl Picture {
     }
 
     /// A grey picture with a profile of three colours as one of sRGB: a PNG of grey cannot have such a profile.
-    #[cfg(feature = "formats")]
     pub(crate) fn with_fitting_profile(mut self) -> Self {
         if self.is_grey()
             && let Source::Other(profile) = self.metadata.source(true)
@@ -165,10 +163,6 @@ impl Picture {
             self.metadata.icc = None;
         }
         self
-    }
-
-    fn is_grey(&self) -> bool {
-        matches!(self.layout, Layout::Grey | Layout::GreyAlpha)
     }
 
     /// Converts the samples to sRGB; none where there is no way.
@@ -187,15 +181,15 @@ impl Picture {
             return Some(());
         }
         // Grey in a space of three colours takes the way of a colour.
-        let order = match self.layout {
+        let order = match self.layout() {
             Layout::Grey if of_grey => Order::Gray,
             Layout::GreyAlpha if of_grey => Order::GrayAlpha,
             Layout::Rgba => Order::Rgba,
             Layout::Grey | Layout::GreyAlpha | Layout::Rgb => Order::Rgb,
         };
-        let n = self.layout.samples();
-        let row = self.width * n;
-        match &mut self.samples {
+        let n = self.layout().samples();
+        let row = self.width() * n;
+        match &mut self.raster.samples {
             Samples::Eight(samples) => {
                 let transform = from.create_transform_8bit(order, &srgb, order, options).ok()?;
                 through(samples, (row, n), order, &transform)

@@ -1,7 +1,5 @@
-#[cfg(feature = "formats")]
 use crate::formats;
-use crate::picture::Samples;
-use crate::{Error, Picture, decode_png, extend::extend};
+use crate::{Error, Picture, Samples, decode_png, extend::extend};
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +16,7 @@ pub struct Options {
 /// profile of CMYK.
 ///
 /// # Errors
-/// One of [`Error`]'s decoding kinds; without the feature `formats` all but PNG is [`Error::NotAnImage`]. The header's size is
-/// checked against `max_pixels` before any pixel is stored.
+/// One of [`Error`]'s decoding kinds. The header's size is checked against `max_pixels` before any pixel is stored.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     let options = Options {
         max_pixels,
@@ -43,17 +40,14 @@ pub fn decode_with(bytes: &[u8], options: Options) -> Result<Picture, Error> {
         }
         return decode_png::decode(bytes, options.max_pixels).map(filled);
     }
-    #[cfg(feature = "formats")]
-    return formats::decode(bytes, options).map(filled);
-    #[cfg(not(feature = "formats"))]
-    Err(Error::NotAnImage)
+    formats::decode(bytes, options).map(filled)
 }
 
 /// Gives what is wholly transparent the colour of what is visible near it.
 fn filled(mut picture: Picture) -> Picture {
-    if picture.layout.has_alpha() {
-        let size = (picture.width, picture.height, picture.layout.samples());
-        match &mut picture.samples {
+    if picture.layout().has_alpha() {
+        let size = (picture.width(), picture.height(), picture.layout().samples());
+        match &mut picture.raster.samples {
             Samples::Eight(s) => extend(s, size, |v| v.round() as u8),
             Samples::Sixteen(s) => extend(s, size, |v| v.round() as u16),
         }

@@ -2,8 +2,10 @@ use std::io::{Cursor, ErrorKind};
 
 use png::{BitDepth, Decoder, DecodingError, Limits, Transformations};
 
-use crate::picture::Samples;
-use crate::{Error, Layout, Note, Picture, check_size, png_chunks};
+use asasr_core::Size;
+
+use crate::picture::layout_of;
+use crate::{Error, Note, Picture, Raster, Samples, check_size, png_chunks};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -40,7 +42,7 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     }
     let length = reader.output_buffer_size().ok_or(Error::Truncated)?;
     let (colours, depth) = reader.output_color_type();
-    let layout = Layout::of(colours).ok_or_else(|| Error::Damaged("its palette is damaged".into()))?;
+    let layout = layout_of(colours).ok_or_else(|| Error::Damaged("its palette is damaged".into()))?;
     let (frame, samples) = if depth == BitDepth::Sixteen {
         let mut samples = vec![0u16; length / 2];
         let frame = reader.next_frame(bytemuck::cast_slice_mut(&mut samples));
@@ -53,10 +55,11 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     let frame = frame.map_err(|e| damaged(&e))?;
     let orientation = metadata.take_orientation(None);
     let picture = Picture {
-        width: frame.width as usize,
-        height: frame.height as usize,
-        layout,
-        samples,
+        raster: Raster {
+            size: Size::new(frame.width as usize, frame.height as usize),
+            layout,
+            samples,
+        },
         notes,
         metadata,
     };
@@ -73,7 +76,7 @@ fn damaged(error: &DecodingError) -> Error {
     }
 }
 
-#[cfg(all(test, feature = "formats"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Metadata, decode, formats};

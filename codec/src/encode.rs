@@ -1,11 +1,13 @@
 use std::{borrow::Cow, cell::RefCell, io, io::Write, rc::Rc};
 
-use asasr_core::Planes;
+use asasr_core::{Planes, Size};
 use png::chunk::ChunkType;
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Info, StreamWriter};
 
-use crate::picture::Samples;
-use crate::{Error, Layout, Metadata, Picture, png_chunks};
+use crate::{Error, Layout, Metadata, Picture, Samples, png_chunks};
+
+/// Bytes of a PNG's signature and header.
+const HEADER: usize = 33;
 
 /// Bytes in memory that are read after their writer is gone.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +101,29 @@ fn begun<W: Write>(
     Ok(writer)
 }
 
+impl Metadata {
+    /// The chunks that carry it in a PNG of that size, to stand behind the header of one that has none. Sizes in EXIF and XMP data become
+    /// this one's.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] when the size is beyond PNG.
+    pub fn png_chunks(&self, size: Size, layout: Layout, bits: u8) -> Result<Vec<u8>, Error> {
+        let bytes = SharedBytes::default();
+        let format = (layout, bits);
+        let writer = begun(
+            bytes.clone(),
+            (size.width, size.height),
+            format,
+            self,
+            Compression::Fast,
+        )?;
+        let begun = bytes.take();
+        // Its end is of no use.
+        drop(writer);
+        Ok(begun.get(HEADER..).unwrap_or_default().to_vec())
+    }
+}
+
 impl Picture {
     /// The picture as a PNG that is not compressed: quickly made, and [`decode`](crate::decode) gives the same picture, but for
     /// its notes.
@@ -106,11 +131,11 @@ impl Picture {
     /// # Errors
     /// [`Error::Encode`] when the size is beyond PNG.
     pub fn to_png(&self) -> Result<Vec<u8>, Error> {
-        let format = (self.layout, self.bits());
-        let size = (self.width, self.height);
+        let format = (self.layout(), self.bits());
+        let size = (self.width(), self.height());
         let mut out = Vec::new();
         let mut writer = begun(&mut out, size, format, &self.metadata, Compression::NoCompression)?;
-        let written = match &self.samples {
+        let written = match &self.raster.samples {
             Samples::Eight(samples) => writer.write_image_data(samples),
             Samples::Sixteen(samples) => {
                 let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_be_bytes()).collect();
@@ -128,6 +153,7 @@ impl Picture {
 pub struct PngRows<W: Write + 'static> {
     stream: StreamWriter<'static, Checked<W>>,
     fault: Rc<RefCell<Option<String>>>,
+    width: usize,
     layout: Layout,
     bits: u8,
     next: usize,
@@ -175,6 +201,7 @@ impl<W: Write + 'static> PngRows<W> {
         Ok(Self {
             stream,
             fault,
+            width,
             layout,
             bits,
             next: 0,
@@ -186,7 +213,7 @@ impl<W: Write + 'static> PngRows<W> {
     /// # Errors
     /// [`Error::Encode`] when the rows are not the next ones or the output fails.
     pub fn write(&mut self, first: usize, rows: &Planes) -> Result<(), Error> {
-        if first != self.next || rows.channels() != 3 + usize::from(self.layout.has_alpha()) {
+        if first != self.next || rows.channels() != self.layout.planes() {
             return Err(Error::Encode(format!(
                 "row {first} came where row {} was due",
                 self.next
@@ -195,32 +222,29 @@ impl<W: Write + 'static> PngRows<W> {
         let mut line = Vec::with_capacity(rows.width() * self.layout.samples() * 2);
         for y in 0..rows.height() {
             line.clear();
-            let row = |c: usize| rows.row(c, y);
-            for x in 0..rows.width() {
-                match self.layout {
-                    Layout::Grey | Layout::GreyAlpha => {
-                        self.push(&mut line, (row(0)[x] + row(1)[x] + row(2)[x]) / 3.0);
-                    }
-                    Layout::Rgb | Layout::Rgba => (0..3).for_each(|c| self.push(&mut line, row(c)[x])),
-                }
-                if self.layout.has_alpha() {
-                    self.push(&mut line, row(3)[x]);
-                }
-            }
-            self.stream
-                .write_all(&line)
-                .map_err(|e| Error::Encode(e.to_string()))?;
+            self.layout.interleave(rows, y, self.bits, &mut line);
+            self.write_samples(&line)?;
         }
-        self.next += rows.height();
         Ok(())
     }
 
-    fn push(&self, line: &mut Vec<u8>, value: f32) {
-        if self.bits == 16 {
-            line.extend_from_slice(&((value.clamp(0.0, 1.0) * 65535.0 + 0.5) as u16).to_be_bytes());
-        } else {
-            line.push(asasr_core::metrics::to_u8(value));
+    /// Appends whole rows of samples as the file holds them: interleaved, those of 16 bits with the high byte first.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] when these are no whole rows, or the output fails.
+    pub fn write_samples(&mut self, samples: &[u8]) -> Result<(), Error> {
+        let row = self.width * self.layout.samples() * usize::from(self.bits / 8);
+        if row == 0 || !samples.len().is_multiple_of(row) {
+            return Err(Error::Encode(format!(
+                "{} bytes are no rows of {row}",
+                samples.len()
+            )));
         }
+        self.stream
+            .write_all(samples)
+            .map_err(|e| Error::Encode(e.to_string()))?;
+        self.next += samples.len() / row;
+        Ok(())
     }
 
     /// Ends the file.

@@ -1,15 +1,16 @@
 use std::borrow::Cow;
 use std::io::Cursor;
 
+use asasr_core::Size;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::jpeg::Lack;
 use crate::metadata::Told;
-use crate::picture::Samples;
 #[cfg(feature = "tiff")]
 use crate::tiff_tags;
 use crate::{
-    Error, Layout, Metadata, Note, Options, Picture, bmp, check_size, foreign, gif, jpeg, riff, segments,
+    Error, Layout, Metadata, Note, Options, Picture, Raster, Samples, bmp, check_size, foreign, gif, jpeg,
+    riff, segments,
 };
 
 /// Decodes a file that is no PNG, upright.
@@ -54,9 +55,7 @@ pub(crate) fn decode(bytes: &[u8], options: Options) -> Result<Picture, Error> {
     if format == ImageFormat::Bmp {
         picture = bmp::seen(picture);
     }
-    #[cfg(feature = "colour")]
-    let picture = picture.with_fitting_profile();
-    Ok(picture.turned(orientation))
+    Ok(picture.with_fitting_profile().turned(orientation))
 }
 
 /// What a file tells about its image.
@@ -115,16 +114,15 @@ fn decode_jpeg(bytes: &[u8], options: Options) -> Result<Picture, Error> {
     }
     let orientation = metadata.take_orientation(None);
     let picture = Picture {
-        width,
-        height,
-        layout: if jpeg.grey { Layout::Grey } else { Layout::Rgb },
-        samples: Samples::Eight(jpeg.samples),
+        raster: Raster {
+            size: Size::new(width, height),
+            layout: if jpeg.grey { Layout::Grey } else { Layout::Rgb },
+            samples: Samples::Eight(jpeg.samples),
+        },
         notes,
         metadata,
     };
-    #[cfg(feature = "colour")]
-    let picture = picture.with_fitting_profile();
-    Ok(picture.turned(orientation))
+    Ok(picture.with_fitting_profile().turned(orientation))
 }
 
 /// What the file holds besides its first image.
@@ -183,10 +181,11 @@ pub(crate) fn picture(image: DynamicImage, notes: Vec<Note>, metadata: Metadata)
         other => (Layout::Rgb, Samples::Sixteen(other.into_rgb16().into_raw())),
     };
     Picture {
-        width,
-        height,
-        layout,
-        samples,
+        raster: Raster {
+            size: Size::new(width, height),
+            layout,
+            samples,
+        },
         notes,
         metadata,
     }

@@ -89,7 +89,6 @@ fn jpeg(mut file: impl BufRead + Seek) -> Option<Header> {
     }
 }
 
-#[cfg(feature = "formats")]
 fn others(file: impl BufRead + Seek) -> Option<Header> {
     use image::{ImageDecoder as _, ImageReader};
 
@@ -111,12 +110,7 @@ fn others(file: impl BufRead + Seek) -> Option<Header> {
     })
 }
 
-#[cfg(not(feature = "formats"))]
-fn others(_: impl BufRead + Seek) -> Option<Header> {
-    None
-}
-
-#[cfg(all(test, feature = "formats"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Cursor;

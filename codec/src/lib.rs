@@ -1,15 +1,13 @@
 //! Image files to pixels and back.
 //!
-//! [`decode`] reads PNG, with the feature `formats` JPEG, WebP, GIF and BMP, and with `tiff` TIFF, from memory into a
+//! [`decode`] reads PNG, JPEG, WebP, GIF and BMP, and with the feature `tiff` TIFF, from memory into a
 //! [`Picture`], applies the EXIF orientation and says in [`Picture::notes`] what it changed. What the file tells about its image goes
 //! along as [`Metadata`]; [`Picture::stripped`] leaves it out and, with the feature `colour`, converts the colours to sRGB.
 //! [`PngRows`] writes a PNG from rows as they are finished, so that the
 //! enlarged image is never held whole.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed step fails the test"))]
 
-#[cfg(feature = "formats")]
 mod associated;
-#[cfg(feature = "formats")]
 mod bmp;
 #[cfg(feature = "colour")]
 mod colour;
@@ -18,15 +16,11 @@ mod decode_png;
 mod encode;
 mod exif;
 mod extend;
-#[cfg(feature = "formats")]
 mod foreign;
-#[cfg(feature = "formats")]
 mod formats;
-#[cfg(feature = "formats")]
 mod gif;
 mod header;
 mod ifd;
-#[cfg(feature = "formats")]
 mod jpeg;
 mod lines;
 mod metadata;
@@ -35,9 +29,7 @@ mod orientation;
 mod picture;
 mod png_chunks;
 mod profile;
-#[cfg(feature = "formats")]
 mod riff;
-#[cfg(feature = "formats")]
 mod segments;
 #[cfg(feature = "tiff")]
 mod tiff;
@@ -47,13 +39,14 @@ mod xmp;
 
 use std::fmt;
 
+pub use asasr_core::{Layout, Raster, Samples};
 pub use decode::{Options, decode, decode_with};
 pub use encode::{PngRows, SharedBytes};
 pub use header::{Header, header};
 pub use lines::PngLines;
-pub use metadata::{Metadata, Resolution};
+pub use metadata::{ColoursBy, Metadata, Resolution};
 pub use note::Note;
-pub use picture::{Layout, Picture};
+pub use picture::Picture;
 
 /// Whether an image of that size is taken.
 fn check_size((width, height): (u32, u32), max_pixels: u64) -> Result<(), Error> {

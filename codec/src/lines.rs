@@ -3,6 +3,7 @@ use std::io::Cursor;
 use asasr_core::Planes;
 use png::{BitDepth, Decoder, Reader, Transformations};
 
+use crate::picture::layout_of;
 use crate::{Error, Layout};
 
 /// Reads a PNG that [`PngRows`](crate::PngRows) wrote, row by row.
@@ -33,7 +34,7 @@ impl<'a> PngLines<'a> {
         decoder.set_transformations(Transformations::IDENTITY);
         let reader = decoder.read_info().map_err(damaged)?;
         let info = reader.info();
-        let layout = Layout::of(info.color_type).ok_or_else(|| damaged("it has a palette"))?;
+        let layout = layout_of(info.color_type).ok_or_else(|| damaged("it has a palette"))?;
         let bits = match info.bit_depth {
             BitDepth::Eight => 8,
             BitDepth::Sixteen => 16,

@@ -1,3 +1,4 @@
+use crate::profile::is_srgb_gamma;
 use crate::{exif, xmp};
 
 /// Most bytes of a colour profile: those of printing presses, the largest, have 2 MB or so.
@@ -13,20 +14,15 @@ pub(crate) const NO_XMP: &str = "the XMP data does not fit a PNG: it was left ou
 pub(crate) const NO_TEXT: &str = "the file has more than 4 MB of text: what is beyond was left out";
 pub(crate) const SIGNIFICANT_BITS: &str =
     "the file says that some bits of its colours mean nothing (sBIT): in the result all bits count";
-#[cfg(feature = "formats")]
 pub(crate) const GAIN_MAP: &str =
     "the file is an HDR photo: its gain map was left out, so the result shows the ordinary picture";
 #[cfg(feature = "tiff")]
 pub(crate) const NO_EXIF: &str = "the file has more than 4 MB of EXIF data: it was left out";
-#[cfg(feature = "formats")]
 pub(crate) const CALIBRATED: &str =
     "the file tells its colours' primaries and gamma, which few programs know";
-#[cfg(feature = "formats")]
 pub(crate) const GAMMAS_APART: &str =
     "the file's colours have a gamma each, which PNG cannot tell: they are taken as sRGB";
-#[cfg(feature = "formats")]
 pub(crate) const UNSEEN: &str = "the file's alpha is 0 everywhere: the image is taken as opaque";
-#[cfg(feature = "formats")]
 pub(crate) const LINKED_ICC: &str = "the colour profile is in another file: colours are taken as sRGB";
 
 /// Pixels per metre, or only their shape.
@@ -71,6 +67,15 @@ impl Resolution {
     }
 }
 
+/// By what a file says which colours its samples mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColoursBy {
+    /// An ICC profile.
+    Profile,
+    /// Numbers that only a PNG holds: cICP, or gAMA with cHRM.
+    Numbers,
+}
+
 /// What a file tells about its image, to be carried into the result.
 ///
 /// What the samples mean is told by the first of `cicp`, `icc`, `srgb`, and `gamma` with `chromaticities` that is there (PNG
@@ -104,7 +109,6 @@ pub struct Metadata {
 }
 
 /// What a file tells about its image, and what of it cannot be carried.
-#[cfg(feature = "formats")]
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) metadata: Metadata,
@@ -115,7 +119,6 @@ pub(crate) struct Told {
     pub(crate) associated: bool,
 }
 
-#[cfg(feature = "formats")]
 impl From<(Metadata, Vec<&'static str>)> for Told {
     fn from((metadata, notes): (Metadata, Vec<&'static str>)) -> Self {
         Self {
@@ -141,7 +144,8 @@ impl Metadata {
     }
 
     /// What says what the samples mean, and nothing else.
-    pub(crate) fn colours(&self) -> Self {
+    #[must_use]
+    pub fn colours(&self) -> Self {
         Self {
             icc: self.icc.clone(),
             cicp: self.cicp,
@@ -154,10 +158,41 @@ impl Metadata {
         }
     }
 
+    /// All but what says what the samples mean.
+    #[must_use]
+    pub fn without_colours(&self) -> Self {
+        Self {
+            exif: self.exif.clone(),
+            xmp: self.xmp.clone(),
+            resolution: self.resolution,
+            texts: self.texts.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Whether nothing says that the samples are other than sRGB.
     #[cfg(not(feature = "colour"))]
     pub(crate) fn is_srgb(&self) -> bool {
         self.cicp.is_none() && self.profile().is_none()
+    }
+
+    /// By what it says which colours the samples mean; none where these are sRGB.
+    pub fn colours_by(&self) -> Option<ColoursBy> {
+        match (self.cicp, &self.icc, self.srgb, self.gamma) {
+            (Some([1, 13, ..]), ..) | (None, None, Some(_), _) | (None, None, None, None) => None,
+            (Some(_), ..) => Some(ColoursBy::Numbers),
+            (None, Some(_), ..) => Some(ColoursBy::Profile),
+            // That exponent alone, or nearly, is how older programs say sRGB.
+            (None, None, None, Some(gamma)) => {
+                let plain = self.chromaticities.is_none() && is_srgb_gamma(gamma);
+                (!plain).then_some(ColoursBy::Numbers)
+            }
+        }
+    }
+
+    /// Whether the samples are HDR: of the transfer functions PQ or HLG (ITU-T H.273).
+    pub fn is_hdr(&self) -> bool {
+        matches!(self.cicp, Some([_, 16 | 18, ..]))
     }
 
     /// Takes EXIF data, with or without the prefix of JPEG.
@@ -166,7 +201,6 @@ impl Metadata {
     }
 
     /// Takes a colour profile, unless it is too large.
-    #[cfg(feature = "formats")]
     pub(crate) fn take_icc(&mut self, profile: &[u8], notes: &mut Vec<&'static str>) {
         if profile.len() > MOST_ICC {
             notes.push(LARGE_ICC);

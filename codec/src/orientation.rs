@@ -1,7 +1,8 @@
 //! How a photo was held: EXIF's tag 274, from 1, upright, to 8.
 
-use crate::Picture;
-use crate::picture::Samples;
+use asasr_core::Size;
+
+use crate::{Picture, Samples};
 
 /// The tag.
 const ORIENTATION: u32 = 274;
@@ -68,7 +69,7 @@ fn gathered<T: Copy>(
 impl Picture {
     /// Turned upright.
     pub(crate) fn turned(mut self, orientation: u8) -> Self {
-        let (w, h, n) = (self.width, self.height, self.layout.samples());
+        let (w, h, n) = (self.width(), self.height(), self.layout().samples());
         let from: fn(Pair, Pair) -> Pair = match orientation {
             2 => |(x, y), (w, _)| (w - 1 - x, y),
             3 => |(x, y), (w, h)| (w - 1 - x, h - 1 - y),
@@ -80,15 +81,15 @@ impl Picture {
             _ => return self,
         };
         if orientation >= 5 {
-            (self.width, self.height) = (h, w);
+            self.raster.size = Size::new(h, w);
         }
-        let size = (self.width, self.height);
+        let size = (self.width(), self.height());
         // Where each pixel of the result comes from.
         let source = |to| {
             let (x, y) = from(to, (w, h));
             (y * w + x) * n
         };
-        self.samples = match self.samples {
+        self.raster.samples = match self.raster.samples {
             Samples::Eight(s) => Samples::Eight(gathered(&s, n, size, source)),
             Samples::Sixteen(s) => Samples::Sixteen(gathered(&s, n, size, source)),
         };
@@ -99,7 +100,7 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layout, Metadata};
+    use crate::{Layout, Metadata, Raster};
     use image::metadata::Orientation;
     use image::{DynamicImage, RgbImage};
     use proptest::prelude::*;
@@ -157,19 +158,20 @@ mod tests {
                     Samples::Eight(bytes)
                 };
                 let picture = Picture {
-                    width: 5,
-                    height: 3,
-                    layout: Layout::Rgb,
-                    samples,
+                    raster: Raster {
+                        size: Size::new(5, 3),
+                        layout: Layout::Rgb,
+                        samples,
+                    },
                     notes: Vec::new(),
                     metadata: Metadata::default(),
                 };
                 let turned = picture.turned(n);
                 assert_eq!(
-                    (turned.width, turned.height),
+                    (turned.width(), turned.height()),
                     (expected.width() as usize, expected.height() as usize)
                 );
-                match turned.samples {
+                match turned.raster.samples {
                     Samples::Eight(s) => assert_eq!(s, expected.to_rgb8().into_raw()),
                     Samples::Sixteen(s) => assert_eq!(s, expected.to_rgb16().into_raw()),
                 }

@@ -1,98 +1,88 @@
-use asasr_core::{Planes, Rect};
+use asasr_core::pipeline::Photo as _;
+use asasr_core::{Layout, Planes, Raster, Rect, Samples, Size};
 
 use crate::{Metadata, Note};
-
-/// Which samples a pixel has, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// Luminance.
-    Grey,
-    /// Luminance and alpha.
-    GreyAlpha,
-    /// Red, green and blue.
-    Rgb,
-    /// Red, green, blue and alpha.
-    Rgba,
-}
-
-impl Layout {
-    /// The layout of a PNG's samples; none for a palette's.
-    pub(crate) fn of(colours: png::ColorType) -> Option<Self> {
-        match colours {
-            png::ColorType::Grayscale => Some(Self::Grey),
-            png::ColorType::GrayscaleAlpha => Some(Self::GreyAlpha),
-            png::ColorType::Rgb => Some(Self::Rgb),
-            png::ColorType::Rgba => Some(Self::Rgba),
-            png::ColorType::Indexed => None,
-        }
-    }
-
-    /// Samples of a pixel.
-    pub fn samples(self) -> usize {
-        match self {
-            Self::Grey => 1,
-            Self::GreyAlpha => 2,
-            Self::Rgb => 3,
-            Self::Rgba => 4,
-        }
-    }
-
-    /// Whether the last sample is alpha.
-    pub fn has_alpha(self) -> bool {
-        matches!(self, Self::GreyAlpha | Self::Rgba)
-    }
-}
-
-/// Interleaved samples, row by row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Samples {
-    Eight(Vec<u8>),
-    Sixteen(Vec<u16>),
-}
 
 /// A decoded image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-    pub(crate) layout: Layout,
-    pub(crate) samples: Samples,
+    pub(crate) raster: Raster,
     pub(crate) notes: Vec<Note>,
     pub(crate) metadata: Metadata,
 }
 
+/// The layout of a PNG's samples; none for a palette's.
+pub(crate) fn layout_of(colours: png::ColorType) -> Option<Layout> {
+    match colours {
+        png::ColorType::Grayscale => Some(Layout::Grey),
+        png::ColorType::GrayscaleAlpha => Some(Layout::GreyAlpha),
+        png::ColorType::Rgb => Some(Layout::Rgb),
+        png::ColorType::Rgba => Some(Layout::Rgba),
+        png::ColorType::Indexed => None,
+    }
+}
+
 impl Picture {
+    /// Samples of a drawing, without metadata or notes.
+    pub fn new(raster: Raster) -> Self {
+        Self {
+            raster,
+            notes: Vec::new(),
+            metadata: Metadata::default(),
+        }
+    }
+
+    /// Takes the samples out; from then on it has none, and its size is that of nothing.
+    pub fn take_samples(&mut self) -> Samples {
+        self.raster.size = Size::new(0, 0);
+        match &mut self.raster.samples {
+            Samples::Eight(s) => Samples::Eight(std::mem::take(s)),
+            Samples::Sixteen(s) => Samples::Sixteen(std::mem::take(s)),
+        }
+    }
+
+    /// Tells something else about the image.
+    pub fn set_metadata(&mut self, metadata: Metadata) {
+        self.metadata = metadata;
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> Size {
+        self.raster.size
+    }
+
     /// Columns.
     pub fn width(&self) -> usize {
-        self.width
+        self.raster.size.width
     }
 
     /// Rows.
     pub fn height(&self) -> usize {
-        self.height
+        self.raster.size.height
     }
 
     /// Which samples a pixel has.
     pub fn layout(&self) -> Layout {
-        self.layout
+        self.raster.layout
     }
 
     /// Bits of a sample: 8 or 16.
     pub fn bits(&self) -> u8 {
-        match self.samples {
-            Samples::Eight(_) => 8,
-            Samples::Sixteen(_) => 16,
-        }
+        self.raster.samples.bits()
+    }
+
+    /// The pixels.
+    pub fn raster(&self) -> &Raster {
+        &self.raster
     }
 
     /// Whether no pixel is transparent, with an alpha channel or without.
     pub fn is_opaque(&self) -> bool {
-        let n = self.layout.samples();
-        !self.layout.has_alpha()
-            || match &self.samples {
-                Samples::Eight(s) => s.iter().skip(n - 1).step_by(n).all(|a| *a == u8::MAX),
-                Samples::Sixteen(s) => s.iter().skip(n - 1).step_by(n).all(|a| *a == u16::MAX),
-            }
+        self.raster.is_opaque()
+    }
+
+    pub(crate) fn is_grey(&self) -> bool {
+        matches!(self.layout(), Layout::Grey | Layout::GreyAlpha)
     }
 
     /// What decoding changed or left out.
@@ -118,42 +108,28 @@ impl Picture {
         self
     }
 
+    /// A grey picture with a profile of three colours, in three colours: a PNG of grey cannot have such a profile.
+    #[cfg(not(feature = "colour"))]
+    pub(crate) fn with_fitting_profile(mut self) -> Self {
+        // The space of a profile's samples (ICC.1:2022, 7.2.6).
+        let of_colours = self.metadata.icc.as_deref().and_then(|icc| icc.get(16..20)) == Some(b"RGB ");
+        if self.is_grey() && of_colours {
+            self.raster = self.raster.coloured();
+        }
+        self
+    }
+
     /// The pixels of `rect` as red, green and blue planes (grey three times) and, where there is one, alpha; in
     /// `[0, 1]`.
     ///
     /// # Panics
     /// When `rect` reaches outside the picture.
     pub fn planes(&self, rect: Rect) -> Planes {
-        let n = self.layout.samples();
-        let sources: &[usize] = match self.layout {
-            Layout::Grey => &[0, 0, 0],
-            Layout::GreyAlpha => &[0, 0, 0, 1],
-            Layout::Rgb => &[0, 1, 2],
-            Layout::Rgba => &[0, 1, 2, 3],
-        };
-        let mut out = Planes::zeros(sources.len(), rect.height(), rect.width());
-        for (c, sample) in sources.iter().enumerate() {
-            for y in 0..rect.height() {
-                let start = ((rect.y0 + y) * self.width + rect.x0) * n + sample;
-                let end = start + (rect.width() - 1) * n + 1;
-                let row = out.row_mut(c, y).iter_mut();
-                match &self.samples {
-                    Samples::Eight(s) => {
-                        row.zip(s[start..end].iter().step_by(n))
-                            .for_each(|(o, v)| *o = f32::from(*v) / 255.0);
-                    }
-                    Samples::Sixteen(s) => {
-                        row.zip(s[start..end].iter().step_by(n))
-                            .for_each(|(o, v)| *o = f32::from(*v) / 65535.0);
-                    }
-                }
-            }
-        }
-        out
+        self.raster.planes(rect)
     }
 
     /// The whole picture as planes, see [`Self::planes`].
     pub fn all_planes(&self) -> Planes {
-        self.planes(Rect::whole(self.width, self.height))
+        self.planes(self.size().whole())
     }
 }

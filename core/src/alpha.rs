@@ -130,7 +130,8 @@ fn steadiness(alpha: &Planes) -> Planes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Executor, OnStep, OutputScale, Rect, Result, upscale};
+    use crate::pipeline::{self, Options, OutputScale};
+    use crate::{Executor, OnStep, Rect, Result};
     use alloc::vec;
 
     /// A white box with a soft black shadow, `[4, 32, 32]`, and the same composed over `background`.
@@ -177,21 +178,8 @@ mod tests {
     }
 
     fn enlarged(image: &Planes, scale: usize) -> Planes {
-        let mut out = Planes::zeros(4, image.height() * scale, image.width() * scale);
-        let run = upscale(
-            &Sharp,
-            (image.width(), image.height()),
-            16,
-            OutputScale::new(scale).expect("offered"),
-            |rect| image.crop(rect),
-            |first, rows| {
-                out.put_rows(first, rows);
-                Ok(())
-            },
-            |_| true,
-        );
-        pollster::block_on(run).expect("runs");
-        out
+        let options = Options::new(OutputScale::new(scale).expect("offered"), 16);
+        pollster::block_on(pipeline::whole(&Sharp, image, &options)).expect("runs")
     }
 
     #[test]

@@ -10,8 +10,8 @@
 //! 4. **Objectives**, `objective` (feature `burn`): flow matching in a mix of L2 and `H^s`; preference optimisation
 //!    (S-DPO) against a reference that is the same backbone with an adapter off; an adversary that supplies realistic
 //!    wrong answers, learned or by the closed-form Riesz step (AS-DPO).
-//! 5. **Images**, [`Planes`] → [`TilePlan`] → an [`Executor`] → [`Mosaic`] → what holds the result to the photo → rows of the larger
-//!    image; [`alpha`], [`metrics`] and [`resample`].
+//! 5. **Images**, [`pipeline`]: a [`Raster`] or [`Planes`] → [`TilePlan`] → an [`Executor`] → [`Mosaic`] → what holds the result to
+//!    the photo → rows of the larger image; [`alpha`], [`metrics`] and [`resample`].
 //!
 //! The crate knows no device, no browser and no file system, and data flows one way. Without features it builds for
 //! targets without `std` (it needs `alloc`); `std` adds fast transforms of any length, `burn` the networks as tensors.
@@ -29,17 +29,21 @@ pub mod model;
 pub mod nn;
 #[cfg(feature = "burn")]
 pub mod objective;
+pub mod pipeline;
 mod planes;
 pub mod random;
+mod raster;
 pub mod resample;
+mod size;
 pub mod spectral;
 mod tile;
-mod upscale;
 
 pub use error::Error;
+pub use pipeline::{Beside, Executor, OnStep};
 pub use planes::{Planes, Rect};
+pub use raster::{Layout, Raster, Samples};
+pub use size::Size;
 pub use tile::{Mosaic, Part, Tile, TilePlan};
-pub use upscale::{Executor, OnStep, OutputScale, Progress, upscale};
 
 /// Results of this crate.
 pub type Result<T> = core::result::Result<T, Error>;

@@ -3,7 +3,8 @@
 
 use asasr_core::model::Architecture;
 use asasr_core::nn::{BurnExecutor, Network, init_weights};
-use asasr_core::{OutputScale, Planes, upscale};
+use asasr_core::pipeline::{Event, Options, OutputScale, Photo, enlarge};
+use asasr_core::{Planes, Rect, Size};
 use burn::tensor::Device;
 use peak_alloc::PeakAlloc;
 
@@ -13,23 +14,36 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 const CORE: usize = 32;
 const SCALE: usize = 4;
 
+/// A black image that takes no memory.
+struct Blank(Size);
+
+impl Photo for Blank {
+    fn size(&self) -> Size {
+        self.0
+    }
+
+    fn has_alpha(&self) -> bool {
+        false
+    }
+
+    fn planes(&self, rect: Rect) -> Planes {
+        Planes::zeros(3, rect.height(), rect.width())
+    }
+}
+
 /// Bytes that are held at most beside what was held before, while an image is read and its rows are passed on.
 fn most_held(executor: &BurnExecutor, (width, height): (usize, usize)) -> usize {
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();
     let mut rows = 0;
-    let work = upscale(
-        executor,
-        (width, height),
-        CORE,
-        OutputScale::new(SCALE).expect("offered"),
-        |rect| Planes::zeros(3, rect.height(), rect.width()),
-        |_, strip| {
+    let photo = Blank(Size::new(width, height));
+    let options = Options::new(OutputScale::new(SCALE).expect("offered"), CORE);
+    let work = enlarge(executor, &photo, &options, |event| {
+        if let Event::Rows { rows: strip, .. } = event {
             rows += strip.height();
-            Ok(())
-        },
-        |_| true,
-    );
+        }
+        Ok(())
+    });
     pollster::block_on(work).expect("runs");
     assert_eq!(rows, SCALE * height);
     ALLOCATOR.peak_usage() - before

@@ -500,8 +500,9 @@ impl Pass<'_> {
 mod tests {
     use super::*;
     use crate::GpuExecutor;
+    use asasr_core::Planes;
     use asasr_core::model::{Architecture, Tensor, Weights};
-    use asasr_core::{OutputScale, Planes, Progress, upscale};
+    use asasr_core::pipeline::{self, Options, OutputScale};
 
     fn executor(gpu: Gpu) -> GpuExecutor {
         let architecture = Architecture::restorer(4, 8, 1);
@@ -524,23 +525,8 @@ mod tests {
             .map(|i| ((i * 7919) % 256) as f32 / 255.0)
             .collect();
         let image = Planes::new(3, size.1, size.0, values)?;
-        let mut out = Planes::zeros(3, 4 * size.1, 4 * size.0);
-        let read = |rect| image.crop(rect);
-        let write = |first: usize, rows: &Planes| {
-            out.put_rows(first, rows);
-            Ok(())
-        };
-        let all = |_: Progress| true;
-        pollster::block_on(upscale(
-            executor,
-            size,
-            64,
-            OutputScale::new(4)?,
-            read,
-            write,
-            all,
-        ))?;
-        Ok(out)
+        let options = Options::new(OutputScale::new(4)?, 64);
+        pollster::block_on(pipeline::whole(executor, &image, &options))
     }
 
     /// Buffers of 200 kB hold a tile of about 32 pixels a side: tiles are halved until they fit.

@@ -5,15 +5,15 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
+use asasr_core::pipeline::{Event, Options, OutputScale, enlarge, whole};
 use asasr_core::{
-    Error, Executor, OutputScale, Planes, Rect,
+    Error, Executor, Planes, Rect,
     flow::{Drawing, Sampler, Source},
     model::{
         Activation, Architecture, FlowPart, GaussianSkip, Layer, ParameterShape, Skip, Tensor, Training,
         VelocityArchitecture, Weights,
     },
     nn::{BurnExecutor, BurnFlow, Network},
-    upscale,
 };
 use asasr_shaders::{Gpu, GpuExecutor, GpuFlow, Precision, Tuning};
 use burn::tensor::Device;
@@ -225,25 +225,21 @@ fn an_image_goes_on_after_its_device_is_lost() {
         let sampler = Sampler::new(&flow, &part, Drawing::new(1, 2), (80, 50)).unwrap();
         let mut out = Planes::zeros(3, 200, 320);
         let mut begun = 0;
-        pollster::block_on(upscale(
-            &sampler,
-            (80, 50),
-            40,
-            OutputScale::new(4).unwrap(),
-            |rect| image.crop(rect),
-            |first, rows| {
-                out.put_rows(first, rows);
-                Ok(())
-            },
-            |_| {
-                begun += 1;
-                if begun == lose_after {
-                    gpu.lose();
+        let options = Options::new(OutputScale::new(4).unwrap(), 40);
+        pollster::block_on(enlarge(&sampler, &image, &options, |event| {
+            match event {
+                Event::Rows { first, rows, .. } => out.put_rows(first, rows),
+                Event::Progress(_) => {
+                    begun += 1;
+                    if begun == lose_after {
+                        gpu.lose();
+                    }
                 }
-                true
-            },
-        ))
-        .map(|()| out)
+                Event::Begun { .. } => {}
+            }
+            Ok(())
+        }))
+        .map(|_| out)
     };
     let whole = draw(usize::MAX).unwrap();
     let broken = draw(4).unwrap();
@@ -373,15 +369,8 @@ fn tiled_images_agree() {
 
 /// An image enlarged in tiles of 24 pixels.
 fn tiled(executor: &impl Executor, image: &Planes, scale: usize) -> Planes {
-    let size = (image.width(), image.height());
-    let mut out = Planes::zeros(3, size.1 * scale, size.0 * scale);
-    let write = |first, rows: &Planes| {
-        out.put_rows(first, rows);
-        Ok(())
-    };
-    let (read, scale) = (|rect| image.crop(rect), OutputScale::new(scale).unwrap());
-    pollster::block_on(upscale(executor, size, 24, scale, read, write, |_| true)).unwrap();
-    out
+    let options = Options::new(OutputScale::new(scale).unwrap(), 24);
+    pollster::block_on(whole(executor, image, &options)).unwrap()
 }
 
 #[test]

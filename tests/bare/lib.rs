@@ -16,11 +16,12 @@ use asasr_core::flow::{Field, Schedule, Solver, Source, clean_estimate, integrat
 use asasr_core::model::{
     Architecture, Dtype, LoraAdapter, LoraConfig, Tensor, VelocityArchitecture, Weights, sha256_hex,
 };
+use asasr_core::pipeline::{self, Options, OutputScale};
 use asasr_core::random::SplitMix64;
 use asasr_core::spectral::{
     ColouredNoise, Laplacian, SobolevOperator, Spectrum, estimate_s, log_spectral_distance, radial_power,
 };
-use asasr_core::{Executor, OnStep, OutputScale, Planes, Rect, Result, metrics, resample, upscale};
+use asasr_core::{Executor, OnStep, Planes, Rect, Result, metrics, resample};
 
 #[cfg(target_os = "none")]
 #[global_allocator]
@@ -145,20 +146,8 @@ fn tiled_upscale() -> Result<Vec<f32>> {
     let mut image = image()?;
     // As photos are: whether two pixels are alike must not hang on the last bit.
     metrics::quantise(&mut image);
-    let mut rows = Vec::new();
-    finish(upscale(
-        &Bicubic,
-        (image.width(), image.height()),
-        8,
-        OutputScale::new(3)?,
-        |rect| image.crop(rect),
-        |_, finished| {
-            rows.extend_from_slice(finished.data());
-            Ok(())
-        },
-        |_| true,
-    ))?;
-    Ok(rows)
+    let options = Options::new(OutputScale::new(3)?, 8);
+    Ok(finish(pipeline::whole(&Bicubic, &image, &options))?.into_data())
 }
 
 fn measures() -> Result<Vec<f32>> {

@@ -1,7 +1,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use asasr_core::pipeline::{OutputScale, Target};
+use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::degrade::Protocol;
@@ -311,7 +312,17 @@ pub(crate) struct Draw {
     pub(crate) fidelity: f64,
 }
 
-#[derive(Debug, Args)]
+/// How `upscale` tells what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Telling {
+    /// A bar for each image, and a line when it is done
+    #[default]
+    Bar,
+    /// A line of JSON on standard output for everything that happens, for other programs
+    Json,
+}
+
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Upscale {
     /// Images to enlarge: PNG, JPEG, WebP, TIFF, GIF (first frame) or BMP; - is standard input
     #[arg(required = true, value_name = "IN", value_parser = any_path())]
@@ -322,6 +333,9 @@ pub(crate) struct Upscale {
     /// How many times wider and higher
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=4))]
     pub(crate) scale: u8,
+    /// So many columns instead, and rows in proportion: from the image's own to four times as many
+    #[arg(long, value_name = "PIXELS", conflicts_with = "scale", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) width: Option<u32>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,
@@ -336,6 +350,17 @@ pub(crate) struct Upscale {
     pub(crate) mode: Mode,
     #[command(flatten)]
     pub(crate) draw: Draw,
+    /// Draw so many images, of which the first is the result, for --spread
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) samples: u8,
+    /// Draw where the samples differ: a grey PNG of the input's size, 8 times as bright as they deviate, in grey levels; a folder for
+    /// several images
+    #[arg(long, value_name = "PNG|DIR")]
+    pub(crate) spread: Option<PathBuf>,
+    /// Draw where the result, made as small again, departs from the input: a grey PNG of the input's size, 8 times as bright as it
+    /// departs, in grey levels; a folder for several images
+    #[arg(long, value_name = "PNG|DIR")]
+    pub(crate) consistency: Option<PathBuf>,
     /// Leave out colour profile, EXIF and other data, which results otherwise carry on; colours become sRGB
     #[arg(long)]
     pub(crate) strip: bool,
@@ -348,29 +373,54 @@ pub(crate) struct Upscale {
     /// Side of a tile in input pixels: smaller tiles need less memory
     #[arg(long, default_value_t = 192, value_parser = clap::value_parser!(u16).range(16..=4096))]
     pub(crate) tile: u16,
+    /// How the work is told
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) progress: Telling,
     /// For a process that enlarges one image of several: its failure is told alone
     #[arg(long, hide = true)]
     pub(crate) alone: bool,
 }
 
 impl Upscale {
-    /// The command line that enlarges one of the inputs by a process of its own.
-    pub(crate) fn alone(&self, input: &Path, output: &Path) -> Vec<OsString> {
+    /// How large results are to be.
+    ///
+    /// # Errors
+    /// For a scale that is not offered.
+    pub(crate) fn target(&self) -> asasr_core::Result<Target> {
+        match self.width {
+            Some(width) => Ok(Target::Width(width as usize)),
+            None => OutputScale::new(usize::from(self.scale)).map(Target::Scale),
+        }
+    }
+
+    /// What tells results from inputs in their names: `x4`, or `w1920`.
+    pub(crate) fn suffix(&self) -> String {
+        self.width
+            .map_or_else(|| format!("x{}", self.scale), |width| format!("w{width}"))
+    }
+
+    /// The command line that does what this says, for an image alone.
+    pub(crate) fn words(&self) -> Vec<OsString> {
         // Every option is named, so that none is forgotten.
         let Self {
-            inputs: _,
-            output: _,
+            inputs,
+            output,
             scale,
+            width,
             device,
             weights,
             public_key,
             mode,
             draw: Draw { seed, fidelity },
+            samples,
+            spread,
+            consistency,
             strip,
             shortened,
             max_megapixels,
             tile,
-            alone: _,
+            progress,
+            alone,
         } = self;
         let option = |name: &str, value: &OsStr| {
             let mut word = OsString::from(format!("--{name}="));
@@ -378,24 +428,33 @@ impl Upscale {
             word
         };
         let text = |name: &str, value: &dyn ToString| option(name, value.to_string().as_ref());
-        let device = device.to_possible_value().map(|v| text("device", &v.get_name()));
+        let path = |name: &str, value: &Option<PathBuf>| value.as_ref().map(|v| option(name, v.as_os_str()));
+        let named = |name: &str, value: Option<PossibleValue>| value.map(|v| text(name, &v.get_name()));
         let mut words = vec![
             "upscale".into(),
-            "--alone".into(),
             option("output", output.as_os_str()),
-            text("scale", scale),
+            match width {
+                Some(width) => text("width", width),
+                None => text("scale", scale),
+            },
             text("mode", &mode.name()),
             text("seed", seed),
             text("fidelity", fidelity),
+            text("samples", samples),
             text("max-megapixels", max_megapixels),
             text("tile", tile),
         ];
-        words.extend(device);
-        words.extend(weights.as_ref().map(|w| option("weights", w.as_os_str())));
+        words.extend(named("device", device.to_possible_value()));
+        words.extend(named("progress", progress.to_possible_value()));
+        words.extend(path("weights", weights));
+        words.extend(path("spread", spread));
+        words.extend(path("consistency", consistency));
         words.extend(public_key.as_ref().map(|k| text("public-key", k)));
         words.extend(strip.then(|| "--strip".into()));
         words.extend(shortened.then(|| "--shortened".into()));
-        words.extend(["--".into(), input.into()]);
+        words.extend(alone.then(|| "--alone".into()));
+        words.push("--".into());
+        words.extend(inputs.iter().map(Into::into));
         words
     }
 }
@@ -542,22 +601,20 @@ mod tests {
 
     #[test]
     fn an_image_alone_has_all_options() {
-        let words = "asasr upscale a.png b.png -o out --scale 3 --device cpu --weights w --public-key k --mode fast --seed 7 --fidelity 0.3 \
-                     --strip --shortened --max-megapixels 5 --tile 64";
-        let read = |words: Vec<OsString>| match Cli::try_parse_from(words).map(|c| c.command) {
-            Ok(Command::Upscale(args)) => args,
-            other => panic!("{other:?}"),
-        };
-        let mut all = read(words.split_whitespace().map(OsString::from).collect());
-        let mut words = vec![OsString::from("asasr")];
-        words.extend(all.alone(Path::new("-b.png"), Path::new("-out/b-x3.png")));
-        let one = read(words);
-        assert_eq!(
-            (&one.inputs[..], one.alone),
-            (&[PathBuf::from("-b.png")][..], true)
-        );
-        assert_eq!(one.output, Path::new("-out/b-x3.png"));
-        (all.inputs, all.output, all.alone) = (one.inputs.clone(), one.output.clone(), true);
-        assert_eq!(format!("{one:?}"), format!("{all:?}"));
+        let common = "--device cpu --weights w --public-key k --mode fast --seed 7 --fidelity 0.3 --samples 3 --spread s --consistency c \
+                      --strip --shortened --max-megapixels 5 --tile 64 --progress json";
+        for size in ["--scale 3", "--width 800"] {
+            let words = format!("asasr upscale a.png b.png -o out {size} {common}");
+            let read = |words: Vec<OsString>| match Cli::try_parse_from(words).map(|c| c.command) {
+                Ok(Command::Upscale(args)) => args,
+                other => panic!("{other:?}"),
+            };
+            let mut one = read(words.split_whitespace().map(OsString::from).collect());
+            (one.inputs, one.output) = (vec![PathBuf::from("-b.png")], "-out/b-x3.png".into());
+            one.alone = true;
+            let mut words = vec![OsString::from("asasr")];
+            words.extend(one.words());
+            assert_eq!(format!("{:?}", read(words)), format!("{one:?}"));
+        }
     }
 }

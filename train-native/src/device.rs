@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use asasr_core::{
-    Executor, OnStep, Part, Planes, Rect,
+    Beside, Executor, OnStep, Part, Planes, Rect,
     flow::{Drawing, Sampler},
     model::{Architecture, FlowPart, Manifest, Weights},
     nn::{BurnExecutor, BurnFlow, Network, Parameters, cast},
@@ -241,6 +241,15 @@ impl ExecutorMaker {
         })
     }
 
+    /// Draws so many images at once, of which the first is the result.
+    #[must_use]
+    pub(crate) fn of_samples(mut self, samples: u8) -> Self {
+        if let Kind::Flow(flow) = &mut self.kind {
+            flow.drawing.samples = usize::from(samples);
+        }
+        self
+    }
+
     /// The model and where it runs.
     pub(crate) fn describe(&self) -> String {
         format!("{} on {}", self.id, self.name)
@@ -357,14 +366,14 @@ impl Executor for AnyExecutor {
         }
     }
 
-    fn images(&self) -> usize {
+    fn beside(&self) -> Beside {
         match self {
-            Self::Burn(e) => e.images(),
-            Self::Flow(e) => e.images(),
+            Self::Burn(e) => e.beside(),
+            Self::Flow(e) => e.beside(),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu(e) => e.images(),
+            Self::Wgpu(e) => e.beside(),
             #[cfg(feature = "wgpu")]
-            Self::WgpuFlow(e) => e.images(),
+            Self::WgpuFlow(e) => e.beside(),
         }
     }
 

@@ -10,6 +10,8 @@
 mod batches;
 #[path = "cli/held.rs"]
 mod held;
+#[path = "cli/told.rs"]
+mod told;
 
 use std::fs;
 use std::path::Path;

@@ -1,23 +1,20 @@
-use asasr_codec::{Metadata, Picture, PngLines};
-use asasr_core::flow::{self, Drawing, Sampler};
-use asasr_core::metrics::SpreadMeter;
+use asasr_core::flow::{Drawing, Sampler};
 use asasr_core::model::{Manifest, Mode};
-use asasr_core::{Error, Executor, OnStep, OutputScale, Planes, Rect, TilePlan};
-use js_sys::{Array, Float32Array, Function, Promise};
+use asasr_core::pipeline::{
+    self, Beside, Event, Limits, Options, Output, OutputScale, Photo as _, Target, Tiles,
+};
+use asasr_core::{Error, Executor, Layout, OnStep, Planes, Raster, Rect, Samples, Size, metrics};
+use js_sys::{Array, Float32Array, Function, Promise, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::MAX_PIXELS;
 use crate::backend::{Backend, Flow};
-use crate::output::Sink;
+use crate::js;
 
-/// Sides of a tile's core in input pixels. Small ones keep several workers busy, large ones compute less twice; beyond
-/// them a tile's features fill a worker's memory.
-const SIDES: [usize; 3] = [128, 192, 256];
+/// Images up to this side are one tile, done here before another worker is ready.
+const SMALL: usize = 128;
 /// Most bytes that one row of enlarged tiles may take: WebAssembly's memory ends at 4 GB, and the image is there too.
 const MAX_STRIP: usize = 512 << 20;
-/// Rows that are blended at a time.
-const ROWS: usize = 64;
 
 /// A model ready to run.
 #[wasm_bindgen]
@@ -39,13 +36,11 @@ pub struct Wish {
     pub width: Option<usize>,
     /// Longest side of the result that its format takes.
     pub longest: usize,
-    /// Whether the PNG carries colour profile and EXIF data.
-    pub carry: bool,
     /// Names the image among all that are likely.
     pub seed: u32,
     /// From the full sample, 0, to the posterior mean, 1.
     pub fidelity: f32,
-    /// Whether the posterior mean is given as a second PNG.
+    /// Whether the posterior mean is given as rows of its own.
     pub layers: bool,
     /// Samples whose spread is measured; fewer than 2 measure none.
     pub samples: usize,
@@ -63,7 +58,6 @@ impl Wish {
             scale: 4,
             width: None,
             longest: usize::MAX,
-            carry: true,
             seed: 0,
             fidelity: 0.0,
             layers: false,
@@ -71,33 +65,21 @@ impl Wish {
         }
     }
 
-    /// The whole factor that the network's result has, and the size of the file.
-    fn size(&self, picture: &Picture, most: usize) -> Result<(OutputScale, (usize, usize)), JsError> {
-        let (width, height) = (picture.width(), picture.height());
-        let (scale, size) = match self.width {
-            None => {
-                let scale = OutputScale::new(self.scale).map_err(js)?;
-                (scale, (width * scale.get(), height * scale.get()))
-            }
-            Some(wanted) if wanted < width || wanted > width * most => {
-                return Err(js(format!(
-                    "an image {width} pixels wide can be made {width} to {} wide, not {wanted}",
-                    width * most
-                )));
-            }
-            Some(wanted) => {
-                let scale = OutputScale::new(wanted.div_ceil(width).max(2)).map_err(js)?;
-                let scaled = (height as f64 * wanted as f64 / width as f64).round() as usize;
-                (scale, (wanted, scaled.max(1)))
-            }
+    /// What is asked of the pipeline, with so many workers.
+    fn options(&self, workers: usize) -> Result<Options, JsError> {
+        let target = match self.width {
+            Some(width) => Target::Width(width),
+            None => Target::Scale(OutputScale::new(self.scale).map_err(js)?),
         };
-        if size.0.max(size.1) > self.longest {
-            return Err(js(format!(
-                "the result would have {}x{} pixels, and its format holds {} a side: save it as PNG, or smaller",
-                size.0, size.1, self.longest
-            )));
-        }
-        Ok((scale, size))
+        Ok(Options {
+            target,
+            longest: self.longest,
+            tiles: Tiles::Quickest(Limits {
+                workers,
+                memory: MAX_STRIP,
+            }),
+            consistency: true,
+        })
     }
 
     fn mode(&self) -> Result<Mode, JsError> {
@@ -106,71 +88,78 @@ impl Wish {
     }
 }
 
-/// An enlarged image.
+/// An image's samples.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Pixels(Raster);
+
+#[wasm_bindgen]
+impl Pixels {
+    /// An image of that size of `channels` samples a pixel, 1 to 4, of 8 bits, or of 16 in two bytes with the low one first.
+    ///
+    /// # Errors
+    /// When there are not as many.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        width: usize,
+        height: usize,
+        channels: usize,
+        bits: u8,
+        samples: Vec<u8>,
+    ) -> Result<Pixels, JsError> {
+        let samples = if bits == 16 {
+            let (pairs, _) = samples.as_chunks::<2>();
+            Samples::Sixteen(pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect())
+        } else {
+            Samples::Eight(samples)
+        };
+        let raster = Layout::of_samples(channels).map(|layout| Raster {
+            size: Size::new(width, height),
+            layout,
+            samples,
+        });
+        let whole = raster.filter(Raster::is_whole);
+        whole
+            .map(Self)
+            .ok_or_else(|| js("an image has other samples than its size tells"))
+    }
+}
+
+/// What is known of an enlarged image.
 #[wasm_bindgen(getter_with_clone)]
 #[derive(Debug)]
-pub struct Upscaled {
+pub struct Report {
     /// Columns.
     pub width: usize,
     /// Rows.
     pub height: usize,
-    /// Whether it has transparency.
-    pub alpha: bool,
-    /// Whether nothing of it is transparent, with an alpha channel or without.
-    pub opaque: bool,
-    /// Bits of a sample.
-    pub bits: u8,
-    /// What decoding changed, a sentence each.
-    pub notes: Vec<String>,
-    /// The PNG file: blobs to be put together in this order.
-    pub png: Array,
-    /// The posterior mean, likewise, where layers were wished for and the mode has some.
-    pub mean: Option<Array>,
-    /// The ICC profile and EXIF data that other formats are to carry.
-    pub icc: Option<Vec<u8>>,
-    /// See [`Self::icc`].
-    pub exif: Option<Vec<u8>>,
-    /// XMP data in UTF-8, see [`Self::icc`].
-    pub xmp: Option<Vec<u8>>,
-    /// Pixels along a row and along a column, and 1 where these are for a metre or 0 where only their ratio means something; see [`Self::icc`].
-    pub resolution: Option<Vec<u32>>,
     /// PSNR in dB between the input and the result put through antialiased bicubic reduction; infinite where they agree.
     pub consistency: f64,
     /// For each input pixel the largest difference of that over the channels, in grey levels.
     pub differences: Vec<u8>,
-    /// Columns of the input, and thus of both maps.
-    pub map_width: usize,
-    /// For each input pixel the deviation of the samples, weighed in the `H^s` norm, in grey levels; empty where it was not
+    /// For each input pixel the deviation of the samples, weighed in the `H^s` norm, in grey levels; nothing where it was not
     /// measured.
-    pub spread: Vec<f32>,
+    pub spread: Option<Vec<f32>>,
     /// The deviation over the whole image, in grey levels.
     pub deviation: f64,
 }
 
-fn js(error: impl std::fmt::Display) -> JsError {
-    JsError::new(&error.to_string())
-}
-
-/// Side of the tiles with which `lanes` workers are done first; refuses an image so wide that even a row of the smallest
-/// tiles, `planes` planes each, would not fit.
-fn side(
-    picture: &Picture,
-    scale: OutputScale,
-    planes: usize,
-    (halo, lanes): (usize, usize),
-) -> Result<usize, JsError> {
-    let (width, height) = (picture.width(), picture.height());
-    let fits = |side: &usize| {
-        // With the rows that are kept back until they are held to the photo.
-        let samples = width * scale.get() * height.min(*side + 64) * scale.get();
-        samples.saturating_mul(planes * size_of::<f32>()) <= MAX_STRIP
-    };
-    let sides: Vec<usize> = SIDES.into_iter().filter(fits).collect();
-    TilePlan::quickest((width, height), halo, lanes, &sides).ok_or_else(|| {
-        js(format!(
-            "an image of {width}x{height} pixels is too wide for the browser's memory: cut it into parts"
-        ))
-    })
+impl From<pipeline::Report> for Report {
+    fn from(report: pipeline::Report) -> Self {
+        let (consistency, differences) = report
+            .consistency
+            .map(|c| (c.psnr, c.differences))
+            .unwrap_or_default();
+        let (deviation, spread) = report.spread.map(|s| (s.deviation, s.map)).unzip();
+        Self {
+            width: report.size.width,
+            height: report.size.height,
+            consistency,
+            differences,
+            spread,
+            deviation: deviation.unwrap_or_default(),
+        }
+    }
 }
 
 #[wasm_bindgen]
@@ -261,53 +250,67 @@ impl Upscaler {
         self.backend.add(part, &opened).map_err(js)
     }
 
-    /// Enlarges an image file. `progress(done, total, fraction)` is called before the first and after every step, with tiles and the share of all the
-    /// work, `rows(first, width, rgba)` for rows that are finished. With `lanes` above zero `elsewhere(tile, width, height, x0, y0, columns, rows)` runs so
-    /// many tiles at a time by [`Self::tile`] in other workers, and gives a promise of the result.
+    /// Columns and rows of what a wish makes of an image of so many.
     ///
     /// # Errors
-    /// A sentence for the user: not an image, too large, cut short, or the device failed.
+    /// A sentence for the user: a size that is not offered.
+    pub fn size(&self, wish: &Wish, width: usize, height: usize) -> Result<Vec<usize>, JsError> {
+        let options = wish.options(1)?;
+        let sizes = options.sizes(Size::new(width, height), self.manifest.architecture.scale);
+        let (_, size) = sizes.map_err(js)?;
+        Ok(vec![size.width, size.height])
+    }
+
+    /// Enlarges an image. `progress(done, total, fraction)` is called before the first and after every step, with tiles and the share of
+    /// all the work; `rows(layer, samples)` with whole rows that are finished, from the top, of the result, 0, or the posterior mean, 1, as
+    /// a PNG of the photo's layout and depth holds them; `shown(first, width, rgba)` with those of the result for a canvas. With `lanes`
+    /// above zero `elsewhere(tile, width, height, x0, y0, columns, rows)` runs so many tiles at a time by [`Self::tile`] in other workers,
+    /// and gives a promise of the result.
+    ///
+    /// # Errors
+    /// A sentence for the user: a size that is not offered, too large, what `rows` threw, or the device failed.
+    #[expect(clippy::too_many_arguments, reason = "JavaScript's functions")]
     pub async fn upscale(
         &self,
-        file: Vec<u8>,
+        pixels: Pixels,
         wish: Wish,
         progress: Function,
-        rows: Option<Function>,
+        rows: Function,
+        shown: Option<Function>,
         lanes: usize,
         elsewhere: Function,
-    ) -> Result<Upscaled, JsError> {
-        let picture = asasr_codec::decode(&file, MAX_PIXELS).map_err(js)?;
-        drop(file);
-        let size = (picture.width(), picture.height());
-        let job = Job {
-            wish: &wish,
-            picture: &picture,
-            progress: &progress,
-            rows: rows.as_ref(),
-        };
+    ) -> Result<Report, JsError> {
+        let Pixels(photo) = pixels;
+        let size = photo.size();
         // One tile is done here before another worker is ready.
-        let lanes = if size.0.max(size.1) > SIDES[0] { lanes } else { 0 };
-        let elsewhere = |scale, halo, images| Elsewhere {
+        let lanes = if size.longest() > SMALL { lanes } else { 0 };
+        let job = Job {
+            photo: &photo,
+            options: wish.options(lanes.max(1))?,
+            progress: &progress,
+            rows: &rows,
+            shown: shown.as_ref(),
+        };
+        let elsewhere = |scale, halo, beside| Elsewhere {
             scale,
             halo,
             lanes,
-            images,
+            beside,
             image: size,
             run: &elsewhere,
         };
         let restorer = &self.backend.restorer;
-        let told = (wish.layers, wish.samples > 1);
         match self.sampler(&wish, size)? {
             None if lanes > 0 => {
-                let executor = elsewhere(restorer.scale(), restorer.halo(), 1);
-                job.run(&executor, lanes, (false, false)).await
+                let executor = elsewhere(restorer.scale(), restorer.halo(), Beside::default());
+                job.run(&executor).await
             }
-            None => job.run(restorer, 1, (false, false)).await,
+            None => job.run(restorer).await,
             Some(sampler) if lanes > 0 => {
-                let executor = elsewhere(sampler.scale(), sampler.halo(), sampler.images());
-                job.run(&executor, lanes, told).await
+                let executor = elsewhere(sampler.scale(), sampler.halo(), sampler.beside());
+                job.run(&executor).await
             }
-            Some(sampler) => job.run(&sampler, 1, told).await,
+            Some(sampler) => job.run(&sampler).await,
         }
     }
 
@@ -339,7 +342,7 @@ impl Upscaler {
             let share = step as f64 / steps as f64;
             progress.call1(&JsValue::NULL, &share.into()).is_ok()
         };
-        let result = match self.sampler(&wish, (columns, rows))? {
+        let result = match self.sampler(&wish, Size::new(columns, rows))? {
             None => self.backend.restorer.run(&tile, place, on_step).await,
             Some(sampler) => sampler.run(&tile, place, on_step).await,
         };
@@ -347,7 +350,7 @@ impl Upscaler {
     }
 
     /// What draws an image of that many columns and rows; none where the restorer answers.
-    fn sampler(&self, wish: &Wish, size: (usize, usize)) -> Result<Option<Sampler<&Flow>>, JsError> {
+    fn sampler(&self, wish: &Wish, size: Size) -> Result<Option<Sampler<&Flow>>, JsError> {
         let Some((part, steps)) = self.manifest.flow_of(wish.mode()?) else {
             return Ok(None);
         };
@@ -361,6 +364,7 @@ impl Upscaler {
         };
         let flow = self.backend.flow(part);
         let flow = flow.ok_or_else(|| js("the flow's weights are not loaded"))?;
+        let size = (size.width, size.height);
         Sampler::new(flow, part, drawing, size).map(Some).map_err(js)
     }
 }
@@ -370,9 +374,9 @@ struct Elsewhere<'a> {
     scale: usize,
     halo: usize,
     lanes: usize,
-    images: usize,
-    /// Columns and rows of the whole image.
-    image: (usize, usize),
+    beside: Beside,
+    /// The whole image's.
+    image: Size,
     run: &'a Function,
 }
 
@@ -389,19 +393,17 @@ impl Executor for Elsewhere<'_> {
         self.lanes
     }
 
-    fn images(&self) -> usize {
-        self.images
+    fn beside(&self) -> Beside {
+        self.beside
     }
 
     async fn run(&self, tile: &Planes, place: Rect, _on_step: OnStep<'_>) -> asasr_core::Result<Planes> {
-        let failed = |e: JsValue| {
-            let message = js_sys::Reflect::get(&e, &"message".into())
-                .ok()
-                .and_then(|m| m.as_string());
-            Error::Device(message.unwrap_or_else(|| "a worker ended".into()))
-        };
+        let failed = |e: JsValue| Error::Device(said(&e, "a worker ended"));
         let (width, height) = (tile.width(), tile.height());
-        let (columns, rows) = self.image;
+        let Size {
+            width: columns,
+            height: rows,
+        } = self.image;
         let numbers = [width, height, place.x0, place.y0, columns, rows].map(JsValue::from);
         let arguments: Array = numbers.into_iter().collect();
         arguments.unshift(&Float32Array::from(tile.data()));
@@ -413,163 +415,68 @@ impl Executor for Elsewhere<'_> {
     }
 }
 
-/// The result at another fidelity: `(1 - fidelity) sample + fidelity mean`, of two PNG files that [`Upscaler::upscale`] gave for
-/// the image `file`. No network runs.
-///
-/// # Errors
-/// A sentence for the user, when the files do not belong together.
-#[wasm_bindgen]
-pub fn blend(file: &[u8], sample: &[u8], mean: &[u8], wish: &Wish) -> Result<Upscaled, JsError> {
-    let picture = asasr_codec::decode(file, MAX_PIXELS).map_err(js)?;
-    let mut lines = [sample, mean].map(PngLines::open).map(|l| l.map_err(js));
-    let [Ok(sample), Ok(mean)] = &mut lines else {
-        let failed = lines.into_iter().find_map(Result::err);
-        return Err(failed.unwrap_or_else(|| js("the layers cannot be read")));
-    };
-    let size = sample.size();
-    let format = (picture.layout(), picture.bits());
-    if mean.size() != size
-        || [&*sample, &*mean]
-            .iter()
-            .any(|l| (l.layout(), l.bits()) != format)
-    {
-        return Err(js("the layers are not those of this image"));
-    }
-    let none = Metadata::default();
-    let metadata = if wish.carry { picture.metadata() } else { &none };
-    let sink = Sink::new(&picture, (size, size), metadata).map_err(js)?;
-    let mut sink = sink.measured().map_err(js)?;
-    while let Some((first, mut rows)) = sample.next(ROWS).map_err(js)? {
-        let Some((_, certain)) = mean.next(ROWS).map_err(js)? else {
-            return Err(js("the layers are not those of this image"));
-        };
-        flow::blend(&mut rows, &certain, wish.fidelity);
-        sink.add(first, &rows).map_err(js)?;
-    }
-    upscaled(&picture, size, sink, None, None).map_err(js)
+/// What a value that was thrown says.
+fn said(thrown: &JsValue, otherwise: &str) -> String {
+    let message = js_sys::Reflect::get(thrown, &"message".into()).ok();
+    message
+        .and_then(|m| m.as_string())
+        .unwrap_or_else(|| otherwise.into())
 }
 
 /// An image and what is to be done with it.
 struct Job<'a> {
-    wish: &'a Wish,
-    picture: &'a Picture,
+    photo: &'a Raster,
+    options: Options,
     progress: &'a Function,
-    rows: Option<&'a Function>,
+    rows: &'a Function,
+    shown: Option<&'a Function>,
 }
 
 impl Job<'_> {
-    /// Runs an executor of so many workers that tells the mean, or the spread, or both.
-    async fn run(
-        &self,
-        executor: &impl Executor,
-        workers: usize,
-        (tells_mean, tells_spread): (bool, bool),
-    ) -> Result<Upscaled, JsError> {
-        let Self { wish, picture, .. } = *self;
-        let given = (picture.width(), picture.height());
-        let (scale, size) = wish.size(picture, executor.scale())?;
-        let alpha = usize::from(picture.layout().has_alpha());
-        let told = 3 * usize::from(tells_mean) + usize::from(tells_spread);
-        let side = side(picture, scale, 3 + alpha + told, (executor.halo(), workers))?;
-        let from = (given.0 * scale.get(), given.1 * scale.get());
-        let none = Metadata::default();
-        let metadata = if wish.carry { picture.metadata() } else { &none };
-        let sink = Sink::new(picture, (from, size), metadata).map_err(js)?;
-        let mut sink = sink.measured().map_err(js)?.shown(self.rows);
-        let mut mean = if tells_mean {
-            Some(Sink::new(picture, (from, size), &none).map_err(js)?)
-        } else {
-            None
-        };
-        let mut spread = if tells_spread {
-            Some(SpreadMeter::new(given, scale.get()).map_err(js)?)
-        } else {
-            None
-        };
-        let write = |first: usize, strip: &Planes| -> asasr_core::Result<()> {
-            if told == 0 {
-                return sink.add(first, strip);
-            }
-            let (image, beside) = strip.clone().split_channels(3 + alpha);
-            sink.add(first, &image)?;
-            let Some(beside) = beside else { return Ok(()) };
-            let (colours, variance) = beside.split_channels(if tells_mean { 3 } else { 1 });
-            let variance = if let Some(mean) = &mut mean {
-                // The mean has the transparency of the sample.
-                let clear = image.split_channels(3).1;
-                let whole = match clear {
-                    Some(clear) => colours.with_channels(clear),
-                    None => colours,
-                };
-                mean.add(first, &whole)?;
-                variance
-            } else {
-                Some(colours)
-            };
-            match (&mut spread, variance) {
-                (Some(spread), Some(mut variance)) => {
-                    // What is not seen is not invented.
-                    if alpha == 1 {
-                        let seen = strip.plane(3).iter().map(|a| a.clamp(0.0, 1.0));
-                        variance
-                            .data_mut()
-                            .iter_mut()
-                            .zip(seen)
-                            .for_each(|(v, a)| *v *= a * a);
-                    }
-                    spread.add(first, &variance)
+    async fn run(&self, executor: &impl Executor) -> Result<Report, JsError> {
+        let mut bytes = Vec::new();
+        let on_event = |event: Event<'_>| match event {
+            // Before the first tile, so that what is done of it has a measure.
+            Event::Begun { tiles } => self.tell(0, tiles, 0.0),
+            Event::Progress(p) => self.tell(p.done, p.total, p.fraction),
+            Event::Rows { output, first, rows } => {
+                bytes.clear();
+                let (layout, bits) = (self.photo.layout, self.photo.samples.bits());
+                (0..rows.height()).for_each(|y| layout.interleave(rows, y, bits, &mut bytes));
+                let layer = JsValue::from(u8::from(output == Output::Mean));
+                let written = self
+                    .rows
+                    .call2(&JsValue::NULL, &layer, &Uint8Array::from(bytes.as_slice()));
+                written.map_err(|e| Error::Output(said(&e, "the page stopped")))?;
+                if let (Some(shown), Output::Image) = (self.shown, output) {
+                    let rgba = Uint8ClampedArray::from(rgba(rows).as_slice());
+                    // A page that cannot show them gets its file all the same.
+                    let _ = shown.call3(&JsValue::NULL, &first.into(), &rows.width().into(), &rgba);
                 }
-                _ => Ok(()),
+                Ok(())
             }
         };
-        let tell = |done: usize, total: usize, fraction: f64| {
-            let (done, total) = (done.into(), total.into());
-            let told = self
-                .progress
-                .call3(&JsValue::NULL, &done, &total, &fraction.into());
-            told.is_ok()
-        };
-        let read = |rect| picture.planes(rect);
-        // Before the first tile, so that what is done of it has a measure.
-        tell(0, given.0.div_ceil(side) * given.1.div_ceil(side), 0.0);
-        let on_progress = |p: asasr_core::Progress| tell(p.done, p.total, p.fraction);
-        asasr_core::upscale(executor, given, side, scale, read, write, on_progress)
-            .await
-            .map_err(js)?;
-        upscaled(picture, size, sink, mean, spread).map_err(js)
+        let report = pipeline::enlarge(executor, self.photo, &self.options, on_event).await;
+        report.map(Report::from).map_err(js)
+    }
+
+    fn tell(&self, done: usize, total: usize, fraction: f64) -> asasr_core::Result<()> {
+        let (done, total) = (done.into(), total.into());
+        let told = self
+            .progress
+            .call3(&JsValue::NULL, &done, &total, &fraction.into());
+        told.map(drop).map_err(|_| Error::Cancelled)
     }
 }
 
-/// What was made, as JavaScript takes it.
-fn upscaled(
-    picture: &Picture,
-    (width, height): (usize, usize),
-    sink: Sink<'_>,
-    mean: Option<Sink<'_>>,
-    spread: Option<SpreadMeter>,
-) -> asasr_core::Result<Upscaled> {
-    let (png, differences, consistency) = sink.finish()?;
-    let mean = mean.map(Sink::finish).transpose()?;
-    let spread = spread.map(SpreadMeter::finish).transpose()?;
-    let (spread, deviation) = spread.unwrap_or_default();
-    let metadata = picture.metadata().sized((width, height));
-    Ok(Upscaled {
-        width,
-        height,
-        alpha: picture.layout().has_alpha(),
-        opaque: picture.is_opaque(),
-        bits: picture.bits(),
-        notes: picture.notes().iter().map(ToString::to_string).collect(),
-        png,
-        mean: mean.map(|(parts, ..)| parts),
-        icc: metadata.icc,
-        exif: metadata.exif,
-        xmp: metadata.xmp.map(String::into_bytes),
-        resolution: metadata.resolution.map(|r| vec![r.x, r.y, u32::from(r.metre)]),
-        consistency,
-        differences,
-        map_width: picture.width(),
-        spread,
-        deviation,
-    })
+/// Rows of `[3 or 4, h, w]` as interleaved bytes.
+fn rgba(rows: &Planes) -> Vec<u8> {
+    let n = rows.width() * rows.height();
+    let mut bytes = vec![255; 4 * n];
+    for c in 0..rows.channels().min(4) {
+        for (i, v) in rows.plane(c).iter().enumerate() {
+            bytes[4 * i + c] = metrics::to_u8(*v);
+        }
+    }
+    bytes
 }

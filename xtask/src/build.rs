@@ -1,5 +1,6 @@
 //! Building the page and the server.
 
+use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -61,6 +62,7 @@ pub(crate) fn page() -> Result<PathBuf> {
         .args(["build", "--release", "--locked", "--skip-version-check", "--dist"])
         .arg(&dist);
     trunk.current_dir(root()).envs(toolchain.environment());
+    trunk.env("RUSTFLAGS", rust_flags());
     // Trunk reads any value of NO_COLOR as an argument and takes only true and false.
     run("page", trunk.env_remove("NO_COLOR"))?;
     minify(&dist)?;
@@ -71,6 +73,21 @@ pub(crate) fn page() -> Result<PathBuf> {
     let mark = fs::File::create(&stamp).and_then(|f| f.set_modified(start));
     mark.map_err(|e| format!("{}: {e}", stamp.display()))?;
     Ok(dist)
+}
+
+/// The flags of `.cargo/config.toml`, which these take the place of, and names of sources that do not tell where they lay.
+fn rust_flags() -> String {
+    const FEATURES: &str = "-Ctarget-feature=+simd128";
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let sources = home.and_then(|home| fs::read_dir(home.join("registry").join("src")).ok());
+    let folders = sources.into_iter().flatten().flatten().map(|e| e.path());
+    // Flags are parted by spaces.
+    let renamed = folders
+        .filter(|f| !f.to_string_lossy().contains(char::is_whitespace))
+        .map(|f| format!(" --remap-path-prefix={}=crates", f.display()));
+    renamed.fold(FEATURES.to_owned(), |all, flag| all + &flag)
 }
 
 /// Puts the component's package together; returns its folder.
@@ -89,18 +106,16 @@ pub(crate) fn npm() -> Result<PathBuf> {
         copy(root().join("npm").join(name), package.join(name))?;
     }
     let modules =
-        ["asasr-gpu", "asasr-cpu", "asasr-formats"].map(|m| [format!("{m}.js"), format!("{m}_bg.wasm")]);
+        ["asasr-gpu", "asasr-cpu", "asasr-files"].map(|m| [format!("{m}.js"), format!("{m}_bg.wasm")]);
     let scripts = [
         "element.js",
         "upscaler.js",
         "worker.js",
         "read.js",
-        "png.js",
         "pool.js",
         "signature.js",
         "address.js",
         "container.js",
-        "crc32.js",
     ]
     .map(String::from);
     for name in scripts.into_iter().chain(modules.into_iter().flatten()) {

@@ -93,7 +93,7 @@ fn crates() -> Result<BTreeSet<Crate>> {
         "--target",
         "wasm32-unknown-unknown",
         "--features",
-        "gpu,cpu,formats",
+        "gpu,cpu,files",
         "--edges",
         "normal,no-proc-macro",
         "--prefix",

@@ -15,7 +15,7 @@ mod source;
 mod time;
 
 pub use anchor::ColourAnchor;
-pub use sampler::{Drawing, FlowDevice, Sampler, blend, spread};
+pub use sampler::{Drawing, FlowDevice, Sampler, spread};
 pub use schedule::Schedule;
 pub use solver::{Field, Solver, State, Step, integrate};
 pub use source::Source;

@@ -3,8 +3,9 @@ use core::ops::Deref;
 
 use super::{ColourAnchor, Schedule, Source};
 use crate::model::FlowPart;
+use crate::pipeline;
 use crate::spectral::{ColouredNoise, Laplacian, SobolevOperator, Spectrum};
-use crate::{Error, Executor, OnStep, Part, Planes, Rect, Result};
+use crate::{Beside, Error, Executor, OnStep, Part, Planes, Rect, Result};
 
 /// A restorer and a velocity field on some device.
 #[expect(
@@ -240,8 +241,11 @@ impl<D: FlowDevice> Executor for Sampler<D> {
         self.device.lanes()
     }
 
-    fn images(&self) -> usize {
-        1 + usize::from(self.drawing.mean)
+    fn beside(&self) -> Beside {
+        Beside {
+            mean: self.drawing.mean,
+            spread: self.drawing.samples > 1,
+        }
     }
 
     async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> Result<Planes> {
@@ -262,7 +266,7 @@ impl<D: FlowDevice> Executor for Sampler<D> {
                 anchor.apply(&mut image, &mean);
             }
             if self.drawing.fidelity != 0.0 {
-                blend(&mut image, &mean, self.drawing.fidelity);
+                pipeline::fidelity(&mut image, &mean, self.drawing.fidelity);
             }
             if self.drawing.mean {
                 image = image.with_channels(mean);
@@ -313,13 +317,6 @@ impl<D: FlowDevice> Sampler<D> {
         self.device
             .integrate((tile, mean), x0, &self.schedule, told)
             .await
-    }
-}
-
-/// Takes a sample back towards the posterior mean, as [`Drawing::fidelity`] says. Further planes of either are left alone.
-pub fn blend(sample: &mut Planes, mean: &Planes, fidelity: f32) {
-    for (x, m) in sample.data_mut().iter_mut().zip(mean.data()) {
-        *x = (1.0 - fidelity) * x.clamp(0.0, 1.0) + fidelity * m.clamp(0.0, 1.0);
     }
 }
 

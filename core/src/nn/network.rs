@@ -181,7 +181,7 @@ impl Executor for BurnExecutor {
 mod tests {
     use super::*;
     use crate::model::Activation;
-    use crate::{OutputScale, upscale};
+    use crate::pipeline::{self, Options, OutputScale};
     use alloc::vec::Vec;
 
     /// Weights that do something in every layer, the last one included.
@@ -317,21 +317,8 @@ mod tests {
         let image = noise(3, 40, 50);
         let executor = BurnExecutor::new(network);
         let by_tiles_of = |core: usize| {
-            let mut out = Planes::zeros(3, 160, 200);
-            let done = pollster::block_on(upscale(
-                &executor,
-                (50, 40),
-                core,
-                OutputScale::new(4).expect("offered"),
-                |rect| image.crop(rect),
-                |first, rows| {
-                    out.put_rows(first, rows);
-                    Ok(())
-                },
-                |_| true,
-            ));
-            done.expect("runs");
-            out
+            let options = Options::new(OutputScale::new(4).expect("offered"), core);
+            pollster::block_on(pipeline::whole(&executor, &image, &options)).expect("runs")
         };
         let worst = by_tiles_of(64)
             .data()

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use asasr_core::{Executor, OutputScale, Planes, Rect, metrics, model::Measured, resample};
+use asasr_core::pipeline::{self, Options, OutputScale};
+use asasr_core::{Executor, Planes, Rect, metrics, model::Measured, resample};
 use rayon::prelude::*;
 
 use crate::degrade::{Protocol, degrade, stream};
@@ -86,21 +87,8 @@ fn score(mut image: Planes, truth: &Planes, scale: usize) -> asasr_core::Result<
 
 /// The whole image, enlarged tile by tile.
 pub(crate) fn enlarge(executor: &impl Executor, image: &Planes) -> asasr_core::Result<Planes> {
-    let scale = executor.scale();
-    let mut out = Planes::zeros(3, image.height() * scale, image.width() * scale);
-    pollster::block_on(asasr_core::upscale(
-        executor,
-        (image.width(), image.height()),
-        TILE,
-        OutputScale::new(scale)?,
-        |rect| image.crop(rect),
-        |first, rows| {
-            out.put_rows(first, rows);
-            Ok(())
-        },
-        |_| true,
-    ))?;
-    Ok(out)
+    let options = Options::new(OutputScale::new(executor.scale())?, TILE);
+    pollster::block_on(pipeline::whole(executor, image, &options))
 }
 
 /// Mean PSNR-Y of what `enlarge` makes and of bicubic enlargement over `pairs`.

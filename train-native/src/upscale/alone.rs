@@ -6,21 +6,29 @@ use std::time::Duration;
 use std::{env, fs, io, thread};
 
 use super::Failed;
-use super::input::Input;
+use super::plan::Job;
 use crate::cli::Upscale;
 use crate::error::Error;
 use crate::{files, interrupt};
 
 /// Enlarges one image, which tells its own notes and errors.
-pub(super) fn run(args: &Upscale, input: &Input, target: &Path) -> Result<(), Failed> {
+pub(super) fn run(args: &Upscale, Job { input, maps, .. }: &Job, target: &Path) -> Result<(), Failed> {
     let fail = |e: io::Error| {
         let why = format!("this large image has a process of its own, which cannot be started ({e})");
         Some(Error::at(&input.name, why))
     };
     let program = env::current_exe().map_err(fail)?;
+    let one = Upscale {
+        inputs: vec![input.name.clone()],
+        output: target.to_path_buf(),
+        consistency: maps.consistency.clone(),
+        spread: maps.spread.clone(),
+        alone: true,
+        ..args.clone()
+    };
     let mut command = Command::new(program);
     let mut child = command
-        .args(args.alone(&input.name, target))
+        .args(one.words())
         .stdin(Stdio::null())
         .spawn()
         .map_err(fail)?;

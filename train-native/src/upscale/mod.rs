@@ -4,11 +4,15 @@
 //! |---|---|
 //! | `input` | images as they are named: files, pipes, standard input |
 //! | `plan` | what is to be done, where it goes and whether there is room, before any network runs |
+//! | `maps` | what was measured, drawn |
+//! | `tell` | what the user is told meanwhile, as text or JSON |
 //! | `alone` | an image in a process of its own |
 
 mod alone;
 mod input;
+mod maps;
 mod plan;
+mod tell;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -16,16 +20,16 @@ use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use asasr_codec::{Options, PngRows};
-use asasr_core::OutputScale;
+use asasr_core::Executor as _;
+use asasr_core::pipeline::{self, Event, Output, Tiles};
 use asasr_store::{Package, PublicKey};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use self::input::Input;
 use self::plan::{Job, Place, Plan};
-use crate::cli::{Mode, Upscale};
+use self::tell::Teller;
+use crate::cli::{Mode, Telling, Upscale};
 use crate::device::ExecutorMaker;
 use crate::error::{Error, Result, shown};
 use crate::files::Identity;
@@ -41,15 +45,21 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
     // First what is wrong for every image, the cheapest first; then each image; then the work.
     let place = Place::of(&args.output, args.inputs.len())?;
     place.check_terminal()?;
+    if args.progress == Telling::Json && place == Place::Stdout {
+        return Err(Error::new(
+            "--progress json: standard output has the image already: name a .png file with -o",
+        ));
+    }
+    let teller = Teller(args.progress);
     let model = open_model(args)?;
-    let mut plan = Plan::new(args, &place)?;
+    let mut plan = Plan::new(args, &place, model.manifest.architecture.scale as u32)?;
     if args.alone
         && let Some(why) = plan.refused.pop()
     {
         return Err(why);
     }
     plan.notes.iter().for_each(|n| note!("note: {n}"));
-    plan.refused.iter().for_each(|e| note!("error: {e}"));
+    plan.refused.iter().for_each(|e| teller.failed(e));
     let all = plan.jobs.len() + plan.refused.len();
     let failed = plan.refused.len() + work(args, &plan, model)?;
     match failed {
@@ -70,6 +80,16 @@ fn open_model(args: &Upscale) -> Result<Model> {
         Package::from_folder(folder)?.check_signature(&key)?;
     }
     let model = model::open(args.weights.as_deref())?;
+    if args.samples > 1 && args.mode == Mode::Instant {
+        return Err(Error::new(
+            "--samples draws from a flow: add --mode fast or --mode quality",
+        ));
+    }
+    if args.samples > 1 && args.spread.is_none() && args.progress == Telling::Bar {
+        return Err(Error::new(
+            "--samples measures how far samples are apart: add --spread map.png, or --progress json",
+        ));
+    }
     let most = model.manifest.architecture.scale;
     if usize::from(args.scale) > most {
         return Err(Error::new(format!(
@@ -86,21 +106,25 @@ fn work(args: &Upscale, plan: &Plan, model: Model) -> Result<usize> {
     if plan.jobs.is_empty() {
         return Ok(0);
     }
-    let make = |model| ExecutorMaker::new(model, args.device, args.mode, args.draw);
+    let make = |model| {
+        ExecutorMaker::new(model, args.device, args.mode, args.draw).map(|m| m.of_samples(args.samples))
+    };
     let mut maker = make(model)?;
     if !args.alone {
         note!("{}", maker.describe());
     }
     let mut written = HashSet::new();
     let mut failed = 0;
-    for Job { input, target, alone } in &plan.jobs {
+    let teller = Teller(args.progress);
+    for job in &plan.jobs {
+        let Job { input, target, .. } = job;
         let faulty = Cell::new(false);
         let done = still_free(input, target.as_deref(), &plan.read, &written).and_then(|()| match target {
-            Some(target) if *alone => alone::run(args, input, target),
+            Some(target) if job.alone => alone::run(args, job, target),
             _ => {
                 faulty.set(true);
                 let done = guarded(&input.name, || {
-                    let done = one(args, &mut maker, input, target.as_deref());
+                    let done = one(args, &mut maker, job);
                     faulty.set(false);
                     done
                 });
@@ -111,7 +135,7 @@ fn work(args: &Upscale, plan: &Plan, model: Model) -> Result<usize> {
             Ok(()) => written.extend(target.as_deref().and_then(files::identity)),
             Err(Some(error)) if args.alone => return Err(error),
             Err(why) => {
-                why.iter().for_each(|e| note!("error: {e}"));
+                why.iter().for_each(|e| teller.failed(e));
                 failed += 1;
             }
         }
@@ -174,15 +198,25 @@ fn taken(args: &Upscale) -> Options {
     }
 }
 
-fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Input, target: Option<&Path>) -> Result<()> {
+fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
+    let Job {
+        input, target, maps, ..
+    } = job;
+    let (teller, target) = (Teller(args.progress), target.as_deref());
     let picture = input.decode(taken(args))?;
     let picture = if args.strip { picture.stripped() } else { picture };
     for note in picture.notes() {
-        note!("note: {}: {note}", shown(&input.name));
+        teller.note(&shown(&input.name), &note.to_string());
     }
-    let scale = OutputScale::new(usize::from(args.scale))?;
     let executor = maker.for_image(picture.width(), picture.height())?;
-    let (width, height) = (picture.width() * scale.get(), picture.height() * scale.get());
+    let options = pipeline::Options {
+        target: args.target()?,
+        longest: usize::MAX,
+        tiles: Tiles::Side(usize::from(args.tile)),
+        consistency: maps.consistency.is_some() || args.progress == Telling::Json,
+    };
+    let at = |e: asasr_core::Error| Error::at(&input.name, e);
+    let (_, size) = options.sizes(picture.size(), executor.scale()).map_err(at)?;
     let output = target.unwrap_or(Path::new("standard output"));
     let file = target.map(files::beside).transpose()?;
     let writer: Box<dyn Write> = match &file {
@@ -191,47 +225,37 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, input: &Input, target: Option<
     };
     let encode = |e: asasr_codec::Error| Error::at(output, e);
     let (layout, bits) = (picture.layout(), picture.bits());
+    let size = (size.width, size.height);
     let writer = BufWriter::new(writer);
-    let mut png =
-        PngRows::with_metadata(writer, (width, height), layout, bits, picture.metadata()).map_err(encode)?;
-
-    let bar = ProgressBar::new(1000).with_message(shown(&input.name));
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {percent} %, {eta} left") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let work = asasr_core::upscale(
-        executor,
-        (picture.width(), picture.height()),
-        usize::from(args.tile),
-        scale,
-        |rect| picture.planes(rect),
-        |first, rows| {
-            png.write(first, rows)
-                .map_err(|e| asasr_core::Error::Output(e.to_string()))
-        },
-        |p| {
-            bar.set_position((p.fraction * 1000.0) as u64);
-            !interrupt::requested()
-        },
-    );
-    let done = pollster::block_on(work);
-    bar.finish_and_clear();
-    done.map_err(|e| {
-        Error::at(
-            if matches!(e, asasr_core::Error::Output(_)) {
-                output
-            } else {
-                &input.name
-            },
-            e,
-        )
+    let mut png = PngRows::with_metadata(writer, size, layout, bits, picture.metadata()).map_err(encode)?;
+    let work = teller.begun(&input.name, (picture.width(), picture.height()));
+    let enlarged = pipeline::enlarge(executor, picture.raster(), &options, |event| match event {
+        Event::Rows {
+            output: Output::Image,
+            first,
+            rows,
+        } => png
+            .write(first, rows)
+            .map_err(|e| asasr_core::Error::Output(e.to_string())),
+        Event::Progress(_) if interrupt::requested() => Err(asasr_core::Error::Cancelled),
+        Event::Progress(p) => {
+            work.progress(p);
+            Ok(())
+        }
+        Event::Begun { .. } | Event::Rows { .. } => Ok(()),
+    });
+    let done = pollster::block_on(enlarged);
+    work.computed();
+    let report = done.map_err(|e| match e {
+        asasr_core::Error::Output(_) => Error::at(output, e),
+        e => at(e),
     })?;
     png.finish().map_err(encode)?;
+    maps.draw(picture.size(), &report)?;
     if let Some(file) = file {
         files::persist(file, output)?;
-        say!("{} ({width}x{height})", shown(output));
     }
+    work.done(target, &report);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use asasr_codec::Header;
 
 use super::input::Input;
+use super::maps::{MapPlaces, Maps};
 use crate::cli::{Mode, Upscale};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result, shown};
@@ -90,6 +91,8 @@ pub(super) struct Job {
     pub(super) target: Option<PathBuf>,
     /// By a process of its own: it is so large that memory may not be enough, and the others are not to end with it.
     pub(super) alone: bool,
+    /// Where its maps go.
+    pub(super) maps: Maps,
 }
 
 /// What will be done, and what will not.
@@ -117,11 +120,11 @@ impl Drop for MadeFolder {
 }
 
 impl Plan {
-    /// Looks at every input and at the place of its result. What cannot be done is refused, and the rest is planned.
+    /// Looks at every input and at the place of its result; `most` is the model's scale. What cannot be done is refused, and the rest is planned.
     ///
     /// # Errors
     /// When nothing can be written at the place.
-    pub(super) fn new(args: &Upscale, place: &Place) -> Result<Self> {
+    pub(super) fn new(args: &Upscale, place: &Place, most: u32) -> Result<Self> {
         let mut plan = Self::default();
         let inputs = plan.open(args, place);
         if inputs.is_empty() {
@@ -132,14 +135,22 @@ impl Plan {
             input,
             target: None,
             alone: false,
+            maps: Maps::default(),
         };
         plan.jobs = inputs.into_iter().map(job).collect();
-        plan.name(place, args.scale, folded);
+        plan.name(place, &args.suffix(), folded);
         // Those that cannot be read, too: nobody wants them gone.
         let named = |name: &PathBuf| Some((files::identity(name)?, name.clone()));
         plan.read = args.inputs.iter().filter_map(named).collect();
         let read = plan.read.clone();
         plan.keep(|input, target| target.map_or(Ok(()), |target| check_target(input, target, &read)));
+        plan.keep(|input, _| check_width(input, args, most));
+        let maps = MapPlaces::of(args)?;
+        maps.prepare()?;
+        plan.keep(|input, target| maps.for_image(input, target, &read).map(drop));
+        for job in &mut plan.jobs {
+            job.maps = maps.for_image(&job.input, job.target.as_deref(), &read)?;
+        }
         if let Some(free) = memory::available() {
             plan.keep(|input, _| check_memory(input, args, free));
             let large = |input: &Input| input.is_file() && memory_for(input, args) > free / ALONE;
@@ -149,7 +160,7 @@ impl Plan {
                 .for_each(|job| job.alone = several && large(&job.input));
         }
         if let Some(free) = free(place) {
-            plan.check_room(place, args.scale, free);
+            plan.check_room(place, args, free);
         }
         Ok(plan)
     }
@@ -204,13 +215,13 @@ impl Plan {
         Ok(files::folds_case(&file))
     }
 
-    fn name(&mut self, place: &Place, scale: u8, folded: bool) {
+    fn name(&mut self, place: &Place, suffix: &str, folded: bool) {
         match place {
             Place::Stdout => {}
             Place::File(path) => self.jobs.iter_mut().for_each(|j| j.target = Some(path.clone())),
             Place::Folder(folder) => {
                 let inputs: Vec<&Path> = self.jobs.iter().map(|j| j.input.name.as_path()).collect();
-                for (i, (name, own)) in names(&inputs, scale, folded).into_iter().enumerate() {
+                for (i, (name, own)) in names(&inputs, suffix, folded).into_iter().enumerate() {
                     let Job { input, target, .. } = &mut self.jobs[i];
                     if !own {
                         let name = shown(Path::new(&name));
@@ -238,11 +249,11 @@ impl Plan {
             });
     }
 
-    fn check_room(&mut self, place: &Place, scale: u8, free: u64) {
+    fn check_room(&mut self, place: &Place, args: &Upscale, free: u64) {
         let raw: Vec<u64> = self
             .jobs
             .iter()
-            .map(|j| raw_bytes(j.input.header, scale))
+            .map(|j| raw_bytes(j.input.header, result_pixels(j.input.header, args)))
             .collect();
         let mut fits = room(&raw, free).into_iter().zip(raw);
         self.keep(|input, _| match fits.next() {
@@ -276,11 +287,11 @@ pub(super) fn check_target(input: &Input, target: &Path, read: &[(Identity, Path
 
 /// A name for each result, and whether it is the usual one: `photo-x4.png` of `photo.jpg`. Where two inputs have the same, a later one has
 /// its ending in it, `photo.jpg-x4.png`, and a number where that is not enough.
-fn names(inputs: &[&Path], scale: u8, folded: bool) -> Vec<(OsString, bool)> {
+fn names(inputs: &[&Path], suffix: &str, folded: bool) -> Vec<(OsString, bool)> {
     let result = |stem: &OsStr, number: Option<u32>| {
         let mut name = stem.to_os_string();
         name.push(number.map_or(String::new(), |n| format!("-{n}")));
-        name.push(format!("-x{scale}.png"));
+        name.push(format!("-{suffix}.png"));
         name
     };
     let mut taken = HashSet::new();
@@ -316,9 +327,46 @@ fn names(inputs: &[&Path], scale: u8, folded: bool) -> Vec<(OsString, bool)> {
         .collect()
 }
 
-/// Bytes of an enlarged image's samples.
-fn raw_bytes(header: Header, scale: u8) -> u64 {
-    pixels(header) * u64::from(scale).pow(2) * u64::from(header.samples) * u64::from(header.bits / 8)
+/// Bytes of the samples of so many pixels of a result.
+fn raw_bytes(header: Header, pixels: u64) -> u64 {
+    pixels * u64::from(header.samples) * u64::from(header.bits / 8)
+}
+
+/// Pixels of a result.
+fn result_pixels(header: Header, args: &Upscale) -> u64 {
+    match args.width {
+        None => pixels(header) * u64::from(args.scale).pow(2),
+        Some(width) => u64::from(width).pow(2) * u64::from(header.height) / u64::from(header.width.max(1)),
+    }
+}
+
+/// How many times the network's result is larger.
+fn factor(header: Header, args: &Upscale) -> u64 {
+    let scale = |width: u32| width.div_ceil(header.width.max(1)).clamp(2, 4);
+    u64::from(args.width.map_or(u32::from(args.scale), scale))
+}
+
+/// Refuses a width that an image cannot have, however it is turned; `most` is the model's scale.
+fn check_width(input: &Input, args: &Upscale, most: u32) -> Result<()> {
+    let Some(width) = args.width else { return Ok(()) };
+    let Header {
+        width: columns,
+        height: rows,
+        ..
+    } = input.header;
+    if [columns, rows]
+        .iter()
+        .any(|n| (*n..=n.saturating_mul(most)).contains(&width))
+    {
+        return Ok(());
+    }
+    Err(Error::at(
+        &input.name,
+        format!(
+            "an image {columns} pixels wide can be made {columns} to {} wide: choose another --width",
+            columns.saturating_mul(most)
+        ),
+    ))
 }
 
 fn pixels(header: Header) -> u64 {
@@ -380,7 +428,7 @@ const FLOW: u64 = 1200;
 
 /// The least bytes that an image takes: its samples, and beside them first its file, then a row of enlarged tiles and a tile at work.
 fn memory_for(input: &Input, args: &Upscale) -> u64 {
-    let (header, scale, tile) = (input.header, u64::from(args.scale), u64::from(args.tile));
+    let (header, scale, tile) = (input.header, factor(input.header, args), u64::from(args.tile));
     let (width, height) = (u64::from(header.width), u64::from(header.height));
     let planes = if header.samples % 2 == 0 { 4 } else { 3 };
     let samples = width * height * u64::from(header.samples) * u64::from(header.bits / 8);
@@ -410,7 +458,7 @@ mod tests {
 
     fn named(inputs: &[&str], folded: bool) -> Vec<String> {
         let inputs: Vec<&Path> = inputs.iter().map(Path::new).collect();
-        let names = names(&inputs, 4, folded);
+        let names = names(&inputs, "x4", folded);
         names.into_iter().map(|(n, _)| n.into_string().unwrap()).collect()
     }
 
@@ -444,7 +492,7 @@ mod tests {
     fn names_that_are_no_text_stay_apart() {
         use std::os::unix::ffi::OsStrExt as _;
         let inputs = [&b"\xff.png"[..], b"\xfe.png"].map(|n| Path::new(OsStr::from_bytes(n)));
-        let names = names(&inputs, 2, false);
+        let names = names(&inputs, "x2", false);
         assert_eq!(names[0].0.as_bytes(), b"\xff-x2.png");
         assert_eq!(names[1].0.as_bytes(), b"\xfe-x2.png");
     }
@@ -473,6 +521,6 @@ mod tests {
             samples: 4,
             bits: 16,
         };
-        assert_eq!(raw_bytes(header, 2), 20 * 40 * 4 * 2);
+        assert_eq!(raw_bytes(header, 4 * pixels(header)), 20 * 40 * 4 * 2);
     }
 }

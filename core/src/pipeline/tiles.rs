@@ -1,6 +1,6 @@
-//! The whole way from an image to its enlargement, for any executor.
+//! From an image to its enlargement at the network's scale, tile by tile, for any executor.
 
-use alloc::{boxed::Box, collections::VecDeque, format};
+use alloc::{boxed::Box, collections::VecDeque};
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -23,7 +23,7 @@ pub trait Executor {
     fn halo(&self) -> usize;
 
     /// Enlarges `tile`, `[3, h, w]` in `[0, 1]`, to `[3 + n, h * scale, w * scale]`; values are not clamped. The `n` planes
-    /// beside the image, the same number for every tile, are what the executor tells about it; most tell nothing. `place`
+    /// beside the image are those of [`Self::beside`]. `place`
     /// is where the tile lies in the image, in input pixels: networks that draw noise draw it there. Executors that take
     /// several steps for a tile tell of each by `on_step`. Several tiles may be run at a time.
     ///
@@ -41,14 +41,30 @@ pub trait Executor {
         Ok(part.cut(&self.run(tile, place, on_step).await?))
     }
 
-    /// Images of three colours in a result: the image itself and, as the first planes beside it, others that are held to the photo too.
-    fn images(&self) -> usize {
-        1
+    /// What it tells beside the image.
+    fn beside(&self) -> Beside {
+        Beside::default()
     }
 
     /// Tiles that are worth running at a time: with more than one, a tile is read and packed while another computes.
     fn lanes(&self) -> usize {
         1
+    }
+}
+
+/// What an executor tells beside an image, as further planes of its result, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// The posterior mean, three planes; it is held to the photo as the image is.
+    pub mean: bool,
+    /// The [spread](crate::flow::spread) of several samples, one plane.
+    pub spread: bool,
+}
+
+impl Beside {
+    /// How many planes these are.
+    pub fn planes(self) -> usize {
+        3 * usize::from(self.mean) + usize::from(self.spread)
     }
 }
 
@@ -62,33 +78,8 @@ pub struct Progress {
     pub done: usize,
     /// Tiles in all.
     pub total: usize,
-    /// The tile just finished or, between its steps, the one at work, in input pixels.
-    pub tile: Tile,
     /// Share of all the work that is done, in `(0, 1]`.
     pub fraction: f64,
-}
-
-/// Enlargement a user can ask for: 2, 3 or 4.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutputScale(usize);
-
-impl OutputScale {
-    /// # Errors
-    /// [`Error::Size`] for anything but 2, 3 and 4.
-    pub fn new(scale: usize) -> Result<Self> {
-        if (2..=4).contains(&scale) {
-            Ok(Self(scale))
-        } else {
-            Err(Error::Size(format!(
-                "a scale of {scale} is not offered: choose 2, 3 or 4"
-            )))
-        }
-    }
-
-    /// The factor.
-    pub fn get(self) -> usize {
-        self.0
-    }
 }
 
 /// Pixels over which neighbouring tiles are cross-faded, in input pixels.
@@ -108,22 +99,15 @@ const LEAST: usize = 16;
 ///
 /// # Errors
 /// Those of the executor and of `write`; [`Error::Cancelled`] when `progress` said so.
-pub async fn upscale<E: Executor>(
+pub(super) async fn enlarge<E: Executor>(
     executor: &E,
     (width, height): (usize, usize),
     core: usize,
-    scale: OutputScale,
+    scale: usize,
     read: impl Fn(Rect) -> Planes,
     mut write: impl FnMut(usize, &Planes) -> Result<()>,
     progress: impl FnMut(Progress) -> bool,
 ) -> Result<()> {
-    let scale = scale.get();
-    if scale > executor.scale() {
-        return Err(Error::Size(format!(
-            "the model enlarges {} times, not {scale}",
-            executor.scale()
-        )));
-    }
     // Three pixels for how alpha changes nearby, two for the reduction's support.
     let halo = executor.halo().max(3) + if scale < executor.scale() { 2 } else { 0 };
     let plan = TilePlan::new(width, height, core, halo, FEATHER)?;
@@ -142,7 +126,7 @@ pub async fn upscale<E: Executor>(
     };
     let (areas, plan, read, state) = (&areas, &plan, &read, &state);
     let run = async |index: usize, tile: Tile| {
-        let on_share = &|share: f64| state.borrow_mut().step(index, share, tile);
+        let on_share = &|share: f64| state.borrow_mut().step(index, share);
         let part = plan.part(&tile, scale);
         areas.enlarge(tile.blend, &part, read, on_share).await
     };
@@ -165,7 +149,7 @@ pub async fn upscale<E: Executor>(
         let (mosaic, hold) = made.get_or_insert_with(|| {
             let layout = Layout {
                 extra: extra(read),
-                images: executor.images(),
+                images: 1 + usize::from(executor.beside().mean),
                 planes: result.channels(),
             };
             (
@@ -174,7 +158,7 @@ pub async fn upscale<E: Executor>(
             )
         });
         mosaic.add(&tile, &result, |_, rows| hold.add(rows, read, &mut write))?;
-        if !state.borrow_mut().finish(tile) {
+        if !state.borrow_mut().finish() {
             return Err(Error::Cancelled);
         }
     }
@@ -286,7 +270,7 @@ impl<E: Executor> Areas<'_, E> {
         let mut result = weighing
             .apply(image)
             .with_channels(part.cut(&resample::enlarge(&extra, self.scale)));
-        for _ in 1..self.executor.images() {
+        for _ in 0..usize::from(self.executor.beside().mean) {
             let Some((image, rest)) = beside.map(|b| b.split_channels(COLOURS)) else {
                 return Err(Error::Size("an executor told fewer images than it said".into()));
             };
@@ -310,27 +294,26 @@ struct State<P> {
 }
 
 impl<P: FnMut(Progress) -> bool> State<P> {
-    fn tell(&mut self, tile: Tile) -> bool {
+    fn tell(&mut self) -> bool {
         (self.progress)(Progress {
             done: self.done,
             total: self.total,
-            tile,
             fraction: (self.done as f64 + self.shares.iter().sum::<f64>()) / self.total as f64,
         })
     }
 
-    fn step(&mut self, index: usize, share: f64, tile: Tile) -> bool {
+    fn step(&mut self, index: usize, share: f64) -> bool {
         if let Some(known) = self.shares.get_mut(index - self.done) {
             // A tile that begins anew, in parts, is not further back for it.
             *known = known.max(share);
         }
-        self.tell(tile)
+        self.tell()
     }
 
-    fn finish(&mut self, tile: Tile) -> bool {
+    fn finish(&mut self) -> bool {
         self.done += 1;
         self.shares.pop_front();
-        self.tell(tile)
+        self.tell()
     }
 }
 
@@ -429,11 +412,11 @@ mod tests {
     fn run(core: usize, scale: usize, stop_after: usize) -> Result<Vec<f32>> {
         let image = image();
         let mut out = Planes::zeros(4, 30 * scale, 41 * scale);
-        pollster::block_on(upscale(
+        pollster::block_on(enlarge(
             &Bicubic,
             (41, 30),
             core,
-            OutputScale::new(scale)?,
+            scale,
             |rect| image.crop(rect),
             |first, rows| {
                 out.put_rows(first, rows);
@@ -503,11 +486,11 @@ mod tests {
         };
         let mut out = Planes::zeros(4, 120, 164);
         let mut fractions = Vec::new();
-        pollster::block_on(upscale(
+        pollster::block_on(enlarge(
             &lanes,
             (41, 30),
             11,
-            OutputScale::new(4).expect("offered"),
+            4,
             |rect| image.crop(rect),
             |first, rows| {
                 out.put_rows(first, rows);
@@ -569,11 +552,11 @@ mod tests {
         };
         let mut out = Planes::zeros(4, 2 * h, 2 * w);
         let (mut next, mut told) = (0, Vec::new());
-        let done = pollster::block_on(upscale(
+        let done = pollster::block_on(enlarge(
             &small,
             (w, h),
             70,
-            OutputScale::new(2).expect("offered"),
+            2,
             |rect| image.crop(rect),
             |first, rows| {
                 assert_eq!(first, next, "no row twice, none left out");
@@ -616,11 +599,11 @@ mod tests {
         let image = image();
         let red = resample::bicubic(&image.clone().split_channels(1).0, 82, 60);
         let mut fractions = Vec::new();
-        pollster::block_on(upscale(
+        pollster::block_on(enlarge(
             &Telling,
             (41, 30),
             21,
-            OutputScale::new(2).expect("offered"),
+            2,
             |rect| image.crop(rect),
             |first, rows| {
                 assert_eq!(rows.channels(), 5);
@@ -642,10 +625,5 @@ mod tests {
             [(0, 4, 0.125), (0, 4, 0.25), (1, 4, 0.25), (1, 4, 0.375)]
         );
         assert_eq!(fractions.last(), Some(&(4, 4, 1.0)));
-    }
-
-    #[test]
-    fn other_scales_are_refused() {
-        assert!(OutputScale::new(5).is_err() && OutputScale::new(1).is_err());
     }
 }

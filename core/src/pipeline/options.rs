@@ -1,0 +1,200 @@
+use alloc::{format, vec::Vec};
+
+use crate::{Error, Result, Size, TilePlan};
+
+/// Enlargement a user can ask for: 2, 3 or 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputScale(usize);
+
+impl OutputScale {
+    /// # Errors
+    /// [`Error::Size`] for anything but 2, 3 and 4.
+    pub fn new(scale: usize) -> Result<Self> {
+        if (2..=4).contains(&scale) {
+            Ok(Self(scale))
+        } else {
+            Err(Error::Size(format!(
+                "a scale of {scale} is not offered: choose 2, 3 or 4"
+            )))
+        }
+    }
+
+    /// The factor.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
+/// How large a result is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// So many times wider and higher.
+    Scale(OutputScale),
+    /// So many columns, and rows in proportion: from the photo's own to those at the model's scale.
+    Width(usize),
+}
+
+/// How an image is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tiles {
+    /// Cores of at most so many input pixels a side.
+    Side(usize),
+    /// Cores with which the work is done first.
+    Quickest(Limits),
+}
+
+/// What the choice of tiles heeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Tiles that are computed at a time.
+    pub workers: usize,
+    /// Most bytes that a row of enlarged tiles may take.
+    pub memory: usize,
+}
+
+/// Sides that are chosen among, in input pixels. Small tiles keep several workers busy, large ones compute less twice; beyond these
+/// a tile's features fill a browser worker's memory.
+const SIDES: [usize; 3] = [128, 192, 256];
+/// Input rows that are kept back until they are held to the photo.
+const KEPT: usize = 64;
+
+impl Tiles {
+    /// Cores' side for an image that has `planes` planes when it is enlarged.
+    pub(super) fn side(self, given: Size, scale: OutputScale, planes: usize, halo: usize) -> Result<usize> {
+        let limits = match self {
+            Self::Side(side) => return Ok(side),
+            Self::Quickest(limits) => limits,
+        };
+        let fits = |side: &usize| {
+            let rows = given.height.min(*side + KEPT) * scale.get();
+            let bytes = (given.width * scale.get())
+                .saturating_mul(rows)
+                .saturating_mul(planes * size_of::<f32>());
+            bytes <= limits.memory
+        };
+        let sides: Vec<usize> = SIDES.into_iter().filter(fits).collect();
+        TilePlan::quickest((given.width, given.height), halo, limits.workers, &sides).ok_or_else(|| {
+            Error::Size(format!(
+                "an image of {given} pixels is too wide for the memory there is: cut it into parts"
+            ))
+        })
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The size of the result.
+    pub target: Target,
+    /// Longest side that the result's format takes.
+    pub longest: usize,
+    /// How the image is cut.
+    pub tiles: Tiles,
+    /// Whether the result's consistency with the photo is measured.
+    pub consistency: bool,
+}
+
+impl Options {
+    /// A result so many times larger, in tiles of that side, without measurements.
+    pub fn new(scale: OutputScale, side: usize) -> Self {
+        Self {
+            target: Target::Scale(scale),
+            longest: usize::MAX,
+            tiles: Tiles::Side(side),
+            consistency: false,
+        }
+    }
+
+    /// How much the network's result of a photo is enlarged, and the size of what is made of it; `most` is the network's own scale.
+    ///
+    /// # Errors
+    /// [`Error::Size`] for a width that is not offered, or a size beyond the format's.
+    pub fn sizes(&self, given: Size, most: usize) -> Result<(OutputScale, Size)> {
+        let (scale, size) = match self.target {
+            Target::Scale(scale) => (scale, given.times(scale.get())),
+            Target::Width(wanted) if wanted < given.width || wanted > given.width * most => {
+                return Err(Error::Size(format!(
+                    "an image {} pixels wide can be made {} to {} wide, not {wanted}",
+                    given.width,
+                    given.width,
+                    given.width * most
+                )));
+            }
+            Target::Width(wanted) => {
+                let scale = OutputScale::new(wanted.div_ceil(given.width).max(2))?;
+                let rows = libm::round(given.height as f64 * wanted as f64 / given.width as f64);
+                (scale, Size::new(wanted, (rows as usize).max(1)))
+            }
+        };
+        if scale.get() > most {
+            return Err(Error::Size(format!(
+                "the model enlarges {most} times, not {}",
+                scale.get()
+            )));
+        }
+        if size.longest() > self.longest {
+            return Err(Error::Size(format!(
+                "the result would have {size} pixels, and its format holds {} a side: save it as PNG, or smaller",
+                self.longest
+            )));
+        }
+        Ok((scale, size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(target: Target) -> Options {
+        Options {
+            target,
+            longest: 1000,
+            tiles: Tiles::Side(64),
+            consistency: false,
+        }
+    }
+
+    #[test]
+    fn sizes_are_those_asked_for() {
+        let given = Size::new(100, 51);
+        let of = |target, most| {
+            options(target)
+                .sizes(given, most)
+                .map(|(scale, size)| (scale.get(), size))
+        };
+        let scale = |n| Target::Scale(OutputScale::new(n).expect("offered"));
+        assert_eq!(of(scale(3), 4), Ok((3, Size::new(300, 153))));
+        assert_eq!(of(Target::Width(100), 4), Ok((2, Size::new(100, 51))));
+        assert_eq!(of(Target::Width(250), 4), Ok((3, Size::new(250, 128))));
+        assert_eq!(of(Target::Width(400), 4), Ok((4, Size::new(400, 204))));
+        for refused in [
+            of(Target::Width(99), 4),
+            of(Target::Width(401), 4),
+            of(scale(4), 2),
+        ] {
+            assert!(matches!(refused, Err(Error::Size(_))), "{refused:?}");
+        }
+        let mut long = options(scale(4));
+        long.longest = 399;
+        assert!(matches!(long.sizes(given, 4), Err(Error::Size(_))));
+    }
+
+    #[test]
+    fn other_scales_are_refused() {
+        assert!(OutputScale::new(5).is_err() && OutputScale::new(1).is_err());
+    }
+
+    #[test]
+    fn tiles_fit_the_memory_there_is() {
+        let four = OutputScale::new(4).expect("offered");
+        let side = |memory, width| {
+            let limits = Limits { workers: 1, memory };
+            Tiles::Quickest(limits).side(Size::new(width, 1000), four, 3, 10)
+        };
+        assert_eq!(side(usize::MAX, 1000), Ok(256));
+        // A row of tiles of 128, and the rows kept back: 4 x 192 x 4000 pixels of 12 bytes.
+        assert_eq!(side(12 * 4 * 192 * 4000, 1000), Ok(128));
+        assert!(matches!(side(12 * 4 * 192 * 4000 - 1, 1000), Err(Error::Size(_))));
+    }
+}

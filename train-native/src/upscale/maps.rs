@@ -1,0 +1,131 @@
+//! What was measured of a result, drawn: grey images of the input's size.
+
+use std::path::{Path, PathBuf};
+
+use asasr_codec::{Layout, PngRows, SharedBytes};
+use asasr_core::pipeline::Report;
+use asasr_core::{Planes, Size};
+
+use super::input::Input;
+use super::plan::{self, Place};
+use crate::cli::Upscale;
+use crate::error::{Error, Result};
+use crate::files::{self, Identity};
+
+/// How much brighter a map is than what it shows, in grey levels: departures are small.
+const GAIN: f32 = 8.0;
+
+/// Where the maps of an image go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Maps {
+    pub(super) consistency: Option<PathBuf>,
+    pub(super) spread: Option<PathBuf>,
+}
+
+/// Where maps of all images go.
+pub(super) struct MapPlaces {
+    consistency: Option<Place>,
+    spread: Option<Place>,
+}
+
+impl MapPlaces {
+    /// What `--consistency` and `--spread` mean for so many inputs.
+    pub(super) fn of(args: &Upscale) -> Result<Self> {
+        let place = |name: &str, path: &Option<PathBuf>| {
+            let Some(path) = path else { return Ok(None) };
+            match Place::of(path, args.inputs.len())? {
+                Place::Stdout => Err(Error::new(format!(
+                    "--{name} -: a map goes to a file: name a .png file or a folder"
+                ))),
+                place => Ok(Some(place)),
+            }
+        };
+        let places = Self {
+            consistency: place("consistency", &args.consistency)?,
+            spread: place("spread", &args.spread)?,
+        };
+        match (args.samples, &places.spread) {
+            (1, Some(_)) => Err(Error::new(
+                "--spread shows where samples differ: add --samples 4, or as many as you like",
+            )),
+            _ => Ok(places),
+        }
+    }
+
+    /// The maps of an image whose result has that place. A folder's maps have the result's name.
+    ///
+    /// # Errors
+    /// Where a map would replace an input, the result or the other map, or cannot be written.
+    pub(super) fn for_image(
+        &self,
+        input: &Input,
+        target: Option<&Path>,
+        read: &[(Identity, PathBuf)],
+    ) -> Result<Maps> {
+        let named = |place: &Option<Place>| match place {
+            Some(Place::File(path)) => Some(path.clone()),
+            Some(Place::Folder(folder)) => {
+                let name = target.and_then(Path::file_name).map(PathBuf::from);
+                Some(folder.join(name.unwrap_or_else(|| input.name.with_extension("png"))))
+            }
+            Some(Place::Stdout) | None => None,
+        };
+        let maps = Maps {
+            consistency: named(&self.consistency),
+            spread: named(&self.spread),
+        };
+        let all = [
+            target.map(Path::to_path_buf),
+            maps.consistency.clone(),
+            maps.spread.clone(),
+        ];
+        let places: Vec<&PathBuf> = all.iter().flatten().collect();
+        for (i, path) in places.iter().enumerate() {
+            if places[..i].contains(path) {
+                let why = "the result and its maps cannot be one file: name another place";
+                return Err(Error::at(path, why));
+            }
+        }
+        for map in [&maps.consistency, &maps.spread].into_iter().flatten() {
+            plan::check_target(input, map, read)?;
+        }
+        Ok(maps)
+    }
+
+    /// Makes the folders.
+    pub(super) fn prepare(&self) -> Result<()> {
+        for place in [&self.consistency, &self.spread].into_iter().flatten() {
+            if let Place::Folder(folder) = place {
+                files::make_folder(folder)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Maps {
+    /// Draws what a report of an image of that size has.
+    pub(super) fn draw(&self, size: Size, report: &Report) -> Result<()> {
+        if let (Some(path), Some(told)) = (&self.consistency, &report.consistency) {
+            write(path, size, told.differences.iter().map(|level| f32::from(*level)))?;
+        }
+        if let (Some(path), Some(told)) = (&self.spread, &report.spread) {
+            write(path, size, told.map.iter().copied())?;
+        }
+        Ok(())
+    }
+}
+
+/// A grey PNG of grey levels, made brighter.
+fn write(path: &Path, size: Size, levels: impl Iterator<Item = f32>) -> Result<()> {
+    let at = |e: &dyn std::fmt::Display| Error::at(path, e);
+    let values: Vec<f32> = levels.map(|level| GAIN * level / 255.0).collect();
+    let grey = Planes::new(1, size.height, size.width, values).map_err(|e| at(&e))?;
+    let image = grey.clone().with_channels(grey.clone()).with_channels(grey);
+    let bytes = SharedBytes::default();
+    let mut png =
+        PngRows::new(bytes.clone(), size.width, size.height, Layout::Grey, 8).map_err(|e| at(&e))?;
+    png.write(0, &image).map_err(|e| at(&e))?;
+    png.finish().map_err(|e| at(&e))?;
+    files::write(path, &bytes.take())
+}

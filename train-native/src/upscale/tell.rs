@@ -1,0 +1,114 @@
+//! What the user is told while images are enlarged: a bar and lines of text, or lines of JSON.
+
+use std::path::Path;
+use std::time::Duration;
+
+use asasr_core::pipeline::{Progress, Report};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::cli::Telling;
+use crate::error::{Error, shown};
+
+/// Steps of a bar.
+const STEPS: u64 = 1000;
+
+/// Tells of images, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Teller(pub(super) Telling);
+
+impl Teller {
+    /// A remark about an input.
+    pub(super) fn note(self, input: &str, note: &str) {
+        note!("note: {input}: {note}");
+        self.event(|| json!({"event": "note", "input": input, "text": note}));
+    }
+
+    /// Why an input was not enlarged.
+    pub(super) fn failed(self, error: &Error) {
+        note!("error: {error}");
+        self.event(|| json!({"event": "failed", "text": error.to_string()}));
+    }
+
+    /// The image at work.
+    pub(super) fn begun(self, input: &Path, size: (usize, usize)) -> Work {
+        let input = shown(input);
+        self.event(|| json!({"event": "begun", "input": input, "width": size.0, "height": size.1}));
+        let bar = (self.0 == Telling::Bar).then(|| {
+            let bar = ProgressBar::new(STEPS).with_message(input.clone());
+            if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {percent} %, {eta} left") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Work {
+            teller: self,
+            input,
+            bar,
+        }
+    }
+
+    fn event(self, event: impl FnOnce() -> Value) {
+        if self.0 == Telling::Json {
+            say!("{}", event());
+        }
+    }
+}
+
+/// An image at work.
+pub(super) struct Work {
+    teller: Teller,
+    input: String,
+    bar: Option<ProgressBar>,
+}
+
+impl Work {
+    /// How far it is.
+    pub(super) fn progress(&self, p: Progress) {
+        if let Some(bar) = &self.bar {
+            bar.set_position((p.fraction * STEPS as f64) as u64);
+        }
+        let input = &self.input;
+        self.teller.event(|| {
+            json!({"event": "progress", "input": input, "tiles_done": p.done, "tiles": p.total, "fraction": p.fraction})
+        });
+    }
+
+    /// The network is done with it.
+    pub(super) fn computed(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// The result lies in its place; none is standard output.
+    pub(super) fn done(&self, output: Option<&Path>, report: &Report) {
+        let psnr = report.consistency.as_ref().map(|c| c.psnr);
+        let deviation = report.spread.as_ref().map(|s| s.deviation);
+        if self.teller.0 == Telling::Bar {
+            if let Some(output) = output {
+                say!("{} ({})", shown(output), report.size);
+            }
+            let input = &self.input;
+            if let Some(db) = psnr {
+                note!("{input}: made as small again, the result agrees with it to {db:.1} dB");
+            }
+            if let Some(levels) = deviation {
+                note!("{input}: the samples deviate by {levels:.2} grey levels");
+            }
+        }
+        self.teller.event(|| {
+            json!({
+                "event": "done",
+                "input": self.input,
+                "output": output.map(shown),
+                "width": report.size.width,
+                "height": report.size.height,
+                // Where nothing differs it is infinite, which JSON cannot say.
+                "consistency_db": psnr.filter(|db| db.is_finite()),
+                "spread_levels": deviation,
+            })
+        });
+    }
+}
