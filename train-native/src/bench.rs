@@ -11,10 +11,11 @@ use asasr_core::spectral::{Laplacian, Spectrum};
 use burn::optim::{Adam, AdamConfig, AdamState, Optimizer as _};
 use burn::tensor::{Device, Tensor};
 
-use crate::cli::{Backbone, BenchTrain};
+use crate::cli::BenchTrain;
 use crate::device::{Precision, burn_device};
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::train::config::Backbone;
 use crate::train::{Batch, Dataset, scalar};
 
 const SCALE: usize = 4;

@@ -1,13 +1,13 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use asasr_core::flow::ColourAnchor;
 use asasr_core::pipeline::{OutputScale, Target};
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::degrade::Protocol;
 use crate::device::{DeviceChoice, Precision};
+use crate::train::config::{Backbone, Export, Job, Share};
 
 /// Faithful image super-resolution.
 #[derive(Debug, Parser)]
@@ -44,7 +44,7 @@ impl Command {
     /// Whether what it prints is all that it makes.
     pub(crate) fn only_tells(&self) -> bool {
         match self {
-            Self::Bench(_) => true,
+            Self::Bench(_) | Self::Train(Train::Command(_)) => true,
             Self::Eval(eval) => eval.files().next().is_none(),
             Self::Weights(command) => matches!(
                 command,
@@ -207,22 +207,24 @@ pub(crate) struct BenchTrain {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Train {
-    /// The posterior-mean restorer: the sharpest image that invents nothing
-    Restorer(Restorer),
-    /// The flow: detail on top of the restorer, one likely image at a time
-    Flow(Flow),
-    /// An adapter of the flow that makes realistic wrong answers
-    Adversary(Adversary),
-    /// Preference optimisation of the flow: prefer the truth to wrong answers (S-DPO, AS-DPO)
-    Align(Align),
-    /// The flow in one to four steps
-    Distill(Distill),
+    #[command(flatten)]
+    Stage(Box<Job>),
     /// A model's folder, put together of what the stages made
     Export(Export),
     /// Every stage in turn, as a configuration file says
     All(All),
     /// Many runs over several seeds, as a configuration file says, and their scores: an ablation
     Sweep(Sweep),
+    /// Print the command that made a run
+    Command(Printed),
+}
+
+/// The command of a run.
+#[derive(Debug, Args)]
+pub(crate) struct Printed {
+    /// The run's folder, or a checkpoint of it
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
 }
 
 /// All stages.
@@ -583,477 +585,14 @@ pub(crate) struct Degrade {
     pub(crate) sheet: Option<PathBuf>,
 }
 
-/// The measure that training makes small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Loss {
-    /// Mean absolute error
-    L1,
-    /// Mean squared error, whose minimiser is the posterior mean
-    L2,
-}
-
-/// The learning rate after its warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Schedule {
-    /// A cosine down to nothing at --steps
-    #[default]
-    Cosine,
-    /// As it is
-    Constant,
-}
-
-/// How parameters follow their gradients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum OptimiserKind {
-    /// Adam
-    #[default]
-    Adam,
-    /// Muon for matrices and kernels, whose steps it makes orthogonal, and Adam for the rest
-    Muon,
-}
-
-/// What every stage of training takes.
-#[derive(Debug, Args)]
-pub(crate) struct Common {
-    /// Folder of training images, searched recursively, or a file that `asasr pack` wrote
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
-    /// The same for validation; without it every 20th training image is set aside
-    #[arg(long, value_name = "DIR")]
-    pub(crate) val: Option<PathBuf>,
-    /// Where checkpoints, metrics and the best model go
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Go on from the newest checkpoint in OUT
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// With --resume: go back to this checkpoint of OUT/checkpoints and forget what came after it
-    #[arg(long, value_name = "FILE", requires = "resume")]
-    pub(crate) from: Option<PathBuf>,
-    /// Checkpoints kept in OUT/checkpoints beside the newest: so many of the last, and the one that validated best
-    #[arg(long, value_name = "COUNT", default_value_t = 2)]
-    pub(crate) keep: u16,
-    /// Optimiser steps in all
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..16_000_000))]
-    pub(crate) steps: u64,
-    /// End this run early, after so many steps in all; the schedule still spans --steps
-    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) stop_after: Option<u64>,
-    /// Crops per step
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) batch: u16,
-    /// Batches whose gradients are averaged for a step: more crops than memory holds at once
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) accumulate: u16,
-    /// Side of a crop in low-quality pixels
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(8..=512))]
-    pub(crate) patch: u16,
-    /// Peak learning rate, reached after --warm-up steps. Without it 5e-4 for restorer and flow,
-    /// 2e-4 for the adversary, 1e-4 for distillation, 5e-5 for alignment
-    #[arg(long, value_parser = rate)]
-    pub(crate) learning_rate: Option<f64>,
-    /// Steps over which the learning rate rises to its peak
-    #[arg(long, value_name = "STEPS", default_value_t = 200)]
-    pub(crate) warm_up: u32,
-    /// How parameters follow their gradients
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) optimiser: OptimiserKind,
-    /// Take the learning rate as a share of the root mean square of each tensor's first values: for weights to go on from whose
-    /// layers differ in scale
-    #[arg(long)]
-    pub(crate) relative_rates: bool,
-    /// How the learning rate goes on after its peak
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) schedule: Schedule,
-    /// How low-quality crops are made
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) protocol: Protocol,
-    /// Shares of clean, mildly and fully degraded crops under --protocol real, in place of a third each: such as 0.1,0.45,0.45
-    #[arg(long, value_name = "CLEAN,MILD,FULL", value_parser = shares)]
-    pub(crate) shares: Option<[f64; 3]>,
-    /// Share of the crops that are drawn instead of photographed: text, lines, charts, flat shapes, patterns
-    #[arg(long, value_name = "SHARE", value_parser = share)]
-    pub(crate) drawn: Option<f64>,
-    /// Folder of fonts, .ttf or .otf, searched recursively, for the text in drawn crops; without it they have none
-    #[arg(long, value_name = "DIR", requires = "drawn")]
-    pub(crate) fonts: Option<PathBuf>,
-    /// Share of the crops that are blurred first, truth and all, as what is out of focus: by a Gaussian of 1 to 6 pixels
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
-    pub(crate) blurred: f64,
-    /// Seed of weights, crops and order
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Steps between validations and checkpoints
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) val_every: u64,
-    /// Memory for decoded training images, in MB
-    #[arg(long, default_value_t = 2048)]
-    pub(crate) cache_mb: usize,
-    /// Where to compute
-    #[arg(long, value_enum, default_value = "cpu")]
-    pub(crate) device: DeviceChoice,
-    /// GPUs that share the work: each takes --batch crops a step. On the CPU it takes so many turns
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub(crate) devices: u8,
-    /// What networks compute in while they learn; parameters and losses are always 32 bits wide
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) precision: Precision,
-    /// The model's name in its manifest
-    #[arg(long, default_value = "asasr-x4-custom", value_parser = id)]
-    pub(crate) id: String,
-    /// SPDX licence of the trained weights in their manifest
-    #[arg(long, default_value = "MIT OR Apache-2.0", value_parser = licence)]
-    pub(crate) licence: String,
-}
-
-/// A perceptual term of a loss.
-#[derive(Debug, Args)]
-pub(crate) struct Perceptual {
-    /// Weights of the shift-tolerant LPIPS on VGG-16, .pth or .safetensors: adds its distance to the loss
-    #[arg(long, value_name = "FILE")]
-    pub(crate) perceptual: Option<PathBuf>,
-    /// Weight of the perceptual distance in the loss
-    #[arg(long, value_name = "WEIGHT", default_value_t = 0.05, value_parser = positive, requires = "perceptual")]
-    pub(crate) perceptual_weight: f64,
-}
-
-/// How wide the source of a flow is.
-#[derive(Debug, Args)]
-pub(crate) struct SourceOptions {
-    /// Deviation of the source's noise around the posterior mean, 0.1 for a fresh flow; the largest where it is local
-    #[arg(long, value_parser = sigma)]
-    pub(crate) sigma: Option<f32>,
-    /// Make that deviation local: so many times the gradient of the input about a pixel, and at most the one it was
-    #[arg(long, value_name = "SLOPE", value_parser = slope)]
-    pub(crate) local_slope: Option<f32>,
-    /// The least local deviation, 0.005 unless the flow has another
-    #[arg(long, value_name = "SIGMA", value_parser = sigma)]
-    pub(crate) least_sigma: Option<f32>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Restorer {
-    #[command(flatten)]
-    pub(crate) common: Common,
-    #[command(flatten)]
-    pub(crate) perceptual: Perceptual,
-    /// What is minimised
-    #[arg(long, value_enum, default_value = "l1")]
-    pub(crate) loss: Loss,
-    /// Begin with the weights of the model in this folder or built in, and its architecture, instead of fresh ones
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["channels", "blocks"])]
-    pub(crate) init: Option<PathBuf>,
-    /// Feature channels
-    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(4..=256))]
-    pub(crate) channels: u16,
-    /// Residual blocks
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) blocks: u16,
-}
-
-/// The network that learns the velocity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Backbone {
-    /// Convolutions modulated by the time
-    Conv,
-    /// A transformer with attention in windows
-    Dit,
-}
-
-/// What lies beyond an image's edge, for the energies of its residuals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Edge {
-    /// Its even reflection (DCT-II)
-    #[default]
-    Neumann,
-    /// The opposite edge, as under an FFT
-    Periodic,
-}
-
-/// How training draws its times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Times {
-    /// Each on its own
-    Uniform,
-    /// One in each of as many equal intervals as there are crops
-    Stratified,
-    /// More in the middle
-    LogitNormal,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Flow {
-    #[command(flatten)]
-    pub(crate) common: Common,
-    #[command(flatten)]
-    pub(crate) perceptual: Perceptual,
-    /// A folder with the restorer the flow starts from, or a built-in model; without it the default one
-    #[arg(long, value_name = "DIR")]
-    pub(crate) restorer: Option<PathBuf>,
-    /// Begin with the flow of the model in this folder or built in, its source and its restorer, instead of a fresh one
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["channels", "blocks", "backbone", "rho", "s", "restorer"])]
-    pub(crate) init: Option<PathBuf>,
-    /// The network that learns the velocity
-    #[arg(long, value_enum, default_value = "conv")]
-    pub(crate) backbone: Backbone,
-    /// Feature channels
-    #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u16).range(4..=512))]
-    pub(crate) channels: u16,
-    /// Residual or transformer blocks
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) blocks: u16,
-    #[command(flatten)]
-    pub(crate) source: SourceOptions,
-    /// Deviation of the truth around the posterior mean: what a skip past the network takes it for. 0 leaves the skip out
-    #[arg(long, default_value_t = 0.03, value_parser = rho)]
-    pub(crate) rho: f64,
-    /// Sobolev order of noise and loss, 0 to 3
-    #[arg(long, default_value_t = 1.5)]
-    pub(crate) s: f64,
-    /// Sobolev order of the noise where it is another than the loss's; 0 makes it white
-    #[arg(long, value_name = "S", conflicts_with = "init")]
-    pub(crate) source_s: Option<f64>,
-    /// Share of the Sobolev term in the loss, 0 (plain L2) to 1
-    #[arg(long, default_value_t = 0.5, value_parser = share)]
-    pub(crate) mix: f64,
-    /// How times are drawn
-    #[arg(long, value_enum, default_value = "stratified")]
-    pub(crate) times: Times,
-    /// Take the perceptual distance at states that a sample in so many steps passes through, in place of points between source and
-    /// truth
-    #[arg(long, value_name = "STEPS", requires = "perceptual", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) rollout: Option<u16>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Adversary {
-    #[command(flatten)]
-    pub(crate) common: Common,
-    /// Results of real upscalers to learn from: a folder as `asasr degrade` writes it, with a folder of results beside `lq`
-    /// for each upscaler, named as the inputs. Every other batch is then taken from there; they have a cache of --cache-mb of
-    /// their own
-    #[arg(long, value_name = "PAIRS")]
-    pub(crate) artefacts: Option<PathBuf>,
-    /// A folder with the flow the adversary is an adapter of, or a built-in model
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
-    /// LoRA rank; alpha is the same
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) rank: u16,
-}
-
-/// Who supplies wrong answers beside the enlarged input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Negatives {
-    /// Nobody: S-DPO
-    None,
-    /// The Riesz step on the policy's own energy: AS-DPO without an adversary network
-    Riesz,
-    /// An adversary trained with `train adversary`, named by --adapter: AS-DPO
-    Learned,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Align {
-    #[command(flatten)]
-    pub(crate) common: Common,
-    #[command(flatten)]
-    pub(crate) perceptual: Perceptual,
-    /// Steps of the samples through whose states the policy passes where the perceptual distance is taken
-    #[arg(long, value_name = "STEPS", default_value_t = 28, requires = "perceptual", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) rollout: u16,
-    /// A folder with the flow to align, or a built-in model
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
-    /// LoRA rank; alpha is the same
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) rank: u16,
-    /// Inverse temperature of the preference, on mean-normalised energies; those of a flow around a restorer are some
-    /// thousandths. 0 leaves the anchor alone: the same adapter under supervision
-    #[arg(long, default_value_t = 30000.0, value_parser = not_negative)]
-    pub(crate) beta: f64,
-    /// Weight of the winner's own energy; much below half of beta, the winner gets worse with the loser
-    #[arg(long, default_value_t = 15000.0, value_parser = not_negative)]
-    pub(crate) anchor: f64,
-    /// Sobolev order of the energies, 0 (Diffusion-DPO) to 3
-    #[arg(long, default_value_t = 1.5)]
-    pub(crate) s: f64,
-    /// What lies beyond an image's edge, for the energies
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) boundary: Edge,
-    /// Who supplies wrong answers beside the enlarged input
-    #[arg(long, value_enum, default_value = "riesz")]
-    pub(crate) negatives: Negatives,
-    /// The adversary's folder, for --negatives learned
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: Option<PathBuf>,
-    /// Radius of the Sobolev ball around the truth, as the deviation in grey levels of white noise as far away
-    #[arg(long, default_value_t = 4.0, value_parser = positive, conflicts_with = "lambda")]
-    pub(crate) eps: f64,
-    /// Instead of the ball: go this share of the way to the adversary's answer; the authors take 0.1
-    #[arg(long, value_parser = share)]
-    pub(crate) lambda: Option<f64>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Distill {
-    #[command(flatten)]
-    pub(crate) common: Common,
-    #[command(flatten)]
-    pub(crate) perceptual: Perceptual,
-    /// A folder with the flow to distil, or a built-in model
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
-    /// Steps of the distilled flow
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=4))]
-    pub(crate) to: u8,
-    /// Steps of the teacher for each of them
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=28))]
-    pub(crate) teacher_steps: u8,
-    /// Share of the Sobolev term in the loss
-    #[arg(long, default_value_t = 0.5, value_parser = share)]
-    pub(crate) mix: f64,
-}
-
-/// How weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Stored {
-    /// Half precision
-    #[default]
-    F16,
-    /// Single precision
-    F32,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Export {
-    /// A folder with the restorer, and with the flow unless --flow names another
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
-    /// A folder with the flow for the mode quality
-    #[arg(long, value_name = "DIR")]
-    pub(crate) flow: Option<PathBuf>,
-    /// How much of that flow, where the model has one that it was trained from: 0 is the model's own, 1 the other
-    #[arg(long, default_value_t = 1.0, value_parser = share, requires = "flow")]
-    pub(crate) share: f64,
-    /// An adapter to merge into the flow, as `train align` leaves it in best/adapter, or from PEFT
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: Option<PathBuf>,
-    /// How much of the adapter: 0 is the flow alone, 1 as it was trained
-    #[arg(long, default_value_t = 1.0, value_parser = strength, requires = "adapter")]
-    pub(crate) strength: f64,
-    /// A folder with a distilled flow for the mode fast
-    #[arg(long, value_name = "DIR")]
-    pub(crate) fast: Option<PathBuf>,
-    /// Give samples the low frequencies of the restorer's answer: the deviation in output pixels of the Gaussian that parts them in the
-    /// mode quality, 0.8 to 16, or 0 for none, instead of the flow's own; in the mode fast, where the flow is not distilled, it is half
-    /// as wide again
-    #[arg(long, value_name = "PIXELS", value_parser = anchor)]
-    pub(crate) colour_anchor: Option<f64>,
-    #[command(flatten)]
-    pub(crate) source: SourceOptions,
-    /// Where the model goes
-    #[arg(short, long, value_name = "DIR")]
-    pub(crate) output: PathBuf,
-    /// How weights are stored
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) dtype: Stored,
-    /// The model's name in its manifest, instead of the old one
-    #[arg(long, value_parser = id)]
-    pub(crate) id: Option<String>,
-    /// SPDX licence of the weights in the manifest, instead of the old one
-    #[arg(long, value_parser = licence)]
-    pub(crate) licence: Option<String>,
-}
-
-/// A model's name, which is part of addresses.
-fn id(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits) {
-        Ok(text.into())
-    } else {
-        Err("letters, digits, '.', '_' and '-' only, a letter or digit first".into())
-    }
-}
-
-/// A licence, which readers of the manifest are shown.
-fn licence(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() || text.chars().any(char::is_control) {
-        return Err("a licence is one line of text, such as \"MIT OR Apache-2.0\"".into());
-    }
-    Ok(text.into())
-}
-
-fn anchor(text: &str) -> Result<f64, String> {
-    match within(text, 0.0, 16.0)? {
-        none if none == 0.0 => Ok(none),
-        some => ColourAnchor::new(some).map(|_| some).map_err(|e| e.to_string()),
-    }
-}
-
-fn strength(text: &str) -> Result<f64, String> {
-    within(text, -2.0, 2.0)
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    within(text, 1e-9, 1.0)
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    within(text, 1e-9, 1e9)
-}
-
 fn speed(text: &str) -> Result<(String, f64), String> {
     let parts = text.split_once('=');
     let parts = parts.and_then(|(name, v)| Some((name.to_owned(), v.parse().ok()?)));
     parts.ok_or_else(|| "not of the form NAME=MP/S, as in span=0.43".into())
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
-    within(text, 0.0, 1e9)
-}
-
-fn within(text: &str, low: f64, high: f64) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(v) if (low..=high).contains(&v) => Ok(v),
-        _ => Err(format!("not a number from {low} to {high}")),
-    }
-}
-
 fn share(text: &str) -> Result<f64, String> {
-    within(text, 0.0, 1.0)
-}
-
-/// Three shares, their sum made one.
-fn shares(text: &str) -> Result<[f64; 3], String> {
-    let all: Vec<f64> = text.split(',').map(share).collect::<Result<_, _>>()?;
-    let all: [f64; 3] = all
-        .try_into()
-        .map_err(|_| "three numbers with commas between them: of clean, mild and full".to_string())?;
-    let sum: f64 = all.iter().sum();
-    if sum > 0.0 {
-        Ok(all.map(|v| v / sum))
-    } else {
-        Err("at least one of the shares is above 0".into())
-    }
-}
-
-fn rho(text: &str) -> Result<f64, String> {
-    within(text, 0.0, 1.0).and_then(|v| {
-        if v == 0.0 || v >= 0.001 {
-            Ok(v)
-        } else {
-            Err("0, or a number from 0.001 to 1".into())
-        }
-    })
-}
-
-fn sigma(text: &str) -> Result<f32, String> {
-    within(text, 0.001, 10.0).map(|v| v as f32)
-}
-
-fn slope(text: &str) -> Result<f32, String> {
-    within(text, 0.01, 100.0).map(|v| v as f32)
+    text.parse::<Share>().map(Share::get)
 }
 
 #[cfg(test)]

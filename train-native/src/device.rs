@@ -8,13 +8,15 @@ use asasr_core::{
 };
 use burn::tensor::{DType, Device, FloatDType};
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::{Draw, Mode};
 use crate::error::{Error, Result};
 use crate::model::{self, Model};
 
 /// Where networks run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum DeviceChoice {
     /// The first GPU this build can use, else the CPU
     #[default]
@@ -28,7 +30,8 @@ pub(crate) enum DeviceChoice {
 }
 
 /// The type that networks compute in while they learn; parameters, averages and losses are always `f32`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Precision {
     /// 32 bits
     #[default]

@@ -64,13 +64,6 @@ fn run(command: cli::Command) -> error::Result<()> {
         cli::Command::Bench(cli::Bench::Kernels(args)) => bench_kernels::run(&args),
         cli::Command::Pack(args) => pack::run(&args),
         cli::Command::Weights(command) => store::run(&command),
-        cli::Command::Train(cli::Train::Restorer(args)) => train::restorer(&args),
-        cli::Command::Train(cli::Train::Flow(args)) => train::flow(&args),
-        cli::Command::Train(cli::Train::Adversary(args)) => train::adversary(&args),
-        cli::Command::Train(cli::Train::Align(args)) => train::align(&args),
-        cli::Command::Train(cli::Train::Distill(args)) => train::distill(&args),
-        cli::Command::Train(cli::Train::Export(args)) => train::export(&args),
-        cli::Command::Train(cli::Train::All(args)) => train::all(&args),
-        cli::Command::Train(cli::Train::Sweep(args)) => train::sweep(&args),
+        cli::Command::Train(command) => train::run(&command),
     }
 }

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use asasr_core::{Planes, metrics, random::SplitMix64, resample};
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use recipe::Recipe;
 
@@ -21,7 +22,8 @@ use crate::error::{Error, Result};
 use recipe::{Noise, Round};
 
 /// How truth becomes input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Protocol {
     /// Antialiased bicubic reduction, rounded to 8 bits
     #[default]

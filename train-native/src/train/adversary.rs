@@ -16,12 +16,12 @@ use asasr_core::spectral::{ColouredNoise, Spectrum};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::config::Adversary;
 use super::data::Batch;
 use super::optimise::{Terms, scalar};
 use super::results::{self, Results};
-use super::run::{COMPARED, Stage, Validation, name, train};
+use super::run::{COMPARED, Stage, Validation, train};
 use super::sampler::{Prepared, Sampler, centre, loss_terms, planes, whole};
-use crate::cli::Adversary;
 use crate::degrade::artefact;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
@@ -43,17 +43,9 @@ pub(crate) fn run(args: &Adversary) -> Result<()> {
         Some(folder) => Some(Results::load(folder, &args.common)?),
         None => None,
     };
-    let own = format!(
-        "--model {} --rank {}{}",
-        name(&args.model),
-        args.rank,
-        args.artefacts
-            .as_deref()
-            .map_or(String::new(), |a| format!(" --artefacts {}", name(a)))
-    );
     let open = |device: &Device| {
         let (sampler, weights) = Sampler::open(&args.model, &args.common, device)?;
-        let (adapter, adapters) = fresh_adapter(NAME, args.rank, args.common.seed, &sampler)?;
+        let (adapter, adapters) = fresh_adapter(NAME, args.rank.into(), args.common.seed, &sampler)?;
         Ok(AdversaryStage {
             metric: sampler.metric(&args.common, sampler.s)?,
             base: sampler.upload(&weights),
@@ -64,18 +56,18 @@ pub(crate) fn run(args: &Adversary) -> Result<()> {
             adapters,
         })
     };
-    train(&args.common, ("adversary", &own, 2e-4), open)
+    train(args, open)
 }
 
 /// A new adapter of the sampler's field, and the set that holds it alone.
 pub(super) fn fresh_adapter(
     name: &str,
-    rank: u16,
+    rank: usize,
     seed: u64,
     sampler: &Sampler,
 ) -> Result<(LoraAdapter, AdapterSet)> {
     let shapes = sampler.architecture.parameters();
-    let adapter = LoraAdapter::new(&LoraConfig::new(rank.into()), &shapes, seed)?;
+    let adapter = LoraAdapter::new(&LoraConfig::new(rank), &shapes, seed)?;
     let mut adapters = AdapterSet::default();
     adapters.insert(name, &adapter, &sampler.device);
     Ok((adapter, adapters))

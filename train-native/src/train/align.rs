@@ -17,12 +17,12 @@ use asasr_core::spectral::{Boundary, Spectrum};
 use burn::tensor::{Device, Tensor};
 
 use super::adversary::{self, fresh_adapter, read_adapter, write_adapter};
+use super::config::{Align, Edge, Negatives, Share};
 use super::data::Batch;
 use super::optimise::{Terms, scalar};
 use super::perceptual::{self, PerceptualTerm};
-use super::run::{Stage, Validation, name, train};
+use super::run::{Stage, Validation, train};
 use super::sampler::{Prepared, Sampler, centre, off_graph};
-use crate::cli::{Align, Edge, Negatives};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
 
@@ -35,16 +35,6 @@ const MIX: f64 = 0.5;
 
 /// Refuses before any work what cannot be.
 pub(crate) fn check(args: &Align) -> Result<()> {
-    if (args.negatives == Negatives::Learned) != args.adapter.is_some() {
-        return Err(Error::new(
-            "--negatives learned and --adapter go together: give both, or neither",
-        ));
-    }
-    if args.negatives == Negatives::None && args.lambda.is_some() {
-        return Err(Error::new(
-            "--lambda needs an adversary: --negatives riesz or learned",
-        ));
-    }
     Spectrum::sobolev(args.s)?;
     perceptual::check(&args.perceptual)
 }
@@ -52,44 +42,13 @@ pub(crate) fn check(args: &Align) -> Result<()> {
 /// Runs the command.
 pub(crate) fn run(args: &Align) -> Result<()> {
     check(args)?;
-    let reach = args
-        .lambda
-        .map_or(format!("--eps {}", args.eps), |l| format!("--lambda {l}"));
-    let own = format!(
-        "--model {} --rank {} --beta {} --anchor {} --s {} --negatives {}{} {reach}{}{}",
-        name(&args.model),
-        args.rank,
-        args.beta,
-        args.anchor,
-        args.s,
-        match args.negatives {
-            Negatives::None => "none",
-            Negatives::Riesz => "riesz",
-            Negatives::Learned => "learned",
-        },
-        args.adapter
-            .as_deref()
-            .map_or(String::new(), |a| format!(" --adapter {}", name(a))),
-        if args.boundary == Edge::Periodic {
-            " --boundary periodic"
-        } else {
-            ""
-        },
-        args.perceptual.perceptual.as_ref().map_or(String::new(), |_| {
-            format!(
-                "{} --rollout {}",
-                perceptual::words(&args.perceptual),
-                args.rollout
-            )
-        }),
-    );
     let boundary = match args.boundary {
         Edge::Neumann => Boundary::Neumann,
         Edge::Periodic => Boundary::Periodic,
     };
     let open = |device: &Device| {
         let (sampler, weights) = Sampler::open(&args.model, &args.common, device)?;
-        let (adapter, adapters) = fresh_adapter(NAME, args.rank, args.common.seed, &sampler)?;
+        let (adapter, adapters) = fresh_adapter(NAME, args.rank.into(), args.common.seed, &sampler)?;
         let base = sampler.upload(&weights);
         let adversary = match &args.adapter {
             Some(folder) => {
@@ -104,8 +63,8 @@ pub(crate) fn run(args: &Align) -> Result<()> {
             metric: sampler.metric_under(boundary, &args.common, args.s)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
             preference: Preference {
-                beta: args.beta,
-                anchor: args.anchor,
+                beta: args.beta.get(),
+                anchor: args.anchor.get(),
             },
             fresh: adapter.factors(),
             args,
@@ -116,7 +75,7 @@ pub(crate) fn run(args: &Align) -> Result<()> {
             adapters,
         })
     };
-    train(&args.common, ("align", &own, 5e-5), open)
+    train(args, open)
 }
 
 struct AlignStage<'a> {
@@ -176,7 +135,7 @@ impl AlignStage<'_> {
     ) -> Result<Losers> {
         let mut images = vec![p.skip.clone()];
         let n = p.high.dims()[0];
-        let radius = metric.radius(self.args.eps / 255.0, 3);
+        let radius = metric.radius(self.args.eps.unwrap_or(Align::EPS).get() / 255.0, 3);
         let radius = Tensor::full([n], radius, &self.sampler.device);
         let mut cosine = None;
         match (self.args.negatives, &self.adversary) {
@@ -188,13 +147,13 @@ impl AlignStage<'_> {
                     cosine = Some(sobolev_cosine(metric, answer.clone() - p.high.clone(), step).mean());
                 }
                 images.push(match self.args.lambda {
-                    Some(lambda) => mix(&p.high, &answer, lambda),
+                    Some(lambda) => mix(&p.high, &answer, lambda.get()),
                     None => negative(metric, &p.high, &answer, &radius),
                 });
             }
             (Negatives::Riesz, _) => {
                 let step = self.riesz(policy, p, t, metric, &radius)?;
-                images.push(p.high.clone() + step.mul_scalar(self.args.lambda.unwrap_or(1.0)));
+                images.push(p.high.clone() + step.mul_scalar(self.args.lambda.map_or(1.0, Share::get)));
             }
             _ => {}
         }
@@ -244,10 +203,10 @@ impl Stage for AlignStage<'_> {
         let (loss, told, _) = self.loss_of((&policy, &quiet), &prepared, &t, &self.metric, false)?;
         // The anchor's part is a constant here: all gradients flow through the other.
         let winner = told.first().map(|d| d.winner_energy.clone().autodiff());
-        let anchor = winner.map_or(loss.clone().detach(), |w| w.mul_scalar(self.args.anchor));
+        let anchor = winner.map_or(loss.clone().detach(), |w| w.mul_scalar(self.args.anchor.get()));
         let mut terms = vec![("preference", loss - anchor.clone()), ("anchor", anchor)];
         if let Some(term) = &self.perceptual {
-            let steps = usize::from(self.args.rollout);
+            let steps = usize::from(self.args.rollout.unwrap_or(Align::ROLLOUT));
             let passed = (random.below(steps), steps);
             let estimate = self
                 .sampler

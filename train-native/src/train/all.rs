@@ -1,134 +1,118 @@
 //! `asasr train all`: every stage in turn, from one configuration file.
-//! All sections are parsed before the first stage begins.
+//! All sections are read before the first stage begins.
 
-use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
+use serde_json::Map;
 use toml::{Table, Value};
 
+use super::config::{
+    Adversary, Align, Distill, Export, Finish, Flow, Job, ModelPlace, Options as _, Place, Restorer, options,
+};
 use super::{export, stage};
-use crate::cli::{All, Export, Train};
+use crate::cli::All;
 use crate::error::{Error, Result};
 use crate::files;
 
-/// The stages in their order.
-const STAGES: [&str; 5] = ["restorer", "flow", "adversary", "align", "distill"];
 /// The section whose options go to all stages.
 const COMMON: &str = "common";
 /// The section of the finished model.
-const EXPORT: &str = "export";
-/// Its options: the others name what other commands made.
-const EXPORTED: [&str; 7] = [
-    "id",
-    "licence",
-    "dtype",
-    "colour-anchor",
-    "sigma",
-    "local-slope",
-    "least-sigma",
-];
-/// Those of them that are a flow's.
-const OF_FLOWS: [&str; 4] = ["colour-anchor", "sigma", "local-slope", "least-sigma"];
+const EXPORT: &str = Export::NAME;
 
 /// Runs the command.
 pub(crate) fn run(args: &All) -> Result<()> {
     let text = fs::read_to_string(&args.config).map_err(|e| Error::at(&args.config, e))?;
     let config: Table = text.parse().map_err(|e| Error::at(&args.config, e))?;
-    let stages = plan(args, &config).map_err(|e| Error::at(&args.config, e))?;
+    let jobs = plan(args, &config).map_err(|e| Error::at(&args.config, e))?;
     let export = finished(args, &config).map_err(|e| Error::at(&args.config, e))?;
-    for (name, stage, _) in &stages {
-        stage::check(stage).map_err(|e| Error::at(&args.config, format!("[{name}] {e}")))?;
+    for (name, job) in &jobs {
+        stage::check(job).map_err(|e| Error::at(&args.config, format!("[{name}] {e}")))?;
     }
     files::make_folder(&args.out)?;
     if let Some(export) = &export {
         files::check_folder(&export.output)?;
     }
-    for (name, stage, options) in stages {
-        stage::run(name, &stage, &options, args.resume)?;
+    for (name, job) in jobs {
+        stage::train_once(name, &job, args.resume)?;
     }
     let Some(export) = export else { return Ok(()) };
     export::write(&export)
 }
 
-/// The stages that the file has sections for, parsed, with the options that the file gives them.
-fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Train, String)>> {
+/// The stages that the file has sections for.
+fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Job)>> {
     for key in config.keys() {
-        if ![COMMON, EXPORT].contains(&key.as_str()) && !STAGES.contains(&key.as_str()) {
+        if ![COMMON, EXPORT].contains(&key.as_str()) && !Job::NAMES.contains(&key.as_str()) {
             return Err(Error::new(format!(
                 "[{key}] is no stage; the sections are [{COMMON}], [{}], [{EXPORT}]",
-                STAGES.join("], [")
+                Job::NAMES.join("], [")
             )));
         }
     }
-    let mut stages = Vec::new();
-    for name in STAGES {
+    let empty = Table::new();
+    let shared = config
+        .get(COMMON)
+        .map_or(Ok(&empty), |c| stage::table(COMMON, c))?;
+    let mut jobs = Vec::new();
+    for name in Job::NAMES {
         let Some(section) = config.get(name) else { continue };
-        let before = |stage: &str| {
-            config
-                .contains_key(stage)
-                .then(|| args.out.join(stage).join("best"))
-        };
-        let mut words: Vec<OsString> = ["asasr", "train", name].map(OsString::from).to_vec();
-        let mut put = |key: &str, value: &Path| words.extend([OsString::from(key), value.into()]);
-        put("--data", &args.data);
-        put("--out", &args.out.join(name));
+        let own = stage::table(name, section)?;
+        let out = args.out.join(name);
+        let mut fixed = stage::places(&[("data", &args.data), ("out", &out)])?;
         if let Some(val) = &args.val {
-            put("--val", val);
+            fixed.extend(stage::places(&[("val", val)])?);
         }
+        let mut usual = Map::new();
+        let mut follow = |key: &str, stages: &[&str]| {
+            if let Some(before) = stages.iter().find(|s| config.contains_key(**s)) {
+                usual.extend(stage::places(&[(key, &best(args, before))])?);
+            }
+            Ok::<_, Error>(())
+        };
+        let learned = own.get("negatives").and_then(Value::as_str) == Some("learned");
         match name {
-            "flow" => before("restorer").into_iter().for_each(|r| put("--restorer", &r)),
-            "adversary" | "align" => before("flow").into_iter().for_each(|m| put("--model", &m)),
-            "distill" => before("align")
-                .or_else(|| before("flow"))
-                .into_iter()
-                .for_each(|m| put("--model", &m)),
+            Flow::NAME => follow("restorer", &[Restorer::NAME])?,
+            Adversary::NAME => follow("model", &[Flow::NAME])?,
+            Align::NAME => {
+                follow("model", &[Flow::NAME])?;
+                if learned {
+                    follow("adapter", &[Adversary::NAME])?;
+                }
+            }
+            Distill::NAME => follow("model", &[Align::NAME, Flow::NAME])?,
             _ => {}
         }
-        let own = stage::table(name, section)?;
-        if name == "align" && own.get("negatives").and_then(Value::as_str) == Some("learned") {
-            before("adversary").into_iter().for_each(|a| put("--adapter", &a));
-        }
-        let learned = own.get("negatives").and_then(Value::as_str) == Some("learned");
-        if learned && before("adversary").is_none() && !own.contains_key("adapter") {
+        if learned && !usual.contains_key("adapter") && !own.contains_key("adapter") {
             return Err(Error::new(format!(
                 "[{name}] negatives = \"learned\" needs a section [adversary], or an adapter"
             )));
         }
-        if args.resume && args.out.join(name).join("checkpoint.safetensors").exists() {
-            words.push("--resume".into());
-        }
-        let empty = Table::new();
-        let shared = config
-            .get(COMMON)
-            .map_or(Ok(&empty), |c| stage::table(COMMON, c))?;
-        let (stage, options) = stage::parse(name, words, shared, own)?;
-        stages.push((name, stage, options));
+        let job = Job::from_recipe(name, (&fixed, &usual), (shared, own));
+        let job = job.map_err(|e| Error::new(format!("[{name}] {e}")))?;
+        jobs.push((name, job.resuming(args.resume)));
     }
-    if stages.is_empty() {
+    if jobs.is_empty() {
         return Err(Error::new(format!(
             "it has none of the sections [{}]",
-            STAGES.join("], [")
+            Job::NAMES.join("], [")
         )));
     }
-    Ok(stages)
+    Ok(jobs)
 }
 
-/// The command that puts the finished model together, with the options of the section `[export]`. `None` where no stage before it makes
+/// The best model of a stage.
+fn best(args: &All, stage: &str) -> PathBuf {
+    args.out.join(stage).join("best")
+}
+
+/// What puts the finished model together, with the options of the section `[export]`. `None` where no stage before it makes
 /// one: an adversary is an adapter and no model by itself.
 fn finished(args: &All, config: &Table) -> Result<Option<Export>> {
-    let empty = Table::new();
     let own = config.get(EXPORT).map(|c| stage::table(EXPORT, c)).transpose()?;
-    let other = own.and_then(|o| o.keys().find(|k| !EXPORTED.contains(&k.as_str())));
-    if let Some(other) = other {
-        let known = EXPORTED.join(", ");
-        return Err(Error::new(format!(
-            "[{EXPORT}] {other} is not known here; it has {known}"
-        )));
-    }
-    let made = STAGES
+    let made = Job::NAMES
         .iter()
-        .rfind(|s| **s != "adversary" && config.contains_key(**s));
+        .rfind(|s| **s != Adversary::NAME && config.contains_key(**s));
     let Some(last) = made else {
         return match own {
             Some(_) => Err(Error::new(format!(
@@ -137,19 +121,22 @@ fn finished(args: &All, config: &Table) -> Result<Option<Export>> {
             None => Ok(None),
         };
     };
-    if *last == "restorer"
-        && let Some(key) = OF_FLOWS.iter().find(|k| own.is_some_and(|o| o.contains_key(**k)))
+    let (empty, none) = (Table::new(), Map::new());
+    let finish = options::from_recipe((&none, &none), (&empty, own.unwrap_or(&empty)));
+    let finish: Finish = finish.map_err(|e| Error::new(format!("[{EXPORT}] {e}")))?;
+    if *last == Restorer::NAME
+        && let Some(key) = finish.of_flows()
     {
         return Err(Error::new(format!("[{EXPORT}] {key} needs a section [flow]")));
     }
-    let mut words: Vec<OsString> = ["asasr", "train", EXPORT, "--model"].map(OsString::from).to_vec();
-    words.extend([
-        args.out.join(last).join("best").into(),
-        "--output".into(),
-        args.out.join("model").into(),
-    ]);
-    match stage::parse(EXPORT, words, &empty, own.unwrap_or(&empty))?.0 {
-        Train::Export(export) => Ok(Some(export)),
-        _ => Err(Error::new(format!("[{EXPORT}] is no export"))),
-    }
+    Ok(Some(Export {
+        model: ModelPlace::from(best(args, last).into_os_string()),
+        flow: None,
+        share: None,
+        adapter: None,
+        strength: None,
+        fast: None,
+        finish,
+        output: Place::from(args.out.join("model").into_os_string()),
+    }))
 }

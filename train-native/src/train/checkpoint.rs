@@ -1,7 +1,7 @@
 //! Everything a run needs to go on: parameters, their average, the optimiser's moments and the step, in one
 //! safetensors file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,55 +9,19 @@ use std::path::{Path, PathBuf};
 use asasr_core::model::{Dtype, Tensor as Stored, Weights};
 use burn::optim::{AdamState, AdaptiveMomentumState};
 use burn::tensor::{Device, Tensor, TensorData};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::config::Run;
+use super::config::record::{Record, Resumed};
 use super::optimiser::Moments;
 use crate::error::{Error, Result};
 use crate::files;
-
-/// The version of the file's layout.
-const FORMAT: u64 = 2;
-
-/// What a run is of: told, or refused, when it changes on the way.
-#[derive(Debug, Clone)]
-pub(crate) struct Origin {
-    /// The options.
-    pub(crate) command: String,
-    /// The model that the stage builds on, by its hashes.
-    pub(crate) base: String,
-    /// The photographs, by their names.
-    pub(crate) data: String,
-}
-
-impl Origin {
-    fn note(&self) -> Value {
-        json!({ "format": FORMAT, "command": self.command, "base": self.base, "data": self.data })
-    }
-}
-
-/// Options that make a validation score another measure.
-const MEASURES: [&str; 14] = [
-    "val",
-    "protocol",
-    "loss",
-    "restorer",
-    "init",
-    "sigma",
-    "local-slope",
-    "least-sigma",
-    "s",
-    "source-s",
-    "mix",
-    "beta",
-    "perceptual",
-    "perceptual-weight",
-];
 
 /// The state of a run after `step` optimiser steps.
 pub(crate) struct State {
     pub(crate) step: u64,
     /// Best validation score so far; higher is better.
-    pub(crate) best: f64,
+    pub(crate) best: Option<f64>,
     pub(crate) parameters: BTreeMap<String, Tensor<1>>,
     pub(crate) average: BTreeMap<String, Tensor<1>>,
     pub(crate) moments: BTreeMap<String, Moments>,
@@ -72,24 +36,21 @@ impl State {
             .collect();
         Self {
             step: 0,
-            best: f64::from(f32::MIN),
+            best: None,
             average: parameters.clone(),
             parameters,
             moments: BTreeMap::new(),
         }
     }
 
-    /// Writes the checkpoint with the options of its run; the old one stays until the new one is whole.
-    pub(crate) fn save(&self, path: &Path, origin: &Origin) -> Result<()> {
+    /// Writes the checkpoint with the record of its run; the old one stays until the new one is whole.
+    pub(crate) fn save(&self, path: &Path, record: &Record) -> Result<()> {
         let mut file = Weights::default();
-        file.set_note(origin.note().to_string());
+        file.set_note(record.at(self.step, self.best).to_json()?);
         let mut put = |name: String, values: Vec<f32>| {
             let shape = vec![values.len()];
             file.insert(name, Stored { shape, values });
         };
-        // Exact in f32: steps end below 2^24.
-        put("state.step".into(), vec![self.step as f32]);
-        put("state.best".into(), vec![self.best as f32]);
         for (name, tensor) in &self.parameters {
             put(format!("parameter.{name}"), download(tensor)?);
         }
@@ -101,6 +62,7 @@ impl State {
                 Moments::Adam(state) => {
                     put(format!("moment1.{name}"), download(&state.momentum.moment_1)?);
                     put(format!("moment2.{name}"), download(&state.momentum.moment_2)?);
+                    // Exact in f32: steps end below 2^24.
                     put(format!("time.{name}"), vec![state.momentum.time as f32]);
                 }
                 Moments::Momentum(momentum) => put(format!("momentum.{name}"), download(momentum)?),
@@ -109,38 +71,21 @@ impl State {
         files::write(path, &file.to_safetensors(Dtype::F32)?)
     }
 
-    /// Reads a checkpoint of a network with the parameters of `like`, and says where the run's options were others.
-    pub(crate) fn load(path: &Path, like: &Weights, origin: &Origin, device: &Device) -> Result<Self> {
-        let command = origin.command.as_str();
+    /// Reads a checkpoint of a network with the parameters of `like`. `record`, that of the run that goes on, notes where its options
+    /// were others.
+    pub(crate) fn load<O: Run>(
+        path: &Path,
+        like: &Weights,
+        record: &mut Record,
+        device: &Device,
+    ) -> Result<Self> {
         let bytes =
             fs::read(path).map_err(|e| Error::at(path, format!("no checkpoint to resume from: {e}")))?;
         let file = Weights::from_safetensors(&bytes).map_err(|e| {
             let why = format!("{e}; --resume --from takes an older one of OUT/checkpoints");
             Error::at(path, why)
         })?;
-        let note: Value = file
-            .note()
-            .and_then(|n| serde_json::from_str(n).ok())
-            .unwrap_or_default();
-        if file.get("state.step").is_err() {
-            return Err(Error::at(path, "this is no checkpoint, but other weights"));
-        }
-        if note["format"] != FORMAT {
-            return Err(Error::at(
-                path,
-                format!(
-                    "a checkpoint of format {}, this program reads {FORMAT}: resume it with the version that wrote it, or \
-                     begin anew with --init",
-                    note["format"].as_u64().map_or("1".into(), |f| f.to_string())
-                ),
-            ));
-        }
-        let stage = |command: &str| command.split_whitespace().nth(2).unwrap_or_default().to_owned();
-        let theirs = stage(note["command"].as_str().unwrap_or_default());
-        if theirs != stage(command) {
-            let why = format!("a checkpoint of the stage {theirs}, not of {}", stage(command));
-            return Err(Error::at(path, why));
-        }
+        let Resumed { step, best } = record.go_on::<O>(&Record::of(&file, path)?, path)?;
         let known = |name: &str| {
             name.strip_prefix("parameter.")
                 .is_none_or(|n| like.get(n).is_ok())
@@ -148,20 +93,6 @@ impl State {
         if let Some((extra, _)) = file.iter().find(|(name, _)| !known(name)) {
             let why = format!("{extra} is not in this network: resume with the options of the run");
             return Err(Error::at(path, why));
-        }
-        if note["base"] != origin.base {
-            return Err(Error::at(
-                path,
-                "this run builds on another model than the one named: name that one, or begin anew",
-            ));
-        }
-        let mut changed = changes(note["command"].as_str().unwrap_or_default(), command);
-        let mut measured_alike = !changed
-            .iter()
-            .any(|c| MEASURES.iter().any(|m| c.starts_with(&format!("--{m} "))));
-        if note["data"] != origin.data {
-            changed.push("other photographs".into());
-            measured_alike = false;
         }
         let get = |name: &str, n: usize| -> Result<Vec<f32>> {
             let values = &file.get(name).map_err(|e| Error::at(path, e))?.values;
@@ -174,14 +105,10 @@ impl State {
             }
             Ok(values.clone())
         };
-        let step = get("state.step", 1)?[0] as u64;
-        let fresh = Self::fresh(like, device);
-        let best = f64::from(get("state.best", 1)?[0]);
         let mut state = Self {
             step,
-            // A score of another measure says nothing about the next.
-            best: if measured_alike { best } else { fresh.best },
-            ..fresh
+            best,
+            ..Self::fresh(like, device)
         };
         for (name, tensor) in like.iter() {
             let take = |kind: &str| {
@@ -203,31 +130,8 @@ impl State {
                 state.moments.insert(name.clone(), moments);
             }
         }
-        changed.iter().for_each(|change| note!("resumed with {change}"));
         Ok(state)
     }
-}
-
-/// The options of two commands that differ, each `--key new instead of old`.
-fn changes(old: &str, new: &str) -> Vec<String> {
-    let options = |command: &str| -> BTreeMap<String, String> {
-        let words = command.split(" --").skip(1);
-        words
-            .map(|w| w.split_once(' ').unwrap_or((w, "")))
-            .map(|(k, v)| (k.to_owned(), v.trim().to_owned()))
-            .collect()
-    };
-    let (old, new) = (options(old), options(new));
-    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let value = |of: &BTreeMap<String, String>, key: &String| of.get(key).cloned();
-    keys.into_iter()
-        .map(|key| (key, value(&old, key), value(&new, key)))
-        .filter(|(_, old, new)| old != new)
-        .map(|(key, old, new)| {
-            let [old, new] = [old, new].map(|v| v.unwrap_or("nothing".into()));
-            format!("--{key} {new} instead of {old}")
-        })
-        .collect()
 }
 
 /// Keeps the newest checkpoint in the folder `checkpoints` beside it under its step's number, so that the last `count`
@@ -308,20 +212,4 @@ fn download(tensor: &Tensor<1>) -> Result<Vec<f32>> {
         .clone()
         .try_into_vec_as::<f32>()
         .map_err(|e| Error::new(format!("the device failed: {e}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changed_options_are_told() {
-        let old = "asasr train flow --data a --steps 5 --licence 'MIT OR Apache-2.0'";
-        assert!(changes(old, old).is_empty());
-        let new = "asasr train flow --data a --steps 7 --precision bf16 --licence 'MIT OR Apache-2.0'";
-        assert_eq!(
-            changes(old, new),
-            ["--precision bf16 instead of nothing", "--steps 7 instead of 5"]
-        );
-    }
 }

@@ -11,12 +11,12 @@ use asasr_core::objective::{PathPoint, SobolevMetric};
 use asasr_core::random::SplitMix64;
 use burn::tensor::Device;
 
+use super::config::Distill;
 use super::data::Batch;
 use super::optimise::{Terms, scalar};
 use super::perceptual::{self, PerceptualTerm};
-use super::run::{Stage, Validation, name, train};
+use super::run::{Stage, Validation, train};
 use super::sampler::{Prepared, Sampler, centre, loss_terms};
-use crate::cli::Distill;
 use crate::error::Result;
 use crate::eval::Pair;
 
@@ -27,14 +27,6 @@ pub(crate) fn check(args: &Distill) -> Result<()> {
 
 /// Runs the command.
 pub(crate) fn run(args: &Distill) -> Result<()> {
-    let own = format!(
-        "--model {} --to {} --teacher-steps {} --mix {}{}",
-        name(&args.model),
-        args.to,
-        args.teacher_steps,
-        args.mix,
-        perceptual::words(&args.perceptual)
-    );
     let open = |device: &Device| {
         let (sampler, weights) = Sampler::open(&args.model, &args.common, device)?;
         Ok(DistillStage {
@@ -46,7 +38,7 @@ pub(crate) fn run(args: &Distill) -> Result<()> {
             sampler,
         })
     };
-    train(&args.common, ("distill", &own, 1e-4), open)
+    train(args, open)
 }
 
 struct DistillStage<'a> {
@@ -68,7 +60,7 @@ impl DistillStage<'_> {
         metric: &SobolevMetric,
         perceptual: Option<&PerceptualTerm>,
     ) -> Result<Terms> {
-        let (k, m) = (f64::from(self.args.to), usize::from(self.args.teacher_steps));
+        let (k, m) = (self.args.to.get() as f64, usize::from(self.args.teacher_steps));
         let at = |offset: f64| {
             self.sampler
                 .times(steps.iter().map(|i| (*i as f64 + offset) / k).collect())
@@ -82,7 +74,7 @@ impl DistillStage<'_> {
         }
         let target = (point.x_t - start.x_t.clone()).mul_scalar(k);
         let v = self.sampler.velocity(student, p, &start);
-        let mut terms = loss_terms(metric, &(v.clone() - target), self.args.mix);
+        let mut terms = loss_terms(metric, &(v.clone() - target), self.args.mix.get());
         if let Some(term) = perceptual {
             terms.push(term.of(start.clean_estimate(v), p.high.clone())?);
         }
@@ -113,7 +105,7 @@ impl Stage for DistillStage<'_> {
     /// The distance to the teacher decides, and the perceptual term of a sample where there is one; a sample is told beside it.
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
         let to = usize::from(self.args.to);
-        let terms = (self.args.mix, self.perceptual.as_ref());
+        let terms = (self.args.mix.get(), self.perceptual.as_ref());
         let mut validation = self.sampler.validate(average, pairs, terms, to)?;
         let mut sum = 0.0;
         for (i, pair) in pairs.iter().enumerate() {

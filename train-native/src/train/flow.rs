@@ -10,13 +10,13 @@ use asasr_core::random::SplitMix64;
 use asasr_core::spectral::Spectrum;
 use burn::tensor::Device;
 
+use super::config::{Backbone, Flow, Times};
 use super::data::Batch;
 use super::optimise::Terms;
 use super::perceptual::{self, PerceptualTerm};
-use super::run::{SCALE, Stage, Validation, name, train};
+use super::run::{SCALE, Stage, Validation, train};
 use super::sampler::{Sampler, loss_terms, off_graph};
 use super::source;
-use crate::cli::{Backbone, Flow, Times};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
 use crate::model;
@@ -26,8 +26,7 @@ const SAMPLED: usize = 4;
 
 /// Refuses before any work what cannot be.
 pub(crate) fn check(args: &Flow) -> Result<()> {
-    Spectrum::sobolev(args.s)?;
-    if let Some(s) = args.source_s {
+    for s in [args.s, args.source_s].into_iter().flatten() {
         Spectrum::sobolev(s)?;
     }
     start(args)?;
@@ -38,37 +37,6 @@ pub(crate) fn check(args: &Flow) -> Result<()> {
 pub(crate) fn run(args: &Flow) -> Result<()> {
     let begin = start(args)?;
     let restorer = args.restorer.as_deref();
-    let network = match &args.init {
-        Some(folder) => format!("--init {}", name(folder)),
-        None => format!(
-            "{}--backbone {} --channels {} --blocks {} --rho {} --s {}",
-            restorer.map_or(String::new(), |r| format!("--restorer {} ", name(r))),
-            if args.backbone == Backbone::Conv {
-                "conv"
-            } else {
-                "dit"
-            },
-            args.channels,
-            args.blocks,
-            args.rho,
-            args.s
-        ),
-    };
-    let own = format!(
-        "{network}{}{} --mix {} --times {}{}{}",
-        source::words(&args.source, args.init.is_none()),
-        args.source_s
-            .map_or(String::new(), |s| format!(" --source-s {s}")),
-        args.mix,
-        match args.times {
-            Times::Uniform => "uniform",
-            Times::Stratified => "stratified",
-            Times::LogitNormal => "logit-normal",
-        },
-        perceptual::words(&args.perceptual),
-        args.rollout
-            .map_or(String::new(), |steps| format!(" --rollout {steps}"))
-    );
     let open = |device: &Device| {
         let model = model::open(args.init.as_deref().or(restorer))?;
         let (architecture, source) = (begin.architecture.clone(), begin.source);
@@ -84,7 +52,7 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
             sampler,
         })
     };
-    train(&args.common, ("flow", &own, 5e-4), open)
+    train(args, open)
 }
 
 /// A flow before its first step.
@@ -110,21 +78,23 @@ fn start(args: &Flow) -> Result<Begin> {
             colour_anchor: part.colour_anchor,
         });
     }
-    let (channels, blocks) = (args.channels.into(), args.blocks.into());
-    let mut architecture = match args.backbone {
+    let channels = args.channels.unwrap_or(Flow::CHANNELS).into();
+    let blocks = args.blocks.unwrap_or(Flow::BLOCKS).into();
+    let mut architecture = match args.backbone.unwrap_or(Flow::BACKBONE) {
         Backbone::Conv => VelocityArchitecture::conv(SCALE, channels, blocks),
         Backbone::Dit => VelocityArchitecture::dit(SCALE, channels, blocks),
     };
-    if args.rho > 0.0 {
-        let sigma = args.source.sigma.unwrap_or(source::SIGMA).into();
-        architecture = architecture.with_skip(GaussianSkip { sigma, rho: args.rho });
+    let rho = args.rho.unwrap_or(Flow::RHO).get();
+    if rho > 0.0 {
+        let sigma = f32::from(args.source.sigma.unwrap_or(Flow::SIGMA)).into();
+        architecture = architecture.with_skip(GaussianSkip { sigma, rho });
     }
     architecture.validate()?;
     Ok(Begin {
         weights: init_velocity(&architecture, args.common.seed),
         architecture,
         source: source::of(&args.source, None)?,
-        s: args.s,
+        s: args.s.unwrap_or(Flow::S),
         colour_anchor: None,
     })
 }
@@ -163,7 +133,7 @@ impl Stage for FlowStage<'_> {
         let prepared = self.sampler.prepare(batch, [!seed, step])?;
         let point = PathPoint::new(&prepared.x0, &prepared.high, &self.sampler.times(t));
         let v = self.sampler.velocity(parameters, &prepared, &point);
-        let mut terms = loss_terms(&self.metric, &point.residual(v.clone()), self.args.mix);
+        let mut terms = loss_terms(&self.metric, &point.residual(v.clone()), self.args.mix.get());
         if let Some(term) = &self.perceptual {
             let estimate = match self.args.rollout.map(usize::from) {
                 None => point.clean_estimate(v),
@@ -180,7 +150,7 @@ impl Stage for FlowStage<'_> {
     }
 
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
-        let terms = (self.args.mix, self.perceptual.as_ref());
+        let terms = (self.args.mix.get(), self.perceptual.as_ref());
         self.sampler.validate(average, pairs, terms, SAMPLED)
     }
 

@@ -4,6 +4,7 @@ mod adversary;
 mod align;
 mod all;
 mod checkpoint;
+pub(crate) mod config;
 mod data;
 mod distill;
 mod export;
@@ -20,13 +21,22 @@ mod source;
 mod stage;
 mod sweep;
 
-pub(crate) use adversary::run as adversary;
-pub(crate) use align::run as align;
-pub(crate) use all::run as all;
 pub(crate) use data::{Batch, Dataset};
-pub(crate) use distill::run as distill;
-pub(crate) use export::run as export;
-pub(crate) use flow::run as flow;
 pub(crate) use optimise::scalar;
-pub(crate) use restorer::run as restorer;
-pub(crate) use sweep::run as sweep;
+
+use crate::cli::Train;
+use crate::error::Result;
+
+/// Runs a command of `asasr train`.
+pub(crate) fn run(command: &Train) -> Result<()> {
+    match command {
+        Train::Stage(job) => {
+            job.consistent()?;
+            stage::train(job)
+        }
+        Train::Export(args) => export::run(args),
+        Train::All(args) => all::run(args),
+        Train::Sweep(args) => sweep::run(args),
+        Train::Command(args) => stage::print_command(&args.run),
+    }
+}

@@ -9,8 +9,8 @@ use asasr_core::nn::Parameters;
 use burn::tensor::{Device, Tensor};
 
 use super::checkpoint::State;
+use super::config::Schedule;
 use super::optimiser::Optimiser;
-use crate::cli::Schedule;
 use crate::device::Precision;
 use crate::error::{Error, Result};
 
@@ -249,7 +249,7 @@ pub(crate) fn learning_rate(peak: f64, step: u64, steps: u64, warm_up: u32, sche
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::OptimiserKind;
+    use crate::train::config::OptimiserKind;
     use asasr_core::model::{Tensor as Stored, Weights};
     use burn::tensor::Device;
 

@@ -7,7 +7,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{Adam, AdamConfig, AdamState, AdjustLrFn, Muon, MuonConfig, Optimizer as _};
 use burn::tensor::Tensor;
 
-use crate::cli::OptimiserKind;
+use super::config::OptimiserKind;
 
 /// What Muon keeps of its momentum at each step, and how far it looks ahead along it (Nesterov).
 const MOMENTUM: f32 = 0.95;

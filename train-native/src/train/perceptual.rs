@@ -3,8 +3,7 @@
 use asasr_core::nn::{Backbone, PerceptualDistance};
 use burn::tensor::{Device, Tensor};
 
-use super::run::name;
-use crate::cli::Perceptual;
+use super::config::Perceptual;
 use crate::error::{Error, Result};
 use crate::weights_file;
 
@@ -35,22 +34,11 @@ pub(super) fn open(args: &Perceptual, device: &Device) -> Result<Option<Perceptu
     }
     Ok(Some(PerceptualTerm {
         distance,
-        weight: args.perceptual_weight,
+        weight: args.perceptual_weight.unwrap_or(Perceptual::WEIGHT).get(),
     }))
 }
 
 /// Refuses weights that do not serve.
 pub(super) fn check(args: &Perceptual) -> Result<()> {
     open(args, &Device::flex()).map(drop)
-}
-
-/// The options as words of a command line, after a space.
-pub(super) fn words(args: &Perceptual) -> String {
-    args.perceptual.as_deref().map_or(String::new(), |p| {
-        format!(
-            " --perceptual {} --perceptual-weight {}",
-            name(p),
-            args.perceptual_weight
-        )
-    })
 }

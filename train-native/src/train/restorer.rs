@@ -8,12 +8,12 @@ use asasr_core::nn::{BurnExecutor, Network, Parameters, init_weights};
 use burn::tensor::Device;
 use serde_json::{Value, json};
 
+use super::config::{Loss, Restorer};
 use super::data::Batch;
 use super::optimise::Terms;
 use super::perceptual::{self, PerceptualTerm};
-use super::run::{COMPARED, SCALE, Stage, Validation, name, train};
+use super::run::{COMPARED, SCALE, Stage, Validation, train};
 use super::sampler::{centre, planes};
-use crate::cli::{Loss, Restorer};
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
 use crate::model::{self, Model};
@@ -35,17 +35,13 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
         }
         (begun.manifest.architecture, begun.restorer)
     } else {
-        let architecture = Architecture::restorer(SCALE, args.channels.into(), args.blocks.into());
+        let channels = args.channels.unwrap_or(Restorer::CHANNELS);
+        let blocks = args.blocks.unwrap_or(Restorer::BLOCKS);
+        let architecture = Architecture::restorer(SCALE, channels.into(), blocks.into());
         architecture.validate()?;
         let fresh = init_weights(&architecture, args.common.seed);
         (architecture, fresh)
     };
-    let network = match &args.init {
-        Some(folder) => format!("--init {}", name(folder)),
-        None => format!("--channels {} --blocks {}", args.channels, args.blocks),
-    };
-    let loss = if args.loss == Loss::L1 { "l1" } else { "l2" };
-    let own = format!("--loss {loss} {network}{}", perceptual::words(&args.perceptual));
     let open = |device: &Device| {
         Ok(RestorerStage {
             args,
@@ -55,7 +51,7 @@ pub(crate) fn run(args: &Restorer) -> Result<()> {
             device: device.clone(),
         })
     };
-    train(&args.common, ("restorer", &own, 5e-4), open)
+    train(args, open)
 }
 
 struct RestorerStage<'a> {
@@ -140,8 +136,8 @@ impl Stage for RestorerStage<'_> {
         let architecture = network.architecture();
         let manifest = Manifest {
             format: MANIFEST_FORMAT,
-            id: self.args.common.id.clone(),
-            licence: self.args.common.licence.clone(),
+            id: self.args.common.id.clone().into(),
+            licence: self.args.common.licence.clone().into(),
             file: "restorer.safetensors".into(),
             bytes: 0,
             sha256: String::new(),

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use asasr_core::{Planes, random::SplitMix64, resample};
 use burn::tensor::{Device, Tensor};
 
+use super::config::Common;
 use super::data::{Batch, Cached, bytes, cached, oriented, stacked};
 use super::run::SCALE;
-use crate::cli::Common;
 use crate::error::{Error, Result};
 use crate::{eval, files};
 
@@ -51,14 +51,14 @@ impl Results {
             ..
         } = cached(
             &turns,
-            common.cache_mb,
+            common.running.cache_mb,
             |path| triple(pairs, path, common.patch.into()),
             |t| t.low.len() + t.high.len() + t.made.len(),
         );
         if beyond > 0 {
             note!(
                 "{beyond} results did not fit into the cache of {} MB",
-                common.cache_mb
+                common.running.cache_mb
             );
         }
         if triples.is_empty() {

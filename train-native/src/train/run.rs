@@ -10,13 +10,14 @@ use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::checkpoint::{self, Origin, State};
+use super::checkpoint::{self, State};
+use super::config::options::{self, Paths, one_line};
+use super::config::record::{Record, checkpoint_of};
+use super::config::{Common, Rate, Run as Options, Share, Shares};
 use super::data::{Batch, Dataset};
 use super::optimise::{self, Terms, Values, Workers};
 use super::optimiser::Optimiser;
 use super::report::{self, Comparison};
-use crate::cli::{Common, OptimiserKind, Schedule};
-use crate::degrade::Protocol;
 use crate::device::{Precision, burn_devices};
 use crate::drawn::Artist;
 use crate::error::{Error, Result};
@@ -76,45 +77,38 @@ impl Validation {
 /// Refuses to begin where a run is, before any work starts.
 fn prepare(common: &Common) -> Result<PathBuf> {
     interrupt::listen();
-    files::make_folder(&common.out)?;
-    let checkpoint = common.out.join("checkpoint.safetensors");
-    if !common.resume && checkpoint.exists() {
+    let out = &common.files.out;
+    files::make_folder(out)?;
+    let checkpoint = checkpoint_of(out);
+    if !common.running.resume && checkpoint.exists() {
         return Err(Error::at(
             &checkpoint,
             "a run is here already: add --resume to go on, or name another --out",
         ));
     }
     // What cannot be written is told now, and not by the first checkpoint.
-    let files = ["checkpoint.safetensors", "metrics.jsonl", "report.html"].map(|n| common.out.join(n));
+    let files = ["checkpoint.safetensors", "metrics.jsonl", "report.html"].map(|n| out.join(n));
     files::check_outputs(files.iter().map(PathBuf::as_path), &[])?;
     for name in ["best", "checkpoints"] {
-        files::check_folder(&common.out.join(name))?;
+        files::check_folder(&out.join(name))?;
     }
     Ok(checkpoint)
 }
 
 /// Trains the stage that `open` makes on each device, or goes on from its checkpoint, to the end of the schedule or an
-/// interruption. A stage has a name, options of its own as words, and a peak learning rate unless the user gives one.
-pub(crate) fn train<S: Stage>(
-    common: &Common,
-    (name, own, peak): (&str, &str, f64),
-    open: impl Fn(&Device) -> Result<S>,
-) -> Result<()> {
+/// interruption.
+pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) -> Result<S>) -> Result<()> {
+    let common = options.common();
     check(common)?;
     let checkpoint = prepare(common)?;
     let artist = Artist::new(common.fonts.as_deref())?;
     let devices = burn_devices(common.device, common.devices.into())?;
     let stages: Vec<S> = devices.iter().map(open).collect::<Result<_>>()?;
-    let peak = common.learning_rate.unwrap_or(peak);
-    let command = command(name, common, peak, own);
+    let peak = common.learning_rate.map_or(O::PEAK.get(), Rate::get);
     let fresh = stages[0].fresh();
     let (train, val) = split(common)?;
-    let origin = Origin {
-        command: command.clone(),
-        base: stages[0].base(),
-        data: fingerprint(&train, &val),
-    };
-    let mut state = begin(common, &checkpoint, &fresh, &origin, &devices[0])?;
+    let mut record = Record::new(options, stages[0].base(), fingerprint(&train, &val))?;
+    let mut state = begin::<O>(common, &checkpoint, &fresh, &mut record, &devices[0])?;
     let patch = common.patch.into();
     let dataset = dataset(common, &train, artist)?;
     let pairs = eval::pairs(&val, SCALE, common.protocol)?;
@@ -124,7 +118,7 @@ pub(crate) fn train<S: Stage>(
         dataset.len(),
         pairs.len(),
         state.step,
-        common.steps
+        common.steps.get()
     );
 
     let optimiser = Optimiser::new(common.optimiser, common.relative_rates, &fresh);
@@ -139,17 +133,18 @@ pub(crate) fn train<S: Stage>(
         checkpoint: &checkpoint,
         pairs,
         images: dataset.len(),
-        crops: f64::from(common.batch) * workers.parts() as f64,
-        published: format!("{command} --out {}", self::name(&common.out)),
-        bar: bar(common.steps, state.step),
+        crops: common.batch.get() as f64 * workers.parts() as f64,
+        published: options::printed(options, Paths::Published)? + &record.history(),
+        bar: bar(common.steps.get(), state.step),
         window: Window::new(),
     };
-    let end = common.stop_after.unwrap_or(common.steps).min(common.steps);
+    let steps = common.steps.get();
+    let end = common.running.stop_after.map_or(steps, |s| s.get().min(steps));
     if state.step >= end && !run.reported(state.step) {
         // It was stopped between its last step and the validation.
         let best = run.report(&mut state)?;
-        state.save(&checkpoint, &origin)?;
-        checkpoint::keep(&checkpoint, state.step, common.keep, best)?;
+        state.save(&checkpoint, &record)?;
+        checkpoint::keep(&checkpoint, state.step, common.running.keep, best)?;
         return Ok(());
     }
     if state.step >= end {
@@ -160,7 +155,7 @@ pub(crate) fn train<S: Stage>(
     }
     while state.step < end {
         let step = state.step;
-        let rate = optimise::learning_rate(peak, step, common.steps, common.warm_up, common.schedule);
+        let rate = optimise::learning_rate(peak, step, steps, common.warm_up, common.schedule);
         let loss = optimise::step(&mut state, &optimiser, rate, &workers, |p, worker, part| {
             // Every batch has a number of its own.
             let draw = step * workers.parts() + part;
@@ -169,24 +164,24 @@ pub(crate) fn train<S: Stage>(
             stages[worker].loss(p, batch, draw)
         })?;
         if let Some((what, _)) = loss.iter().find(|(_, v)| !v.is_finite()) {
-            state.save(&checkpoint, &origin)?;
+            state.save(&checkpoint, &record)?;
             return Err(run.failed(what, step)?);
         }
         run.window.add(&loss);
         run.bar.inc(1);
         run.bar.set_message(run.message());
         let stop = interrupt::requested();
-        let validated = state.step.is_multiple_of(common.val_every) || state.step == end;
+        let validated = state.step.is_multiple_of(common.running.val_every.get()) || state.step == end;
         if validated || stop {
             // First of all: neither a validation that fails nor impatience may cost the steps before it.
-            state.save(&checkpoint, &origin)?;
+            state.save(&checkpoint, &record)?;
         }
         if validated && !stop {
             let best = run.report(&mut state)?;
             if best {
-                state.save(&checkpoint, &origin)?;
+                state.save(&checkpoint, &record)?;
             }
-            checkpoint::keep(&checkpoint, state.step, common.keep, best)?;
+            checkpoint::keep(&checkpoint, state.step, common.running.keep, best)?;
         }
         if stop {
             run.bar.abandon();
@@ -197,38 +192,39 @@ pub(crate) fn train<S: Stage>(
         }
     }
     run.bar.finish();
-    say!(
-        "best model: {} (score {:.4})",
-        common.out.join("best").display(),
-        state.best
-    );
+    if let Some(best) = state.best {
+        say!(
+            "best model: {} (score {best:.4})",
+            common.files.out.join("best").display()
+        );
+    }
     Ok(())
 }
 
 /// What crops are taken from.
 fn dataset(common: &Common, photos: &[PathBuf], artist: Artist) -> Result<Dataset> {
     let patch = common.patch.into();
-    let loaded = Dataset::load(photos, SCALE, patch, common.cache_mb, common.protocol)?;
+    let loaded = Dataset::load(photos, SCALE, patch, common.running.cache_mb, common.protocol)?;
     Ok(loaded
-        .blurring(common.blurred)
-        .mixing(common.shares)
-        .drawing(artist, common.drawn.unwrap_or_default()))
+        .blurring(common.blurred.get())
+        .mixing(common.shares.map(Shares::parts))
+        .drawing(artist, common.drawn.map_or(0.0, Share::get)))
 }
 
 /// The state to go on from.
-fn begin(
+fn begin<O: Options>(
     common: &Common,
     checkpoint: &Path,
     fresh: &Weights,
-    origin: &Origin,
+    record: &mut Record,
     device: &Device,
 ) -> Result<State> {
-    if !common.resume {
+    if !common.running.resume {
         return Ok(State::fresh(fresh, device));
     }
-    let from = common.from.as_deref().unwrap_or(checkpoint);
-    let state = State::load(from, fresh, origin, device)?;
-    if common.from.is_some() {
+    let from = common.running.from.as_deref();
+    let state = State::load::<O>(from.unwrap_or(checkpoint), fresh, record, device)?;
+    if from.is_some() {
         checkpoint::forget_after(checkpoint, state.step)?;
     }
     Ok(state)
@@ -260,7 +256,7 @@ struct Run<'a, S> {
 impl<S: Stage> Run<'_, S> {
     /// Whether a step was validated.
     fn reported(&self, step: u64) -> bool {
-        let log = fs::read_to_string(self.common.out.join("metrics.jsonl")).unwrap_or_default();
+        let log = fs::read_to_string(self.common.files.out.join("metrics.jsonl")).unwrap_or_default();
         let of_step = |line: &str| serde_json::from_str::<Value>(line).is_ok_and(|l| l["step"] == step);
         log.lines().any(of_step)
     }
@@ -282,7 +278,7 @@ impl<S: Stage> Run<'_, S> {
 
     /// Notes what makes the batch again whose loss is not finite; the error that ends the run.
     fn failed(&self, what: &str, step: u64) -> Result<Error> {
-        let seeds = self.common.out.join("failed-batch.json");
+        let seeds = self.common.files.out.join("failed-batch.json");
         let batch = json!({
             "seed": self.common.seed, "step": step, "batch": self.common.batch, "patch": self.common.patch,
             "accumulate": self.common.accumulate, "devices": self.common.devices,
@@ -320,11 +316,11 @@ impl<S: Stage> Run<'_, S> {
             line.insert("memory_mb".into(), json!(megabytes));
         }
         line.extend(validation.record.clone());
-        let path = self.common.out.join("metrics.jsonl");
+        let path = self.common.files.out.join("metrics.jsonl");
         let log = fs::OpenOptions::new().create(true).append(true).open(&path);
         log.and_then(|mut f| io::Write::write_all(&mut f, format!("{}\n", Value::Object(line)).as_bytes()))
             .map_err(|e| Error::at(&path, e))?;
-        report::write(&self.common.out, &self.published, &validation.comparisons)?;
+        report::write(&self.common.files.out, &self.published, &validation.comparisons)?;
         let text = format!(
             "step {}: {}, validation {}, {rate:.2} steps/s",
             state.step,
@@ -336,15 +332,16 @@ impl<S: Stage> Run<'_, S> {
         } else {
             self.bar.println(text);
         }
-        let best = validation.score > state.best;
+        // A score that is no number is none: nothing could be better.
+        let best = validation.score.is_finite() && state.best.is_none_or(|best| validation.score > best);
         if best {
-            state.best = validation.score;
+            state.best = Some(validation.score);
             let training = Training {
                 command: self.published.clone(),
                 steps: state.step,
                 images: self.images,
             };
-            let folder = self.common.out.join("best");
+            let folder = self.common.files.out.join("best");
             files::make_folder(&folder)?;
             self.stage
                 .export(&folder, &state.average, training, &validation)?;
@@ -364,12 +361,10 @@ fn fingerprint(train: &[PathBuf], val: &[PathBuf]) -> String {
 pub(crate) fn check(common: &Common) -> Result<()> {
     let devices = burn_devices(common.device, common.devices.into())?;
     common.precision.check(&devices[0])?;
-    if common.shares.is_some() && common.protocol != Protocol::Real {
-        return Err(Error::new(
-            "--shares mixes the parts of --protocol real: give that protocol too",
-        ));
-    }
-    for data in [Some(&common.data), common.val.as_ref()].into_iter().flatten() {
+    for data in [Some(&common.files.data), common.files.val.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         if !data.is_file() {
             files::images_below(data)?;
         }
@@ -379,14 +374,14 @@ pub(crate) fn check(common: &Common) -> Result<()> {
 
 /// Training and validation files.
 fn split(common: &Common) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let below = |data: &Path| files::images_below(&pack::unpacked(data, &common.out)?);
-    let all = below(&common.data)?;
-    if let Some(val) = &common.val {
+    let below = |data: &Path| files::images_below(&pack::unpacked(data, &common.files.out)?);
+    let all = below(&common.files.data)?;
+    if let Some(val) = &common.files.val {
         return Ok((all, below(val)?));
     }
     if all.len() < 2 {
         return Err(Error::at(
-            &common.data,
+            &common.files.data,
             "one image cannot be both trained on and validated on: give --val",
         ));
     }
@@ -395,69 +390,9 @@ fn split(common: &Common) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((paths(train), paths(val)))
 }
 
-/// The last part of a path, for manifests are published; on one line, as they are read.
-pub(crate) fn name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.replace(
-        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'),
-        "?",
-    )
-}
-
-/// The command that repeats a run, but for its `--out`.
-fn command(stage: &str, common: &Common, peak: f64, own: &str) -> String {
-    let val = common
-        .val
-        .as_deref()
-        .map_or(String::new(), |v| format!(" --val {}", name(v)));
-    let mut extra = String::new();
-    if common.devices != 1 {
-        let _ = write!(extra, " --devices {}", common.devices);
-    }
-    if common.warm_up != 200 {
-        let _ = write!(extra, " --warm-up {}", common.warm_up);
-    }
-    if common.schedule == Schedule::Constant {
-        extra.push_str(" --schedule constant");
-    }
-    if common.optimiser == OptimiserKind::Muon {
-        extra.push_str(" --optimiser muon");
-    }
-    if common.relative_rates {
-        extra.push_str(" --relative-rates");
-    }
-    if let Some([clean, mild, full]) = common.shares {
-        let _ = write!(extra, " --shares {clean},{mild},{full}");
-    }
-    if let Some(drawn) = common.drawn {
-        let _ = write!(extra, " --drawn {drawn}");
-    }
-    if let Some(fonts) = &common.fonts {
-        let _ = write!(extra, " --fonts {}", name(fonts));
-    }
-    if common.blurred > 0.0 {
-        let _ = write!(extra, " --blurred {}", common.blurred);
-    }
-    if common.precision != Precision::F32 {
-        let _ = write!(extra, " --precision {}", common.precision.name());
-    }
-    format!(
-        "asasr train {stage} --data {}{val} --steps {} --batch {} --patch {} --accumulate {} --learning-rate {} \
-         --protocol {} \
-         {own}{extra} --seed {} --val-every {} --cache-mb {} --id {} --licence '{}'",
-        name(&common.data),
-        common.steps,
-        common.batch,
-        common.patch,
-        common.accumulate,
-        peak,
-        common.protocol.name(),
-        common.seed,
-        common.val_every,
-        common.cache_mb,
-        common.id,
-        common.licence
-    )
+/// The last part of a path.
+fn name(path: &Path) -> String {
+    one_line(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 /// Mean loss and speed since the last report.

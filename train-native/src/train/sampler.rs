@@ -16,11 +16,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde_json::{Map, json};
 
+use super::config::Common;
 use super::data::{Batch, stacked};
 use super::optimise::{Terms, scalar};
 use super::perceptual::PerceptualTerm;
 use super::run::{COMPARED, SCALE, Validation};
-use crate::cli::Common;
 use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
@@ -364,8 +364,8 @@ impl Sampler {
             training,
         };
         let mut manifest = Manifest {
-            id: common.id.clone(),
-            licence: common.licence.clone(),
+            id: common.id.clone().into(),
+            licence: common.licence.clone().into(),
             ..self.manifest.clone()
         };
         let quality = Schedule::default().steps();
@@ -452,10 +452,8 @@ pub(super) fn planes(x: Tensor<4>) -> Result<Planes> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-    use crate::cli::{Cli, Command, Train};
+    use crate::train::config::{Flow, options::parsed};
 
     /// What training starts from is what sampling starts from.
     #[test]
@@ -509,12 +507,9 @@ mod tests {
         }
     }
 
-    fn flow_args() -> crate::cli::Flow {
-        let words = ["asasr", "train", "flow", "--data", "PHOTOS", "--out", "RUN"];
-        let Command::Train(Train::Flow(args)) = Cli::try_parse_from(words).expect("parses").command else {
-            panic!("not a flow");
-        };
-        args
+    fn flow_args() -> Flow {
+        let words = ["asasr", "train", "flow", "--data=PHOTOS", "--out=RUN"].map(String::from);
+        parsed(&words).expect("parses")
     }
 
     /// The estimate before the last step is the sample, and its gradient is that of the last evaluation alone.

@@ -1,24 +1,23 @@
 //! The source of a flow as options give it.
 
-use std::fmt::Write as _;
-
 use asasr_core::flow::Source;
 
-use crate::cli::SourceOptions;
+use super::config::{Flow, SourceOptions};
 use crate::error::{Error, Result};
 
-/// Deviation of a fresh flow's noise, and the least where it is local.
-pub(super) const SIGMA: f32 = 0.1;
+/// The least deviation of a local source.
 const LEAST: f32 = 0.005;
 
 /// The source that the options ask for, where nothing is asked that of the flow `begun`.
 pub(super) fn of(args: &SourceOptions, begun: Option<Source>) -> Result<Source> {
-    let sigma = args.sigma.or(begun.map(|s| s.sigma())).unwrap_or(SIGMA);
+    let [asked, asked_least] = [args.sigma, args.least_sigma].map(|s| s.map(f32::from));
+    let asked_slope = args.local_slope.map(f32::from);
+    let sigma = asked.or(begun.map(|s| s.sigma())).unwrap_or(Flow::SIGMA.into());
     let known = match begun {
         Some(Source::LocalPosteriorMean { least, slope, .. }) => (Some(least), Some(slope)),
         _ => (None, None),
     };
-    let source = match (args.local_slope.or(known.1), begun) {
+    let source = match (asked_slope.or(known.1), begun) {
         (Some(_), Some(Source::Noise { .. })) => {
             return Err(Error::new(
                 "--local-slope is for a source around the posterior mean; this flow's is noise alone",
@@ -26,7 +25,7 @@ pub(super) fn of(args: &SourceOptions, begun: Option<Source>) -> Result<Source> 
         }
         (Some(slope), _) => Source::LocalPosteriorMean {
             sigma,
-            least: args.least_sigma.or(known.0).unwrap_or(LEAST),
+            least: asked_least.or(known.0).unwrap_or(LEAST),
             slope,
         },
         (None, _) if args.least_sigma.is_some() => {
@@ -47,29 +46,18 @@ pub(super) fn of(args: &SourceOptions, begun: Option<Source>) -> Result<Source> 
     Ok(source)
 }
 
-/// The options as words of a command line, each after a space; of a `fresh` flow with the deviation that it has without them.
-pub(super) fn words(args: &SourceOptions, fresh: bool) -> String {
-    let sigma = args.sigma.or(fresh.then_some(SIGMA));
-    let mut words = sigma.map_or(String::new(), |s| format!(" --sigma {s}"));
-    if let Some(slope) = args.local_slope {
-        let _ = write!(words, " --local-slope {slope}");
-    }
-    if let Some(least) = args.least_sigma {
-        let _ = write!(words, " --least-sigma {least}");
-    }
-    words
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::config::{Sigma, Slope};
     use super::*;
 
     #[test]
     fn options_change_what_they_name() {
-        let asked = |sigma, local_slope, least_sigma| SourceOptions {
-            sigma,
-            local_slope,
-            least_sigma,
+        const SIGMA: f32 = 0.1;
+        let asked = |sigma: Option<f64>, slope: Option<f64>, least: Option<f64>| SourceOptions {
+            sigma: sigma.map(Sigma::of),
+            local_slope: slope.map(Slope::of),
+            least_sigma: least.map(Sigma::of),
         };
         let local = |sigma, least, slope| Source::LocalPosteriorMean { sigma, least, slope };
         let around = |sigma| Source::PosteriorMean { sigma };
@@ -114,10 +102,5 @@ mod tests {
             let why = of(&args, begun).expect_err("refused").to_string();
             assert!(why.contains(named), "{why}");
         }
-        assert_eq!(
-            words(&asked(None, Some(0.6), Some(0.004)), true),
-            " --sigma 0.1 --local-slope 0.6 --least-sigma 0.004"
-        );
-        assert_eq!(words(&asked(None, None, None), false), "");
     }
 }

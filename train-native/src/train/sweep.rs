@@ -1,6 +1,5 @@
 //! `asasr train sweep`: many runs over several seeds, and their scores; an ablation is one.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +8,9 @@ use clap::ValueEnum as _;
 use serde_json::{Map, Value as Json, json};
 use toml::{Table, Value};
 
-use super::stage::{self, PATHS};
-use crate::cli::{Mode, Sweep, Train};
+use super::config::{Adversary, Distill, Job, Options as _, Restorer};
+use super::stage;
+use crate::cli::{Mode, Sweep};
 use crate::error::{Error, Result};
 use crate::eval::{self, Judge};
 use crate::{files, interrupt};
@@ -34,8 +34,9 @@ struct Run {
     name: String,
     seed: u64,
     folder: PathBuf,
-    stage: Train,
-    options: String,
+    job: Job,
+    /// As the file has them, each as `key = value`.
+    options: Vec<String>,
     scored: bool,
 }
 
@@ -51,12 +52,12 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     let text = fs::read_to_string(&args.config).map_err(|e| Error::at(&args.config, e))?;
     let config: Table = text.parse().map_err(|e| Error::at(&args.config, e))?;
     let plan = plan(args, &config).map_err(|e| Error::at(&args.config, e))?;
-    let first = plan.runs.first().and_then(|r| stage::common(&r.stage));
+    let first = plan.runs.first().map(|r| r.job.common());
     let first = first.ok_or_else(|| Error::at(&args.config, "it has no [[run]]"))?;
     let (protocol, device) = (first.protocol, first.device);
     for run in &plan.runs {
-        let own = stage::common(&run.stage).map(|c| (c.protocol, c.device));
-        if run.scored && own != Some((protocol, device)) {
+        let own = run.job.common();
+        if run.scored && (own.protocol, own.device) != (protocol, device) {
             let why = format!(
                 "[{}] is scored, and has another protocol or device than the first run",
                 run.name
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     files::check_outputs([args.out.join("sweep.json").as_path()].into_iter(), &[])?;
     for run in &plan.runs {
         let title = format!("{}, seed {}", run.name, run.seed);
-        stage::run(&title, &run.stage, &run.options, args.resume)?;
+        stage::train_once(&title, &run.job, args.resume)?;
         if run.scored {
             let best = run.folder.join("best");
             // What scores are of: others are not taken for them.
@@ -111,7 +112,7 @@ fn summary(args: &Sweep, plan: &Plan, pairs: &[eval::Pair], protocol: &str) -> R
             Some(known) => known["seeds"].as_array_mut().map_or((), |s| s.push(of_seed)),
             None => runs.push(json!({
                 "name": run.name,
-                "options": run.options.lines().collect::<Vec<_>>(),
+                "options": run.options,
                 "seeds": [of_seed],
             })),
         }
@@ -186,8 +187,8 @@ fn plan(args: &Sweep, config: &Table) -> Result<Plan> {
     let sections = sections(config)?;
     for section in sections.iter().filter(|s| s.scored) {
         let scored_in = match section.stage.as_str() {
-            "restorer" => mode == Mode::Instant,
-            "distill" => mode == Mode::Fast,
+            Restorer::NAME => mode == Mode::Instant,
+            Distill::NAME => mode == Mode::Fast,
             _ => true,
         };
         if !scored_in {
@@ -207,40 +208,41 @@ fn plan(args: &Sweep, config: &Table) -> Result<Plan> {
                 continue;
             }
             let folder = folder(&args.out, section, seed);
-            let mut words: Vec<OsString> = ["asasr", "train", &section.stage].map(OsString::from).to_vec();
-            for (key, path) in [("--data", &args.data), ("--val", &args.val), ("--out", &folder)] {
-                words.extend([key.into(), path.into()]);
-            }
-            words.extend(["--seed".into(), seed.to_string().into()]);
-            if args.resume && folder.join("checkpoint.safetensors").exists() {
-                words.push("--resume".into());
-            }
-            // An earlier run's name stands for its best model; the parser sees a folder.
+            let mut fixed = stage::places(&[("data", &args.data), ("val", &args.val), ("out", &folder)])?;
+            fixed.insert("seed".into(), seed.into());
+            // An earlier run's name stands for its best model.
             let mut own = section.options.clone();
-            let mut built_on = Vec::new();
-            for key in PATHS {
-                let Some(name) = own.get(key).and_then(Value::as_str) else {
-                    continue;
-                };
-                if let Some(earlier) = sections[..i].iter().find(|s| s.name == name) {
+            let mut options = Vec::new();
+            let mut begun_here = false;
+            for (key, value) in &section.options {
+                let place = Job::names_a_place(&section.stage, key)
+                    .then(|| value.as_str())
+                    .flatten();
+                let earlier = place.and_then(|name| sections[..i].iter().find(|s| s.name == name));
+                if let Some(earlier) = earlier {
                     let best = self::folder(&args.out, earlier, seed).join("best");
-                    words.extend([format!("--{key}").into(), best.into()]);
-                    built_on.push(format!("{key} = \"{name}\""));
+                    fixed.extend(stage::places(&[(key, &best)])?);
+                    options.push(format!("{key} = {value}"));
                     own.remove(key);
+                    begun_here |= key == "init";
                 }
             }
-            let (stage, options) = stage::parse(&section.name, words, shared, &own)?;
+            let mut shared = shared.clone();
+            shared.retain(|key, _| !section.options.contains_key(key));
+            let given = shared.iter().chain(&own);
+            options.extend(given.map(|(key, value)| format!("{key} = {value}")));
+            let job = Job::from_recipe(&section.stage, (&fixed, &Map::new()), (&shared, &own));
+            let job = job.map_err(|e| Error::new(format!("[{}] {e}", section.name)))?;
             // What does not begin with another run's weights can be told to fail now.
-            if !built_on.iter().any(|named| named.starts_with("init")) {
-                stage::check(&stage)?;
+            if !begun_here {
+                stage::check(&job).map_err(|e| Error::new(format!("[{}] {e}", section.name)))?;
             }
-            built_on.push(options);
             runs.push(Run {
                 name: section.name.clone(),
                 seed,
                 folder,
-                stage,
-                options: built_on.join("\n"),
+                job: job.resuming(args.resume),
+                options,
                 scored: section.scored,
             });
         }
@@ -284,12 +286,12 @@ fn sections(config: &Table) -> Result<Vec<Section>> {
         if sections.iter().any(|s| s.name == name) {
             return Err(Error::new(format!("two runs are named {name:?}")));
         }
-        if !["restorer", "flow", "adversary", "align", "distill"].contains(&stage.as_str()) {
+        if !Job::NAMES.contains(&stage.as_str()) {
             return Err(Error::new(format!(
                 "[{name}] stage = {stage:?} is no stage of training"
             )));
         }
-        if scored && stage == "adversary" {
+        if scored && stage == Adversary::NAME {
             return Err(Error::new(format!(
                 "[{name}] an adversary is no model that could be scored"
             )));
