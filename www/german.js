@@ -42,7 +42,7 @@ export const german = {
   'too-wide': 'ein Bild von {size} Pixeln ist zu breit für den Speicher: in Teile schneiden',
   'too-long': 'das Ergebnis hätte {size} Pixel, und sein Format fasst {longest} je Seite: als PNG speichern, oder kleiner',
   'mode-unknown': '{mode} ist keine Betriebsart: instant, fast oder quality',
-  'mode-missing': 'das Modell {model} zeigt nur sichere Einzelheiten',
+  'mode-missing': 'das Modell {model} hat die Betriebsart {mode} nicht: instant nehmen',
   'layers-other': 'die Schichten gehören nicht zu diesem Bild',
   'zip-too-large': 'eine Zip-Datei fasst höchstens 4 GB: die Fotos einzeln herunterladen',
   // Files that are not read.
