@@ -77,8 +77,13 @@ fn calibrated(bytes: &[u8], metadata: &mut Metadata, notes: &mut Vec<Phrase>) {
         notes.push(GAMMAS_APART);
         return;
     }
+    // PNG holds numbers of 31 bits.
+    let gamma = (100_000.0 * 65_536.0 / f64::from(gammas[0])).round();
+    if gamma > f64::from(i32::MAX) {
+        return;
+    }
     notes.push(CALIBRATED);
-    metadata.gamma = Some((100_000.0 * 65_536.0 / f64::from(gammas[0])).round() as u32);
+    metadata.gamma = Some(gamma as u32);
     let mut chromaticities = [0; 8];
     for (i, (colour, sum)) in colours.iter().zip(sums).enumerate() {
         for axis in 0..2 {

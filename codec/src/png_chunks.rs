@@ -90,7 +90,11 @@ impl Found {
             b"iCCP" => self.take_profile(content),
             b"sRGB" => metadata.srgb = content.first().copied().filter(|intent| *intent < 4),
             b"gAMA" => metadata.gamma = numbers::<1>(content).map(|[n]| n).filter(|n| *n > 0),
-            b"cHRM" => metadata.chromaticities = numbers(content),
+            // Without a brightness there is no such colour.
+            b"cHRM" => {
+                metadata.chromaticities =
+                    numbers(content).filter(|c: &[u32; 8]| c.iter().skip(1).step_by(2).all(|y| *y > 0));
+            }
             b"sBIT" => {
                 metadata.all_bits = content.iter().all(|bits| *bits == self.bits);
                 if !metadata.all_bits {

@@ -331,8 +331,9 @@ fn png_colours_are_kept_or_converted() {
     use Curve::{Bt709, Gamma, Srgb};
     let srgb = || Space::new(Srgb, &SRGB);
     let cicp = |n: [u8; 4]| -> Chunk { (b"cICP", n.to_vec()) };
-    let cases: [(&str, Vec<Chunk>, Space); 12] = [
+    let cases: [(&str, Vec<Chunk>, Space); 13] = [
         ("plain", vec![], srgb()),
+        ("cHRM of nothing", vec![gama(45_455), chrm(&[0.0; 8])], srgb()),
         ("gAMA 1", vec![gama(100_000)], Space::new(Gamma(1.0), &SRGB)),
         ("gAMA 1/1.8", vec![gama(55_556)], Space::new(Gamma(1.8), &SRGB)),
         ("gAMA 1/2.2 alone is sRGB", vec![gama(45_455)], srgb()),

@@ -20,6 +20,7 @@ use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use asasr_codec::{Options, PngRows};
 use asasr_core::Executor as _;
@@ -198,6 +199,28 @@ fn taken(args: &Upscale) -> Options {
     }
 }
 
+/// Standard output; knows whether its reader left.
+struct Pipe(Rc<Cell<bool>>);
+
+impl Pipe {
+    fn told<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        if matches!(&done, Err(e) if e.kind() == io::ErrorKind::BrokenPipe) {
+            self.0.set(true);
+        }
+        done
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.told(io::stdout().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.told(io::stdout().flush())
+    }
+}
+
 fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     let Job {
         input, target, maps, ..
@@ -218,10 +241,11 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     let at = |e: asasr_core::Error| Error::at(&input.name, e);
     let (_, size) = options.sizes(picture.size(), executor.scale()).map_err(at)?;
     let output = target.unwrap_or(Path::new("standard output"));
+    let left = Rc::new(Cell::new(false));
     let file = target.map(files::beside).transpose()?;
     let writer: Box<dyn Write> = match &file {
         Some(file) => Box::new(file.as_file().try_clone().map_err(|e| Error::at(output, e))?),
-        None => Box::new(io::stdout()),
+        None => Box::new(Pipe(Rc::clone(&left))),
     };
     let encode = |e: asasr_codec::Error| Error::at(output, e);
     let (layout, bits) = (picture.layout(), picture.bits());
@@ -246,11 +270,18 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     });
     let done = pollster::block_on(enlarged);
     work.computed();
+    if left.get() {
+        // Whoever read it has what was wanted, as `head` does.
+        return Ok(());
+    }
     let report = done.map_err(|e| match e {
         asasr_core::Error::Output(_) => Error::at(output, e),
         e => at(e),
     })?;
-    png.finish().map_err(encode)?;
+    match png.finish() {
+        Err(_) if left.get() => return Ok(()),
+        done => done.map_err(encode)?,
+    }
     maps.draw(picture.size(), &report)?;
     if let Some(file) = file {
         files::persist(file, output)?;

@@ -105,17 +105,31 @@ pub(super) struct Plan {
     pub(super) read: Vec<(Identity, PathBuf)>,
     /// What the user may want to know of those that are.
     pub(super) notes: Vec<String>,
-    /// The folder that was made for the results; it goes when nothing came into it.
+    /// The folders that were made for the results; they go when nothing came into them.
     made: Option<MadeFolder>,
 }
 
+/// Folders that were made, each in the one before it.
 #[derive(Debug)]
-struct MadeFolder(PathBuf);
+struct MadeFolder(Vec<PathBuf>);
+
+impl MadeFolder {
+    /// Makes a folder and those above it.
+    fn new(folder: &Path) -> Result<Self> {
+        let missing = folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists());
+        let mut made: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
+        made.reverse();
+        files::make_folder(folder)?;
+        Ok(Self(made))
+    }
+}
 
 impl Drop for MadeFolder {
     fn drop(&mut self) {
-        // With anything in it, it stays.
-        let _ = fs::remove_dir(&self.0);
+        // With anything in it, it stays, and so do those around it.
+        for folder in self.0.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 
@@ -202,8 +216,7 @@ impl Plan {
             Place::File(path) => path.clone(),
             Place::Folder(folder) => {
                 if !folder.is_dir() {
-                    files::make_folder(folder)?;
-                    self.made = Some(MadeFolder(folder.clone()));
+                    self.made = Some(MadeFolder::new(folder)?);
                 }
                 folder.join("result.png")
             }
