@@ -1,6 +1,8 @@
 use alloc::string::String;
 use core::fmt::{self, Write as _};
 
+use crate::graph::GraphError;
+
 /// Everything that can go wrong in this crate, named after the input at fault and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
@@ -8,6 +10,8 @@ pub enum Error {
     Manifest(String),
     /// An architecture description is not a network this crate can run.
     Architecture(String),
+    /// A graph is not a network this crate can run.
+    Graph(GraphError),
     /// A weights file is damaged or does not fit its architecture.
     Weights(String),
     /// The bytes of a file are not those its manifest describes.
@@ -64,6 +68,7 @@ impl fmt::Display for Error {
         match self {
             Self::Manifest(why) => write!(f, "the model's manifest is not usable: {why}"),
             Self::Architecture(why) => write!(f, "the model's architecture is not usable: {why}"),
+            Self::Graph(why) => write!(f, "the network's graph is not usable: {why}"),
             Self::Weights(why) => write!(f, "the weights are not usable: {why}"),
             Self::Hash {
                 file,
