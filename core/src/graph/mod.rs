@@ -10,7 +10,7 @@
 //! | how far does an output see, and where must tiles lie? | [`TypedGraph::reach`], [`TypedGraph::alignment`] |
 //! | what does it cost at a size? | [`TypedGraph::shapes`], [`TypedGraph::cost`] |
 //! | what is the right result? | [`reference::run`], in plain `f64` |
-//! | how is a network written down? | with [`Builder`] |
+//! | how is a network written down? | [`nets`], one file a network, with [`Builder`] |
 //!
 //! An image has `width` by `height` pixels at scale 1; maps have a [`Scale`] of that. Batches are the caller's.
 //!
@@ -37,6 +37,7 @@ mod builder;
 mod check;
 mod error;
 pub mod limits;
+pub mod nets;
 pub mod ops;
 #[cfg(test)]
 mod passes;
