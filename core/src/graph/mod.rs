@@ -11,6 +11,7 @@
 //! | what does it cost at a size? | [`TypedGraph::shapes`], [`TypedGraph::cost`] |
 //! | what is the right result? | [`reference::run`], in plain `f64` |
 //! | how is a network written down? | [`nets`], one file a network, with [`Builder`] |
+//! | how is it made ready to run? | [`passes`]: constants folded, kernels fused, memory laid out |
 //!
 //! An image has `width` by `height` pixels at scale 1; maps have a [`Scale`] of that. Batches are the caller's.
 //!
@@ -39,8 +40,7 @@ mod error;
 pub mod limits;
 pub mod nets;
 pub mod ops;
-#[cfg(test)]
-mod passes;
+pub mod passes;
 pub mod reference;
 mod types;
 

@@ -7,7 +7,7 @@ use crate::graph::{Builder, Graph, Scale};
 /// SPAN (Wan et al. 2023): six blocks whose result, less what it carries on, gates itself without parameters.
 ///
 /// Tensors as in the field's files. `Conv3XC` is a 3x3 convolution that is trained as `conv.2` of `conv.1` of `conv.0` (1x1, 3x3 and
-/// 1x1 through more channels) and `sk` (1x1) beside them.
+/// 1x1 through more channels) and `sk` (1x1) beside them; [folding](crate::graph::passes::fold) makes one of them again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
     /// Channels of image and result, usually 3.
