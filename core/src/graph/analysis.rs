@@ -203,7 +203,7 @@ impl TypedGraph {
 mod tests {
     use super::*;
     use crate::graph::{Kind, Places};
-    use crate::graph::{Tensor, arbitrary, reference};
+    use crate::graph::{Tensor, arbitrary, conformance, reference};
     use crate::random::SplitMix64;
 
     /// The part of `x` under the image's pixels from `first` on, of `size`.
@@ -237,8 +237,8 @@ mod tests {
                 (first.width + tile.width + 3).next_multiple_of(multiple),
                 (first.height + tile.height + r.below(4)).next_multiple_of(multiple),
             );
-            let weights = arbitrary::weights(&graph, seed);
-            let inputs = arbitrary::inputs(&graph, size, seed);
+            let weights = conformance::weights(&graph, seed);
+            let inputs = conformance::inputs(&graph, size, seed).expect("a size that fits");
             let whole = &reference::run(&graph, &weights, &inputs).expect("runs")[0];
             let types = graph.types().iter();
             let part: Vec<Tensor> = inputs

@@ -1,4 +1,4 @@
-//! Random graphs of every operation, with weights and inputs, for tests.
+//! Random graphs of every operation, for tests.
 
 use alloc::{format, string::String, vec, vec::Vec};
 
@@ -8,8 +8,7 @@ use super::ops::{
     Prelu, Repeat, Resize, Sigmoid, Silu, Sinusoidal, Slice, Sub, WindowMerge, WindowPartition,
 };
 use super::passes::without_unused;
-use super::{Builder, Graph, Kind, Op, Scale, Size, Tensor, TypedGraph, ValueType};
-use crate::model::{self, Weights};
+use super::{Builder, Graph, Kind, Op, Scale, TypedGraph, ValueType};
 use crate::random::SplitMix64;
 
 const MOST_CHANNELS: usize = 16;
@@ -24,32 +23,6 @@ pub(super) fn graph(seed: u64, nodes: usize, takes: impl Fn(&str) -> bool) -> Ty
         (0..30).any(|_| g.grow(names[r.below(names.len())], &mut r));
     }
     g.finish()
-}
-
-/// Values of which half are negative.
-pub(super) fn weights(graph: &TypedGraph, seed: u64) -> Weights {
-    let mut r = SplitMix64::of([seed, 1, 0]);
-    let mut weights = Weights::default();
-    for p in graph.parameters() {
-        let fan_in: usize = p.shape[1..].iter().product();
-        let deviation = 1.0 / libm::sqrt(fan_in as f64);
-        let values = (0..p.len()).map(|_| (deviation * r.normal()) as f32).collect();
-        let shape = p.shape.clone();
-        weights.insert(p.name.clone(), model::Tensor { shape, values });
-    }
-    weights
-}
-
-/// Inputs for an image of `size`, exact in `f32`.
-pub(super) fn inputs(graph: &TypedGraph, size: Size, seed: u64) -> Vec<Tensor> {
-    let mut r = SplitMix64::of([seed, 2, 0]);
-    let shapes = graph.shapes(size).expect("a size that fits");
-    let shapes = &shapes[..graph.graph().inputs.len()];
-    let values = |n: usize, r: &mut SplitMix64| (0..n).map(|_| f64::from(r.unit() as f32)).collect();
-    shapes
-        .iter()
-        .map(|s| Tensor::new(*s, values(s.numbers(), &mut r)).expect("the length"))
-        .collect()
 }
 
 struct Growing {

@@ -10,6 +10,7 @@
 //! | how far does an output see, and where must tiles lie? | [`TypedGraph::reach`], [`TypedGraph::alignment`] |
 //! | what does it cost at a size? | [`TypedGraph::shapes`], [`TypedGraph::cost`] |
 //! | what is the right result? | [`reference::run`], in plain `f64` |
+//! | does an executor compute it? | [`conformance::cases`] of every operation |
 //! | how is a network written down? | [`nets`], one file a network, with [`Builder`] |
 //! | how is it made ready to run? | [`passes`]: constants folded, kernels fused, memory laid out |
 //!
@@ -36,6 +37,7 @@ mod analysis;
 mod arbitrary;
 mod builder;
 mod check;
+pub mod conformance;
 mod error;
 pub mod limits;
 pub mod nets;

@@ -25,7 +25,7 @@ mod parity;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Graph, Reach, Size, arbitrary, reference};
+    use crate::graph::{Graph, Reach, Size, conformance, reference};
     use crate::model::{Architecture, DitVelocity, Layer, VelocityArchitecture, Weights};
     use alloc::{format, vec::Vec};
 
@@ -112,11 +112,12 @@ mod tests {
         assert_eq!((half.alignment(), half.size_multiple()), (2, 2));
     }
 
-    /// A 3x3 convolution of one pixel.
+    /// A convolution of one pixel: the middle of its kernel.
     fn middle(weights: &Weights, name: &str, x: &[f64]) -> Vec<f64> {
         let get = |kind: &str| &weights.get(&format!("{name}.{kind}")).expect("present").values;
         let (w, b) = (get("weight"), get("bias"));
-        let tap = |o: usize, i: usize| f64::from(w[(o * x.len() + i) * 9 + 4]);
+        let taps = w.len() / b.len() / x.len();
+        let tap = |o: usize, i: usize| f64::from(w[(o * x.len() + i) * taps + taps / 2]);
         (0..b.len())
             .map(|o| f64::from(b[o]) + (0..x.len()).map(|i| tap(o, i) * x[i]).sum::<f64>())
             .collect()
@@ -132,8 +133,8 @@ mod tests {
             scale: 2,
         };
         let graph = compact.graph().check().expect("fits");
-        let weights = arbitrary::weights(&graph, 3);
-        let input = arbitrary::inputs(&graph, Size::new(1, 1), 3);
+        let weights = conformance::weights(&graph, 3);
+        let input = conformance::inputs(&graph, Size::new(1, 1), 3).expect("a size that fits");
         let conv = |name: &str, x: &[f64]| middle(&weights, name, x);
         let prelu = |name: &str, x: Vec<f64>| -> Vec<f64> {
             let slope = &weights.get(&format!("{name}.weight")).expect("present").values;
@@ -161,7 +162,7 @@ mod tests {
             unshuffle: 1,
         };
         let graph = rrdb.graph().check().expect("fits");
-        let weights = arbitrary::weights(&graph, 4);
+        let weights = conformance::weights(&graph, 4);
         let conv = |name: &str, x: &[f64]| middle(&weights, name, x);
         let leaky = |x: Vec<f64>| x.into_iter().map(|x| if x > 0.0 { x } else { 0.2 * x });
         let add = |x: &[f64], y: &[f64], by: f64| -> Vec<f64> {
@@ -181,6 +182,45 @@ mod tests {
         let hr: Vec<f64> = leaky(conv("conv_hr", &body)).collect();
         let got = reference::run(&graph, &weights, &input).expect("runs");
         assert!((got[0].data()[0] - conv("conv_last", &hr)[0]).abs() < 1e-9);
+    }
+
+    /// SPAN likewise: the first convolution's result of the last block goes on activated.
+    #[test]
+    fn one_pixel_goes_through_span_as_published() {
+        let input = SpanInput {
+            mean: [0.5].into(),
+            range: 2.0,
+        };
+        let span = Span {
+            colours: 1,
+            features: 3,
+            scale: 1,
+            gain: None,
+            input: Some(input),
+        };
+        let graph = span.graph().check().expect("fits");
+        let weights = conformance::weights(&graph, 9);
+        let given = conformance::inputs(&graph, Size::new(1, 1), 9).expect("a size that fits");
+        let conv = |name: &str, x: &[f64]| middle(&weights, name, x);
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let silu = |x: Vec<f64>| -> Vec<f64> { x.iter().map(|x| x * sigmoid(*x)).collect() };
+        let block = |i: usize, x: &[f64]| -> (Vec<f64>, Vec<f64>) {
+            let name = |k: usize| format!("block_{i}.c{k}_r.eval_conv");
+            let a = silu(conv(&name(1), x));
+            let c = conv(&name(3), &silu(conv(&name(2), &a)));
+            let gated = c.iter().zip(x).map(|(c, x)| (c + x) * (sigmoid(*c) - 0.5));
+            (gated.collect(), a)
+        };
+        let first = conv("conv_1.eval_conv", &[(given[0].data()[0] - 0.5) * 2.0]);
+        let (one, _) = block(1, &first);
+        let mut last = (one.clone(), Vec::new());
+        for i in 2..=6 {
+            last = block(i, &last.0);
+        }
+        let all = [first, conv("conv_2.eval_conv", &last.0), one, last.1].concat();
+        let expected = conv("upsampler.0", &conv("conv_cat", &all))[0];
+        let got = reference::run(&graph, &weights, &given).expect("runs");
+        assert!((got[0].data()[0] - expected).abs() < 1e-9, "{got:?} {expected}");
     }
 
     /// Whatever format 1 takes is a graph, at its bounds too.

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor as BurnTensor, TensorData};
 
 use super::{restorer, velocity};
 use crate::Planes;
-use crate::graph::{Reach, Size, Tensor, TypedGraph, arbitrary, reference};
+use crate::graph::{Reach, Size, Tensor, TypedGraph, conformance, reference};
 use crate::model::{
     Activation, Architecture, Condition, DitVelocity, GaussianSkip, Layer, ParameterShape, Skip,
     VelocityArchitecture, Weights,
@@ -67,10 +67,10 @@ fn restorers_are_what_the_executor_runs() {
         assert_eq!(graph.reach(), reach(architecture.receptive_radius()));
         assert_eq!((graph.alignment(), graph.size_multiple()), (1, 1));
         assert_eq!(graph.output_scale(0).terms(), (architecture.scale, 1));
-        let weights = arbitrary::weights(&graph, i as u64);
+        let weights = conformance::weights(&graph, i as u64);
         let network = Network::new(architecture, &weights, &Device::flex()).expect("fits");
         for size in [Size::new(9, 7), Size::new(5, 1), Size::new(1, 1)] {
-            let image = arbitrary::inputs(&graph, size, 5);
+            let image = conformance::inputs(&graph, size, 5).expect("a size that fits");
             let got = reference::run(&graph, &weights, &image).expect("runs");
             let planes = image[0].to_planes().expect("a map");
             let expected = pollster::block_on(network.enlarge(&planes)).expect("runs");
@@ -154,9 +154,9 @@ fn velocity_fields_are_what_the_executor_runs() {
         assert_eq!(sorted(graph.parameters()), sorted(&architecture.parameters()));
         assert_eq!(graph.reach(), reach(architecture.receptive_radius()), "{i}");
         assert_eq!(graph.alignment(), architecture.alignment(), "{i}");
-        let weights = arbitrary::weights(&graph, i as u64);
+        let weights = conformance::weights(&graph, i as u64);
         for size in [Size::new(8, 4), Size::new(9, 7), Size::new(3, 1)] {
-            let inputs = arbitrary::inputs(&graph, size, 7);
+            let inputs = conformance::inputs(&graph, size, 7).expect("a size that fits");
             let got = reference::run(&graph, &weights, &inputs).expect("runs");
             let expected = by_burn(architecture, &weights, &graph, &inputs);
             close(&got[0], &expected, &format!("{i} {size:?}"));

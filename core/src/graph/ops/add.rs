@@ -32,6 +32,13 @@ impl Operation for Add {
 }
 
 impl Reference for Add {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        broadcast::cases()
+            .into_iter()
+            .map(|types| (Self {}, types))
+            .collect()
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         broadcast::zip(inputs, output, |a, b| a + b)
     }

@@ -1,9 +1,9 @@
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, count, parameter};
+use super::{Operation, Reference, count, map, parameter};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -97,6 +97,19 @@ impl Operation for Affine {
 }
 
 impl Reference for Affine {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let affine = |scale, shift| (Self { scale, shift }, vec![map(3)]);
+        let each = |values: [f64; 3]| Some(Constants::Each(values.into()));
+        let learned = |name: &str| Some(Constants::Learned(name.into()));
+        vec![
+            affine(Some(Constants::One(0.2)), None),
+            affine(None, each([0.5, -0.25, 2.0])),
+            affine(each([0.5, -0.25, 2.0]), Some(Constants::One(-0.5))),
+            affine(learned("scale"), learned("shift")),
+            affine(Some(Constants::One(255.0)), learned("shift")),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let learned_scale = matches!(self.scale, Some(Constants::Learned(_)));
         let scales = parameters.first().map_or(&[][..], |p| p);

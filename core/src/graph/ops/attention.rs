@@ -1,9 +1,9 @@
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extent, Operation, Reference, count, parameter};
+use super::{Extent, Operation, Reference, count, parameter, tokens};
 use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
@@ -71,6 +71,18 @@ impl Operation for Attention {
 }
 
 impl Reference for Attention {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |heads, position: bool, window, shift| {
+            let position = position.then(|| "position".into());
+            (Self { heads, position }, vec![tokens(4, window, shift); 3])
+        };
+        vec![
+            case(1, false, [4, 4], [0, 0]),
+            case(2, true, [4, 4], [2, 2]),
+            case(4, true, [2, 8], [1, 0]),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let grid = super::grid(&output);
         let ([rows, columns], tokens) = (grid.windows.window, grid.tokens());

@@ -1,9 +1,9 @@
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extent, Operation, Reference, count, map_at, parameter};
+use super::{Extent, Operation, Reference, count, map, map_at, parameter};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -53,6 +53,14 @@ impl Operation for ChannelAttention {
 }
 
 impl Reference for ChannelAttention {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |heads, channels| {
+            let temperature = "temperature".into();
+            (Self { heads, temperature }, vec![map(channels); 3])
+        };
+        vec![case(1, 3), case(2, 4), case(1, 1)]
+    }
+
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let places = output.places.count();
         let per_head = output.channels / self.heads;

@@ -1,9 +1,9 @@
-use alloc::{format, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, channels};
+use super::{Operation, Reference, channels, map};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
 /// The channels of all that it reads, one value's after the other's.
@@ -33,6 +33,15 @@ impl Operation for Concat {
 }
 
 impl Reference for Concat {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let vector = ValueType::vector;
+        vec![
+            (Self {}, vec![map(2), map(3)]),
+            (Self {}, vec![map(1), map(4), map(2)]),
+            (Self {}, vec![vector(2), vector(1)]),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |mut c, p| {
             for x in inputs {

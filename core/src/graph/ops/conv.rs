@@ -1,9 +1,9 @@
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extent, Operation, Reference, channels, count, map_at, weight_and_bias, within};
+use super::{Extent, Operation, Reference, channels, count, map, map_at, weight_and_bias, within};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 use crate::model::ParameterShape;
 
@@ -114,6 +114,36 @@ impl Operation for Conv {
 }
 
 impl Reference for Conv {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |inputs, outputs, kernel| (Self::new("conv", outputs, kernel), vec![map(inputs)]);
+        let grouped = |groups, inputs, outputs| {
+            let (conv, types) = case(inputs, outputs, 3);
+            (Self { groups, ..conv }, types)
+        };
+        let (plain, types) = case(3, 5, 3);
+        let bias = None;
+        vec![
+            case(3, 8, 3),
+            case(1, 1, 1),
+            case(1, 1, 3),
+            case(5, 7, 1),
+            case(2, 3, 5),
+            case(2, 2, 17),
+            grouped(2, 6, 4),
+            grouped(5, 5, 5),
+            grouped(3, 3, 6),
+            (
+                Self {
+                    bias,
+                    ..plain.clone()
+                },
+                types.clone(),
+            ),
+            (plain.clone().padded(0), types.clone()),
+            (plain.padded(2), types),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let (x, k) = (inputs[0], self.kernel);
         let inputs = x.shape().channels / self.groups;

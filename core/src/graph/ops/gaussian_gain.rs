@@ -1,3 +1,5 @@
+use alloc::{vec, vec::Vec};
+
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, pointwise::Pointwise, real};
@@ -17,6 +19,16 @@ pub struct GaussianGain {
 }
 
 impl Pointwise for GaussianGain {
+    fn samples() -> Vec<Self> {
+        vec![
+            Self {
+                sigma: 0.3,
+                rho: 0.05,
+            },
+            Self { sigma: 0.1, rho: 0.5 },
+        ]
+    }
+
     fn value(&self, x: f64) -> f64 {
         let (sigma, rho) = (self.sigma, self.rho);
         GaussianSkip { sigma, rho }.gain(x)

@@ -1,3 +1,5 @@
+use alloc::{vec, vec::Vec};
+
 use serde::{Deserialize, Serialize};
 
 use super::pointwise::Pointwise;
@@ -10,6 +12,10 @@ use super::pointwise::Pointwise;
 pub struct Gelu {}
 
 impl Pointwise for Gelu {
+    fn samples() -> Vec<Self> {
+        vec![Self {}]
+    }
+
     fn value(&self, x: f64) -> f64 {
         0.5 * x * (1.0 + libm::erf(x * core::f64::consts::FRAC_1_SQRT_2))
     }

@@ -1,9 +1,9 @@
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extent, Operation, Reference, count, map_at, parameter, real};
+use super::{Extent, Operation, Reference, count, map, map_at, parameter, real};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -58,6 +58,23 @@ impl Operation for GroupNorm {
 }
 
 impl Reference for GroupNorm {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |groups, channels| {
+            let (weight, bias) = ("norm.weight".into(), "norm.bias".into());
+            let epsilon = 1e-5;
+            (
+                Self {
+                    groups,
+                    epsilon,
+                    weight,
+                    bias,
+                },
+                vec![map(channels)],
+            )
+        };
+        vec![case(1, 3), case(2, 4), case(3, 3)]
+    }
+
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let (x, places) = (inputs[0], output.places.count());
         let n = output.channels / self.groups;

@@ -1,9 +1,9 @@
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, count, parameter, real};
+use super::{Operation, Reference, count, map, parameter, real, tokens};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -45,6 +45,27 @@ impl Operation for LayerNorm {
 }
 
 impl Reference for LayerNorm {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |weight: Option<&str>, bias: Option<&str>, value| {
+            let (weight, bias) = (weight.map(String::from), bias.map(String::from));
+            (
+                Self {
+                    epsilon: 1e-6,
+                    weight,
+                    bias,
+                },
+                vec![value],
+            )
+        };
+        let (weight, bias) = (Some("norm.weight"), Some("norm.bias"));
+        vec![
+            case(None, None, map(3)),
+            case(weight, bias, map(5)),
+            case(weight, None, ValueType::vector(4)),
+            case(None, bias, tokens(3, [4, 4], [0, 0])),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let (x, n) = (inputs[0], output.channels);
         let statistics: Vec<(f64, f64)> = (0..output.places.count())

@@ -1,3 +1,5 @@
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, pointwise::Pointwise, real};
@@ -13,6 +15,10 @@ pub struct Leaky {
 }
 
 impl Pointwise for Leaky {
+    fn samples() -> Vec<Self> {
+        [0.0, 0.1, 1.0, -0.5].map(|slope| Self { slope }).into()
+    }
+
     fn value(&self, x: f64) -> f64 {
         if x > 0.0 { x } else { self.slope * x }
     }

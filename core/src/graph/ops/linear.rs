@@ -1,9 +1,9 @@
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, channels, count, weight_and_bias};
+use super::{Operation, Reference, channels, count, map, tokens, weight_and_bias};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -56,6 +56,19 @@ impl Operation for Linear {
 }
 
 impl Reference for Linear {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |outputs, value| (Self::new("linear", outputs), vec![value]);
+        let (plain, types) = case(3, map(2));
+        let bias = None;
+        vec![
+            case(5, map(3)),
+            case(1, ValueType::vector(1)),
+            case(7, ValueType::vector(6)),
+            case(4, tokens(3, [4, 4], [2, 2])),
+            (Self { bias, ..plain }, types),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let n = inputs[0].shape().channels;
         Tensor::build(output, |o, p| {

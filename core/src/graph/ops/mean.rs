@@ -1,9 +1,9 @@
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extent, Operation, Reference, count, map_at};
+use super::{Extent, Operation, Reference, count, map, map_at};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 
 /// The mean of each channel over all pixels of a map, a vector: what channel attention begins with (Hu et al. 2017).
@@ -32,6 +32,10 @@ impl Operation for Mean {
 }
 
 impl Reference for Mean {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        vec![(Self {}, vec![map(3)]), (Self {}, vec![map(1)])]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let places = inputs[0].shape().places.count();
         Tensor::build(output, |c, _| {

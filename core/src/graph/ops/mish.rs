@@ -1,3 +1,5 @@
+use alloc::{vec, vec::Vec};
+
 use serde::{Deserialize, Serialize};
 
 use super::pointwise::Pointwise;
@@ -10,6 +12,10 @@ use super::pointwise::Pointwise;
 pub struct Mish {}
 
 impl Pointwise for Mish {
+    fn samples() -> Vec<Self> {
+        vec![Self {}]
+    }
+
     fn value(&self, x: f64) -> f64 {
         // Beyond 40 the logarithm is x to the last digit, and the exponential may overflow.
         let softplus = if x > 40.0 { x } else { libm::log1p(libm::exp(x)) };

@@ -1,8 +1,8 @@
 //! The operations of a graph, one a file: what it computes and where that is from, what it takes and makes, how far it sees and
-//! what it costs, its parameters, and a plain kernel in `f64` that every other one is tested against.
+//! what it costs, its parameters, a plain kernel in `f64` that every other one is tested against, and the cases of that test.
 //!
 //! To add one, write its file and name it twice below: in the list of modules, and in the registry. A test fails until the random
-//! graphs that executors and passes are tested on have it too.
+//! graphs that the passes are tested on have it too.
 
 mod add;
 mod affine;
@@ -41,8 +41,8 @@ use core::{fmt, ops::RangeInclusive};
 
 use serde_json::Value;
 
-use super::types::{Grid, Kind, Places};
-use super::{Fault, Shape, Tensor, ValueType, limits};
+use super::types::{Grid, Kind, Places, Windows};
+use super::{Fault, Scale, Shape, Tensor, ValueType, limits};
 use crate::model::ParameterShape;
 
 pub use affine::Constants;
@@ -81,6 +81,11 @@ pub trait Operation: fmt::Debug {
 
 /// The plain definition of an operation in numbers.
 pub trait Reference {
+    /// Operations and the types of what they read on which every executor is [tested](super::conformance).
+    fn cases() -> Vec<(Self, Vec<ValueType>)>
+    where
+        Self: Sized;
+
     /// Its result, of the shape `output`, for checked inputs and the tensors that [`Operation::parameters`] names.
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor;
 }
@@ -141,6 +146,13 @@ macro_rules! registry {
                 }
             }
 
+            /// The cases of all operations.
+            pub(super) fn cases() -> Vec<(Self, Vec<ValueType>)> {
+                let mut all = Vec::new();
+                $(all.extend(<$Op as Reference>::cases().into_iter().map(|(op, types)| (Self::$Op(op), types)));)*
+                all
+            }
+
             /// The operation `name` with `params`, an object.
             pub(super) fn read(name: &str, params: Value) -> Result<Self, Fault> {
                 let bad = |e: serde_json::Error| Fault::Params(format!("{e}"));
@@ -190,6 +202,19 @@ registry! {
     "sub" = sub::Sub,
     "window_merge" = window_merge::WindowMerge,
     "window_partition" = window_partition::WindowPartition,
+}
+
+/// A map at scale 1.
+fn map(channels: usize) -> ValueType {
+    ValueType::map(channels, Scale::ONE)
+}
+
+/// Tokens of such a map.
+fn tokens(channels: usize, window: [usize; 2], shift: [usize; 2]) -> ValueType {
+    ValueType {
+        kind: Kind::Tokens(Windows { window, shift }),
+        ..map(channels)
+    }
 }
 
 /// The input `i`, which must be a map.

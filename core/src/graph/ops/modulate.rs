@@ -1,9 +1,9 @@
-use alloc::{format, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, count};
+use super::{Operation, Reference, count, map, tokens};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 
 /// Feature-wise modulation (Perez et al. 2018; adaLN, Peebles and Xie 2023): `(1 + gamma_c) x + beta_c`.
@@ -39,6 +39,12 @@ impl Operation for Modulate {
 }
 
 impl Reference for Modulate {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let vector = ValueType::vector(3);
+        let of = |value| (Self {}, vec![value, vector, vector]);
+        vec![of(map(3)), of(tokens(3, [4, 4], [0, 0])), of(vector)]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| {
             (1.0 + inputs[1].at(c, 0)) * inputs[0].at(c, p) + inputs[2].at(c, 0)

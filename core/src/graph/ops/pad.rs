@@ -1,9 +1,9 @@
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, map_at, within};
+use super::{Operation, Reference, map, map_at, within};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
 /// A map with `pixels` zeros on each of its four sides.
@@ -32,6 +32,13 @@ impl Operation for Pad {
 }
 
 impl Reference for Pad {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        vec![
+            (Self { pixels: 1 }, vec![map(3)]),
+            (Self { pixels: 3 }, vec![map(1)]),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let size = inputs[0].map_size();
         Tensor::build_map(output, |c, x, y| {

@@ -1,9 +1,9 @@
-use alloc::{format, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, map_at, within};
+use super::{Operation, Reference, map, map_at, within};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
 /// Channels to pixels (Shi et al. 2016): channel `c r^2 + i r + j` of a map becomes row `i` and column `j` of blocks of `r` by `r`
@@ -43,6 +43,11 @@ impl Operation for PixelShuffle {
 }
 
 impl Reference for PixelShuffle {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |factor, channels| (Self { factor }, vec![map(channels)]);
+        vec![case(2, 12), case(3, 9), case(4, 48), case(1, 2)]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let r = self.factor;
         Tensor::build_map(output, |c, x, y| {

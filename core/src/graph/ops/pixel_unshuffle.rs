@@ -1,9 +1,9 @@
-use alloc::{format, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, channels, map_at, within};
+use super::{Operation, Reference, channels, map, map_at, within};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
 /// Pixels to channels, what undoes [`pixel_shuffle`](struct@super::PixelShuffle): row `i` and column `j` of blocks of `r` by `r`
@@ -42,6 +42,11 @@ impl Operation for PixelUnshuffle {
 }
 
 impl Reference for PixelUnshuffle {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |factor, channels| (Self { factor }, vec![map(channels)]);
+        vec![case(2, 3), case(3, 1), case(1, 2)]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let r = self.factor;
         Tensor::build_map(output, |c, x, y| {

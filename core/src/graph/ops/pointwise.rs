@@ -1,12 +1,15 @@
 //! What the functions of one number have in common: they keep the type, see nothing but their place, and have no learned values.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use super::{Fault, Operation, Reference, Shape, Tensor, ValueType, count};
+use super::{Fault, Operation, Reference, Shape, Tensor, ValueType, count, map, tokens};
 
 /// A function of one number.
-pub(super) trait Pointwise: core::fmt::Debug {
+pub(super) trait Pointwise: core::fmt::Debug + Sized {
+    /// Some of these, to be tested on every executor.
+    fn samples() -> Vec<Self>;
+
     /// Its value.
     fn value(&self, x: f64) -> f64;
 
@@ -36,6 +39,12 @@ impl<P: Pointwise> Operation for P {
 }
 
 impl<P: Pointwise> Reference for P {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let on = |value: ValueType| P::samples().into_iter().map(move |one| (one, vec![value]));
+        let kinds = [map(3), map(1), ValueType::vector(3), tokens(2, [4, 4], [0, 0])];
+        kinds.into_iter().flat_map(on).collect()
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| self.value(inputs[0].at(c, p)))
     }

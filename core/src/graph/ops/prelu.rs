@@ -3,7 +3,7 @@ use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, count, parameter};
+use super::{Operation, Reference, count, map, parameter};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -40,6 +40,13 @@ impl Operation for Prelu {
 }
 
 impl Reference for Prelu {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let slope = || Self {
+            slope: "slope".into(),
+        };
+        vec![(slope(), vec![map(3)]), (slope(), vec![ValueType::vector(2)])]
+    }
+
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| {
             let x = inputs[0].at(c, p);

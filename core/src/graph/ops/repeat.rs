@@ -1,9 +1,9 @@
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, channels, within};
+use super::{Operation, Reference, channels, map, within};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
 /// Every channel `times` times in a row. Before a pixel shuffle this makes the nearest enlargement.
@@ -31,6 +31,11 @@ impl Operation for Repeat {
 }
 
 impl Reference for Repeat {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |times, value| (Self { times }, vec![value]);
+        vec![case(4, map(3)), case(1, map(2)), case(3, ValueType::vector(2))]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| inputs[0].at(c / self.times, p))
     }

@@ -1,9 +1,9 @@
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extent, Operation, Reference, count, map_at, within};
+use super::{Extent, Operation, Reference, count, map, map_at, within};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 use crate::resample::Axis;
 
@@ -73,6 +73,18 @@ impl Operation for Resize {
 }
 
 impl Reference for Resize {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |factor, by| (Self { factor, by }, vec![map(2)]);
+        vec![
+            case(2, Interpolation::Nearest),
+            case(3, Interpolation::Nearest),
+            case(2, Interpolation::Bilinear),
+            case(3, Interpolation::Bilinear),
+            case(2, Interpolation::Bicubic),
+            case(4, Interpolation::Bicubic),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let size = inputs[0].map_size();
         let (across, down) = (self.axis(size.width), self.axis(size.height));

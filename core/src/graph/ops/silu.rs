@@ -1,3 +1,5 @@
+use alloc::{vec, vec::Vec};
+
 use serde::{Deserialize, Serialize};
 
 use super::pointwise::{Pointwise, logistic};
@@ -10,6 +12,10 @@ use super::pointwise::{Pointwise, logistic};
 pub struct Silu {}
 
 impl Pointwise for Silu {
+    fn samples() -> Vec<Self> {
+        vec![Self {}]
+    }
+
     fn value(&self, x: f64) -> f64 {
         x * logistic(x)
     }

@@ -1,4 +1,4 @@
-use alloc::{format, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,21 @@ impl Operation for Sinusoidal {
 }
 
 impl Reference for Sinusoidal {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let time = ValueType::vector(1);
+        vec![
+            (Self::of_time(8), vec![time]),
+            (
+                Self {
+                    features: 2,
+                    highest: 3.0,
+                    period: 10.0,
+                },
+                vec![time],
+            ),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let (t, frequencies) = (inputs[0].at(0, 0), self.frequencies());
         let n = frequencies.len();

@@ -1,9 +1,9 @@
-use alloc::{format, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference};
+use super::{Operation, Reference, map, tokens};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 
 /// Channels `first` to `first + channels` of a value.
@@ -39,6 +39,17 @@ impl Operation for Slice {
 }
 
 impl Reference for Slice {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |first, channels, value| (Self { first, channels }, vec![value]);
+        vec![
+            case(0, 2, map(5)),
+            case(3, 2, map(5)),
+            case(1, 1, map(3)),
+            case(2, 3, ValueType::vector(6)),
+            case(1, 2, tokens(4, [4, 4], [0, 0])),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| inputs[0].at(self.first + c, p))
     }

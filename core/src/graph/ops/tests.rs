@@ -3,7 +3,7 @@
 use alloc::{vec, vec::Vec};
 
 use super::*;
-use crate::graph::{Builder, Scale, Size, arbitrary, reference};
+use crate::graph::{Builder, Scale, Size, conformance, reference};
 use crate::model::Weights;
 use crate::random::SplitMix64;
 
@@ -50,10 +50,6 @@ fn close(a: &Tensor, b: &Tensor) {
     for (a, b) in a.data().iter().zip(b.data()) {
         assert!((a - b).abs() < 1e-9 * (1.0 + b.abs()), "{a} {b}");
     }
-}
-
-fn map(channels: usize) -> ValueType {
-    ValueType::map(channels, Scale::ONE)
 }
 
 #[test]
@@ -155,7 +151,7 @@ fn enlargements_are_those_of_images() {
     let by = |by| Resize { factor: 3, by };
     let cubic = b.node("cubic", by(Interpolation::Bicubic), &[&image]);
     let graph = b.output("image", &cubic).check().expect("fits");
-    let inputs = arbitrary::inputs(&graph, Size::new(5, 4), 1);
+    let inputs = conformance::inputs(&graph, Size::new(5, 4), 1).expect("a size that fits");
     let got = reference::run(&graph, &Weights::default(), &inputs).expect("runs");
     let planes = inputs[0].to_planes().expect("a map");
     let expected = Tensor::of_planes(&crate::resample::enlarge(&planes, 3));

@@ -3,7 +3,7 @@ use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference};
+use super::{Operation, Reference, tokens};
 use crate::graph::types::Kind;
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 
@@ -34,6 +34,13 @@ impl Operation for WindowMerge {
 }
 
 impl Reference for WindowMerge {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        vec![
+            (Self {}, vec![tokens(3, [4, 4], [2, 2])]),
+            (Self {}, vec![tokens(1, [2, 8], [0, 5])]),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let grid = super::grid(&inputs[0].shape());
         let mut token_at = vec![0; output.places.count()];

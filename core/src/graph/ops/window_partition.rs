@@ -1,9 +1,9 @@
-use alloc::{format, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Reference, map_at, within};
+use super::{Operation, Reference, map, map_at, within};
 use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
@@ -55,6 +55,16 @@ impl Operation for WindowPartition {
 }
 
 impl Reference for WindowPartition {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |window, shift| (Self { window, shift }, vec![map(3)]);
+        vec![
+            case([4, 4], [0, 0]),
+            case([4, 4], [2, 2]),
+            case([2, 8], [1, 3]),
+            case([1, 1], [0, 0]),
+        ]
+    }
+
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         let grid = super::grid(&output);
         Tensor::build(output, |c, p| {

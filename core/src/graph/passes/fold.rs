@@ -405,7 +405,7 @@ mod tests {
     use super::*;
     use crate::graph::nets::{Span, SpanInput};
     use crate::graph::ops::{Add, Pad};
-    use crate::graph::{Builder, Scale, Size, arbitrary, reference};
+    use crate::graph::{Builder, Scale, Size, arbitrary, conformance, reference};
     use proptest::prelude::*;
 
     fn count(graph: &TypedGraph, name: &str) -> usize {
@@ -415,9 +415,9 @@ mod tests {
 
     /// The largest difference between the graph and its fold, in parts of the largest number.
     fn difference(graph: &TypedGraph, size: Size, seed: u64) -> (TypedGraph, f64) {
-        let weights = arbitrary::weights(graph, seed);
+        let weights = conformance::weights(graph, seed);
         let (folded, left) = fold(graph, &weights).expect("folds");
-        let inputs = arbitrary::inputs(graph, size, seed);
+        let inputs = conformance::inputs(graph, size, seed).expect("a size that fits");
         let run =
             |graph: &TypedGraph, weights: &Weights| reference::run(graph, weights, &inputs).expect("runs");
         let (before, after) = (run(graph, &weights), run(&folded, &left));
