@@ -396,7 +396,7 @@ mod tests {
         let is_many = |f: (_, Fault)| matches!(f.1, Fault::TooMany { .. });
         assert!(is_many(fault(|g| conv(g).outputs = usize::MAX)));
         assert!(is_many(fault(|g| g.inputs[0].channels = usize::MAX)));
-        assert!(is_many(fault(|g| g.inputs[0].channels = 0)));
+        assert!(is_params(fault(|g| g.inputs[0].channels = 0)));
         assert!(is_many(fault(|g| {
             let node = g.nodes[0].clone();
             g.nodes.resize(limits::NODES + 1, node);

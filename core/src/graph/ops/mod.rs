@@ -251,14 +251,16 @@ fn real(what: &str, x: f64, range: RangeInclusive<f64>) -> Result<(), Fault> {
 
 /// Channels that an operation makes.
 pub(super) fn channels(n: u64) -> Result<usize, Fault> {
-    if (1..=limits::CHANNELS as u64).contains(&n) {
-        return Ok(n as usize);
+    let most = limits::CHANNELS as u64;
+    match n {
+        0 => Err(Fault::Params("a value has one channel at least".into())),
+        n if n <= most => Ok(n as usize),
+        count => Err(Fault::TooMany {
+            what: "channels of a value",
+            count,
+            most,
+        }),
     }
-    Err(Fault::TooMany {
-        what: "channels of a value",
-        count: n,
-        most: limits::CHANNELS as u64,
-    })
 }
 
 /// Numbers in `shape`.

@@ -269,6 +269,9 @@ impl<'a> Folder<'a> {
     }
 }
 
+/// Multiplications that one fold may take, a few seconds: those of known networks take a few millions.
+const MOST_WORK: u64 = 1 << 32;
+
 /// A convolution with its numbers, `weight[((o * inputs + i) * kernel + y) * kernel + x]` for `inputs` channels of a group.
 struct Filter {
     outputs: usize,
@@ -321,14 +324,18 @@ impl Filter {
     fn after(&self, inner: &Self) -> Option<Self> {
         let reads_zeros = inner.bias.is_none() && inner.padding + 1 >= inner.kernel;
         let (kernel, padding) = (self.kernel + inner.kernel - 1, self.padding + inner.padding);
-        let cost = |f: &Self| f.weight.len();
-        let taps = kernel * kernel;
+        let (cost, taps) = (
+            self.weight.len() as u64 + inner.weight.len() as u64,
+            kernel * kernel,
+        );
+        let folded = (self.outputs as u64 * inner.inputs as u64).saturating_mul(taps as u64);
         if self.groups != 1
             || inner.groups != 1
             || (self.padding > 0 && !reads_zeros)
             || kernel > limits::KERNEL
             || padding > limits::KERNEL
-            || self.outputs * inner.inputs * taps > cost(self) + cost(inner)
+            || folded > cost
+            || folded.saturating_mul(self.inputs as u64) > MOST_WORK
         {
             return None;
         }
