@@ -20,6 +20,7 @@ export const english = {
   'manifest-unusable': 'the model\'s manifest is not usable: reload the page',
   manifest: 'the model\'s manifest is not usable: {why}',
   architecture: 'the model\'s architecture is not usable: {why}',
+  graph: 'the model\'s network is not usable: {why}',
   weights: 'the weights are not usable: {why}',
   'weights-other': 'the weights file {file} is not the one its manifest describes (its sha256 is another): download it again',
   adapter: 'the LoRA adapter is not usable: {why}',

@@ -18,6 +18,7 @@ export const german = {
   'manifest-unusable': 'das Manifest des Modells ist unbrauchbar: die Seite neu laden',
   manifest: 'das Manifest des Modells ist unbrauchbar: {why}',
   architecture: 'der Aufbau des Modells ist unbrauchbar: {why}',
+  graph: 'das Netz des Modells ist unbrauchbar: {why}',
   weights: 'die Gewichte sind unbrauchbar: {why}',
   'weights-other': 'die Gewichtsdatei {file} ist nicht die ihres Manifests (ihr sha256 ist ein anderer): noch einmal laden',
   adapter: 'der LoRA-Adapter ist unbrauchbar: {why}',

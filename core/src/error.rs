@@ -1,6 +1,7 @@
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use core::fmt::{self, Write as _};
 
+use crate::graph::GraphError;
 use crate::{Message, Size};
 
 /// Everything that can go wrong in this crate, named after the input at fault and how to mend it.
@@ -10,6 +11,8 @@ pub enum Error {
     Manifest(String),
     /// An architecture description is not a network this crate can run.
     Architecture(String),
+    /// A graph is not a network this crate can run.
+    Graph(GraphError),
     /// A weights file is damaged or does not fit its architecture.
     Weights(String),
     /// The bytes of a file are not those its manifest describes.
@@ -116,6 +119,7 @@ impl fmt::Display for Error {
         match self {
             Self::Manifest(why) => write!(f, "the model's manifest is not usable: {why}"),
             Self::Architecture(why) => write!(f, "the model's architecture is not usable: {why}"),
+            Self::Graph(why) => write!(f, "the network's graph is not usable: {why}"),
             Self::Weights(why) => write!(f, "the weights are not usable: {why}"),
             Self::Hash {
                 file,
@@ -163,9 +167,10 @@ impl core::error::Error for Error {}
 
 impl Error {
     /// The codes of all [messages](Self::message).
-    pub const CODES: [&str; 17] = [
+    pub const CODES: [&str; 18] = [
         "manifest",
         "architecture",
+        "graph",
         "weights",
         "weights-other",
         "refused",
@@ -189,6 +194,7 @@ impl Error {
         match self {
             Self::Manifest(why) => because("manifest", why),
             Self::Architecture(why) => because("architecture", why),
+            Self::Graph(why) => because("graph", &why.to_string()),
             Self::Weights(why) => because("weights", why),
             Self::Hash { file, .. } => Message::new("weights-other").with("file", &Harmless::written(file)),
             Self::Size(why) | Self::Spectrum(why) | Self::Schedule(why) => because("refused", why),
@@ -218,6 +224,7 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Fault;
     use alloc::string::ToString;
     use alloc::vec::Vec;
 
@@ -226,7 +233,8 @@ mod tests {
         let why = || "why".to_string();
         let next = |error: &Error| match error {
             Error::Manifest(_) => Some(Error::Architecture(why())),
-            Error::Architecture(_) => Some(Error::Weights(why())),
+            Error::Architecture(_) => Some(Error::Graph(Fault::Name.whole())),
+            Error::Graph(_) => Some(Error::Weights(why())),
             Error::Weights(_) => Some(Error::Hash {
                 file: why(),
                 expected: why(),

@@ -6,7 +6,8 @@
 //! 2. **Flow**, [`flow`]: from the source `x0 = m(c) + sigma n`, where `m(c)` is a restorer's posterior mean and `n`
 //!    coloured noise, a velocity field leads along `x_t = (1 - t) x0 + t x1` to the image.
 //! 3. **Networks**, [`model`]: restorers and two velocity fields as data, their weights, and low-rank adapters; `nn`
-//!    (feature `burn`) runs and trains them on burn tensors.
+//!    (feature `burn`) runs and trains them on burn tensors. [`graph`] describes any network, theirs and the community's, operation
+//!    by operation, and says what it computes.
 //! 4. **Objectives**, `objective` (feature `burn`): flow matching in a mix of L2 and `H^s`; preference optimisation
 //!    (S-DPO) against a reference that is the same backbone with an adapter off; an adversary that supplies realistic
 //!    wrong answers, learned or by the closed-form Riesz step (AS-DPO).
@@ -22,6 +23,7 @@ extern crate alloc;
 pub mod alpha;
 mod error;
 pub mod flow;
+pub mod graph;
 mod hold;
 mod message;
 pub mod metrics;

@@ -77,7 +77,7 @@ impl Axis {
     ///
     /// # Panics
     /// When one of them is zero, or `n_out` is less than `n_in`.
-    fn linear(n_in: usize, n_out: usize) -> Self {
+    pub(crate) fn linear(n_in: usize, n_out: usize) -> Self {
         assert!(n_in > 0 && n_out >= n_in, "a line is enlarged");
         let ratio = n_in as f64 / n_out as f64;
         let (mut index, mut weight) = (Vec::new(), Vec::new());
@@ -93,6 +93,20 @@ impl Axis {
             taps: 2,
             index,
             weight,
+        }
+    }
+
+    /// From `n_in` values to `n_out`, a multiple of that: each as often as it goes.
+    ///
+    /// # Panics
+    /// When one of them is zero.
+    pub(crate) fn nearest(n_in: usize, n_out: usize) -> Self {
+        assert!(n_in > 0 && n_out > 0, "a line has at least one value");
+        Self {
+            inputs: n_in,
+            taps: 1,
+            index: (0..n_out).map(|i| i * n_in / n_out).collect(),
+            weight: vec![1.0; n_out],
         }
     }
 

@@ -3,7 +3,7 @@ use core::fmt;
 use crate::Rect;
 
 /// Columns and rows of pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Size {
     /// Columns.
     pub width: usize,

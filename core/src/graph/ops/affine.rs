@@ -1,0 +1,123 @@
+use alloc::{format, string::String, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, count, map, parameter};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+use crate::model::ParameterShape;
+
+/// `scale_c x + shift_c` for every channel `c`; what is not given is 1 and 0.
+///
+/// Reads one value and keeps its type.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Affine {
+    /// What is multiplied with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Constants>,
+    /// What is added then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Constants>,
+}
+
+/// A number for each channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Constants {
+    /// The same for all.
+    One(f64),
+    /// Those of the description, in order.
+    Each(Vec<f64>),
+    /// The learned tensor of this name, `[channels]`.
+    Learned(String),
+}
+
+impl Constants {
+    fn check(&self, what: &str, channels: usize) -> Result<(), Fault> {
+        let all: &[f64] = match self {
+            Self::One(one) => core::slice::from_ref(one),
+            Self::Each(all) if all.len() != channels => {
+                return Err(Fault::Params(format!(
+                    "{} numbers for {what} do not go with {channels} channels",
+                    all.len()
+                )));
+            }
+            Self::Each(all) => all,
+            Self::Learned(_) => &[],
+        };
+        all.iter().try_for_each(|x| super::real(what, *x, -1e30..=1e30))
+    }
+
+    /// That of the channel `c`; `learned` are the tensor's values.
+    pub(in crate::graph) fn of(&self, c: usize, learned: &[f64]) -> f64 {
+        match self {
+            Self::One(one) => *one,
+            Self::Each(all) => all[c],
+            Self::Learned(_) => learned[c],
+        }
+    }
+
+    /// The name of the learned tensor.
+    pub(in crate::graph) fn tensor(&self) -> Option<&String> {
+        match self {
+            Self::Learned(name) => Some(name),
+            Self::One(_) | Self::Each(_) => None,
+        }
+    }
+}
+
+impl Operation for Affine {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        for (what, constants) in [("the scale", &self.scale), ("the shift", &self.shift)] {
+            if let Some(constants) = constants {
+                constants.check(what, inputs[0].channels)?;
+            }
+        }
+        Ok(inputs[0])
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], output: &Shape) -> u64 {
+        count(output)
+    }
+
+    fn parameters(&self, inputs: &[ValueType]) -> Vec<ParameterShape> {
+        let given = self.scale.iter().chain(&self.shift);
+        let names = given.filter_map(Constants::tensor);
+        names.map(|name| parameter(name, &[inputs[0].channels])).collect()
+    }
+
+    fn is_pointwise(&self) -> bool {
+        true
+    }
+}
+
+impl Reference for Affine {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let affine = |scale, shift| (Self { scale, shift }, vec![map(3)]);
+        let each = |values: [f64; 3]| Some(Constants::Each(values.into()));
+        let learned = |name: &str| Some(Constants::Learned(name.into()));
+        vec![
+            affine(Some(Constants::One(0.2)), None),
+            affine(None, each([0.5, -0.25, 2.0])),
+            affine(each([0.5, -0.25, 2.0]), Some(Constants::One(-0.5))),
+            affine(learned("scale"), learned("shift")),
+            affine(Some(Constants::One(255.0)), learned("shift")),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let learned_scale = matches!(self.scale, Some(Constants::Learned(_)));
+        let scales = parameters.first().map_or(&[][..], |p| p);
+        let shifts = parameters.get(usize::from(learned_scale)).map_or(&[][..], |p| p);
+        Tensor::build(output, |c, p| {
+            let scale = self.scale.as_ref().map_or(1.0, |s| s.of(c, scales));
+            let shift = self.shift.as_ref().map_or(0.0, |s| s.of(c, shifts));
+            scale * inputs[0].at(c, p) + shift
+        })
+    }
+}

@@ -1,0 +1,120 @@
+use alloc::{format, string::String, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Extent, Operation, Reference, count, parameter, tokens};
+use crate::graph::types::{Kind, Windows};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+use crate::model::ParameterShape;
+
+/// Attention of every token to those of its window (Vaswani et al. 2017; Liu et al. 2021), in `heads` equal parts of the channels:
+/// `softmax(q k^T / sqrt(d) + position) v` for parts of `d` channels. Tokens beyond the map's edge are not attended to.
+///
+/// Reads the queries, keys and values, tokens of one type, which it keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attention {
+    /// Parts of the channels.
+    pub heads: usize,
+    /// Name of what is added to the score of two tokens by how far the query is below and right of the key, where it is given:
+    /// `[heads, (2 rows - 1) * (2 columns - 1)]` for windows of so many rows and columns, the distance `(0, 0)` in the middle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
+/// The windows of checked tokens.
+fn windows(inputs: &[ValueType]) -> Windows {
+    match inputs[0].kind {
+        Kind::Tokens(windows) => windows,
+        Kind::Map | Kind::Vector => unreachable!("the tokens were checked"),
+    }
+}
+
+impl Operation for Attention {
+    fn reads(&self) -> RangeInclusive<usize> {
+        3..=3
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        let first = inputs[0];
+        if let Some(other) = inputs
+            .iter()
+            .find(|v| !matches!(v.kind, Kind::Tokens(_)) || **v != first)
+        {
+            return Err(Fault::Inputs(format!(
+                "tokens of one type are needed, not {other}"
+            )));
+        }
+        super::heads(self.heads, first.channels)?;
+        Ok(first)
+    }
+
+    fn extent(&self, inputs: &[ValueType]) -> Extent {
+        Extent::Window(windows(inputs).window)
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape], output: &Shape) -> u64 {
+        // Scores and mixture, of every token with every one of its window.
+        let tokens = super::grid(&inputs[0]).tokens() as u64;
+        count(output).saturating_mul(2 * tokens)
+    }
+
+    fn parameters(&self, inputs: &[ValueType]) -> Vec<ParameterShape> {
+        let [rows, columns] = windows(inputs).window;
+        let distances = (2 * rows - 1) * (2 * columns - 1);
+        let position = self.position.iter();
+        position
+            .map(|name| parameter(name, &[self.heads, distances]))
+            .collect()
+    }
+}
+
+impl Reference for Attention {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |heads, position: bool, window, shift| {
+            let position = position.then(|| "position".into());
+            (Self { heads, position }, vec![tokens(4, window, shift); 3])
+        };
+        vec![
+            case(1, false, [4, 4], [0, 0]),
+            case(2, true, [4, 4], [2, 2]),
+            case(4, true, [2, 8], [1, 0]),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let grid = super::grid(&output);
+        let ([rows, columns], tokens) = (grid.windows.window, grid.tokens());
+        let per_head = output.channels / self.heads;
+        let scale = 1.0 / libm::sqrt(per_head as f64);
+        let position = |head: usize, q: usize, k: usize| {
+            let down = q / columns + rows - 1 - k / columns;
+            let across = q % columns + columns - 1 - k % columns;
+            let distances = (2 * rows - 1) * (2 * columns - 1);
+            let at = head * distances + down * (2 * columns - 1) + across;
+            parameters.first().map_or(0.0, |p| p[at])
+        };
+        let mut out = Tensor::build(output, |_, _| 0.0);
+        for window in 0..output.places.count() / tokens {
+            let seen: Vec<usize> = (0..tokens).filter(|k| grid.pixel(window, *k).is_some()).collect();
+            for (head, q) in (0..self.heads).flat_map(|head| (0..tokens).map(move |q| (head, q))) {
+                let channels = head * per_head..(head + 1) * per_head;
+                let place = |token: usize| window * tokens + token;
+                let scores = seen.iter().map(|k| {
+                    let products = channels
+                        .clone()
+                        .map(|c| inputs[0].at(c, place(q)) * inputs[1].at(c, place(*k)));
+                    scale * products.sum::<f64>() + position(head, q, *k)
+                });
+                let shares = super::softmax(scores.collect());
+                for c in channels.clone() {
+                    let values = seen.iter().zip(&shares);
+                    let mixed = values.map(|(k, share)| share * inputs[2].at(c, place(*k))).sum();
+                    out.set(c, place(q), mixed);
+                }
+            }
+        }
+        out
+    }
+}

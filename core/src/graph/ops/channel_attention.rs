@@ -1,0 +1,88 @@
+use alloc::{format, string::String, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Extent, Operation, Reference, count, map, map_at, parameter};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+use crate::model::ParameterShape;
+
+/// Attention of channels to channels over all pixels (Zamir et al. 2022), in `heads` equal parts: with the rows of `q` and `k` divided
+/// by their length, `softmax(temperature q k^T) v`.
+///
+/// Reads the queries, keys and values, maps of one type, which it keeps. It sees the whole image, so that tiles are not exact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelAttention {
+    /// Parts of the channels.
+    pub heads: usize,
+    /// Name of the temperatures, `[heads]`.
+    pub temperature: String,
+}
+
+/// A row is divided by this at least.
+const SHORTEST: f64 = 1e-12;
+
+impl Operation for ChannelAttention {
+    fn reads(&self) -> RangeInclusive<usize> {
+        3..=3
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        let first = map_at(inputs, 0)?;
+        if let Some(other) = inputs.iter().find(|v| **v != first) {
+            return Err(Fault::Inputs(format!("maps of one type are needed, not {other}")));
+        }
+        super::heads(self.heads, first.channels)?;
+        Ok(first)
+    }
+
+    fn extent(&self, _inputs: &[ValueType]) -> Extent {
+        Extent::Global
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], output: &Shape) -> u64 {
+        // Lengths, scores and mixture, of every channel with every one of its head.
+        let per_head = (output.channels / self.heads) as u64;
+        count(output).saturating_mul(2 * per_head + 2)
+    }
+
+    fn parameters(&self, _inputs: &[ValueType]) -> Vec<ParameterShape> {
+        [parameter(&self.temperature, &[self.heads])].into()
+    }
+}
+
+impl Reference for ChannelAttention {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |heads, channels| {
+            let temperature = "temperature".into();
+            (Self { heads, temperature }, vec![map(channels); 3])
+        };
+        vec![case(1, 3), case(2, 4), case(1, 1)]
+    }
+
+    fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let places = output.places.count();
+        let per_head = output.channels / self.heads;
+        let dot = |a: (usize, usize), b: (usize, usize)| -> f64 {
+            (0..places)
+                .map(|p| inputs[a.0].at(a.1, p) * inputs[b.0].at(b.1, p))
+                .sum()
+        };
+        let length = |input: usize, c: usize| libm::sqrt(dot((input, c), (input, c))).max(SHORTEST);
+        let mut out = Tensor::build(output, |_, _| 0.0);
+        for q in 0..output.channels {
+            let head = q / per_head;
+            let channels = head * per_head..(head + 1) * per_head;
+            let scores = channels
+                .clone()
+                .map(|k| parameters[0][head] * dot((0, q), (1, k)) / (length(0, q) * length(1, k)));
+            let shares = super::softmax(scores.collect());
+            for p in 0..places {
+                let values = channels.clone().zip(&shares);
+                out.set(q, p, values.map(|(c, share)| share * inputs[2].at(c, p)).sum());
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,56 @@
+use alloc::{format, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, channels, map};
+use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+
+/// The channels of all that it reads, one value's after the other's.
+///
+/// Reads values that differ in their channels at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Concat {}
+
+impl Operation for Concat {
+    fn reads(&self) -> RangeInclusive<usize> {
+        2..=limits::READS
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        let first = inputs[0];
+        if let Some(other) = inputs.iter().find(|v| !v.lies_as(&first)) {
+            return Err(Fault::Inputs(format!("{other} has other places than {first}")));
+        }
+        let all = inputs.iter().map(|v| v.channels as u64).sum();
+        Ok(first.with_channels(channels(all)?))
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {
+        0
+    }
+}
+
+impl Reference for Concat {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let vector = ValueType::vector;
+        vec![
+            (Self {}, vec![map(2), map(3)]),
+            (Self {}, vec![map(1), map(4), map(2)]),
+            (Self {}, vec![vector(2), vector(1)]),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        Tensor::build(output, |mut c, p| {
+            for x in inputs {
+                match c.checked_sub(x.shape().channels) {
+                    None => return x.at(c, p),
+                    Some(rest) => c = rest,
+                }
+            }
+            0.0
+        })
+    }
+}

@@ -1,0 +1,167 @@
+use alloc::{format, string::String, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Extent, Operation, Reference, channels, count, map, map_at, weight_and_bias, within};
+use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+use crate::model::ParameterShape;
+
+/// A convolution of stride 1 (in truth a correlation, as everywhere): `y_o(p) = b_o + sum over i, k of w_oi(k) x_i(p + k)`, with
+/// zeros beyond the edge.
+///
+/// Reads a map; makes one of `outputs` channels, with `2 padding - kernel + 1` rows and columns more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv {
+    /// Name of the weight, `[outputs, inputs / groups, kernel, kernel]`.
+    pub weight: String,
+    /// Name of the bias, `[outputs]`, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias: Option<String>,
+    /// Channels of the result.
+    pub outputs: usize,
+    /// Side of the kernel, odd.
+    pub kernel: usize,
+    /// Equal parts of the channels that do not see each other; as many as there are channels make it depthwise. 1 where it is not
+    /// given.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub groups: usize,
+    /// Zeros around the map; where it is not given, as many as keep the size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding: Option<usize>,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
+
+impl Conv {
+    /// One with the parameters `{module}.weight` and `{module}.bias` that keeps the size.
+    pub fn new(module: &str, outputs: usize, kernel: usize) -> Self {
+        Self {
+            weight: format!("{module}.weight"),
+            bias: Some(format!("{module}.bias")),
+            outputs,
+            kernel,
+            groups: 1,
+            padding: None,
+        }
+    }
+
+    /// The same with so many zeros around the map.
+    #[must_use]
+    pub fn padded(self, padding: usize) -> Self {
+        let padding = (padding != self.kernel / 2).then_some(padding);
+        Self { padding, ..self }
+    }
+
+    /// Zeros around the map.
+    pub fn padding(&self) -> usize {
+        self.padding.unwrap_or(self.kernel / 2)
+    }
+}
+
+impl Operation for Conv {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        let x = map_at(inputs, 0)?;
+        within("the kernel", self.kernel, 1..=limits::KERNEL)?;
+        within("the padding", self.padding(), 0..=limits::KERNEL)?;
+        within("the groups", self.groups, 1..=limits::CHANNELS)?;
+        if self.kernel.is_multiple_of(2) {
+            return Err(Fault::Params(format!(
+                "a kernel of {} has no middle: take an odd one",
+                self.kernel
+            )));
+        }
+        let outputs = channels(self.outputs as u64)?;
+        if !x.channels.is_multiple_of(self.groups) || !outputs.is_multiple_of(self.groups) {
+            return Err(Fault::Inputs(format!(
+                "{} groups do not divide {} channels into {outputs}",
+                self.groups, x.channels
+            )));
+        }
+        let margin = x.margin + self.padding() as i64 - (self.kernel / 2) as i64;
+        super::margin(ValueType {
+            margin,
+            ..x.with_channels(outputs)
+        })
+    }
+
+    fn extent(&self, _inputs: &[ValueType]) -> Extent {
+        Extent::Local(self.kernel / 2)
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape], output: &Shape) -> u64 {
+        let taps = inputs[0].channels / self.groups * self.kernel * self.kernel;
+        count(output).saturating_mul(taps as u64)
+    }
+
+    fn parameters(&self, inputs: &[ValueType]) -> Vec<ParameterShape> {
+        let inputs = inputs[0].channels / self.groups;
+        let shape = [self.outputs, inputs, self.kernel, self.kernel];
+        weight_and_bias(&self.weight, self.bias.as_ref(), &shape)
+    }
+}
+
+impl Reference for Conv {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |inputs, outputs, kernel| (Self::new("conv", outputs, kernel), vec![map(inputs)]);
+        let grouped = |groups, inputs, outputs| {
+            let (conv, types) = case(inputs, outputs, 3);
+            (Self { groups, ..conv }, types)
+        };
+        let (plain, types) = case(3, 5, 3);
+        let bias = None;
+        vec![
+            case(3, 8, 3),
+            case(1, 1, 1),
+            case(1, 1, 3),
+            case(5, 7, 1),
+            case(2, 3, 5),
+            case(2, 2, 17),
+            grouped(2, 6, 4),
+            grouped(5, 5, 5),
+            grouped(3, 3, 6),
+            (
+                Self {
+                    bias,
+                    ..plain.clone()
+                },
+                types.clone(),
+            ),
+            (plain.clone().padded(0), types.clone()),
+            (plain.padded(2), types),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let (x, k) = (inputs[0], self.kernel);
+        let inputs = x.shape().channels / self.groups;
+        let outputs = self.outputs / self.groups;
+        let size = x.map_size();
+        Tensor::build_map(output, |o, px, py| {
+            let mut sum = parameters.get(1).map_or(0.0, |bias| bias[o]);
+            for (i, tap) in (0..inputs).flat_map(|i| (0..k * k).map(move |tap| (i, tap))) {
+                let at = |p: usize, tap: usize| (p + tap).checked_sub(self.padding());
+                let (Some(sx), Some(sy)) = (at(px, tap % k), at(py, tap / k)) else {
+                    continue;
+                };
+                if sx < size.width && sy < size.height {
+                    let weight = parameters[0][(o * inputs + i) * k * k + tap];
+                    sum += weight * x.pixel(o / outputs * inputs + i, sx, sy);
+                }
+            }
+            sum
+        })
+    }
+}

@@ -1,0 +1,41 @@
+use alloc::{vec, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fault, pointwise::Pointwise, real};
+use crate::model::GaussianSkip;
+
+/// The gain of the exact flow between two Gaussians of one mean, from deviation `sigma` to `rho`, at the time `t`:
+/// `(t rho^2 - (1 - t) sigma^2) / (t^2 rho^2 + (1 - t)^2 sigma^2)`. See [`GaussianSkip`].
+///
+/// Reads one value, the time, and keeps its type.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GaussianGain {
+    /// Deviation at time 0, 0.001 to 10.
+    pub sigma: f64,
+    /// Deviation at time 1, 0.001 to 10.
+    pub rho: f64,
+}
+
+impl Pointwise for GaussianGain {
+    fn samples() -> Vec<Self> {
+        vec![
+            Self {
+                sigma: 0.3,
+                rho: 0.05,
+            },
+            Self { sigma: 0.1, rho: 0.5 },
+        ]
+    }
+
+    fn value(&self, x: f64) -> f64 {
+        let (sigma, rho) = (self.sigma, self.rho);
+        GaussianSkip { sigma, rho }.gain(x)
+    }
+
+    fn check_params(&self) -> Result<(), Fault> {
+        real("sigma", self.sigma, 0.001..=10.0)?;
+        real("rho", self.rho, 0.001..=10.0)
+    }
+}

@@ -1,0 +1,81 @@
+use alloc::{string::String, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, count, map, parameter, real, tokens};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+use crate::model::ParameterShape;
+
+/// Layer normalisation (Ba et al. 2016): at every place, over the channels, `(x - mean) / sqrt(variance + epsilon)`, then
+/// `weight_c` times that, plus `bias_c`, where they are given.
+///
+/// Reads a value of any kind and keeps its type.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerNorm {
+    /// What keeps the root from zero, 1e-12 to 1.
+    pub epsilon: f64,
+    /// Name of the weight, `[channels]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
+    /// Name of the bias, `[channels]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias: Option<String>,
+}
+
+impl Operation for LayerNorm {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        real("epsilon", self.epsilon, 1e-12..=1.0)?;
+        Ok(inputs[0])
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], output: &Shape) -> u64 {
+        count(output).saturating_mul(4)
+    }
+
+    fn parameters(&self, inputs: &[ValueType]) -> Vec<ParameterShape> {
+        let names = self.weight.iter().chain(&self.bias);
+        names.map(|name| parameter(name, &[inputs[0].channels])).collect()
+    }
+}
+
+impl Reference for LayerNorm {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |weight: Option<&str>, bias: Option<&str>, value| {
+            let (weight, bias) = (weight.map(String::from), bias.map(String::from));
+            (
+                Self {
+                    epsilon: 1e-6,
+                    weight,
+                    bias,
+                },
+                vec![value],
+            )
+        };
+        let (weight, bias) = (Some("norm.weight"), Some("norm.bias"));
+        vec![
+            case(None, None, map(3)),
+            case(weight, bias, map(5)),
+            case(weight, None, ValueType::vector(4)),
+            case(None, bias, tokens(3, [4, 4], [0, 0])),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let (x, n) = (inputs[0], output.channels);
+        let statistics: Vec<(f64, f64)> = (0..output.places.count())
+            .map(|p| super::mean_and_root((0..n).map(|c| x.at(c, p)), self.epsilon))
+            .collect();
+        let bias = parameters.get(usize::from(self.weight.is_some()));
+        Tensor::build(output, |c, p| {
+            let (mean, root) = statistics[p];
+            let weight = self.weight.as_ref().map_or(1.0, |_| parameters[0][c]);
+            weight * (x.at(c, p) - mean) / root + bias.map_or(0.0, |b| b[c])
+        })
+    }
+}

@@ -1,0 +1,29 @@
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fault, pointwise::Pointwise, real};
+
+/// The leaky rectifier (Maas et al. 2013): `x` where positive, else `slope * x`; with a slope of zero the rectifier.
+///
+/// Reads one value and keeps its type.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leaky {
+    /// From -1 to 1.
+    pub slope: f64,
+}
+
+impl Pointwise for Leaky {
+    fn samples() -> Vec<Self> {
+        [0.0, 0.1, 1.0, -0.5].map(|slope| Self { slope }).into()
+    }
+
+    fn value(&self, x: f64) -> f64 {
+        if x > 0.0 { x } else { self.slope * x }
+    }
+
+    fn check_params(&self) -> Result<(), Fault> {
+        real("the slope", self.slope, -1.0..=1.0)
+    }
+}

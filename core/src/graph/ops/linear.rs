@@ -1,0 +1,81 @@
+use alloc::{format, string::String, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, channels, count, map, tokens, weight_and_bias};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+use crate::model::ParameterShape;
+
+/// A linear map of the channels at every place: `y_o = b_o + sum over i of w_oi x_i`.
+///
+/// Reads a value of any kind; keeps its places and has `outputs` channels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linear {
+    /// Name of the weight, `[outputs, inputs]`.
+    pub weight: String,
+    /// Name of the bias, `[outputs]`, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias: Option<String>,
+    /// Channels of the result.
+    pub outputs: usize,
+}
+
+impl Linear {
+    /// One with the parameters `{module}.weight` and `{module}.bias`.
+    pub fn new(module: &str, outputs: usize) -> Self {
+        Self {
+            weight: format!("{module}.weight"),
+            bias: Some(format!("{module}.bias")),
+            outputs,
+        }
+    }
+}
+
+impl Operation for Linear {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        Ok(inputs[0].with_channels(channels(self.outputs as u64)?))
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape], output: &Shape) -> u64 {
+        count(output).saturating_mul(inputs[0].channels as u64)
+    }
+
+    fn parameters(&self, inputs: &[ValueType]) -> Vec<ParameterShape> {
+        weight_and_bias(
+            &self.weight,
+            self.bias.as_ref(),
+            &[self.outputs, inputs[0].channels],
+        )
+    }
+}
+
+impl Reference for Linear {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |outputs, value| (Self::new("linear", outputs), vec![value]);
+        let (plain, types) = case(3, map(2));
+        let bias = None;
+        vec![
+            case(5, map(3)),
+            case(1, ValueType::vector(1)),
+            case(7, ValueType::vector(6)),
+            case(4, tokens(3, [4, 4], [2, 2])),
+            (Self { bias, ..plain }, types),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let n = inputs[0].shape().channels;
+        Tensor::build(output, |o, p| {
+            let bias = parameters.get(1).map_or(0.0, |bias| bias[o]);
+            let row = &parameters[0][o * n..][..n];
+            let products = row.iter().enumerate().map(|(i, w)| w * inputs[0].at(i, p));
+            bias + products.sum::<f64>()
+        })
+    }
+}

@@ -1,0 +1,45 @@
+use alloc::{vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Extent, Operation, Reference, count, map, map_at};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+
+/// The mean of each channel over all pixels of a map, a vector: what channel attention begins with (Hu et al. 2017).
+///
+/// It sees the whole image, so that tiles are not exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mean {}
+
+impl Operation for Mean {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        Ok(ValueType::vector(map_at(inputs, 0)?.channels))
+    }
+
+    fn extent(&self, _inputs: &[ValueType]) -> Extent {
+        Extent::Global
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape], _output: &Shape) -> u64 {
+        count(&inputs[0])
+    }
+}
+
+impl Reference for Mean {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        vec![(Self {}, vec![map(3)]), (Self {}, vec![map(1)])]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let places = inputs[0].shape().places.count();
+        Tensor::build(output, |c, _| {
+            (0..places).map(|p| inputs[0].at(c, p)).sum::<f64>() / places as f64
+        })
+    }
+}

@@ -1,0 +1,24 @@
+use alloc::{vec, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use super::pointwise::Pointwise;
+
+/// `x tanh(ln(1 + e^x))` (Misra 2019).
+///
+/// Reads one value and keeps its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mish {}
+
+impl Pointwise for Mish {
+    fn samples() -> Vec<Self> {
+        vec![Self {}]
+    }
+
+    fn value(&self, x: f64) -> f64 {
+        // Beyond 40 the logarithm is x to the last digit, and the exponential may overflow.
+        let softplus = if x > 40.0 { x } else { libm::log1p(libm::exp(x)) };
+        x * libm::tanh(softplus)
+    }
+}

@@ -1,0 +1,53 @@
+use alloc::{format, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, count, map, tokens};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+
+/// Feature-wise modulation (Perez et al. 2018; adaLN, Peebles and Xie 2023): `(1 + gamma_c) x + beta_c`.
+///
+/// Reads `x` and the vectors `gamma` and `beta` of its channels; keeps the type of `x`. A gate is [`mul`](struct@super::Mul) by a
+/// vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Modulate {}
+
+impl Operation for Modulate {
+    fn reads(&self) -> RangeInclusive<usize> {
+        3..=3
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        let vector = ValueType::vector(inputs[0].channels);
+        match inputs[1..].iter().find(|v| **v != vector) {
+            None => Ok(inputs[0]),
+            Some(other) => Err(Fault::Inputs(format!(
+                "{vector} is needed to modulate, not {other}"
+            ))),
+        }
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], output: &Shape) -> u64 {
+        count(output)
+    }
+
+    fn is_pointwise(&self) -> bool {
+        true
+    }
+}
+
+impl Reference for Modulate {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let vector = ValueType::vector(3);
+        let of = |value| (Self {}, vec![value, vector, vector]);
+        vec![of(map(3)), of(tokens(3, [4, 4], [0, 0])), of(vector)]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        Tensor::build(output, |c, p| {
+            (1.0 + inputs[1].at(c, 0)) * inputs[0].at(c, p) + inputs[2].at(c, 0)
+        })
+    }
+}

@@ -1,0 +1,45 @@
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, broadcast, count};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+
+/// `a * b`; `b` may be broadcast: of one channel, a vector, or both.
+///
+/// Reads `a` and `b`; the result has the type of `a`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mul {}
+
+impl Operation for Mul {
+    fn reads(&self) -> RangeInclusive<usize> {
+        2..=2
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        broadcast::check(inputs)
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], output: &Shape) -> u64 {
+        count(output)
+    }
+
+    fn is_pointwise(&self) -> bool {
+        true
+    }
+}
+
+impl Reference for Mul {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        broadcast::cases()
+            .into_iter()
+            .map(|types| (Self {}, types))
+            .collect()
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        broadcast::zip(inputs, output, |a, b| a * b)
+    }
+}

@@ -1,0 +1,51 @@
+use alloc::{vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, map, map_at, within};
+use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+
+/// A map with `pixels` zeros on each of its four sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pad {
+    /// How many, one at least.
+    pub pixels: usize,
+}
+
+impl Operation for Pad {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        within("the pixels", self.pixels, 1..=limits::KERNEL)?;
+        let x = map_at(inputs, 0)?;
+        let margin = x.margin + self.pixels as i64;
+        super::margin(ValueType { margin, ..x })
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {
+        0
+    }
+}
+
+impl Reference for Pad {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        vec![
+            (Self { pixels: 1 }, vec![map(3)]),
+            (Self { pixels: 3 }, vec![map(1)]),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let size = inputs[0].map_size();
+        Tensor::build_map(output, |c, x, y| {
+            match (x.checked_sub(self.pixels), y.checked_sub(self.pixels)) {
+                (Some(x), Some(y)) if x < size.width && y < size.height => inputs[0].pixel(c, x, y),
+                _ => 0.0,
+            }
+        })
+    }
+}

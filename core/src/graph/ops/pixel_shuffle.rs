@@ -1,0 +1,57 @@
+use alloc::{format, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, map, map_at, within};
+use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+
+/// Channels to pixels (Shi et al. 2016): channel `c r^2 + i r + j` of a map becomes row `i` and column `j` of blocks of `r` by `r`
+/// pixels of channel `c`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PixelShuffle {
+    /// `r`.
+    pub factor: usize,
+}
+
+impl Operation for PixelShuffle {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        let (x, r) = (map_at(inputs, 0)?, self.factor);
+        within("the factor", r, 1..=limits::SCALE)?;
+        if !x.channels.is_multiple_of(r * r) {
+            return Err(Fault::Inputs(format!(
+                "{} channels are no blocks of {r}x{r} pixels",
+                x.channels
+            )));
+        }
+        super::margin(ValueType {
+            channels: x.channels / (r * r),
+            scale: x.scale.times(r)?,
+            margin: x.margin * r as i64,
+            ..x
+        })
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {
+        0
+    }
+}
+
+impl Reference for PixelShuffle {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |factor, channels| (Self { factor }, vec![map(channels)]);
+        vec![case(2, 12), case(3, 9), case(4, 48), case(1, 2)]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let r = self.factor;
+        Tensor::build_map(output, |c, x, y| {
+            inputs[0].pixel((c * r + y % r) * r + x % r, x / r, y / r)
+        })
+    }
+}

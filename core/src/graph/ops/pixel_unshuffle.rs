@@ -1,0 +1,57 @@
+use alloc::{format, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, channels, map, map_at, within};
+use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+
+/// Pixels to channels, what undoes [`pixel_shuffle`](struct@super::PixelShuffle): row `i` and column `j` of blocks of `r` by `r`
+/// pixels of channel `c` of a map become channel `c r^2 + i r + j`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PixelUnshuffle {
+    /// `r`.
+    pub factor: usize,
+}
+
+impl Operation for PixelUnshuffle {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        let (x, r) = (map_at(inputs, 0)?, self.factor);
+        within("the factor", r, 1..=limits::SCALE)?;
+        if x.margin % r as i64 != 0 {
+            return Err(Fault::Inputs(format!(
+                "{x} begins inside a block of {r}x{r} pixels"
+            )));
+        }
+        Ok(ValueType {
+            channels: channels(x.channels as u64 * (r * r) as u64)?,
+            scale: x.scale.over(r)?,
+            margin: x.margin / r as i64,
+            ..x
+        })
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {
+        0
+    }
+}
+
+impl Reference for PixelUnshuffle {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |factor, channels| (Self { factor }, vec![map(channels)]);
+        vec![case(2, 3), case(3, 1), case(1, 2)]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let r = self.factor;
+        Tensor::build_map(output, |c, x, y| {
+            let (c, i, j) = (c / (r * r), c / r % r, c % r);
+            inputs[0].pixel(c, x * r + j, y * r + i)
+        })
+    }
+}

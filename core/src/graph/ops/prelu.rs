@@ -1,0 +1,56 @@
+use alloc::{string::String, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, count, map, parameter};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+use crate::model::ParameterShape;
+
+/// The rectifier with a learned slope for each channel (He et al. 2015): `x` where positive, else `slope_c x`.
+///
+/// Reads one value and keeps its type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prelu {
+    /// Name of the slopes, `[channels]`.
+    pub slope: String,
+}
+
+impl Operation for Prelu {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        Ok(inputs[0])
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], output: &Shape) -> u64 {
+        count(output)
+    }
+
+    fn parameters(&self, inputs: &[ValueType]) -> Vec<ParameterShape> {
+        vec![parameter(&self.slope, &[inputs[0].channels])]
+    }
+
+    fn is_pointwise(&self) -> bool {
+        true
+    }
+}
+
+impl Reference for Prelu {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let slope = || Self {
+            slope: "slope".into(),
+        };
+        vec![(slope(), vec![map(3)]), (slope(), vec![ValueType::vector(2)])]
+    }
+
+    fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        Tensor::build(output, |c, p| {
+            let x = inputs[0].at(c, p);
+            if x > 0.0 { x } else { parameters[0][c] * x }
+        })
+    }
+}

@@ -1,0 +1,42 @@
+use alloc::{vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, channels, map, within};
+use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+
+/// Every channel `times` times in a row. Before a pixel shuffle this makes the nearest enlargement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repeat {
+    /// How often, once at least.
+    pub times: usize,
+}
+
+impl Operation for Repeat {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        within("the times", self.times, 1..=limits::CHANNELS)?;
+        let all = inputs[0].channels as u64 * self.times as u64;
+        Ok(inputs[0].with_channels(channels(all)?))
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {
+        0
+    }
+}
+
+impl Reference for Repeat {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |times, value| (Self { times }, vec![value]);
+        vec![case(4, map(3)), case(1, map(2)), case(3, ValueType::vector(2))]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        Tensor::build(output, |c, p| inputs[0].at(c / self.times, p))
+    }
+}

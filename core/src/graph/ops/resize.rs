@@ -1,0 +1,100 @@
+use alloc::{vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Extent, Operation, Reference, count, map, map_at, within};
+use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+use crate::resample::Axis;
+
+/// A map enlarged by a whole factor; pixel centres lie at halves, so that output pixel `i` is at `(i + 1/2) / factor - 1/2`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    /// How many times larger each side is.
+    pub factor: usize,
+    /// What lies between the pixels.
+    pub by: Interpolation,
+}
+
+/// What lies between pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// The nearest pixel, so that each becomes a block.
+    Nearest,
+    /// A straight line; the outermost pixels go on beyond the edge.
+    Bilinear,
+    /// Keys' cubic with `a = -1/2`, reflected at the edge: [`crate::resample::enlarge`].
+    Bicubic,
+}
+
+impl Resize {
+    fn axis(self, n: usize) -> Axis {
+        match self.by {
+            Interpolation::Bicubic => Axis::bicubic(n, n * self.factor),
+            Interpolation::Bilinear => Axis::linear(n, n * self.factor),
+            Interpolation::Nearest => Axis::nearest(n, n * self.factor),
+        }
+    }
+}
+
+impl Operation for Resize {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        let x = map_at(inputs, 0)?;
+        within("the factor", self.factor, 1..=limits::SCALE)?;
+        super::margin(ValueType {
+            scale: x.scale.times(self.factor)?,
+            margin: x.margin * self.factor as i64,
+            ..x
+        })
+    }
+
+    fn extent(&self, _inputs: &[ValueType]) -> Extent {
+        Extent::Local(match self.by {
+            Interpolation::Nearest => 0,
+            Interpolation::Bilinear => 1,
+            Interpolation::Bicubic => 2,
+        })
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], output: &Shape) -> u64 {
+        let taps = match self.by {
+            Interpolation::Nearest => 0,
+            Interpolation::Bilinear => 2 * 2,
+            Interpolation::Bicubic => 2 * 4,
+        };
+        count(output).saturating_mul(taps)
+    }
+}
+
+impl Reference for Resize {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |factor, by| (Self { factor, by }, vec![map(2)]);
+        vec![
+            case(2, Interpolation::Nearest),
+            case(3, Interpolation::Nearest),
+            case(2, Interpolation::Bilinear),
+            case(3, Interpolation::Bilinear),
+            case(2, Interpolation::Bicubic),
+            case(4, Interpolation::Bicubic),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let size = inputs[0].map_size();
+        let (across, down) = (self.axis(size.width), self.axis(size.height));
+        Tensor::build_map(output, |c, x, y| {
+            let row = |v: usize| {
+                let taps = across.taps_of(x);
+                taps.map(|(u, w)| f64::from(w) * inputs[0].pixel(c, u, v))
+                    .sum::<f64>()
+            };
+            down.taps_of(y).map(|(v, w)| f64::from(w) * row(v)).sum()
+        })
+    }
+}

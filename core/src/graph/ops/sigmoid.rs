@@ -1,0 +1,22 @@
+use alloc::{vec, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use super::pointwise::{Pointwise, logistic};
+
+/// The logistic function, `1 / (1 + e^-x)`.
+///
+/// Reads one value and keeps its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sigmoid {}
+
+impl Pointwise for Sigmoid {
+    fn samples() -> Vec<Self> {
+        vec![Self {}]
+    }
+
+    fn value(&self, x: f64) -> f64 {
+        logistic(x)
+    }
+}

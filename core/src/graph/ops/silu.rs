@@ -1,0 +1,22 @@
+use alloc::{vec, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use super::pointwise::{Pointwise, logistic};
+
+/// `x / (1 + e^-x)` (Elfwing et al. 2017), also called Swish.
+///
+/// Reads one value and keeps its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Silu {}
+
+impl Pointwise for Silu {
+    fn samples() -> Vec<Self> {
+        vec![Self {}]
+    }
+
+    fn value(&self, x: f64) -> f64 {
+        x * logistic(x)
+    }
+}

@@ -1,0 +1,56 @@
+use alloc::{format, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, map, tokens};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+
+/// Channels `first` to `first + channels` of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slice {
+    /// The first channel.
+    pub first: usize,
+    /// How many, one at least.
+    pub channels: usize,
+}
+
+impl Operation for Slice {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        let all = inputs[0].channels;
+        let end = self.first.checked_add(self.channels);
+        if self.channels == 0 || end.is_none_or(|end| end > all) {
+            return Err(Fault::Params(format!(
+                "{} channels from {} on are not among {all}",
+                self.channels, self.first
+            )));
+        }
+        Ok(inputs[0].with_channels(self.channels))
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {
+        0
+    }
+}
+
+impl Reference for Slice {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |first, channels, value| (Self { first, channels }, vec![value]);
+        vec![
+            case(0, 2, map(5)),
+            case(3, 2, map(5)),
+            case(1, 1, map(3)),
+            case(2, 3, ValueType::vector(6)),
+            case(1, 2, tokens(4, [4, 4], [0, 0])),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        Tensor::build(output, |c, p| inputs[0].at(self.first + c, p))
+    }
+}

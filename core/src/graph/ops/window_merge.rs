@@ -1,0 +1,54 @@
+use alloc::{format, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, tokens};
+use crate::graph::types::Kind;
+use crate::graph::{Fault, Shape, Tensor, ValueType};
+
+/// The map that tokens were cut from, what undoes [`window_partition`](struct@super::WindowPartition); tokens beyond the edge are
+/// left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowMerge {}
+
+impl Operation for WindowMerge {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        match inputs[0].kind {
+            Kind::Tokens(_) => Ok(ValueType {
+                kind: Kind::Map,
+                ..inputs[0]
+            }),
+            _ => Err(Fault::Inputs(format!("tokens are needed, not {}", inputs[0]))),
+        }
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {
+        0
+    }
+}
+
+impl Reference for WindowMerge {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        vec![
+            (Self {}, vec![tokens(3, [4, 4], [2, 2])]),
+            (Self {}, vec![tokens(1, [2, 8], [0, 5])]),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let grid = super::grid(&inputs[0].shape());
+        let mut token_at = vec![0; output.places.count()];
+        for p in 0..inputs[0].shape().places.count() {
+            if let Some((x, y)) = grid.pixel(p / grid.tokens(), p % grid.tokens()) {
+                token_at[y * grid.map.width + x] = p;
+            }
+        }
+        Tensor::build(output, |c, p| inputs[0].at(c, token_at[p]))
+    }
+}

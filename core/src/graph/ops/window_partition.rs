@@ -1,0 +1,75 @@
+use alloc::{format, vec, vec::Vec};
+use core::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Reference, map, map_at, within};
+use crate::graph::types::{Kind, Windows};
+use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+
+/// A map cut into windows (Liu et al. 2021): a token for each pixel of each window of a grid that begins `shift` pixels before the
+/// map's first; tokens beyond the edge are zero.
+///
+/// Where the map's sides are whole numbers of windows, attention in these is that of windows rolled round the edge whose parts from
+/// opposite sides are masked from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowPartition {
+    /// Rows and columns of a window.
+    pub window: [usize; 2],
+    /// Rows and columns that the grid begins early, less than a window.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shift: [usize; 2],
+}
+
+fn is_zero(shift: &[usize; 2]) -> bool {
+    *shift == [0, 0]
+}
+
+impl Operation for WindowPartition {
+    fn reads(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
+        let x = map_at(inputs, 0)?;
+        for (window, shift) in self.window.into_iter().zip(self.shift) {
+            within("a side of the window", window, 1..=limits::WINDOW)?;
+            within("the shift", shift, 0..=window - 1)?;
+        }
+        if x.margin != 0 {
+            return Err(Fault::Inputs(format!(
+                "{x} cannot be cut into windows, for its tiles begin elsewhere"
+            )));
+        }
+        let (window, shift) = (self.window, self.shift);
+        Ok(ValueType {
+            kind: Kind::Tokens(Windows { window, shift }),
+            ..x
+        })
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {
+        0
+    }
+}
+
+impl Reference for WindowPartition {
+    fn cases() -> Vec<(Self, Vec<ValueType>)> {
+        let case = |window, shift| (Self { window, shift }, vec![map(3)]);
+        vec![
+            case([4, 4], [0, 0]),
+            case([4, 4], [2, 2]),
+            case([2, 8], [1, 3]),
+            case([1, 1], [0, 0]),
+        ]
+    }
+
+    fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
+        let grid = super::grid(&output);
+        Tensor::build(output, |c, p| {
+            let pixel = grid.pixel(p / grid.tokens(), p % grid.tokens());
+            pixel.map_or(0.0, |(x, y)| inputs[0].pixel(c, x, y))
+        })
+    }
+}

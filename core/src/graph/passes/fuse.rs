@@ -1,0 +1,118 @@
+//! Kernels: an operation, and what is done to each number of its result before it is written.
+//!
+//! An activation, a residual, a gate or a modulation reads a value at one place and writes it at the same: done where the value is
+//! made, it costs no pass through memory. Which of them an executor can do, and after what, it says itself.
+
+use alloc::{vec, vec::Vec};
+
+use crate::graph::TypedGraph;
+
+/// An operation and the pointwise ones that follow it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    /// The first node.
+    pub root: usize,
+    /// What is done to its result, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A pointwise operation on the value that a kernel is about to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The node.
+    pub node: usize,
+    /// Which of the values it reads that one is; the others come from memory.
+    pub operand: usize,
+}
+
+impl Kernel {
+    /// The node whose value is written.
+    pub fn last(&self) -> usize {
+        self.steps.last().map_or(self.root, |step| step.node)
+    }
+
+    /// The values that it reads from memory, in order; one may come twice.
+    pub fn reads(&self, graph: &TypedGraph) -> Vec<usize> {
+        let mut reads = graph.reads(self.root).to_vec();
+        for step in &self.steps {
+            let others = graph.reads(step.node).iter().enumerate();
+            reads.extend(others.filter(|(i, _)| *i != step.operand).map(|(_, v)| *v));
+        }
+        reads
+    }
+}
+
+/// The graph as kernels, in an order in which each comes after what it reads. `joins` is asked whether a kernel can do the node of an
+/// index as its next step.
+pub fn fuse(graph: &TypedGraph, joins: impl Fn(&Kernel, usize) -> bool) -> Vec<Kernel> {
+    let nodes = &graph.graph().nodes;
+    let uses = graph.uses();
+    // For each value, the last node that reads it and at which place: the only one where there is one use.
+    let mut readers = vec![None; graph.types().len()];
+    for node in 0..nodes.len() {
+        for (operand, value) in graph.reads(node).iter().enumerate() {
+            readers[*value] = Some(Step { node, operand });
+        }
+    }
+    let mut taken = vec![false; nodes.len()];
+    let mut kernels = Vec::new();
+    for root in 0..nodes.len() {
+        if taken[root] {
+            continue;
+        }
+        let steps = Vec::new();
+        let mut kernel = Kernel { root, steps };
+        loop {
+            let value = graph.made_by(kernel.last());
+            let Some(step) = readers[value].filter(|_| uses[value] == 1) else {
+                break;
+            };
+            let same = graph.types()[graph.made_by(step.node)] == graph.types()[value];
+            let pointwise = nodes[step.node].op.operation().is_pointwise();
+            if taken[step.node] || !same || !pointwise || !joins(&kernel, step.node) {
+                break;
+            }
+            taken[step.node] = true;
+            kernel.steps.push(step);
+        }
+        kernels.push(kernel);
+    }
+    // What a step reads may be made after its root, and is made before the step.
+    kernels.sort_by_key(Kernel::last);
+    kernels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::nets::restorer;
+    use crate::model::Architecture;
+
+    #[test]
+    fn a_restorers_activations_and_residuals_are_part_of_its_convolutions() {
+        let graph = restorer(&Architecture::restorer(4, 4, 2)).expect("a network");
+        let graph = graph.check().expect("fits");
+        let kernels = fuse(&graph, |_, _| true);
+        let names: Vec<Vec<&str>> = kernels
+            .iter()
+            .map(|k| {
+                let nodes = [k.root].into_iter().chain(k.steps.iter().map(|s| s.node));
+                nodes.map(|n| graph.graph().nodes[n].op.name()).collect()
+            })
+            .collect();
+        let expected: [&[&str]; 9] = [
+            &["conv", "leaky"],
+            &["conv", "leaky"],
+            &["conv", "add"],
+            &["conv", "leaky"],
+            &["conv", "add"],
+            &["conv", "leaky", "add"],
+            &["conv"],
+            &["resize"],
+            &["pixel_shuffle", "add"],
+        ];
+        assert_eq!(names, expected);
+        let alone = fuse(&graph, |_, _| false);
+        assert_eq!(alone.len(), graph.graph().nodes.len());
+    }
+}

@@ -1,0 +1,28 @@
+//! What is done to a graph once, for every executor, before it runs.
+//!
+//! [`fold`] → a smaller graph of the same function, and its weights; [`fuse`] → a list of kernels, each an operation and what is done
+//! to its result where it is written; [`place`] → the memory that each kernel's result lies in.
+
+mod fold;
+mod fuse;
+mod slots;
+
+use alloc::{collections::BTreeSet, string::String};
+
+use super::Graph;
+
+pub use fold::fold;
+pub use fuse::{Kernel, Step, fuse};
+pub use slots::{Slots, place};
+
+/// The graph without the nodes that no output depends on.
+pub(super) fn without_unused(mut graph: Graph) -> Graph {
+    let mut needed: BTreeSet<String> = graph.outputs.iter().map(|o| o.value.clone()).collect();
+    for node in graph.nodes.iter().rev() {
+        if needed.contains(&node.name) {
+            needed.extend(node.inputs.iter().cloned());
+        }
+    }
+    graph.nodes.retain(|node| needed.contains(&node.name));
+    graph
+}
