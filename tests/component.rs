@@ -133,7 +133,7 @@ fn npm(folder: &Path, args: &[&str]) {
 }
 
 /// Whoever gets the modules gets the licences of what they are made of. Messages in a module tell which crates those are: a crate's
-/// place among cargo's sources is in each.
+/// place among the sources is in each, and where these lay on the builder's disk is in none.
 #[test]
 fn the_package_and_the_page_carry_their_licences() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -150,8 +150,12 @@ fn the_package_and_the_page_carry_their_licences() {
         for module in ["asasr-gpu", "asasr-cpu", "asasr-files"] {
             let bytes = fs::read(modules.join(format!("{module}_bg.wasm"))).unwrap();
             let text = String::from_utf8_lossy(&bytes);
-            for place in text.split("/registry/src/").skip(1) {
-                let folder = place.split('/').nth(1).unwrap_or_default();
+            assert!(
+                !text.contains("/registry/src/"),
+                "{module} tells where its sources lay"
+            );
+            for place in text.split("crates/").skip(1) {
+                let folder = place.split('/').next().unwrap_or_default();
                 found.insert(folder.to_owned());
             }
         }

@@ -22,6 +22,7 @@ extern crate alloc;
 
 pub mod alpha;
 mod error;
+pub mod exec;
 pub mod flow;
 pub mod graph;
 mod hold;

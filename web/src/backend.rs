@@ -43,13 +43,12 @@ mod device {
 #[cfg(not(feature = "gpu"))]
 mod device {
     use super::{FlowPart, Manifest, Result, Weights};
-    use asasr_core::nn::{BurnExecutor, BurnFlow, Network};
-    use burn::tensor::Device;
+    use asasr_core::exec::{CpuExecutor, CpuFlow};
 
-    pub(crate) type Restorer = BurnExecutor;
-    pub(crate) type Flow = BurnFlow;
+    pub(crate) type Restorer = CpuExecutor;
+    pub(crate) type Flow = CpuFlow;
 
-    /// The restorer on burn's CPU backend.
+    /// The restorer on the processor.
     #[expect(
         clippy::unused_async,
         reason = "the twin for WebGPU has to wait for its adapter"
@@ -59,12 +58,12 @@ mod device {
         weights: &Weights,
         _tuning: Option<&str>,
     ) -> Result<(Restorer, String, Option<String>)> {
-        let network = Network::new(&manifest.architecture, weights, &Device::flex())?;
-        Ok((BurnExecutor::new(network), "one thread".to_owned(), None))
+        let restorer = CpuExecutor::new(&manifest.architecture, weights)?;
+        Ok((restorer, "one thread".to_owned(), None))
     }
 
     pub(super) fn flow(restorer: &Restorer, part: &FlowPart, weights: &Weights) -> Result<Flow> {
-        BurnFlow::new(restorer.network().clone(), part, weights, &Device::flex())
+        CpuFlow::new(restorer.clone(), part, weights)
     }
 }
 

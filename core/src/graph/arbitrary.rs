@@ -14,7 +14,7 @@ use crate::random::SplitMix64;
 const MOST_CHANNELS: usize = 16;
 
 /// A graph that is a pure function of the seed, of at most about `nodes` nodes of the operations that `takes` names.
-pub(super) fn graph(seed: u64, nodes: usize, takes: impl Fn(&str) -> bool) -> TypedGraph {
+pub(crate) fn graph(seed: u64, nodes: usize, takes: impl Fn(&str) -> bool) -> TypedGraph {
     let names: Vec<&str> = Op::NAMES.iter().copied().filter(|name| takes(name)).collect();
     let mut r = SplitMix64::of([seed, 0, 0]);
     let mut g = Growing::new(&mut r);

@@ -34,7 +34,7 @@
 
 mod analysis;
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 mod builder;
 mod check;
 pub mod conformance;

@@ -116,7 +116,9 @@ struct MadeFolder(Vec<PathBuf>);
 impl MadeFolder {
     /// Makes a folder and those above it.
     fn new(folder: &Path) -> Result<Self> {
-        let missing = folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists());
+        let missing = folder
+            .ancestors()
+            .take_while(|f| !f.as_os_str().is_empty() && !f.exists());
         let mut made: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
         made.reverse();
         files::make_folder(folder)?;

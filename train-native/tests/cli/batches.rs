@@ -313,7 +313,11 @@ fn standard_input_and_output() {
         text(&run)
     );
     let run = unread(&mut command(folder.path(), &[a], "-"));
-    assert!(run.status.success() && !text(&run).contains("error"), "{}", text(&run));
+    assert!(
+        run.status.success() && !text(&run).contains("error"),
+        "{}",
+        text(&run)
+    );
     assert!(!path("-").exists());
 }
 

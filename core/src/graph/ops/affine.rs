@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, count, map, parameter};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -119,5 +120,34 @@ impl Reference for Affine {
             let shift = self.shift.as_ref().map_or(0.0, |s| s.of(c, shifts));
             scale * inputs[0].at(c, p) + shift
         })
+    }
+}
+
+impl Compute for Affine {
+    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        out.data.copy_from_slice(&inputs[0].data);
+        self.in_place(out, 0, &[], parameters);
+    }
+
+    fn in_place(&self, own: &mut Value, _: usize, _: &[&Value], parameters: &[&[f32]]) -> bool {
+        let learned_scale = matches!(self.scale, Some(Constants::Learned(_)));
+        let scales = parameters.first().copied().unwrap_or_default();
+        let shifts = parameters
+            .get(usize::from(learned_scale))
+            .copied()
+            .unwrap_or_default();
+        let number =
+            |constants: &Option<Constants>, c: usize, learned: &[f32], otherwise: f32| match constants {
+                None => otherwise,
+                Some(Constants::One(one)) => *one as f32,
+                Some(Constants::Each(all)) => all[c] as f32,
+                Some(Constants::Learned(_)) => learned[c],
+            };
+        own.each_channel(|c, numbers| {
+            let scale = number(&self.scale, c, scales, 1.0);
+            let shift = number(&self.shift, c, shifts, 0.0);
+            numbers.iter_mut().for_each(|x| *x = scale * *x + shift);
+        });
+        true
     }
 }

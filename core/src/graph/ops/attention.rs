@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, count, parameter, tokens};
+use crate::exec::{Compute, Value};
 use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
@@ -116,5 +117,38 @@ impl Reference for Attention {
             }
         }
         out
+    }
+}
+
+impl Compute for Attention {
+    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        let grid = super::grid(&out.shape);
+        let ([rows, columns], tokens, n) = (grid.windows.window, grid.tokens(), out.channels());
+        let per_head = n / self.heads;
+        let scale = 1.0 / libm::sqrtf(per_head as f32);
+        let distances = (2 * rows - 1) * (2 * columns - 1);
+        let mut scores = Vec::new();
+        for window in 0..out.places() / tokens {
+            let seen: Vec<usize> = (0..tokens).filter(|k| grid.pixel(window, *k).is_some()).collect();
+            for (head, q) in (0..self.heads).flat_map(|head| (0..tokens).map(move |q| (head, q))) {
+                let part = |token: usize| (window * tokens + token) * n + head * per_head;
+                let query = &inputs[0].data[part(q)..][..per_head];
+                scores.clear();
+                scores.extend(seen.iter().map(|k| {
+                    let key = &inputs[1].data[part(*k)..][..per_head];
+                    let products: f32 = query.iter().zip(key).map(|(a, b)| a * b).sum();
+                    let down = q / columns + rows - 1 - k / columns;
+                    let across = q % columns + columns - 1 - k % columns;
+                    let at = head * distances + down * (2 * columns - 1) + across;
+                    scale * products + parameters.first().map_or(0.0, |p| p[at])
+                }));
+                super::shares(&mut scores);
+                let mixed = &mut out.data[part(q)..][..per_head];
+                for (k, share) in seen.iter().zip(&scores) {
+                    let value = &inputs[2].data[part(*k)..][..per_head];
+                    mixed.iter_mut().zip(value).for_each(|(m, v)| *m += share * v);
+                }
+            }
+        }
     }
 }

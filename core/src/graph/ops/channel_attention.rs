@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, count, map, map_at, parameter};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -84,5 +85,31 @@ impl Reference for ChannelAttention {
             }
         }
         out
+    }
+}
+
+impl Compute for ChannelAttention {
+    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        let (places, per_head) = (out.places(), out.channels() / self.heads);
+        let plane = |input: usize, c: usize| &inputs[input].data[c * places..][..places];
+        let dot = |a: &[f32], b: &[f32]| -> f64 {
+            let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
+            products.sum()
+        };
+        let length = |input, c| libm::sqrt(dot(plane(input, c), plane(input, c))).max(SHORTEST);
+        for (q, mixed) in out.data.chunks_exact_mut(places).enumerate() {
+            let head = q / per_head;
+            let channels = head * per_head..(head + 1) * per_head;
+            let score = |k: usize| {
+                let cosine = dot(plane(0, q), plane(1, k)) / (length(0, q) * length(1, k));
+                parameters[0][head] * cosine as f32
+            };
+            let mut scores: Vec<f32> = channels.clone().map(score).collect();
+            super::shares(&mut scores);
+            for (c, share) in channels.zip(&scores) {
+                let values = mixed.iter_mut().zip(plane(2, c));
+                values.for_each(|(m, v)| *m += share * v);
+            }
+        }
     }
 }

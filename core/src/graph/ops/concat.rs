@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, channels, map};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
 /// The channels of all that it reads, one value's after the other's.
@@ -52,5 +53,21 @@ impl Reference for Concat {
             }
             0.0
         })
+    }
+}
+
+impl Compute for Concat {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let (places, (step, place)) = (out.places(), out.steps());
+        let mut first = 0;
+        for x in inputs {
+            let (from, pixel) = x.steps();
+            for c in 0..x.channels() {
+                for p in 0..places {
+                    out.data[(first + c) * step + p * place] = x.data[c * from + p * pixel];
+                }
+            }
+            first += x.channels();
+        }
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, channels, count, map, map_at, weight_and_bias, within};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 use crate::model::ParameterShape;
 
@@ -163,5 +164,77 @@ impl Reference for Conv {
             }
             sum
         })
+    }
+}
+
+impl Conv {
+    /// The same, and values below zero are then multiplied by `slope`.
+    #[cfg(feature = "simd")]
+    pub(crate) fn with_slope(&self, x: &Value, parameters: &[&[f32]], slope: f32, out: &mut Value) {
+        if self.vectorised(x, parameters, slope, out) {
+            return;
+        }
+        self.compute(&[x], parameters, out);
+        for v in out.data.iter_mut().filter(|v| **v < 0.0) {
+            *v *= slope;
+        }
+    }
+
+    /// By the vectorised kernel, where it serves this one.
+    #[cfg(feature = "simd")]
+    fn vectorised(&self, x: &Value, parameters: &[&[f32]], slope: f32, out: &mut Value) -> bool {
+        use crate::exec::simd::convolution::{Convolution, KERNELS};
+
+        if self.groups > 1 || self.padding() != self.kernel / 2 || !KERNELS.contains(&self.kernel) {
+            return false;
+        }
+        let size = x.map_size();
+        let convolution = Convolution {
+            inputs: x.channels(),
+            outputs: self.outputs,
+            kernel: self.kernel,
+            height: size.height,
+            width: size.width,
+        };
+        let none = vec![0.0; self.outputs];
+        let bias = parameters.get(1).copied().unwrap_or(&none);
+        convolution.forward_into(&x.data, parameters[0], bias, slope, &mut out.data);
+        true
+    }
+}
+
+impl Compute for Conv {
+    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        let x = inputs[0];
+        #[cfg(feature = "simd")]
+        if self.vectorised(x, parameters, 1.0, out) {
+            return;
+        }
+        let (k, padding) = (self.kernel, self.padding());
+        let (from, to) = (x.map_size(), out.map_size());
+        let (each_in, each_out) = (x.channels() / self.groups, self.outputs / self.groups);
+        for (o, made) in out.data.chunks_exact_mut(to.pixels()).enumerate() {
+            made.fill(parameters.get(1).map_or(0.0, |bias| bias[o]));
+            for (i, tap) in (0..each_in).flat_map(|i| (0..k * k).map(move |tap| (i, tap))) {
+                let weight = parameters[0][(o * each_in + i) * k * k + tap];
+                let channel = o / each_out * each_in + i;
+                // A column of the result sees the input's that lies `kx - padding` right of it.
+                let (kx, ky) = (tap % k, tap / k);
+                let columns =
+                    padding.saturating_sub(kx)..to.width.min((from.width + padding).saturating_sub(kx));
+                if columns.is_empty() {
+                    continue;
+                }
+                for (y, row) in made.chunks_exact_mut(to.width).enumerate() {
+                    let Some(sy) = (y + ky).checked_sub(padding).filter(|sy| *sy < from.height) else {
+                        continue;
+                    };
+                    let at = (channel * from.height + sy) * from.width + columns.start + kx - padding;
+                    let line = &x.data[at..at + columns.len()];
+                    let sums = row[columns.clone()].iter_mut();
+                    sums.zip(line).for_each(|(sum, x)| *sum += weight * x);
+                }
+            }
+        }
     }
 }

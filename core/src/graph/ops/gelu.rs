@@ -19,4 +19,8 @@ impl Pointwise for Gelu {
     fn value(&self, x: f64) -> f64 {
         0.5 * x * (1.0 + libm::erf(x * core::f64::consts::FRAC_1_SQRT_2))
     }
+
+    fn number(&self, x: f32) -> f32 {
+        0.5 * x * (1.0 + libm::erff(x * core::f32::consts::FRAC_1_SQRT_2))
+    }
 }

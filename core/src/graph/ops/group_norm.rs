@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, count, map, map_at, parameter, real};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -88,5 +89,19 @@ impl Reference for GroupNorm {
             let (mean, root) = statistics[c / n];
             parameters[0][c] * (x.at(c, p) - mean) / root + parameters[1][c]
         })
+    }
+}
+
+impl Compute for GroupNorm {
+    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        let (places, n) = (out.places(), out.channels() / self.groups);
+        let groups = inputs[0].data.chunks_exact(n * places);
+        for (g, (x, made)) in groups.zip(out.data.chunks_exact_mut(n * places)).enumerate() {
+            let (mean, scale) = super::mean_and_scale(x.iter().copied(), self.epsilon);
+            for (i, (y, x)) in made.iter_mut().zip(x).enumerate() {
+                let c = g * n + i / places;
+                *y = parameters[0][c] * (x - mean) * scale + parameters[1][c];
+            }
+        }
     }
 }

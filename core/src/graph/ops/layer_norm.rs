@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, count, map, parameter, real, tokens};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -77,5 +78,21 @@ impl Reference for LayerNorm {
             let weight = self.weight.as_ref().map_or(1.0, |_| parameters[0][c]);
             weight * (x.at(c, p) - mean) / root + bias.map_or(0.0, |b| b[c])
         })
+    }
+}
+
+impl Compute for LayerNorm {
+    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        let (x, n, (step, place)) = (inputs[0], out.channels(), out.steps());
+        let weight = self.weight.as_ref().map(|_| parameters[0]);
+        let bias = parameters.get(usize::from(weight.is_some()));
+        for p in 0..out.places() {
+            let at = |c: usize| c * step + p * place;
+            let (mean, scale) = super::mean_and_scale((0..n).map(|c| x.data[at(c)]), self.epsilon);
+            for c in 0..n {
+                let normal = (x.data[at(c)] - mean) * scale;
+                out.data[at(c)] = weight.map_or(1.0, |w| w[c]) * normal + bias.map_or(0.0, |b| b[c]);
+            }
+        }
     }
 }

@@ -23,6 +23,11 @@ impl Pointwise for Leaky {
         if x > 0.0 { x } else { self.slope * x }
     }
 
+    fn number(&self, x: f32) -> f32 {
+        let slope = self.slope as f32;
+        if x > 0.0 { x } else { slope * x }
+    }
+
     fn check_params(&self) -> Result<(), Fault> {
         real("the slope", self.slope, -1.0..=1.0)
     }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, channels, count, map, tokens, weight_and_bias};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -77,5 +78,22 @@ impl Reference for Linear {
             let products = row.iter().enumerate().map(|(i, w)| w * inputs[0].at(i, p));
             bias + products.sum::<f64>()
         })
+    }
+}
+
+impl Compute for Linear {
+    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        let (x, n) = (inputs[0], inputs[0].channels());
+        let ((from, pixel), (to, place)) = (x.steps(), out.steps());
+        for p in 0..x.places() {
+            for (o, row) in parameters[0].chunks_exact(n).enumerate() {
+                let products = row
+                    .iter()
+                    .enumerate()
+                    .map(|(i, w)| w * x.data[i * from + p * pixel]);
+                let bias = parameters.get(1).map_or(0.0, |bias| bias[o]);
+                out.data[o * to + p * place] = bias + products.sum::<f32>();
+            }
+        }
     }
 }

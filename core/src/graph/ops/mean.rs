@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, count, map, map_at};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 
 /// The mean of each channel over all pixels of a map, a vector: what channel attention begins with (Hu et al. 2017).
@@ -41,5 +42,14 @@ impl Reference for Mean {
         Tensor::build(output, |c, _| {
             (0..places).map(|p| inputs[0].at(c, p)).sum::<f64>() / places as f64
         })
+    }
+}
+
+impl Compute for Mean {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let x = inputs[0];
+        for (mean, plane) in out.data.iter_mut().zip(x.data.chunks_exact(x.places())) {
+            *mean = (plane.iter().map(|v| f64::from(*v)).sum::<f64>() / plane.len() as f64) as f32;
+        }
     }
 }

@@ -2,7 +2,7 @@ use alloc::{vec, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::pointwise::Pointwise;
+use super::pointwise::{Pointwise, exp};
 
 /// `x tanh(ln(1 + e^x))` (Misra 2019).
 ///
@@ -20,5 +20,15 @@ impl Pointwise for Mish {
         // Beyond 40 the logarithm is x to the last digit, and the exponential may overflow.
         let softplus = if x > 40.0 { x } else { libm::log1p(libm::exp(x)) };
         x * libm::tanh(softplus)
+    }
+
+    fn number(&self, x: f32) -> f32 {
+        // With e = e^x the hyperbolic tangent of log(1 + e) is e (e + 2) / (e (e + 2) + 2).
+        if x > 20.0 {
+            return x;
+        }
+        let e = exp(x);
+        let product = e * (e + 2.0);
+        x * product / (product + 2.0)
     }
 }

@@ -43,6 +43,7 @@ use serde_json::Value;
 
 use super::types::{Grid, Kind, Places, Windows};
 use super::{Fault, Scale, Shape, Tensor, ValueType, limits};
+use crate::exec::Compute;
 use crate::model::ParameterShape;
 
 pub use affine::Constants;
@@ -141,6 +142,13 @@ macro_rules! registry {
 
             /// Its definition in numbers.
             pub fn reference(&self) -> &dyn Reference {
+                match self {
+                    $(Self::$Op(op) => op,)*
+                }
+            }
+
+            /// How the processor computes it.
+            pub fn compute(&self) -> &dyn Compute {
                 match self {
                     $(Self::$Op(op) => op,)*
                 }
@@ -318,6 +326,23 @@ fn mean_and_root(values: impl Iterator<Item = f64> + Clone, epsilon: f64) -> (f6
     let mean = values.clone().sum::<f64>() / n;
     let variance = values.map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
     (mean, libm::sqrt(variance + epsilon))
+}
+
+/// Scores, as shares of one, in their place: `e^score` of each, divided by the sum.
+fn shares(scores: &mut [f32]) {
+    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for score in &mut *scores {
+        *score = pointwise::exp(*score - highest);
+        sum += *score;
+    }
+    scores.iter_mut().for_each(|s| *s /= sum);
+}
+
+/// The mean of `values` and what makes their deviation one: `1 / sqrt(variance + epsilon)`.
+fn mean_and_scale(values: impl Iterator<Item = f32> + Clone, epsilon: f64) -> (f32, f32) {
+    let (mean, root) = mean_and_root(values.map(f64::from), epsilon);
+    (mean as f32, (1.0 / root) as f32)
 }
 
 /// `e^score` of each, divided by their sum.

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, count, map, tokens};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 
 /// Feature-wise modulation (Perez et al. 2018; adaLN, Peebles and Xie 2023): `(1 + gamma_c) x + beta_c`.
@@ -49,5 +50,23 @@ impl Reference for Modulate {
         Tensor::build(output, |c, p| {
             (1.0 + inputs[1].at(c, 0)) * inputs[0].at(c, p) + inputs[2].at(c, 0)
         })
+    }
+}
+
+impl Compute for Modulate {
+    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        out.data.copy_from_slice(&inputs[0].data);
+        self.in_place(out, 0, &inputs[1..], parameters);
+    }
+
+    fn in_place(&self, own: &mut Value, operand: usize, others: &[&Value], _: &[&[f32]]) -> bool {
+        if operand != 0 {
+            return false;
+        }
+        own.each_channel(|c, numbers| {
+            let (gain, shift) = (1.0 + others[0].data[c], others[1].data[c]);
+            numbers.iter_mut().for_each(|x| *x = gain * *x + shift);
+        });
+        true
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, broadcast, count};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 
 /// `a * b`; `b` may be broadcast: of one channel, a vector, or both.
@@ -41,5 +42,17 @@ impl Reference for Mul {
 
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         broadcast::zip(inputs, output, |a, b| a * b)
+    }
+}
+
+impl Compute for Mul {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        out.data.copy_from_slice(&inputs[0].data);
+        out.zip(inputs[1], |a, b| a * b);
+    }
+
+    fn in_place(&self, own: &mut Value, _: usize, others: &[&Value], _: &[&[f32]]) -> bool {
+        own.zip(others[0], |a, b| a * b);
+        true
     }
 }

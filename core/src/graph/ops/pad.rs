@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, map, map_at, within};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
 /// A map with `pixels` zeros on each of its four sides.
@@ -47,5 +48,16 @@ impl Reference for Pad {
                 _ => 0.0,
             }
         })
+    }
+}
+
+impl Compute for Pad {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let (from, to) = (inputs[0].map_size(), out.map_size());
+        for (row, line) in inputs[0].data.chunks_exact(from.width).enumerate() {
+            let (c, y) = (row / from.height, row % from.height);
+            let at = (c * to.height + y + self.pixels) * to.width + self.pixels;
+            out.data[at..at + from.width].copy_from_slice(line);
+        }
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, map, map_at, within};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
 /// Channels to pixels (Shi et al. 2016): channel `c r^2 + i r + j` of a map becomes row `i` and column `j` of blocks of `r` by `r`
@@ -53,5 +54,21 @@ impl Reference for PixelShuffle {
         Tensor::build_map(output, |c, x, y| {
             inputs[0].pixel((c * r + y % r) * r + x % r, x / r, y / r)
         })
+    }
+}
+
+impl Compute for PixelShuffle {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let (r, size) = (self.factor, out.map_size());
+        let (width, plane) = (size.width / r, inputs[0].places());
+        for (row, line) in out.data.chunks_exact_mut(size.width).enumerate() {
+            let (c, y) = (row / size.height, row % size.height);
+            for j in 0..r {
+                let at = ((c * r + y % r) * r + j) * plane + y / r * width;
+                let given = &inputs[0].data[at..at + width];
+                let own = line.iter_mut().skip(j).step_by(r);
+                own.zip(given).for_each(|(y, x)| *y = *x);
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, channels, map, map_at, within};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
 /// Pixels to channels, what undoes [`pixel_shuffle`](struct@super::PixelShuffle): row `i` and column `j` of blocks of `r` by `r`
@@ -53,5 +54,18 @@ impl Reference for PixelUnshuffle {
             let (c, i, j) = (c / (r * r), c / r % r, c % r);
             inputs[0].pixel(c, x * r + j, y * r + i)
         })
+    }
+}
+
+impl Compute for PixelUnshuffle {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let (r, size, given) = (self.factor, out.map_size(), inputs[0].map_size());
+        for (row, line) in out.data.chunks_exact_mut(size.width).enumerate() {
+            let (channel, y) = (row / size.height, row % size.height);
+            let (c, i, j) = (channel / (r * r), channel / r % r, channel % r);
+            let at = (c * given.height + y * r + i) * given.width;
+            let from = inputs[0].data[at..at + given.width].iter().skip(j).step_by(r);
+            line.iter_mut().zip(from).for_each(|(y, x)| *y = *x);
+        }
     }
 }

@@ -4,6 +4,7 @@ use alloc::{vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use super::{Fault, Operation, Reference, Shape, Tensor, ValueType, count, map, tokens};
+use crate::exec::{Compute, Value};
 
 /// A function of one number.
 pub(super) trait Pointwise: core::fmt::Debug + Sized {
@@ -12,6 +13,11 @@ pub(super) trait Pointwise: core::fmt::Debug + Sized {
 
     /// Its value.
     fn value(&self, x: f64) -> f64;
+
+    /// Its value as the processor computes it.
+    fn number(&self, x: f32) -> f32 {
+        self.value(f64::from(x)) as f32
+    }
 
     /// Checks its parameters.
     fn check_params(&self) -> Result<(), Fault> {
@@ -48,6 +54,31 @@ impl<P: Pointwise> Reference for P {
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| self.value(inputs[0].at(c, p)))
     }
+}
+
+impl<P: Pointwise> Compute for P {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let pairs = out.data.iter_mut().zip(&inputs[0].data);
+        pairs.for_each(|(y, x)| *y = self.number(*x));
+    }
+
+    fn in_place(&self, own: &mut Value, _: usize, _: &[&Value], _: &[&[f32]]) -> bool {
+        own.data.iter_mut().for_each(|x| *x = self.number(*x));
+        true
+    }
+}
+
+/// `e^x`.
+pub(super) fn exp(x: f32) -> f32 {
+    #[cfg(any(test, feature = "std"))]
+    return x.exp();
+    #[cfg(not(any(test, feature = "std")))]
+    libm::expf(x)
+}
+
+/// The logistic function, as the processor computes it.
+pub(super) fn logistic_number(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
 }
 
 /// The logistic function.

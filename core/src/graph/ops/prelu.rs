@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, count, map, parameter};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 
@@ -52,5 +53,22 @@ impl Reference for Prelu {
             let x = inputs[0].at(c, p);
             if x > 0.0 { x } else { parameters[0][c] * x }
         })
+    }
+}
+
+impl Compute for Prelu {
+    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        out.data.copy_from_slice(&inputs[0].data);
+        self.in_place(out, 0, &[], parameters);
+    }
+
+    fn in_place(&self, own: &mut Value, _: usize, _: &[&Value], parameters: &[&[f32]]) -> bool {
+        own.each_channel(|c, numbers| {
+            let slope = parameters[0][c];
+            for x in numbers.iter_mut().filter(|x| **x <= 0.0) {
+                *x *= slope;
+            }
+        });
+        true
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, channels, map, within};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
 /// Every channel `times` times in a row. Before a pixel shuffle this makes the nearest enlargement.
@@ -38,5 +39,17 @@ impl Reference for Repeat {
 
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| inputs[0].at(c / self.times, p))
+    }
+}
+
+impl Compute for Repeat {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let (x, places, (step, place)) = (inputs[0], out.places(), out.steps());
+        let (from, pixel) = x.steps();
+        for c in 0..out.channels() {
+            for p in 0..places {
+                out.data[c * step + p * place] = x.data[c / self.times * from + p * pixel];
+            }
+        }
     }
 }

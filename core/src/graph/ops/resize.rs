@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, count, map, map_at, within};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 use crate::resample::Axis;
 
@@ -96,5 +97,30 @@ impl Reference for Resize {
             };
             down.taps_of(y).map(|(v, w)| f64::from(w) * row(v)).sum()
         })
+    }
+}
+
+impl Compute for Resize {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let (from, to) = (inputs[0].map_size(), out.map_size());
+        let (across, down) = (self.axis(from.width), self.axis(from.height));
+        let mut wide = vec![0.0; from.height * to.width];
+        let planes = inputs[0].data.chunks_exact(from.pixels());
+        for (plane, made) in planes.zip(out.data.chunks_exact_mut(to.pixels())) {
+            for (line, row) in plane
+                .chunks_exact(from.width)
+                .zip(wide.chunks_exact_mut(to.width))
+            {
+                for (x, value) in row.iter_mut().enumerate() {
+                    *value = across.taps_of(x).map(|(u, w)| w * line[u]).sum();
+                }
+            }
+            for (y, row) in made.chunks_exact_mut(to.width).enumerate() {
+                for (v, w) in down.taps_of(y) {
+                    let line = &wide[v * to.width..][..to.width];
+                    row.iter_mut().zip(line).for_each(|(sum, x)| *sum += w * x);
+                }
+            }
+        }
     }
 }

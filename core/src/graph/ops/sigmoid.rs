@@ -2,7 +2,7 @@ use alloc::{vec, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::pointwise::{Pointwise, logistic};
+use super::pointwise::{Pointwise, logistic, logistic_number};
 
 /// The logistic function, `1 / (1 + e^-x)`.
 ///
@@ -18,5 +18,9 @@ impl Pointwise for Sigmoid {
 
     fn value(&self, x: f64) -> f64 {
         logistic(x)
+    }
+
+    fn number(&self, x: f32) -> f32 {
+        logistic_number(x)
     }
 }

@@ -2,7 +2,7 @@ use alloc::{vec, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::pointwise::{Pointwise, logistic};
+use super::pointwise::{Pointwise, logistic, logistic_number};
 
 /// `x / (1 + e^-x)` (Elfwing et al. 2017), also called Swish.
 ///
@@ -18,5 +18,9 @@ impl Pointwise for Silu {
 
     fn value(&self, x: f64) -> f64 {
         x * logistic(x)
+    }
+
+    fn number(&self, x: f32) -> f32 {
+        x * logistic_number(x)
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, channels, count, real};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 
 /// The features of a number such as a time (Vaswani et al. 2017): `cos(f_i t)` for `n / 2` frequencies `f_i = highest * period^(-2 i /
@@ -91,5 +92,15 @@ impl Reference for Sinusoidal {
             None => libm::cos(frequencies[c] * t),
             Some(c) => libm::sin(frequencies[c] * t),
         })
+    }
+}
+
+impl Compute for Sinusoidal {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let (t, n) = (f64::from(inputs[0].data[0]), self.features / 2);
+        for (i, frequency) in self.frequencies().into_iter().enumerate() {
+            out.data[i] = libm::cos(frequency * t) as f32;
+            out.data[n + i] = libm::sin(frequency * t) as f32;
+        }
     }
 }

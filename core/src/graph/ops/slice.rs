@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, map, tokens};
+use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 
 /// Channels `first` to `first + channels` of a value.
@@ -52,5 +53,17 @@ impl Reference for Slice {
 
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| inputs[0].at(self.first + c, p))
+    }
+}
+
+impl Compute for Slice {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let (x, places, (step, place)) = (inputs[0], out.places(), out.steps());
+        let (from, pixel) = x.steps();
+        for c in 0..out.channels() {
+            for p in 0..places {
+                out.data[c * step + p * place] = x.data[(self.first + c) * from + p * pixel];
+            }
+        }
     }
 }

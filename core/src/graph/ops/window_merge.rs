@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, tokens};
+use crate::exec::{Compute, Value};
 use crate::graph::types::Kind;
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 
@@ -50,5 +51,18 @@ impl Reference for WindowMerge {
             }
         }
         Tensor::build(output, |c, p| inputs[0].at(c, token_at[p]))
+    }
+}
+
+impl Compute for WindowMerge {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let (grid, n, places) = (super::grid(&inputs[0].shape), out.channels(), out.places());
+        for (token, given) in inputs[0].data.chunks_exact(n).enumerate() {
+            if let Some((x, y)) = grid.pixel(token / grid.tokens(), token % grid.tokens()) {
+                let at = y * grid.map.width + x;
+                let values = given.iter().enumerate();
+                values.for_each(|(c, v)| out.data[c * places + at] = *v);
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, map, map_at, within};
+use crate::exec::{Compute, Value};
 use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 
@@ -71,5 +72,18 @@ impl Reference for WindowPartition {
             let pixel = grid.pixel(p / grid.tokens(), p % grid.tokens());
             pixel.map_or(0.0, |(x, y)| inputs[0].pixel(c, x, y))
         })
+    }
+}
+
+impl Compute for WindowPartition {
+    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        let (grid, n, places) = (super::grid(&out.shape), out.channels(), inputs[0].places());
+        for (token, made) in out.data.chunks_exact_mut(n).enumerate() {
+            if let Some((x, y)) = grid.pixel(token / grid.tokens(), token % grid.tokens()) {
+                let at = y * grid.map.width + x;
+                let values = made.iter_mut().enumerate();
+                values.for_each(|(c, v)| *v = inputs[0].data[c * places + at]);
+            }
+        }
     }
 }

@@ -4,24 +4,9 @@
 //! patch matrix (`im2col`), bias and activation are part of it, and its gradients are passes of the same kind; a modulation is
 //! one pass instead of five.
 //!
-//! | file | what |
-//! |---|---|
-//! | `transform` | Winograd's minimal filtering, which halves a convolution's products |
-//! | `lines` | the layout a convolution reads: combined rows with zeros between them |
-//! | `convolution` | a convolution on slices, vectorised for whatever the processor has |
-//! | `gradient` | its gradients |
-//! | `modulation` | the same for the modulation by the time |
-//! | `halving` | the pooling of a shift-tolerant distance, with its gradient |
-//! | `operations` | all three as operations on burn tensors, with their backward passes |
+//! The kernels are those of `exec::simd`; `operations` has them as operations on burn tensors, with their backward passes.
 
-mod convolution;
-#[cfg(feature = "autodiff")]
-mod gradient;
-mod halving;
-mod lines;
-mod modulation;
 mod operations;
-mod transform;
 
 use alloc::format;
 
@@ -31,6 +16,7 @@ use burn::tensor::{DType, Device, Tensor, module::conv2d, ops::ConvOptions};
 use self::operations::CpuOps;
 use super::Parameters;
 use super::layers::activate;
+use crate::exec::simd::convolution;
 use crate::model::Activation;
 
 /// The layer `name`: `[n, inputs, h, w]` to `[n, outputs, h, w]` by an odd `kernel` with zero padding, then `activation`.

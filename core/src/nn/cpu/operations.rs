@@ -6,9 +6,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
 
-use super::convolution::Convolution;
-use super::halving::Halving;
-use super::modulation;
+use crate::exec::simd::convolution::Convolution;
+use crate::exec::simd::halving::Halving;
+use crate::exec::simd::modulation;
 
 /// Layers of networks. With a `slope`, which is not negative, what is below zero is multiplied by it.
 #[backend_extension(Flex, Autodiff: cfg(feature = "autodiff"))]
@@ -104,7 +104,7 @@ mod autodiff {
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 
     use super::{Convolution, CpuOps, Flex, FloatTensor, Floats, Halving, like, modulation, values};
-    use crate::nn::cpu::lines::Values;
+    use crate::exec::simd::lines::Values;
 
     #[derive(Debug)]
     struct ConvolutionStep;

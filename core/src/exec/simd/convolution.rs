@@ -20,24 +20,24 @@ use super::lines::{Combination, Lines, Values};
 use super::transform::{MOST, Transform};
 
 /// Sides of kernels that this module serves.
-pub(super) const KERNELS: [usize; 2] = [1, 3];
+pub(crate) const KERNELS: [usize; 2] = [1, 3];
 /// Vectors of pixels, and taps of a gradient, in a tile: with four or eight channels they fill 16 or 32 registers. Without
 /// fused multiply-add, which WebAssembly lacks, a product takes a register more, and three vectors would not fit.
-pub(super) const COLUMNS: usize = if cfg!(target_family = "wasm") { 2 } else { 3 };
+pub(crate) const COLUMNS: usize = if cfg!(target_family = "wasm") { 2 } else { 3 };
 /// Values of a band of lines: it stays in the second-level cache while all outputs pass over it.
-pub(super) const BAND: usize = 64 << 10;
+pub(crate) const BAND: usize = 64 << 10;
 /// A convolution of stride 1 with zero padding that keeps the size.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Convolution {
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
-    pub(super) kernel: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
+pub(crate) struct Convolution {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) kernel: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
 }
 
 /// Does every unit, on all threads where there are several.
-pub(super) fn for_each<T: Send>(units: Vec<T>, work: impl Fn(T) + Sync + Send) {
+pub(crate) fn for_each<T: Send>(units: Vec<T>, work: impl Fn(T) + Sync + Send) {
     #[cfg(feature = "rayon")]
     rayon::iter::ParallelIterator::for_each(rayon::iter::IntoParallelIterator::into_par_iter(units), work);
     #[cfg(not(feature = "rayon"))]
@@ -48,7 +48,7 @@ pub(super) fn for_each<T: Send>(units: Vec<T>, work: impl Fn(T) + Sync + Send) {
 const MOST_CHANNELS: usize = 8;
 
 /// Output channels in a tile: as many as the registers hold.
-pub(super) fn channels(arch: Arch) -> usize {
+pub(crate) fn channels(arch: Arch) -> usize {
     struct Registers;
     impl WithSimd for Registers {
         type Output = usize;
@@ -66,7 +66,7 @@ pub(super) fn channels(arch: Arch) -> usize {
 }
 
 /// Does a unit of work with the best instructions there are, for its number of channels and its kernel.
-pub(super) fn dispatch<W>(arch: Arch, channels: usize, kernel: usize, work: W)
+pub(crate) fn dispatch<W>(arch: Arch, channels: usize, kernel: usize, work: W)
 where
     Tile<W, 4, 1>: WithSimd,
     Tile<W, 4, 3>: WithSimd,
@@ -82,22 +82,22 @@ where
 }
 
 /// Work on tiles of so many channels, for a kernel of side `K`.
-pub(super) struct Tile<W, const CHANNELS: usize, const K: usize>(pub(super) W);
+pub(crate) struct Tile<W, const CHANNELS: usize, const K: usize>(pub(crate) W);
 
 impl Convolution {
-    pub(super) fn area(&self) -> usize {
+    pub(crate) fn area(&self) -> usize {
         self.height * self.width
     }
 
-    pub(super) fn taps(&self) -> usize {
+    pub(crate) fn taps(&self) -> usize {
         self.kernel * self.kernel
     }
 
-    pub(super) fn transform(&self) -> &'static Transform {
+    pub(crate) fn transform(&self) -> &'static Transform {
         Transform::choose(self.kernel, self.height)
     }
 
-    pub(super) fn lines(&self, count: usize) -> Lines {
+    pub(crate) fn lines(&self, count: usize) -> Lines {
         Lines {
             width: self.width,
             count,
@@ -106,7 +106,7 @@ impl Convolution {
     }
 
     /// How input rows become lines.
-    pub(super) fn combination(&self) -> Combination<'static> {
+    pub(crate) fn combination(&self) -> Combination<'static> {
         let t = self.transform();
         Combination {
             factors: &t.input[..t.parts],
@@ -117,24 +117,43 @@ impl Convolution {
     }
 
     /// `x` convolved, plus `bias`; values below zero are then multiplied by `slope`.
-    pub(super) fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32], slope: f32) -> Vec<f32> {
+    pub(crate) fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32], slope: f32) -> Vec<f32> {
         let (inputs, taps) = (self.inputs, self.taps());
         let straight = |o: usize, i: usize, tap: usize| weight[(o * inputs + i) * taps + tap];
         self.pass(Values::Plain(x), straight, bias, slope)
     }
 
+    /// The same into `out`.
+    pub(crate) fn forward_into(&self, x: &[f32], weight: &[f32], bias: &[f32], slope: f32, out: &mut [f32]) {
+        let (inputs, taps) = (self.inputs, self.taps());
+        let straight = |o: usize, i: usize, tap: usize| weight[(o * inputs + i) * taps + tap];
+        self.pass_into(Values::Plain(x), straight, bias, slope, out);
+    }
+
     /// A pass over all images. `weight` is given output, input and tap.
-    pub(super) fn pass(
+    pub(crate) fn pass(
         &self,
         x: Values,
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
         bias: &[f32],
         slope: f32,
     ) -> Vec<f32> {
-        let (arch, area, transform) = (Arch::new(), self.area(), self.transform());
         let mut out = vec![0.0; x.len() / self.inputs * self.outputs];
+        self.pass_into(x, weight, bias, slope, &mut out);
+        out
+    }
+
+    fn pass_into(
+        &self,
+        x: Values,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+        bias: &[f32],
+        slope: f32,
+        out: &mut [f32],
+    ) {
+        let (arch, area, transform) = (Arch::new(), self.area(), self.transform());
         if out.is_empty() {
-            return out;
+            return;
         }
         let channels = channels(arch);
         let packed = self.packed(weight, channels);
@@ -161,7 +180,6 @@ impl Convolution {
             }));
         }
         for_each(units, |band| dispatch(arch, channels, self.kernel, band));
-        out
     }
 
     /// The transformed weights in the order of their use: block of `channels` outputs, part, input, column, output. Outputs

@@ -10,10 +10,10 @@ use super::convolution::for_each;
 
 /// The sides of a plane and of the window, which are shorter: two maxima a side can be reflected.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Halving {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) window: usize,
+pub(crate) struct Halving {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) window: usize,
 }
 
 impl Halving {
@@ -26,13 +26,13 @@ impl Halving {
     }
 
     /// Height and width of the result.
-    pub(super) fn halved(&self) -> (usize, usize) {
+    pub(crate) fn halved(&self) -> (usize, usize) {
         let (h, w) = self.maxima();
         (h.div_ceil(2) + 1, w.div_ceil(2) + 1)
     }
 
     /// The halved planes.
-    pub(super) fn forward(&self, x: &[f32]) -> Vec<f32> {
+    pub(crate) fn forward(&self, x: &[f32]) -> Vec<f32> {
         let ((height, width), (h, w)) = (self.maxima(), self.halved());
         let planes = x.len() / (self.height * self.width);
         let mut out = vec![0.0; planes * h * w];
@@ -58,7 +58,7 @@ impl Halving {
 
     /// The gradient with respect to the planes; that of a maximum goes to the first place that has it.
     #[cfg(feature = "autodiff")]
-    pub(super) fn backward(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+    pub(crate) fn backward(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
         let ((height, width), (h, w)) = (self.maxima(), self.halved());
         let mut dx = vec![0.0; x.len()];
         let area = self.height * self.width;

@@ -25,7 +25,7 @@ const TAIL: usize = 32;
 
 /// Planes as they lie in a tensor: values, or gradients that have yet to pass an activation.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Values<'a> {
+pub(crate) enum Values<'a> {
     Plain(&'a [f32]),
     /// Gradients of a result that a leaky activation gave, with that result.
     #[cfg(feature = "autodiff")]
@@ -37,7 +37,7 @@ pub(super) enum Values<'a> {
 }
 
 impl Values<'_> {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Plain(values) => values.len(),
             #[cfg(feature = "autodiff")]
@@ -69,7 +69,7 @@ impl Values<'_> {
 /// The gradient before a leaky activation, from that after it and its result, which has the sign of what went in.
 #[cfg(feature = "autodiff")]
 #[inline(always)]
-pub(super) fn through(gradient: f32, result: f32, slope: f32) -> f32 {
+pub(crate) fn through(gradient: f32, result: f32, slope: f32) -> f32 {
     // With slope 0 all that is left of what was below zero is zero.
     if result > 0.0 || (result == 0.0 && slope > 0.0) {
         gradient
@@ -80,43 +80,43 @@ pub(super) fn through(gradient: f32, result: f32, slope: f32) -> f32 {
 
 /// How rows become lines: part `p` of a line is `sum_j factors[p][j]` times row `j` of those read for it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Combination<'a> {
-    pub(super) factors: &'a [[f32; MOST]],
+pub(crate) struct Combination<'a> {
+    pub(crate) factors: &'a [[f32; MOST]],
     /// Rows from one line to the next.
-    pub(super) advance: usize,
+    pub(crate) advance: usize,
     /// Rows read for a line, and how many of them lie before its own.
-    pub(super) read: usize,
-    pub(super) before: usize,
+    pub(crate) read: usize,
+    pub(crate) before: usize,
 }
 
 /// The layout of a plane.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lines {
-    pub(super) width: usize,
-    pub(super) count: usize,
-    pub(super) radius: usize,
+pub(crate) struct Lines {
+    pub(crate) width: usize,
+    pub(crate) count: usize,
+    pub(crate) radius: usize,
 }
 
 impl Lines {
     /// Distance between lines.
-    pub(super) fn pitch(&self) -> usize {
+    pub(crate) fn pitch(&self) -> usize {
         self.width + self.radius
     }
 
     /// Results from the first to the last, those between lines included.
-    pub(super) fn span(&self) -> usize {
+    pub(crate) fn span(&self) -> usize {
         self.count * self.pitch()
     }
 
     /// Length of a plane.
-    pub(super) fn plane(&self) -> usize {
+    pub(crate) fn plane(&self) -> usize {
         self.radius + self.span() + TAIL
     }
 
     /// Writes `count` lines, from line `line` on, into the zeros of a plane per part: lines of rows from `first` on of plane
     /// number `plane`, `height` rows high, beyond which all is zero.
     #[inline(always)]
-    pub(super) fn fill(
+    pub(crate) fn fill(
         &self,
         how: Combination,
         (from, plane, height): (Values, usize, usize),
@@ -147,7 +147,7 @@ impl Lines {
     }
 
     /// The parts of `q..q + n` that are results: their places, line and first column.
-    pub(super) fn runs(
+    pub(crate) fn runs(
         &self,
         q: usize,
         n: usize,

@@ -29,7 +29,7 @@ const INPUTS: usize = 32;
 
 impl Convolution {
     /// The gradient with respect to the input.
-    pub(super) fn input_gradient(&self, gradient: Values, weight: &[f32]) -> Vec<f32> {
+    pub(crate) fn input_gradient(&self, gradient: Values, weight: &[f32]) -> Vec<f32> {
         let back = Self {
             inputs: self.outputs,
             outputs: self.inputs,
@@ -42,7 +42,7 @@ impl Convolution {
     }
 
     /// The gradients with respect to weights and biases.
-    pub(super) fn parameter_gradients(&self, x: &[f32], gradient: Values) -> (Vec<f32>, Vec<f32>) {
+    pub(crate) fn parameter_gradients(&self, x: &[f32], gradient: Values) -> (Vec<f32>, Vec<f32>) {
         let (arch, transform) = (Arch::new(), self.transform());
         let images = gradient.len() / (self.outputs * self.area()).max(1);
         let lines = self.lines(images * self.height.div_ceil(transform.rows));

@@ -9,7 +9,7 @@ use super::convolution::for_each;
 use super::lines::through;
 
 /// The modulated planes; values below zero are multiplied by `slope`.
-pub(super) fn forward(x: &[f32], gamma: &[f32], beta: &[f32], slope: f32) -> Vec<f32> {
+pub(crate) fn forward(x: &[f32], gamma: &[f32], beta: &[f32], slope: f32) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let area = x.len() / gamma.len().max(1);
     if area == 0 {
@@ -27,7 +27,7 @@ pub(super) fn forward(x: &[f32], gamma: &[f32], beta: &[f32], slope: f32) -> Vec
 
 /// The gradients with respect to `x`, `gamma` and `beta`, from that of the result `y`.
 #[cfg(feature = "autodiff")]
-pub(super) fn backward(
+pub(crate) fn backward(
     (x, gamma): (&[f32], &[f32]),
     (y, slope): (&[f32], f32),
     gradient: &[f32],

@@ -11,25 +11,25 @@
 //! | `F(4, 3)` | 6 |
 
 /// Most rows that a transform combines or makes.
-pub(super) const MOST: usize = 6;
+pub(crate) const MOST: usize = 6;
 type Matrix = [[f32; MOST]; MOST];
 
 /// A minimal filtering algorithm; unused entries of the matrices are zero.
 #[derive(Debug)]
-pub(super) struct Transform {
+pub(crate) struct Transform {
     /// Output rows at a time, `m`.
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
     /// Products at a time.
-    pub(super) parts: usize,
+    pub(crate) parts: usize,
     /// `B^T`, of a row for each part and a column for each input row.
-    pub(super) input: Matrix,
+    pub(crate) input: Matrix,
     /// `G`, of a row for each part and a column for each kernel row.
-    pub(super) kernel: Matrix,
+    pub(crate) kernel: Matrix,
     /// `A`, of a row for each part and a column for each output row.
-    pub(super) output: Matrix,
+    pub(crate) output: Matrix,
     /// How many times each part of the transposed output transform goes into the sum of its rows.
     #[cfg_attr(not(feature = "autodiff"), expect(dead_code, reason = "for gradients"))]
-    pub(super) total: [f32; MOST],
+    pub(crate) total: [f32; MOST],
 }
 
 /// Widens the written part of a matrix.
@@ -117,7 +117,7 @@ static FOUR_ROWS: Transform = Transform {
 
 impl Transform {
     /// The one with the fewest products for so many rows, for a kernel of 1 or 3 rows.
-    pub(super) fn choose(kernel: usize, height: usize) -> &'static Self {
+    pub(crate) fn choose(kernel: usize, height: usize) -> &'static Self {
         if kernel == 1 {
             return &POINTWISE;
         }

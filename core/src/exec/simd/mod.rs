@@ -1,0 +1,20 @@
+//! The processor's own kernels, vectorised for whatever it has: on slices, for any executor.
+//!
+//! | file | what |
+//! |---|---|
+//! | `transform` | Winograd's minimal filtering, which halves a convolution's products |
+//! | `lines` | the layout a convolution reads: combined rows with zeros between them |
+//! | `convolution` | a convolution |
+//! | `gradient` | its gradients |
+//! | `modulation` | the same for the modulation by the time |
+//! | `halving` | the pooling of a shift-tolerant distance, with its gradient |
+
+pub(crate) mod convolution;
+#[cfg(feature = "autodiff")]
+pub(crate) mod gradient;
+#[cfg(feature = "burn")]
+pub(crate) mod halving;
+pub(crate) mod lines;
+#[cfg(feature = "burn")]
+pub(crate) mod modulation;
+mod transform;
