@@ -1,7 +1,7 @@
 //! ASASR in the browser's worker: a file's bytes in, the parts of an enlarged PNG out.
 //!
 //! The crate is built three times. `asasr-files` reads and writes image files; it knows no network. `asasr-gpu` runs networks with our
-//! WGSL kernels, `asasr-cpu` with burn's CPU backend; they take samples and give rows of samples, and know no file. Both export the
+//! WGSL kernels, `asasr-cpu` on the processor; they take samples and give rows of samples, and know no file. Both export the
 //! same [`Upscaler`], so that the worker needs to know one interface. A page waits only for what it uses.
 
 #[cfg(any(feature = "gpu", feature = "cpu"))]

@@ -22,7 +22,7 @@ pub use value::Value;
 /// How the processor computes an operation.
 pub trait Compute {
     /// Its result, of `out`'s shape, for checked inputs and the tensors that
-    /// [`Operation::parameters`](crate::graph::Operation::parameters) names. `out` is zero before.
+    /// [`Operation::parameters`](crate::graph::Operation::parameters) names. What `out` has before is of no meaning.
     fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value);
 
     /// A [pointwise](crate::graph::Operation::is_pointwise) operation in place: its operand `operand` is `own`, the others, in order,

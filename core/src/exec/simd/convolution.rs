@@ -117,10 +117,11 @@ impl Convolution {
     }
 
     /// `x` convolved, plus `bias`; values below zero are then multiplied by `slope`.
+    #[cfg(feature = "burn")]
     pub(crate) fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32], slope: f32) -> Vec<f32> {
-        let (inputs, taps) = (self.inputs, self.taps());
-        let straight = |o: usize, i: usize, tap: usize| weight[(o * inputs + i) * taps + tap];
-        self.pass(Values::Plain(x), straight, bias, slope)
+        let mut out = vec![0.0; x.len() / self.inputs * self.outputs];
+        self.forward_into(x, weight, bias, slope, &mut out);
+        out
     }
 
     /// The same into `out`.
@@ -131,6 +132,7 @@ impl Convolution {
     }
 
     /// A pass over all images. `weight` is given output, input and tap.
+    #[cfg(feature = "autodiff")]
     pub(crate) fn pass(
         &self,
         x: Values,

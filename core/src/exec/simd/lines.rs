@@ -37,6 +37,7 @@ pub(crate) enum Values<'a> {
 }
 
 impl Values<'_> {
+    #[cfg(feature = "autodiff")]
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Plain(values) => values.len(),

@@ -122,6 +122,7 @@ impl Reference for Attention {
 
 impl Compute for Attention {
     fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        out.data.fill(0.0);
         let grid = super::grid(&out.shape);
         let ([rows, columns], tokens, n) = (grid.windows.window, grid.tokens(), out.channels());
         let per_head = n / self.heads;

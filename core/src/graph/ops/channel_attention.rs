@@ -90,6 +90,7 @@ impl Reference for ChannelAttention {
 
 impl Compute for ChannelAttention {
     fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        out.data.fill(0.0);
         let (places, per_head) = (out.places(), out.channels() / self.heads);
         let plane = |input: usize, c: usize| &inputs[input].data[c * places..][..places];
         let dot = |a: &[f32], b: &[f32]| -> f64 {

@@ -53,6 +53,7 @@ impl Reference for Pad {
 
 impl Compute for Pad {
     fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        out.data.fill(0.0);
         let (from, to) = (inputs[0].map_size(), out.map_size());
         for (row, line) in inputs[0].data.chunks_exact(from.width).enumerate() {
             let (c, y) = (row / from.height, row % from.height);

@@ -102,6 +102,7 @@ impl Reference for Resize {
 
 impl Compute for Resize {
     fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        out.data.fill(0.0);
         let (from, to) = (inputs[0].map_size(), out.map_size());
         let (across, down) = (self.axis(from.width), self.axis(from.height));
         let mut wide = vec![0.0; from.height * to.width];

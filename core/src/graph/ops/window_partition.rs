@@ -77,6 +77,7 @@ impl Reference for WindowPartition {
 
 impl Compute for WindowPartition {
     fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
+        out.data.fill(0.0);
         let (grid, n, places) = (super::grid(&out.shape), out.channels(), inputs[0].places());
         for (token, made) in out.data.chunks_exact_mut(n).enumerate() {
             if let Some((x, y)) = grid.pixel(token / grid.tokens(), token % grid.tokens()) {
