@@ -349,9 +349,11 @@ async fn the_script_draws_and_blends() {
         if (whole.mapWidth !== 20 || whole.spread.length !== 320 || !(whole.deviation > 0)) return 'no spread';
         const blended = await up.blend(blob, whole.layers, { fidelity: 0.5 });
         const direct = await up.upscale(blob, { mode: 'fast', seed: 3, fidelity: 0.5 });
+        const both = await up.upscale(blob, { mode: 'fast', seed: 3, layers: true, fidelity: 0.5 });
+        if (!both.layers?.mean || both.deviation !== 0) return 'no layers beside a blend';
         const bytes = async (b) => { const image = await createImageBitmap(b); const c = new OffscreenCanvas(80, 64).getContext('2d'); c.drawImage(image, 0, 0); return c.getImageData(0, 0, 80, 64).data; };
-        const [a, b] = await Promise.all([bytes(blended.blob), bytes(direct.blob)]);
-        const worst = a.reduce((most, v, i) => Math.max(most, Math.abs(v - b[i])), 0);
+        const [a, b, c] = await Promise.all([blended, direct, both].map(({ blob }) => bytes(blob)));
+        const worst = a.reduce((most, v, i) => Math.max(most, Math.abs(v - b[i]), Math.abs(c[i] - b[i])), 0);
         if (worst > 1) return `blend and fidelity differ by ${worst}`;
         const wrong = await up.blend(blob, { sample: whole.layers.sample, mean: blob }, { fidelity: 0.5 }).then(() => 'blended', (e) => e.message);
         const none = await up.upscale(blob, { mode: 'best' }).then(() => 'made', (e) => e.message);

@@ -181,7 +181,9 @@ export class AsasrUpscaler extends HTMLElement {
   #fail(error) {
     this.#parts.message.textContent = error.message;
     this.#show('error');
-    this.#tell('error', { message: error.message, code: error.code, args: error.args });
+    const { message, code, args } = error;
+    // Exceptions of the browser have codes of another kind.
+    this.#tell('error', args ? { message, code, args } : { message });
   }
 
   #tell(kind, detail) {

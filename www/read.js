@@ -1,6 +1,6 @@
 // An image file's photo, upright: read by our own decoders or, where they refuse, by the browser's.
 
-import { Said, said } from './said.js';
+import { Said, free, said } from './said.js';
 
 /** Most pixels of an image, as in the module. */
 const MOST = 1 << 24;
@@ -158,13 +158,16 @@ export function converts(photo, { strip, format = 'png', converted }) {
 
 /** A photo with its colours in sRGB, as the browser shows them. */
 async function inSrgb(photo) {
-  const image = await createImageBitmap(new Blob([photo.png()], { type: 'image/png' }));
-  const { photo: second, notes } = await drawn(image);
-  second.tells_of(photo);
-  const converted = said(photo.bits === 16 ? 'to-srgb-8' : 'to-srgb');
-  const all = [converted, ...(photo.hdr ? [said('hdr-to-srgb')] : []), ...notes];
-  photo.free();
-  return { photo: second, notes: all, converted: true };
+  try {
+    const image = await createImageBitmap(new Blob([photo.png()], { type: 'image/png' }));
+    const { photo: second, notes } = await drawn(image);
+    second.tells_of(photo);
+    const converted = said(photo.bits === 16 ? 'to-srgb-8' : 'to-srgb');
+    const all = [converted, ...(photo.hdr ? [said('hdr-to-srgb')] : []), ...notes];
+    return { photo: second, notes: all, converted: true };
+  } finally {
+    free(photo);
+  }
 }
 
 /** A file's photo, `{ photo, notes, converted }`, in colours that a result by those wishes can have. */

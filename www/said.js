@@ -11,6 +11,13 @@ export class Said extends Error {
   }
 }
 
+/** Frees an object of a module; one that a trap left in use cannot be, and its worker ends anyway. */
+export function free(object) {
+  try {
+    object?.free();
+  } catch { /* the trap says more */ }
+}
+
 /** Any error so; what was not foreseen has words of its own. */
 export const asSaid = (error) => (typeof error?.code === 'string' && error.args
   ? said(error.code, error.args)

@@ -4,7 +4,7 @@ import { weightsAddress } from './address.js';
 import { leftOut, withChunks, withMetadata } from './container.js';
 import { Pool, threads } from './pool.js';
 import { begun, converts, filesModule, readable, upright } from './read.js';
-import { Said, asSaid, said } from './said.js';
+import { Said, asSaid, free, said } from './said.js';
 import { checkName, checkSignature, signatureAddress } from './signature.js';
 
 let upscaler = null;
@@ -150,7 +150,8 @@ function wishFor({ mode, scale, width, format, seed, fidelity, layers, samples }
 
 /** A result as the page takes it: its report, PNG files without metadata of the `sample` and perhaps the `mean`, and the photo as it was read. */
 async function finished(report, { sample, mean }, { format, quality, strip, layered = format }, { photo, notes: first, converted = false }) {
-  const { width, height, consistency, differences, spread, deviation } = report;
+  const { width, height, consistency, differences, spread, deviation = 0 } = report;
+  free(report);
   const notes = [...first];
   // Layers are seen in the photo's own colours.
   const coloured = (layer) => withChunks(layer, photo.chunks(width, height, false));
@@ -165,7 +166,9 @@ async function finished(report, { sample, mean }, { format, quality, strip, laye
     const name = format === 'jpeg' ? 'JPEG' : 'WebP';
     try {
       const plain = await drawn(await createImageBitmap(bare), `image/${format}`, quality);
-      const { icc, exif, xmp, resolution, texts } = photo.carried(width, height);
+      const carried = photo.carried(width, height);
+      const { icc, exif, xmp, resolution, texts } = carried;
+      free(carried);
       const told = { icc: own ? undefined : icc, exif, xmp, resolution, texts };
       blob = strip ? plain : await withMetadata(plain, { ...told, width, height, alpha: photo.alpha });
       if (!strip) notes.push(...leftOut(format, told));
@@ -199,7 +202,7 @@ async function upscale({ id, bytes: given, preview, original, ...wanted }) {
     if (shown) postMessage({ id, kind: 'original', ...shown });
     return await enlarged(read, { id, preview, given, ...wanted });
   } finally {
-    read.photo.free();
+    free(read.photo);
   }
 }
 
@@ -231,25 +234,37 @@ async function enlarged(read, { id, preview, given, ...wanted }) {
   let failure = null;
   const { photo } = read;
   const { width, height, channels, bits } = photo;
-  const [columns, lines] = upscaler.size(wishFor(wanted), width, height);
+  const wish = wishFor(wanted);
+  const [columns, lines] = upscaler.size(wish, width, height);
+  free(wish);
   const { PngFile } = await filesModule();
   // The result and, where it is told, the mean.
   const pngs = [];
-  const rows = (layer, samples) => (pngs[layer] ??= new PngFile(columns, lines, channels, bits)).add(samples);
+  let unwritten = null;
+  const rows = (layer, samples) => {
+    try {
+      (pngs[layer] ??= new PngFile(columns, lines, channels, bits)).add(samples);
+    } catch (error) {
+      unwritten ??= error;
+      throw error;
+    }
+  };
   let report;
   try {
     const pixels = new module.Pixels(width, height, channels, bits, photo.takeSamples());
     report = await upscaler.upscale(pixels, wishFor(wanted), progress, rows, preview ? shown : undefined, pool ? threads() + 1 : 0, elsewhere);
   } catch (error) {
-    pngs.forEach((png) => png.free());
+    pngs.forEach(free);
     // What another worker met it says best itself; the pool begins anew.
-    throw failure ? Object.assign(failure, { fatal: true }) : error;
+    if (failure) throw Object.assign(failure, { fatal: true });
+    // So does what met the rows, which the network's module could only pass on.
+    throw unwritten ?? error;
   }
   const [sample, mean] = pngs.map((png) => new Blob(png.finish(), { type: 'image/png' }));
   if (!wanted.layers || !mean || wanted.fidelity === 0) return finished(report, { sample, mean }, wanted, read);
   // The layers stay as they are, the file is their blend, whose photo is read once more.
   const { layers, spread, deviation } = await finished(report, { sample, mean }, { ...wanted, format: 'png', layered: wanted.format }, read);
-  return { ...await blend({ bytes: given, layers, ...wanted }), layers, spread, deviation };
+  return { ...await blend({ ...wanted, bytes: given, layers }), layers, spread, deviation };
 }
 
 /** The blend of two layers of an image. */
@@ -259,9 +274,10 @@ async function blend({ bytes: given, layers, ...wanted }) {
     const { blend: blended } = await filesModule();
     const [sample, mean] = await Promise.all([layers.sample, layers.mean].map(async (layer) => new Uint8Array(await layer.arrayBuffer())));
     const result = blended(read.photo, sample, mean, wanted.fidelity);
-    return await finished(result, { sample: new Blob(result.png, { type: 'image/png' }) }, wanted, read);
+    const { png } = result;
+    return await finished(result, { sample: new Blob(png, { type: 'image/png' }) }, wanted, read);
   } finally {
-    read.photo.free();
+    free(read.photo);
   }
 }
 
@@ -299,6 +315,8 @@ self.onmessage = async ({ data }) => {
     const trap = error instanceof WebAssembly.RuntimeError;
     const { code, args } = trap ? said('no-memory') : asSaid(error);
     const lost = code === 'device';
-    postMessage({ id, kind: 'error', code, args, fatal: data.kind === 'upscale' && (trap || lost || Boolean(error.fatal)) });
+    const fatal = data.kind === 'upscale' && (trap || lost || Boolean(error.fatal));
+    const message = lost && fatal ? said('device-again', { what: said(code, args) }) : said(code, args);
+    postMessage({ id, kind: 'error', ...message, fatal });
   }
 };

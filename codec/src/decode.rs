@@ -39,21 +39,25 @@ pub fn decode_with(bytes: &[u8], options: Options) -> Result<Picture, Error> {
         if bytes.get(12..16) == Some(b"CgBI") {
             return Err(Error::UnreadKind(CGBI));
         }
-        return decode_png::decode(bytes, options.max_pixels).map(filled);
+        return decode_png::decode(bytes, options.max_pixels).map(Picture::filled);
     }
-    formats::decode(bytes, options).map(filled)
+    formats::decode(bytes, options).map(Picture::filled)
 }
 
-/// Gives what is wholly transparent the colour of what is visible near it.
-fn filled(mut picture: Picture) -> Picture {
-    if picture.layout().has_alpha() {
-        let size = (picture.width(), picture.height(), picture.layout().samples());
-        match &mut picture.raster.samples {
-            Samples::Eight(s) => extend(s, size, |v| v.round() as u8),
-            Samples::Sixteen(s) => extend(s, size, |v| v.round() as u16),
+impl Picture {
+    /// With what is wholly transparent in the colour of what is visible near it, as [`decode`] gives it: enlarging would mix another into
+    /// its neighbours.
+    #[must_use]
+    pub fn filled(mut self) -> Self {
+        if self.layout().has_alpha() {
+            let size = (self.width(), self.height(), self.layout().samples());
+            match &mut self.raster.samples {
+                Samples::Eight(s) => extend(s, size, |v| v.round() as u8),
+                Samples::Sixteen(s) => extend(s, size, |v| v.round() as u16),
+            }
         }
+        self
     }
-    picture
 }
 
 #[cfg(test)]

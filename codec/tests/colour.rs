@@ -331,9 +331,8 @@ fn png_colours_are_kept_or_converted() {
     use Curve::{Bt709, Gamma, Srgb};
     let srgb = || Space::new(Srgb, &SRGB);
     let cicp = |n: [u8; 4]| -> Chunk { (b"cICP", n.to_vec()) };
-    let cases: [(&str, Vec<Chunk>, Space); 13] = [
+    let cases: [(&str, Vec<Chunk>, Space); 12] = [
         ("plain", vec![], srgb()),
-        ("cHRM of nothing", vec![gama(45_455), chrm(&[0.0; 8])], srgb()),
         ("gAMA 1", vec![gama(100_000)], Space::new(Gamma(1.0), &SRGB)),
         ("gAMA 1/1.8", vec![gama(55_556)], Space::new(Gamma(1.8), &SRGB)),
         ("gAMA 1/2.2 alone is sRGB", vec![gama(45_455)], srgb()),
@@ -856,6 +855,23 @@ fn alpha_is_read_as_it_is_meant() {
         "no-alpha.bmp",
         &cells(&picture, false),
         &meant(Space::new(Curve::Srgb, &SRGB), false),
+    );
+}
+
+/// Primaries without a brightness are none: a damaged file's are left out.
+#[test]
+fn colours_of_nothing_are_left_out() {
+    let mut early = [gama(45_455), chrm(&[0.0; 8])];
+    let file = |early: &[Chunk]| png(png::ColorType::Rgb, 8, early, &[]);
+    let picture = decode(&file(&early), MAX).unwrap();
+    assert_eq!(picture.metadata().chromaticities, None);
+    early[1] = chrm(&P3);
+    assert!(
+        decode(&file(&early), MAX)
+            .unwrap()
+            .metadata()
+            .chromaticities
+            .is_some()
     );
 }
 

@@ -54,7 +54,7 @@ impl Photo {
                 raster.size
             ))));
         }
-        Ok(Self::of(Picture::new(raster.reduced())))
+        Ok(Self::of(Picture::new(raster.reduced()).filled()))
     }
 
     /// With what another file tells about its image, but for its colours: this is the same one, converted to sRGB.

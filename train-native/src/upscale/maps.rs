@@ -7,7 +7,7 @@ use asasr_core::pipeline::Report;
 use asasr_core::{Planes, Size};
 
 use super::input::Input;
-use super::plan::{self, Place};
+use super::plan::{self, MadeFolder, Place};
 use crate::cli::Upscale;
 use crate::error::{Error, Result};
 use crate::files::{self, Identity};
@@ -66,7 +66,8 @@ impl MapPlaces {
             Some(Place::File(path)) => Some(path.clone()),
             Some(Place::Folder(folder)) => {
                 let name = target.and_then(Path::file_name).map(PathBuf::from);
-                Some(folder.join(name.unwrap_or_else(|| input.name.with_extension("png"))))
+                let own = || Path::new(input.name.file_name().unwrap_or_default()).with_extension("png");
+                Some(folder.join(name.unwrap_or_else(own)))
             }
             Some(Place::Stdout) | None => None,
         };
@@ -92,14 +93,23 @@ impl MapPlaces {
         Ok(maps)
     }
 
-    /// Makes the folders.
-    pub(super) fn prepare(&self) -> Result<()> {
+    /// Makes the folders, and tries whether files can be written there.
+    pub(super) fn prepare(&self) -> Result<Vec<MadeFolder>> {
+        let mut made = Vec::new();
         for place in [&self.consistency, &self.spread].into_iter().flatten() {
-            if let Place::Folder(folder) = place {
-                files::make_folder(folder)?;
-            }
+            let probe = match place {
+                Place::Folder(folder) => {
+                    if !folder.is_dir() {
+                        made.push(MadeFolder::new(folder)?);
+                    }
+                    folder.join("map.png")
+                }
+                Place::File(path) => path.clone(),
+                Place::Stdout => continue,
+            };
+            files::beside(&probe)?;
         }
-        Ok(())
+        Ok(made)
     }
 }
 

@@ -57,9 +57,10 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
     if args.alone
         && let Some(why) = plan.refused.pop()
     {
+        teller.told(&why);
         return Err(why);
     }
-    plan.notes.iter().for_each(|n| note!("note: {n}"));
+    plan.notes.iter().for_each(|n| teller.remark(n));
     plan.refused.iter().for_each(|e| teller.failed(e));
     let all = plan.jobs.len() + plan.refused.len();
     let failed = plan.refused.len() + work(args, &plan, model)?;
@@ -134,7 +135,10 @@ fn work(args: &Upscale, plan: &Plan, model: Model) -> Result<usize> {
         });
         match done {
             Ok(()) => written.extend(target.as_deref().and_then(files::identity)),
-            Err(Some(error)) if args.alone => return Err(error),
+            Err(Some(error)) if args.alone => {
+                teller.told(&error);
+                return Err(error);
+            }
             Err(why) => {
                 why.iter().for_each(|e| teller.failed(e));
                 failed += 1;
@@ -282,10 +286,10 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
         Err(_) if left.get() => return Ok(()),
         done => done.map_err(encode)?,
     }
-    maps.draw(picture.size(), &report)?;
     if let Some(file) = file {
         files::persist(file, output)?;
     }
+    maps.draw(picture.size(), &report)?;
     work.done(target, &report);
     Ok(())
 }

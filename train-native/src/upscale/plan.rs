@@ -105,17 +105,17 @@ pub(super) struct Plan {
     pub(super) read: Vec<(Identity, PathBuf)>,
     /// What the user may want to know of those that are.
     pub(super) notes: Vec<String>,
-    /// The folders that were made for the results; they go when nothing came into them.
-    made: Option<MadeFolder>,
+    /// The folders that were made for results and maps; they go when nothing came into them.
+    made: Vec<MadeFolder>,
 }
 
 /// Folders that were made, each in the one before it.
 #[derive(Debug)]
-struct MadeFolder(Vec<PathBuf>);
+pub(super) struct MadeFolder(Vec<PathBuf>);
 
 impl MadeFolder {
     /// Makes a folder and those above it.
-    fn new(folder: &Path) -> Result<Self> {
+    pub(super) fn new(folder: &Path) -> Result<Self> {
         let missing = folder
             .ancestors()
             .take_while(|f| !f.as_os_str().is_empty() && !f.exists());
@@ -162,7 +162,7 @@ impl Plan {
         plan.keep(|input, target| target.map_or(Ok(()), |target| check_target(input, target, &read)));
         plan.keep(|input, _| check_width(input, args, most));
         let maps = MapPlaces::of(args)?;
-        maps.prepare()?;
+        plan.made.extend(maps.prepare()?);
         plan.keep(|input, target| maps.for_image(input, target, &read).map(drop));
         for job in &mut plan.jobs {
             job.maps = maps.for_image(&job.input, job.target.as_deref(), &read)?;
@@ -218,7 +218,7 @@ impl Plan {
             Place::File(path) => path.clone(),
             Place::Folder(folder) => {
                 if !folder.is_dir() {
-                    self.made = Some(MadeFolder::new(folder)?);
+                    self.made.push(MadeFolder::new(folder)?);
                 }
                 folder.join("result.png")
             }

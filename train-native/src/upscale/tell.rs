@@ -24,9 +24,20 @@ impl Teller {
         self.event(|| json!({"event": "note", "input": input, "text": note}));
     }
 
+    /// A remark before the work.
+    pub(super) fn remark(self, note: &str) {
+        note!("note: {note}");
+        self.event(|| json!({"event": "note", "text": note}));
+    }
+
     /// Why an input was not enlarged.
     pub(super) fn failed(self, error: &Error) {
         note!("error: {error}");
+        self.told(error);
+    }
+
+    /// The same for other programs alone, where the user is told elsewhere.
+    pub(super) fn told(self, error: &Error) {
         self.event(|| json!({"event": "failed", "text": error.to_string()}));
     }
 

@@ -119,6 +119,7 @@ fn maps_replace_nothing_and_need_samples() {
         ("-o @/r.png --samples 3 --mode fast", "add --spread"),
         ("-o @/r.png --samples 3 --spread @/s.png", "--mode fast"),
         ("-o @/r.png --consistency -", "a map goes to a file"),
+        ("-o @/r.png --consistency @/none/c.png", "none"),
         ("-o - --progress json", "standard output has the image"),
     ] {
         let run = line(folder.path(), &format!("upscale @/a.png {words}"));
