@@ -1,4 +1,4 @@
-//! One test for every executor: cases of every operation, with what the [reference] makes of them.
+//! One test for every executor: cases of every operation, with what the [`reference`](mod@super::reference) makes of them.
 //!
 //! An executor runs each case whose graph it takes, and says which it does not:
 //!
