@@ -27,7 +27,7 @@ pub struct Cost {
 
 /// What is known of a graph's tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Spread {
+pub(super) struct Tiling {
     reach: Reach,
     alignment: usize,
     multiple: usize,
@@ -73,12 +73,12 @@ fn through(extent: Extent, sight: Sight, from: &ValueType, to: &ValueType) -> Si
     }
 }
 
-pub(super) fn spread(
+pub(super) fn tiling(
     graph: &Graph,
     types: &[ValueType],
     reads: &[Vec<usize>],
     outputs: &[usize],
-) -> core::result::Result<Spread, GraphError> {
+) -> core::result::Result<Tiling, GraphError> {
     let start = Sight {
         distance: 0,
         exact: true,
@@ -120,7 +120,7 @@ pub(super) fn spread(
         .unwrap_or_default();
     // Where pixels do not lie within pixels, one may begin up to a pixel further out.
     let more = u64::from(!types.iter().all(|t| t.scale.is_nested()));
-    Ok(Spread {
+    Ok(Tiling {
         reach: Reach {
             radius: (distance.div_ceil(UNIT) + more) as usize,
             exact: outputs.iter().all(|v| sights[*v].exact),
@@ -145,17 +145,17 @@ fn common(a: u64, b: u64) -> u64 {
 impl TypedGraph {
     /// How far an output pixel can see.
     pub fn reach(&self) -> Reach {
-        self.spread.reach
+        self.tiling.reach
     }
 
     /// The grid, in pixels of the image, that the origins of tiles must lie on: whole windows, and whole pixels of every map.
     pub fn alignment(&self) -> usize {
-        self.spread.alignment
+        self.tiling.alignment
     }
 
     /// What the sides of an image and of a tile must be multiples of.
     pub fn size_multiple(&self) -> usize {
-        self.spread.multiple
+        self.tiling.multiple
     }
 
     /// How many times larger than the image the output `i` is.

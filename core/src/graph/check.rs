@@ -1,6 +1,6 @@
 use alloc::{collections::BTreeMap, string::String, vec, vec::Vec};
 
-use super::analysis::{Spread, spread};
+use super::analysis::{Tiling, tiling};
 use super::{Fault, Graph, GraphError, Node, Op, Shape, Size, ValueType, limits, ops};
 use crate::model::ParameterShape;
 
@@ -16,7 +16,7 @@ pub struct TypedGraph {
     /// For each output, its value.
     outputs: Vec<usize>,
     parameters: Vec<ParameterShape>,
-    pub(super) spread: Spread,
+    pub(super) tiling: Tiling,
 }
 
 type Checked<T> = Result<T, GraphError>;
@@ -66,7 +66,7 @@ impl TypedGraph {
         }
         let outputs = outputs(&graph, &places, &types)?;
         used(&graph, &reads, &outputs)?;
-        let spread = spread(&graph, &types, &reads, &outputs)?;
+        let tiling = tiling(&graph, &types, &reads, &outputs)?;
         let parameters = learned.all;
         Ok(Self {
             graph,
@@ -74,7 +74,7 @@ impl TypedGraph {
             reads,
             outputs,
             parameters,
-            spread,
+            tiling,
         })
     }
 

@@ -36,7 +36,7 @@ const BAND: usize = 64;
 
 /// The planes of a result, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub(crate) struct PlaneOrder {
     /// Planes after the first image's colours that are enlarged beside them; the first of these is alpha, by which colours are weighed.
     pub(crate) extra: usize,
     /// Images of three colours: the first, and those after the further planes.
@@ -45,7 +45,7 @@ pub(crate) struct Layout {
     pub(crate) planes: usize,
 }
 
-impl Layout {
+impl PlaneOrder {
     /// The first plane of each image.
     fn images(self) -> impl Iterator<Item = usize> {
         (0..self.images).map(move |i| if i == 0 { 0 } else { COLOURS * i + self.extra })
@@ -62,7 +62,7 @@ pub(crate) struct Hold {
     /// Columns and rows of the photo.
     size: (usize, usize),
     scale: usize,
-    layout: Layout,
+    layout: PlaneOrder,
     gate: Gate,
     /// One for each image.
     passes: Vec<Pass>,
@@ -78,7 +78,7 @@ pub(crate) struct Hold {
 
 impl Hold {
     /// For a photo of so many columns and rows, enlarged `scale` times.
-    pub(crate) fn new(size: (usize, usize), scale: usize, layout: Layout) -> Self {
+    pub(crate) fn new(size: (usize, usize), scale: usize, layout: PlaneOrder) -> Self {
         Self {
             size,
             scale,
@@ -223,7 +223,7 @@ mod tests {
     /// A photo's result goes through, in strips of so many rows.
     fn held(photo: &Planes, result: &Planes, scale: usize, strip: usize) -> Planes {
         let size = (photo.width(), photo.height());
-        let layout = Layout {
+        let layout = PlaneOrder {
             extra: photo.channels() - COLOURS,
             images: 1,
             planes: result.channels(),

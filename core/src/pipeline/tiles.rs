@@ -7,7 +7,7 @@ use core::pin::Pin;
 use core::task::Poll;
 
 use crate::alpha::{COLOURS, Weighing};
-use crate::hold::{Hold, Layout};
+use crate::hold::{Hold, PlaneOrder};
 use crate::{Error, Mosaic, Part, Planes, Rect, Result, Tile, TilePlan, resample};
 
 /// Runs a super-resolution network on one tile.
@@ -147,7 +147,7 @@ pub(super) async fn enlarge<E: Executor>(
         };
         let result = result?;
         let (mosaic, hold) = made.get_or_insert_with(|| {
-            let layout = Layout {
+            let layout = PlaneOrder {
                 extra: extra(read),
                 images: 1 + usize::from(executor.beside().mean),
                 planes: result.channels(),
