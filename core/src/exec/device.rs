@@ -172,26 +172,12 @@ impl Field<Planes> for Conditioned<'_> {
 mod tests {
     use super::*;
     use crate::flow::{Drawing, Sampler};
-    use crate::model::{Tensor, Training, VelocityArchitecture};
+    use crate::graph::{Graph, conformance};
+    use crate::model::{Training, VelocityArchitecture};
     use crate::nn::{BurnExecutor, BurnFlow, Network};
     use crate::random::SplitMix64;
     use alloc::string::String;
     use burn::tensor::Device;
-
-    fn weights(shapes: &[crate::model::ParameterShape], seed: u64) -> Weights {
-        let mut random = SplitMix64::new(seed);
-        let mut weights = Weights::default();
-        for p in shapes {
-            let fan_in: usize = p.shape[1..].iter().product();
-            let deviation = 1.0 / libm::sqrt(fan_in as f64);
-            let values = (0..p.len())
-                .map(|_| (deviation * random.normal()) as f32)
-                .collect();
-            let shape = p.shape.clone();
-            weights.insert(p.name.clone(), Tensor { shape, values });
-        }
-        weights
-    }
 
     fn photo(height: usize, width: usize) -> Planes {
         let mut random = SplitMix64::new(9);
@@ -207,7 +193,10 @@ mod tests {
     #[test]
     fn a_restorer_gives_burns_numbers_to_the_bit() {
         let architecture = Architecture::restorer(4, 12, 2);
-        let weights = weights(&architecture.parameters(), 1);
+        let graph = nets::restorer(&architecture)
+            .and_then(Graph::check)
+            .expect("a network");
+        let weights = conformance::weights(&graph, 1);
         let network = Network::new(&architecture, &weights, &Device::flex()).expect("fits");
         let (burn, own) = (
             BurnExecutor::new(network),
@@ -223,13 +212,16 @@ mod tests {
     #[test]
     fn a_flow_gives_burns_numbers() {
         let architecture = Architecture::restorer(4, 8, 1);
-        let weights_of = |shapes: &[_]| weights(shapes, 2);
-        let restorer = weights_of(&architecture.parameters());
+        let graph = nets::restorer(&architecture)
+            .and_then(Graph::check)
+            .expect("a network");
+        let restorer = conformance::weights(&graph, 2);
         for field in [
             VelocityArchitecture::conv(4, 8, 1),
             VelocityArchitecture::dit(4, 32, 1),
         ] {
-            let weights = weights_of(&field.parameters());
+            let graph = nets::velocity(&field).and_then(Graph::check).expect("a network");
+            let weights = conformance::weights(&graph, 2);
             let part = FlowPart {
                 file: "flow.safetensors".into(),
                 bytes: 0,

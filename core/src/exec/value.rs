@@ -46,6 +46,20 @@ impl Value {
         }
     }
 
+    /// Copies a channel of a value with the same places.
+    pub(crate) fn put_channel(&mut self, channel: usize, other: &Self, from: usize) {
+        let places = self.places();
+        if let Places::Map(_) = self.shape.places {
+            let own = &mut self.data[channel * places..][..places];
+            own.copy_from_slice(&other.data[from * places..][..places]);
+            return;
+        }
+        let (n, all) = (self.channels(), other.channels());
+        for p in 0..places {
+            self.data[p * n + channel] = other.data[p * all + from];
+        }
+    }
+
     /// Calls `f(channel, numbers)` for runs of numbers of one channel each.
     pub(crate) fn each_channel(&mut self, mut f: impl FnMut(usize, &mut [f32])) {
         let n = self.channels();

@@ -8,6 +8,7 @@ use super::layer::{
     Activation, Layer, MAX_CHANNELS, ParameterShape, check_layers, fail, layer_parameters, layer_radius,
 };
 use crate::Result;
+use crate::graph::ops::Sinusoidal;
 
 /// A velocity field `v(x_t, t, c)` of the flow, at low-quality resolution.
 ///
@@ -217,10 +218,7 @@ impl VelocityArchitecture {
     /// The angular frequencies of the time's features, `time_features / 2` of them: `1000 * 10000^(-i / n)`, as
     /// diffusion transformers take them for times in `[0, 1]`. All cosines come before all sines.
     pub fn time_frequencies(&self) -> Vec<f64> {
-        let n = self.time_features() / 2;
-        (0..n)
-            .map(|i| 1000.0 * libm::pow(1e4, -(i as f64) / n as f64))
-            .collect()
+        Sinusoidal::of_time(self.time_features()).frequencies()
     }
 
     /// The time embedding at `t` in `[0, 1]`, `silu(W2 silu(W1 f(t)))` of the cosines and sines of `t`, and a linear map of

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use asasr_codec::{Layout, PngRows, SharedBytes};
 use asasr_core::pipeline::Report;
-use asasr_core::{Planes, Size};
+use asasr_core::{Size, metrics};
 
 use super::input::Input;
 use super::plan::{self, MadeFolder, Place};
@@ -129,13 +129,11 @@ impl Maps {
 /// A grey PNG of grey levels, made brighter.
 fn write(path: &Path, size: Size, levels: impl Iterator<Item = f32>) -> Result<()> {
     let at = |e: &dyn std::fmt::Display| Error::at(path, e);
-    let values: Vec<f32> = levels.map(|level| GAIN * level / 255.0).collect();
-    let grey = Planes::new(1, size.height, size.width, values).map_err(|e| at(&e))?;
-    let image = grey.clone().with_channels(grey.clone()).with_channels(grey);
+    let samples: Vec<u8> = levels.map(|level| metrics::to_u8(GAIN * level / 255.0)).collect();
     let bytes = SharedBytes::default();
     let mut png =
         PngRows::new(bytes.clone(), size.width, size.height, Layout::Grey, 8).map_err(|e| at(&e))?;
-    png.write(0, &image).map_err(|e| at(&e))?;
+    png.write_samples(&samples).map_err(|e| at(&e))?;
     png.finish().map_err(|e| at(&e))?;
     files::write(path, &bytes.take())
 }

@@ -37,3 +37,69 @@ pub(super) fn cases() -> Vec<Vec<ValueType>> {
         vec![vector(3), vector(1)],
     ]
 }
+
+/// Makes an operation of a function of two numbers, generic over their type, of which the second may be broadcast.
+macro_rules! binary {
+    ($Op:ident, $f:expr) => {
+        impl $crate::graph::Operation for $Op {
+            fn reads(&self) -> ::core::ops::RangeInclusive<usize> {
+                2..=2
+            }
+
+            fn check(
+                &self,
+                inputs: &[$crate::graph::ValueType],
+            ) -> Result<$crate::graph::ValueType, $crate::graph::Fault> {
+                $crate::graph::ops::broadcast::check(inputs)
+            }
+
+            fn multiply_adds(&self, _: &[$crate::graph::Shape], output: &$crate::graph::Shape) -> u64 {
+                $crate::graph::ops::count(output)
+            }
+
+            fn is_pointwise(&self) -> bool {
+                true
+            }
+        }
+
+        impl $crate::graph::ops::Reference for $Op {
+            fn cases() -> ::alloc::vec::Vec<(Self, ::alloc::vec::Vec<$crate::graph::ValueType>)> {
+                let cases = $crate::graph::ops::broadcast::cases().into_iter();
+                cases.map(|types| (Self {}, types)).collect()
+            }
+
+            fn run(
+                &self,
+                inputs: &[&$crate::graph::Tensor],
+                _: &[::alloc::vec::Vec<f64>],
+                output: $crate::graph::Shape,
+            ) -> $crate::graph::Tensor {
+                $crate::graph::ops::broadcast::zip(inputs, output, $f)
+            }
+        }
+
+        impl $crate::exec::Compute for $Op {
+            fn compute(&self, inputs: &[&$crate::exec::Value], _: &[&[f32]], out: &mut $crate::exec::Value) {
+                out.data.copy_from_slice(&inputs[0].data);
+                out.zip(inputs[1], $f);
+            }
+
+            fn in_place(
+                &self,
+                own: &mut $crate::exec::Value,
+                operand: usize,
+                others: &[&$crate::exec::Value],
+                _: &[&[f32]],
+            ) -> bool {
+                // Where the result is made in the second operand's place, both are of its type.
+                if operand == 0 {
+                    own.zip(others[0], $f);
+                } else {
+                    own.zip(others[0], |b, a| $f(a, b));
+                }
+                true
+            }
+        }
+    };
+}
+pub(super) use binary;

@@ -58,16 +58,11 @@ impl Reference for Concat {
 
 impl Compute for Concat {
     fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
-        let (places, (step, place)) = (out.places(), out.steps());
-        let mut first = 0;
-        for x in inputs {
-            let (from, pixel) = x.steps();
-            for c in 0..x.channels() {
-                for p in 0..places {
-                    out.data[(first + c) * step + p * place] = x.data[c * from + p * pixel];
-                }
-            }
-            first += x.channels();
+        let channels = inputs
+            .iter()
+            .flat_map(|x| (0..x.channels()).map(move |from| (x, from)));
+        for (c, (x, from)) in channels.enumerate() {
+            out.put_channel(c, x, from);
         }
     }
 }

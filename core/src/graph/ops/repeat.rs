@@ -44,12 +44,8 @@ impl Reference for Repeat {
 
 impl Compute for Repeat {
     fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
-        let (x, places, (step, place)) = (inputs[0], out.places(), out.steps());
-        let (from, pixel) = x.steps();
         for c in 0..out.channels() {
-            for p in 0..places {
-                out.data[c * step + p * place] = x.data[c / self.times * from + p * pixel];
-            }
+            out.put_channel(c, inputs[0], c / self.times);
         }
     }
 }

@@ -58,12 +58,8 @@ impl Reference for Slice {
 
 impl Compute for Slice {
     fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
-        let (x, places, (step, place)) = (inputs[0], out.places(), out.steps());
-        let (from, pixel) = x.steps();
-        for c in 0..out.channels() {
-            for p in 0..places {
-                out.data[c * step + p * place] = x.data[(self.first + c) * from + p * pixel];
-            }
+        for c in 0..self.channels {
+            out.put_channel(c, inputs[0], self.first + c);
         }
     }
 }
