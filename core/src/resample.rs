@@ -135,6 +135,11 @@ impl Axis {
         self.index.len() / self.taps
     }
 
+    /// Inputs.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Inputs that an output sums over.
     pub fn taps(&self) -> usize {
         self.taps

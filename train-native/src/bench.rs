@@ -131,7 +131,7 @@ fn steps(
     for step in 0..rounds as u64 + 2 {
         let mut parts = Parts::default();
         let start = Instant::now();
-        let Batch { low, skip, high } = photos.batch(1, step, batch, patch, device)?;
+        let Batch { low, skip, high } = photos.crops(1, step, batch, patch)?.on(device);
         parts.data = start.elapsed();
 
         let start = Instant::now();

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use asasr_core::{
     Beside, Executor, OnStep, Part, Planes, Rect,
-    flow::{Drawing, Sampler},
-    model::{Architecture, FlowPart, Manifest, Weights},
-    nn::{BurnExecutor, BurnFlow, Network, Parameters, cast},
+    flow::{Drawing, Sampler, Sampling},
+    model::{Architecture, FlowPart, Manifest, NetworkPart, Weights},
+    nn::{BurnExecutor, BurnFlow, GraphExecutor, GraphNetwork, Network, OneStepFlow, Parameters, cast},
 };
 use burn::tensor::{DType, Device, FloatDType};
 use clap::ValueEnum;
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::{Draw, Mode};
 use crate::error::{Error, Result};
-use crate::model::{self, Model};
+use crate::model::{self, Model, Opened};
+use crate::package::Graphs;
 
 /// Where networks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
@@ -175,7 +176,7 @@ enum Kind {
 
 struct Flow {
     place: FlowPlace,
-    part: FlowPart,
+    sampling: Sampling,
     drawing: Drawing,
     /// That of the image at work.
     executor: Option<AnyExecutor>,
@@ -184,12 +185,59 @@ struct Flow {
 /// Where a flow runs.
 enum FlowPlace {
     Burn(Arc<BurnFlow>),
+    Graph(Arc<OneStepFlow>),
     #[cfg(feature = "wgpu")]
     Wgpu(Arc<asasr_shaders::GpuFlow>),
 }
 
 impl ExecutorMaker {
-    pub(crate) fn new(model: Model, choice: DeviceChoice, mode: Mode, draw: Draw) -> Result<Self> {
+    pub(crate) fn new(model: Opened, choice: DeviceChoice, mode: Mode, draw: Draw) -> Result<Self> {
+        match model {
+            Opened::Layers(model) => Self::of_layers(*model, choice, mode, draw),
+            Opened::Graphs(graphs) => Self::of_graphs(&graphs, choice, mode, draw),
+        }
+    }
+
+    fn of_graphs(graphs: &Graphs, choice: DeviceChoice, mode: Mode, draw: Draw) -> Result<Self> {
+        let (device, name) = match choice {
+            DeviceChoice::Cpu => (Device::flex(), "CPU"),
+            DeviceChoice::Cuda => (cuda()?, "CUDA"),
+            DeviceChoice::Auto => cuda().map_or_else(|_| (Device::flex(), "CPU"), |d| (d, "CUDA")),
+            DeviceChoice::Wgpu => {
+                return Err(Error::new(
+                    "networks of format 2 do not run through wgpu yet: choose --device cpu",
+                ));
+            }
+        };
+        let load = |(part, weights): (&NetworkPart, &Weights)| GraphNetwork::new(&part.graph, weights, &device);
+        let restorer = load(graphs.restorer()?)?;
+        let kind = match (mode, graphs.sampler()) {
+            (Mode::Instant, _) => Kind::Restorer(AnyExecutor::Graph(Box::new(GraphExecutor::new(restorer)?))),
+            (_, Some((part, weights))) => {
+                let sampling = part.sampling.ok_or_else(|| {
+                    Error::new(format!("{} does not say how it is sampled", graphs.package.id))
+                })?;
+                let flow = OneStepFlow::new(restorer, load((part, weights))?)?;
+                Kind::Flow(Box::new(Flow {
+                    place: FlowPlace::Graph(Arc::new(flow)),
+                    sampling,
+                    drawing: Drawing {
+                        fidelity: draw.fidelity as f32,
+                        ..Drawing::new(draw.seed, sampling.steps)
+                    },
+                    executor: None,
+                }))
+            }
+            (_, None) => return Err(model::no_flow(&graphs.package.id)),
+        };
+        Ok(Self {
+            id: graphs.package.id.clone(),
+            name: name.to_owned(),
+            kind,
+        })
+    }
+
+    fn of_layers(model: Model, choice: DeviceChoice, mode: Mode, draw: Draw) -> Result<Self> {
         let Model {
             manifest,
             restorer,
@@ -233,7 +281,7 @@ impl ExecutorMaker {
             name,
             kind: Kind::Flow(Box::new(Flow {
                 place,
-                part: part.clone(),
+                sampling: part.into(),
                 drawing,
                 executor: None,
             })),
@@ -264,7 +312,7 @@ impl ExecutorMaker {
     pub(crate) fn for_image(&mut self, width: usize, height: usize) -> Result<&mut AnyExecutor> {
         let Flow {
             place,
-            part,
+            sampling,
             drawing,
             executor,
         } = match &mut self.kind {
@@ -274,11 +322,14 @@ impl ExecutorMaker {
         let size = (width, height);
         let made = match place {
             FlowPlace::Burn(flow) => {
-                AnyExecutor::Flow(Box::new(Sampler::new(Arc::clone(flow), part, *drawing, size)?))
+                AnyExecutor::Flow(Box::new(Sampler::new(Arc::clone(flow), *sampling, *drawing, size)?))
+            }
+            FlowPlace::Graph(flow) => {
+                AnyExecutor::OneStep(Box::new(Sampler::new(Arc::clone(flow), *sampling, *drawing, size)?))
             }
             #[cfg(feature = "wgpu")]
             FlowPlace::Wgpu(flow) => {
-                AnyExecutor::WgpuFlow(Box::new(Sampler::new(Arc::clone(flow), part, *drawing, size)?))
+                AnyExecutor::WgpuFlow(Box::new(Sampler::new(Arc::clone(flow), *sampling, *drawing, size)?))
             }
         };
         Ok(executor.insert(made))
@@ -314,6 +365,8 @@ fn no_wgpu() -> Error {
 pub(crate) enum AnyExecutor {
     Burn(BurnExecutor),
     Flow(Box<Sampler<Arc<BurnFlow>>>),
+    Graph(Box<GraphExecutor>),
+    OneStep(Box<Sampler<Arc<OneStepFlow>>>),
     #[cfg(feature = "wgpu")]
     Wgpu(Box<asasr_shaders::GpuExecutor>),
     #[cfg(feature = "wgpu")]
@@ -362,7 +415,7 @@ impl Executor for AnyExecutor {
             Self::Wgpu(e) => e.lanes(),
             #[cfg(feature = "wgpu")]
             Self::WgpuFlow(e) => e.lanes(),
-            Self::Burn(_) | Self::Flow(_) => 1,
+            Self::Burn(_) | Self::Flow(_) | Self::Graph(_) | Self::OneStep(_) => 1,
         }
     }
 
@@ -370,6 +423,8 @@ impl Executor for AnyExecutor {
         match self {
             Self::Burn(e) => e.beside(),
             Self::Flow(e) => e.beside(),
+            Self::Graph(e) => e.beside(),
+            Self::OneStep(e) => e.beside(),
             #[cfg(feature = "wgpu")]
             Self::Wgpu(e) => e.beside(),
             #[cfg(feature = "wgpu")]
@@ -381,6 +436,8 @@ impl Executor for AnyExecutor {
         match self {
             Self::Burn(e) => e.scale(),
             Self::Flow(e) => e.scale(),
+            Self::Graph(e) => e.scale(),
+            Self::OneStep(e) => e.scale(),
             #[cfg(feature = "wgpu")]
             Self::Wgpu(e) => e.scale(),
             #[cfg(feature = "wgpu")]
@@ -392,6 +449,8 @@ impl Executor for AnyExecutor {
         match self {
             Self::Burn(e) => e.halo(),
             Self::Flow(e) => e.halo(),
+            Self::Graph(e) => e.halo(),
+            Self::OneStep(e) => e.halo(),
             #[cfg(feature = "wgpu")]
             Self::Wgpu(e) => e.halo(),
             #[cfg(feature = "wgpu")]
@@ -403,6 +462,8 @@ impl Executor for AnyExecutor {
         match self {
             Self::Burn(e) => e.run(tile, place, on_step).await,
             Self::Flow(e) => e.run(tile, place, on_step).await,
+            Self::Graph(e) => e.run(tile, place, on_step).await,
+            Self::OneStep(e) => e.run(tile, place, on_step).await,
             #[cfg(feature = "wgpu")]
             Self::Wgpu(e) => e.run(tile, place, on_step).await,
             #[cfg(feature = "wgpu")]
@@ -420,6 +481,8 @@ impl Executor for AnyExecutor {
         match self {
             Self::Burn(e) => e.run_part(tile, place, part, on_step).await,
             Self::Flow(e) => e.run_part(tile, place, part, on_step).await,
+            Self::Graph(e) => e.run_part(tile, place, part, on_step).await,
+            Self::OneStep(e) => e.run_part(tile, place, part, on_step).await,
             #[cfg(feature = "wgpu")]
             Self::Wgpu(e) => e.run_part(tile, place, part, on_step).await,
             #[cfg(feature = "wgpu")]

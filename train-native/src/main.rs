@@ -25,6 +25,7 @@ mod interrupt;
 mod memory;
 mod model;
 mod pack;
+mod package;
 mod pairs;
 mod results;
 mod sheet;

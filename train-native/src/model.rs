@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use asasr_core::flow::Source;
 use asasr_core::model::{Dtype, FlowPart, Manifest, Weights, sha256_hex};
 
 use crate::cli::Mode;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::package::Graphs;
+use crate::{files, package};
 
 /// A model as its folder holds it.
 pub(crate) struct Model {
@@ -17,6 +19,93 @@ pub(crate) struct Model {
     pub(crate) flow: Option<Weights>,
     /// Where it has a fast one.
     pub(crate) fast: Option<Weights>,
+}
+
+/// A model of either format, to be run.
+pub(crate) enum Opened {
+    /// Format 1.
+    Layers(Box<Model>),
+    /// Format 2.
+    Graphs(Box<Graphs>),
+}
+
+impl Opened {
+    /// The model in `folder`, or the built-in one of that name, or the default one.
+    pub(crate) fn open(folder: Option<&Path>) -> Result<Self> {
+        Ok(match folder.filter(|f| package::is_package(f)) {
+            Some(folder) => Self::Graphs(Box::new(Graphs::open(folder)?)),
+            None => Self::Layers(Box::new(open(folder)?)),
+        })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Layers(model) => &model.manifest.id,
+            Self::Graphs(graphs) => &graphs.package.id,
+        }
+    }
+
+    /// How many times it enlarges.
+    pub(crate) fn scale(&self) -> Result<usize> {
+        match self {
+            Self::Layers(model) => Ok(model.manifest.architecture.scale),
+            Self::Graphs(graphs) => match graphs.restorer()?.0.scale() {
+                (scale, 1) => Ok(scale),
+                (scale, divisor) => Err(Error::new(format!(
+                    "the model {} enlarges {scale}/{divisor} times, which is no whole number",
+                    self.id()
+                ))),
+            },
+        }
+    }
+
+    /// The modes that it has, the quickest first.
+    pub(crate) fn modes(&self) -> Vec<Mode> {
+        let has = |mode: &Mode| self.check_mode(*mode).is_ok();
+        [Mode::Instant, Mode::Fast, Mode::Quality].into_iter().filter(has).collect()
+    }
+
+    /// Refuses a mode that the model does not have.
+    pub(crate) fn check_mode(&self, mode: Mode) -> Result<()> {
+        let graphs = match self {
+            Self::Layers(model) => return model.check_mode(mode),
+            Self::Graphs(graphs) => graphs,
+        };
+        match (mode, graphs.sampler()) {
+            (Mode::Instant, _) | (Mode::Fast, Some(_)) => Ok(()),
+            (Mode::Quality, Some(_)) => Err(Error::new(format!(
+                "the model {} draws in one step: choose --mode fast or --mode instant",
+                self.id()
+            ))),
+            (Mode::Fast | Mode::Quality, None) => Err(no_flow(self.id())),
+        }
+    }
+
+    /// The hashes of the files that a mode uses.
+    pub(crate) fn hash(&self, mode: Mode) -> Result<String> {
+        let (restorer, sampler) = match self {
+            Self::Layers(model) => {
+                let flow = model.manifest.flow_of(mode.of_model()).map(|(flow, _)| &flow.sha256);
+                (&model.manifest.sha256, flow)
+            }
+            Self::Graphs(graphs) => {
+                let sampler = graphs.sampler().filter(|_| mode != Mode::Instant);
+                (&graphs.restorer()?.0.sha256, sampler.map(|(part, _)| &part.sha256))
+            }
+        };
+        Ok(sampler.map_or(restorer.clone(), |own| format!("{restorer} {own}")))
+    }
+
+    /// Where the mode's flow begins; the weights do not tell.
+    pub(crate) fn source(&self, mode: Mode) -> Option<Source> {
+        match self {
+            Self::Layers(model) => model.manifest.flow_of(mode.of_model()).map(|(flow, _)| flow.source),
+            Self::Graphs(graphs) => {
+                let sampler = graphs.sampler().filter(|_| mode != Mode::Instant)?;
+                sampler.0.sampling.map(|sampling| sampling.source)
+            }
+        }
+    }
 }
 
 impl Model {

@@ -8,6 +8,8 @@
 #[cfg(target_os = "linux")]
 #[path = "cli/batches.rs"]
 mod batches;
+#[path = "cli/graphs.rs"]
+mod graphs;
 #[path = "cli/held.rs"]
 mod held;
 #[path = "cli/told.rs"]

@@ -9,6 +9,7 @@
 
 mod anchor;
 mod sampler;
+mod sampling;
 mod schedule;
 mod solver;
 mod source;
@@ -16,6 +17,7 @@ mod time;
 
 pub use anchor::ColourAnchor;
 pub use sampler::{Drawing, FlowDevice, Sampler, spread};
+pub use sampling::Sampling;
 pub use schedule::Schedule;
 pub use solver::{Field, Solver, State, Step, integrate};
 pub use source::Source;

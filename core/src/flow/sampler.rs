@@ -1,8 +1,7 @@
 use alloc::{vec, vec::Vec};
 use core::ops::Deref;
 
-use super::{ColourAnchor, Schedule, Source};
-use crate::model::FlowPart;
+use super::{ColourAnchor, Sampling, Schedule, Source};
 use crate::pipeline;
 use crate::spectral::{ColouredNoise, Laplacian, SobolevOperator, Spectrum};
 use crate::{Beside, Error, Executor, OnStep, Part, Planes, Rect, Result};
@@ -192,10 +191,11 @@ impl<D: FlowDevice> Sampler<D> {
     /// range, [`Error::Spectrum`] for the flow's order, source or anchor.
     pub fn new(
         device: D,
-        flow: &FlowPart,
+        flow: impl Into<Sampling>,
         drawing: Drawing,
         (width, height): (usize, usize),
     ) -> Result<Self> {
+        let flow = flow.into();
         if !(0.0..=1.0).contains(&drawing.fidelity) || drawing.samples > MOST_SAMPLES {
             return Err(Error::Schedule(alloc::format!(
                 "a fidelity of {} is not within 0 to 1, or {} samples are more than {MOST_SAMPLES}",

@@ -10,8 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Architecture, ParameterShape, VelocityArchitecture, Weights};
 use crate::error::acts;
-use crate::flow::{ColourAnchor, Schedule, Source};
-use crate::spectral::Spectrum;
+use crate::flow::{Sampling, Source};
 use crate::{Error, Result};
 
 /// The version of the manifest's own layout.
@@ -70,8 +69,8 @@ pub struct FlowPart {
     pub s: f64,
     /// Equal steps it is meant to be sampled in.
     pub steps: usize,
-    /// Deviation in output pixels of the [`ColourAnchor`] of samples of `steps` steps or more; those of fewer have the one
-    /// [`of_fewer_steps`](ColourAnchor::of_fewer_steps).
+    /// Deviation in output pixels of the [`ColourAnchor`](crate::flow::ColourAnchor) of samples of `steps` steps or more; those of fewer
+    /// have the one [`of_fewer_steps`](crate::flow::ColourAnchor::of_fewer_steps).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colour_anchor: Option<f64>,
     /// How it was trained.
@@ -169,11 +168,8 @@ impl Manifest {
         plain("id", &manifest.id)?;
         manifest.check_texts()?;
         for flow in manifest.flow.iter().chain(&manifest.fast) {
-            Schedule::uniform(flow.steps)?;
             flow.architecture.validate()?;
-            Spectrum::sobolev(flow.s)?;
-            flow.source.validate()?;
-            flow.colour_anchor.map(ColourAnchor::new).transpose()?;
+            Sampling::from(flow).validate()?;
             if flow.architecture.scale() != manifest.architecture.scale {
                 return Err(Error::Manifest(format!(
                     "its flow enlarges {} times, its network {} times",
@@ -188,17 +184,7 @@ impl Manifest {
         let files = manifest.files();
         for (i, file) in files.iter().enumerate() {
             plain("file", file.name)?;
-            if file.sha256.len() != 64
-                || !file
-                    .sha256
-                    .bytes()
-                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-            {
-                return Err(Error::Manifest(format!(
-                    "the sha256 of {} is not 64 lower-case hexadecimal digits",
-                    file.name
-                )));
-            }
+            sha256(file.name, file.sha256)?;
             if files[..i].iter().any(|f| f.name == file.name) {
                 return Err(Error::Manifest(format!(
                     "two of its parts share the file {:?}",
@@ -276,6 +262,17 @@ impl Manifest {
     }
 }
 
+impl From<&FlowPart> for Sampling {
+    fn from(part: &FlowPart) -> Self {
+        Self {
+            source: part.source,
+            s: part.s,
+            steps: part.steps,
+            colour_anchor: part.colour_anchor,
+        }
+    }
+}
+
 impl FlowPart {
     fn weights_file(&self) -> WeightsFile<'_> {
         WeightsFile {
@@ -295,7 +292,21 @@ impl FlowPart {
     }
 }
 
-impl WeightsFile<'_> {
+impl<'a> WeightsFile<'a> {
+    pub(super) fn new(
+        name: &'a str,
+        bytes: usize,
+        sha256: &'a str,
+        parameters: Vec<ParameterShape>,
+    ) -> Self {
+        Self {
+            name,
+            bytes,
+            sha256,
+            parameters,
+        }
+    }
+
     /// Reads the file after checking that it is the one described.
     ///
     /// # Errors
@@ -323,8 +334,18 @@ impl WeightsFile<'_> {
     }
 }
 
+/// Checks that a hash is one.
+pub(super) fn sha256(of: &str, hash: &str) -> Result<()> {
+    if hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(());
+    }
+    Err(Error::Manifest(format!(
+        "the sha256 of {of} is not 64 lower-case hexadecimal digits"
+    )))
+}
+
 /// Names are parts of addresses, on disks and in URLs: nothing in them may mean anything there.
-fn plain(what: &str, name: &str) -> Result<()> {
+pub(super) fn plain(what: &str, name: &str) -> Result<()> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if name.is_empty()
         || name.len() > 100
@@ -341,7 +362,7 @@ fn plain(what: &str, name: &str) -> Result<()> {
 
 /// Texts are shown in terminals, logs and pages as they are: a control character would move the cursor, colour what follows or
 /// begin a line of its own, and a turn of the writing direction would show another order than that of the bytes.
-fn line(field: &str, text: &str) -> Result<()> {
+pub(super) fn line(field: &str, text: &str) -> Result<()> {
     match text.chars().find(|c| acts(*c)) {
         None => Ok(()),
         Some(c) => Err(Error::Manifest(format!(
@@ -351,7 +372,7 @@ fn line(field: &str, text: &str) -> Result<()> {
     }
 }
 
-fn count(stated: usize, actual: usize) -> Result<()> {
+pub(super) fn count(stated: usize, actual: usize) -> Result<()> {
     if stated == actual {
         return Ok(());
     }

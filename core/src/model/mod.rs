@@ -9,6 +9,7 @@ mod architecture;
 mod layer;
 mod lora;
 mod manifest;
+mod package;
 mod velocity;
 mod weights;
 
@@ -16,5 +17,6 @@ pub use architecture::{Architecture, Skip};
 pub use layer::{Activation, Layer, ParameterShape};
 pub use lora::{LoraAdapter, LoraConfig, LoraModule};
 pub use manifest::{FlowPart, MANIFEST_FORMAT, Manifest, Measured, Mode, Training, WeightsFile, sha256_hex};
+pub use package::{NetworkPart, PACKAGE_FORMAT, Package, Provenance, Role};
 pub use velocity::{Condition, ConvVelocity, DitVelocity, GaussianSkip, VelocityArchitecture};
 pub use weights::{Dtype, Tensor, Weights};

@@ -16,10 +16,12 @@ mod adversary;
 mod flow;
 mod metric;
 mod preference;
+mod relativistic;
 mod spectrum;
 
 pub use adversary::{mix, negative, project, riesz_step, sobolev_cosine};
 pub use flow::{PathPoint, flow_loss};
 pub use metric::SobolevMetric;
 pub use preference::{Diagnostics, Energies, Preference, align};
+pub use relativistic::relativistic;
 pub use spectrum::SpectrumLikelihood;

@@ -9,7 +9,7 @@ use super::dataset::{Pair, Results, colours, enlarge};
 use crate::cli::{Eval, Mode};
 use crate::device::ExecutorMaker;
 use crate::error::{Error, Result};
-use crate::model::{self, Model};
+use crate::model::Opened;
 
 /// A way to enlarge an image.
 pub(crate) struct Method {
@@ -63,10 +63,9 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
     }
     for mode in modes(args)? {
         // Each executor owns its weights.
-        let model = model::open(args.weights.as_deref())?;
-        let manifest = &model.manifest;
-        let (id, sha256) = (manifest.id.clone(), hash(&model, mode));
-        let begins = manifest.flow_of(mode.of_model()).map(|(flow, _)| flow.source);
+        let model = Opened::open(args.weights.as_deref())?;
+        let (id, sha256) = (model.id().to_owned(), model.hash(mode)?);
+        let begins = model.source(mode);
         let maker = ExecutorMaker::new(model, args.device, mode, args.draw)?;
         methods.push(Method {
             name: format!("{id} {}", mode.name()),
@@ -91,19 +90,7 @@ fn modes(args: &Eval) -> Result<Vec<Mode>> {
     if !args.results.is_empty() && args.weights.is_none() {
         return Ok(Vec::new());
     }
-    let model = model::open(args.weights.as_deref())?;
-    Ok(if model.flow.is_some() {
-        vec![Mode::Instant, Mode::Fast, Mode::Quality]
-    } else {
-        vec![Mode::Instant]
-    })
-}
-
-/// The hashes of the files that a mode uses.
-fn hash(model: &Model, mode: Mode) -> String {
-    let m = &model.manifest;
-    let flow = m.flow_of(mode.of_model());
-    flow.map_or(m.sha256.clone(), |(f, _)| format!("{} {}", m.sha256, f.sha256))
+    Ok(Opened::open(args.weights.as_deref())?.modes())
 }
 
 /// The folders of other tools' results.

@@ -28,7 +28,8 @@ use self::method::Method;
 use crate::cli::{Draw, Eval, Mode};
 use crate::device::{DeviceChoice, ExecutorMaker};
 use crate::error::{Error, Result};
-use crate::{files, interrupt, model, sheet};
+use crate::model::Opened;
+use crate::{files, interrupt, sheet};
 
 /// Images on a sheet; all are measured.
 const SHEET_ROWS: usize = 8;
@@ -46,9 +47,9 @@ pub(crate) struct Outcome {
 pub(crate) fn run(args: &Eval) -> Result<()> {
     interrupt::listen();
     let judge = Judge::new(args.protocol, &args.networks, args.ocr)?;
-    let model = model::open(args.weights.as_deref())?;
+    let model = Opened::open(args.weights.as_deref())?;
     args.mode.iter().try_for_each(|m| model.check_mode(*m))?;
-    let scale = model.manifest.architecture.scale;
+    let scale = model.scale()?;
     drop(model);
     let paths = files::images_below(&args.data)?;
     // What cannot be written is told before the work, not after it.
@@ -128,7 +129,7 @@ pub(crate) fn score(
     pairs: &[Pair],
     judge: &Judge,
 ) -> Result<Scores> {
-    let mut maker = ExecutorMaker::new(model::open(Some(folder))?, device, mode, Draw::default())?;
+    let mut maker = ExecutorMaker::new(Opened::open(Some(folder))?, device, mode, Draw::default())?;
     let mut scores = Vec::new();
     for pair in pairs {
         if interrupt::requested() {

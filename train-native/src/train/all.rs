@@ -8,7 +8,7 @@ use serde_json::Map;
 use toml::{Table, Value};
 
 use super::config::{
-    Adversary, Align, Distill, Export, Finish, Flow, Job, ModelPlace, Options as _, Place, Restorer, options,
+    Adversary, Align, Distill, Export, Finish, Flow, Job, ModelPlace, OneStep, Options as _, Place, Restorer, options,
 };
 use super::{export, stage};
 use crate::cli::All;
@@ -81,6 +81,7 @@ fn plan(args: &All, config: &Table) -> Result<Vec<(&'static str, Job)>> {
                 }
             }
             Distill::NAME => follow("model", &[Align::NAME, Flow::NAME])?,
+            OneStep::NAME => follow("restorer", &[Restorer::NAME])?,
             _ => {}
         }
         if learned && !usual.contains_key("adapter") && !own.contains_key("adapter") {
@@ -107,12 +108,12 @@ fn best(args: &All, stage: &str) -> PathBuf {
 }
 
 /// What puts the finished model together, with the options of the section `[export]`. `None` where no stage before it makes
-/// one: an adversary is an adapter and no model by itself.
+/// one: an adversary is an adapter and no model by itself, and what samples in one step is a whole model already.
 fn finished(args: &All, config: &Table) -> Result<Option<Export>> {
     let own = config.get(EXPORT).map(|c| stage::table(EXPORT, c)).transpose()?;
     let made = Job::NAMES
         .iter()
-        .rfind(|s| **s != Adversary::NAME && config.contains_key(**s));
+        .rfind(|s| ![Adversary::NAME, OneStep::NAME].contains(s) && config.contains_key(**s));
     let Some(last) = made else {
         return match own {
             Some(_) => Err(Error::new(format!(

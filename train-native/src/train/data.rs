@@ -46,6 +46,25 @@ pub(crate) struct Batch {
     pub(crate) high: Tensor<4>,
 }
 
+/// The same before it is on a device.
+pub(crate) struct Crops {
+    low: TensorData,
+    skip: TensorData,
+    high: TensorData,
+}
+
+impl Crops {
+    /// Puts them on a device.
+    pub(crate) fn on(self, device: &Device) -> Batch {
+        let on = |data| Tensor::from_data(data, device);
+        Batch {
+            low: on(self.low),
+            skip: on(self.skip),
+            high: on(self.high),
+        }
+    }
+}
+
 /// A pair on the host.
 struct Sample {
     low: Planes,
@@ -200,23 +219,16 @@ impl Dataset {
         self.photos.len()
     }
 
-    /// The batch of step `step`.
-    pub(crate) fn batch(
-        &self,
-        seed: u64,
-        step: u64,
-        n: usize,
-        patch: usize,
-        device: &Device,
-    ) -> Result<Batch> {
+    /// The pairs of step `step`.
+    pub(crate) fn crops(&self, seed: u64, step: u64, n: usize, patch: usize) -> Result<Crops> {
         let samples: Vec<Sample> = (0..n as u64)
             .into_par_iter()
             .map(|i| self.sample(&mut SplitMix64::of([seed, step, i]), patch))
             .collect::<Result<_>>()?;
-        Ok(Batch {
-            low: stacked(samples.iter().map(|s| &s.low), device),
-            skip: stacked(samples.iter().map(|s| &s.skip), device),
-            high: stacked(samples.iter().map(|s| &s.high), device),
+        Ok(Crops {
+            low: data_of(samples.iter().map(|s| &s.low)),
+            skip: data_of(samples.iter().map(|s| &s.skip)),
+            high: data_of(samples.iter().map(|s| &s.high)),
         })
     }
 
@@ -316,13 +328,17 @@ impl Photo {
 
 /// Images of one size as a batch.
 pub(super) fn stacked<'a>(images: impl IntoIterator<Item = &'a Planes>, device: &Device) -> Tensor<4> {
+    Tensor::from_data(data_of(images), device)
+}
+
+fn data_of<'a>(images: impl IntoIterator<Item = &'a Planes>) -> TensorData {
     let (mut values, mut size, mut n) = (Vec::new(), (0, 0), 0);
     for image in images {
         values.extend_from_slice(image.data());
         size = (image.height(), image.width());
         n += 1;
     }
-    Tensor::from_data(TensorData::new(values, [n, 3, size.0, size.1]), device)
+    TensorData::new(values, [n, 3, size.0, size.1])
 }
 
 /// The square of `side` pixels at `(x0, y0)`: bit 0 of `turn` mirrors columns, bit 1 rows, bit 2 transposes.

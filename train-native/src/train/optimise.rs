@@ -16,8 +16,6 @@ use crate::error::{Error, Result};
 
 /// Most of the old average kept at each step: it forgets over about a thousand steps.
 const AVERAGE_DECAY: f32 = 0.999;
-/// Largest Euclidean norm of the whole gradient: rare bad batches must not throw the run.
-const MAX_GRADIENT: f32 = 1.0;
 
 /// A loss in named parts, each `[1]`; their sum is what is minimised.
 pub(crate) type Terms = Vec<(&'static str, Tensor<1>)>;
@@ -102,11 +100,8 @@ pub(crate) fn step(
     if !norm.is_finite() {
         return Ok(vec![("gradient", f32::NAN)]);
     }
-    let shrink = if norm > MAX_GRADIENT {
-        MAX_GRADIENT / norm
-    } else {
-        1.0
-    };
+    // Rare bad batches must not throw the run.
+    let shrink = (optimiser.clip / norm).min(1.0);
     // A young average forgets faster, so that the untrained weights do not linger in it.
     let decay = AVERAGE_DECAY.min((1 + state.step) as f32 / (10 + state.step) as f32);
     for (name, gradient) in gradients {
@@ -276,7 +271,7 @@ mod tests {
                 values: vec![0.0],
             },
         );
-        let optimiser = Optimiser::new(OptimiserKind::Adam, false, &weights);
+        let optimiser = Optimiser::new(OptimiserKind::Adam, (false, 1.0), &weights);
         let devices = vec![device.clone(); 2];
         let run = |(workers, accumulate): (usize, u64), target: fn(u64) -> f32| {
             let mut state = State::fresh(&weights, &device);

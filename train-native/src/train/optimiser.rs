@@ -32,6 +32,8 @@ pub(crate) struct Optimiser {
     matrices: BTreeMap<String, [usize; 2]>,
     /// What the rate is multiplied by, where it is not 1.
     scales: BTreeMap<String, f64>,
+    /// Largest Euclidean norm of the whole gradient; a longer one is made that long.
+    pub(super) clip: f32,
 }
 
 /// Least root mean square that a relative rate counts: biases begin at zero.
@@ -39,8 +41,8 @@ const LEAST_SCALE: f64 = 0.01;
 
 impl Optimiser {
     /// For parameters of the shapes of `fresh`. Muon takes those with rows and columns; biases stay Adam's. With `relative`,
-    /// a tensor's rate is that share of the root mean square of its values in `fresh`.
-    pub(crate) fn new(kind: OptimiserKind, relative: bool, fresh: &Weights) -> Self {
+    /// a tensor's rate is that share of the root mean square of its values in `fresh`. `clip` is the largest norm of a gradient.
+    pub(crate) fn new(kind: OptimiserKind, (relative, clip): (bool, f64), fresh: &Weights) -> Self {
         let size = |values: &[f32]| {
             let sum: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
             (sum / values.len().max(1) as f64).sqrt().max(LEAST_SCALE)
@@ -68,6 +70,7 @@ impl Optimiser {
                 .build(),
             matrices,
             scales,
+            clip: clip as f32,
         }
     }
 
@@ -124,7 +127,7 @@ mod tests {
         };
         for kind in [OptimiserKind::Adam, OptimiserKind::Muon] {
             let moved = |relative: bool, name: &str| {
-                let optimiser = Optimiser::new(kind, relative, &fresh);
+                let optimiser = Optimiser::new(kind, (relative, 1.0), &fresh);
                 let old = tensor(&fresh.get(name).expect("is there").values);
                 let gradient = tensor(&[1.0, 0.5, -2.0, 0.25]);
                 let (new, _) = optimiser.update(name, 1e-3, old.clone(), gradient, None);

@@ -15,6 +15,7 @@ use super::config::options::{self, Paths, one_line};
 use super::config::record::{Record, checkpoint_of};
 use super::config::{Common, Rate, Run as Options, Share, Shares};
 use super::data::{Batch, Dataset};
+use super::feed;
 use super::optimise::{self, Terms, Values, Workers};
 use super::optimiser::Optimiser;
 use super::report::{self, Comparison};
@@ -109,7 +110,6 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
     let (train, val) = split(common)?;
     let mut record = Record::new(options, stages[0].base(), fingerprint(&train, &val))?;
     let mut state = begin::<O>(common, &checkpoint, &fresh, &mut record, &devices[0])?;
-    let patch = common.patch.into();
     let dataset = dataset(common, &train, artist)?;
     let pairs = eval::pairs(&val, SCALE, common.protocol)?;
     let learned: usize = fresh.iter().map(|(_, t)| t.values.len()).sum();
@@ -121,7 +121,7 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
         common.steps.get()
     );
 
-    let optimiser = Optimiser::new(common.optimiser, common.relative_rates, &fresh);
+    let optimiser = Optimiser::new(common.optimiser, (common.relative_rates, common.clip.get()), &fresh);
     let workers = Workers {
         devices: &devices,
         precision: common.precision,
@@ -153,44 +153,47 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
             state.step
         )));
     }
-    while state.step < end {
-        let step = state.step;
-        let rate = optimise::learning_rate(peak, step, steps, common.warm_up, common.schedule);
-        let loss = optimise::step(&mut state, &optimiser, rate, &workers, |p, worker, part| {
-            // Every batch has a number of its own.
-            let draw = step * workers.parts() + part;
-            let device = &workers.devices[worker];
-            let batch = dataset.batch(common.seed, draw, common.batch.into(), patch, device)?;
-            stages[worker].loss(p, batch, draw)
-        })?;
-        if let Some((what, _)) = loss.iter().find(|(_, v)| !v.is_finite()) {
-            state.save(&checkpoint, &record)?;
-            return Err(run.failed(what, step)?);
-        }
-        run.window.add(&loss);
-        run.bar.inc(1);
-        run.bar.set_message(run.message());
-        let stop = interrupt::requested();
-        let validated = state.step.is_multiple_of(common.running.val_every.get()) || state.step == end;
-        if validated || stop {
-            // First of all: neither a validation that fails nor impatience may cost the steps before it.
-            state.save(&checkpoint, &record)?;
-        }
-        if validated && !stop {
-            let best = run.report(&mut state)?;
-            if best {
+    let parts = workers.parts();
+    // Every batch has a number of its own.
+    feed::fed(&dataset, common, state.step * parts..end * parts, |feed| {
+        while state.step < end {
+            let step = state.step;
+            let rate = optimise::learning_rate(peak, step, steps, common.warm_up, common.schedule);
+            let crops = feed.step(parts)?;
+            let loss = optimise::step(&mut state, &optimiser, rate, &workers, |p, worker, part| {
+                let batch = crops.take(part)?.on(&workers.devices[worker]);
+                stages[worker].loss(p, batch, step * parts + part)
+            })?;
+            if let Some((what, _)) = loss.iter().find(|(_, v)| !v.is_finite()) {
+                state.save(&checkpoint, &record)?;
+                return Err(run.failed(what, step)?);
+            }
+            run.window.add(&loss);
+            run.bar.inc(1);
+            run.bar.set_message(run.message());
+            let stop = interrupt::requested();
+            let validated = state.step.is_multiple_of(common.running.val_every.get()) || state.step == end;
+            if validated || stop {
+                // First of all: neither a validation that fails nor impatience may cost the steps before it.
                 state.save(&checkpoint, &record)?;
             }
-            checkpoint::keep(&checkpoint, state.step, common.running.keep, best)?;
+            if validated && !stop {
+                let best = run.report(&mut state)?;
+                if best {
+                    state.save(&checkpoint, &record)?;
+                }
+                checkpoint::keep(&checkpoint, state.step, common.running.keep, best)?;
+            }
+            if stop {
+                run.bar.abandon();
+                return Err(Error::new(format!(
+                    "stopped at step {}: go on with --resume",
+                    state.step
+                )));
+            }
         }
-        if stop {
-            run.bar.abandon();
-            return Err(Error::new(format!(
-                "stopped at step {}: go on with --resume",
-                state.step
-            )));
-        }
-    }
+        Ok(())
+    })?;
     run.bar.finish();
     if let Some(best) = state.best {
         say!(

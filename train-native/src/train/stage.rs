@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::config::record::{Record, checkpoint_of};
 use super::config::{Job, Run, each};
-use super::{adversary, align, distill, flow, restorer, run};
+use super::{adversary, align, distill, flow, one_step, restorer, run};
 use crate::error::{Error, Result};
 use crate::{files, model};
 
@@ -25,6 +25,7 @@ pub(super) fn check(job: &Job) -> Result<()> {
         Job::Adversary(a) => adversary::check(a),
         Job::Align(a) => align::check(a),
         Job::Distill(a) => distill::check(a),
+        Job::OneStep(a) => one_step::check(a),
     }
 }
 
@@ -36,6 +37,7 @@ pub(super) fn train(job: &Job) -> Result<()> {
         Job::Adversary(a) => adversary::run(a),
         Job::Align(a) => align::run(a),
         Job::Distill(a) => distill::run(a),
+        Job::OneStep(a) => one_step::run(a),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::cli::{Mode, Telling, Upscale};
 use crate::device::ExecutorMaker;
 use crate::error::{Error, Result, shown};
 use crate::files::Identity;
-use crate::model::{self, Model};
+use crate::model::Opened;
 use crate::{files, interrupt};
 
 /// Runs the command. Every image is tried; one that fails is named and the others go on.
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
     }
     let teller = Teller(args.progress);
     let model = open_model(args)?;
-    let mut plan = Plan::new(args, &place, model.manifest.architecture.scale as u32)?;
+    let mut plan = Plan::new(args, &place, model.scale()? as u32)?;
     if args.alone
         && let Some(why) = plan.refused.pop()
     {
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
 }
 
 /// The model, checked against what is asked of it.
-fn open_model(args: &Upscale) -> Result<Model> {
+fn open_model(args: &Upscale) -> Result<Opened> {
     if args.mode == Mode::Instant && args.draw.fidelity > 0.0 {
         return Err(Error::new(
             "--fidelity leads back from a flow's sample: add --mode fast or --mode quality",
@@ -81,7 +81,7 @@ fn open_model(args: &Upscale) -> Result<Model> {
         let key = PublicKey::read(key)?;
         Package::from_folder(folder)?.check_signature(&key)?;
     }
-    let model = model::open(args.weights.as_deref())?;
+    let model = Opened::open(args.weights.as_deref())?;
     if args.samples > 1 && args.mode == Mode::Instant {
         return Err(Error::new(
             "--samples draws from a flow: add --mode fast or --mode quality",
@@ -92,11 +92,11 @@ fn open_model(args: &Upscale) -> Result<Model> {
             "--samples measures how far samples are apart: add --spread map.png, or --progress json",
         ));
     }
-    let most = model.manifest.architecture.scale;
+    let most = model.scale()?;
     if usize::from(args.scale) > most {
         return Err(Error::new(format!(
             "the model {} enlarges {most} times: choose --scale {most} or less",
-            model.manifest.id
+            model.id()
         )));
     }
     model.check_mode(args.mode)?;
@@ -104,7 +104,7 @@ fn open_model(args: &Upscale) -> Result<Model> {
 }
 
 /// Enlarges what is planned, one image after the other; the number of those that failed.
-fn work(args: &Upscale, plan: &Plan, model: Model) -> Result<usize> {
+fn work(args: &Upscale, plan: &Plan, model: Opened) -> Result<usize> {
     if plan.jobs.is_empty() {
         return Ok(0);
     }
@@ -146,7 +146,7 @@ fn work(args: &Upscale, plan: &Plan, model: Model) -> Result<usize> {
         }
         if faulty.get() {
             // Whatever the fault left of it, the next image does not meet.
-            maker = make(model::open(args.weights.as_deref())?)?;
+            maker = make(Opened::open(args.weights.as_deref())?)?;
         }
         if interrupt::requested() {
             return Err(Error::new("stopped"));

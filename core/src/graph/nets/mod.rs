@@ -3,15 +3,19 @@
 
 mod compact;
 mod conv_field;
+mod discriminator;
 mod dit_field;
 mod field;
 mod layers;
+mod noise;
 mod restorer;
 mod rrdb;
 mod span;
 
 pub use compact::Compact;
+pub use discriminator::Discriminator;
 pub use field::velocity;
+pub use noise::{NOISE, NOISE_WEIGHT, with_noise};
 pub use restorer::restorer;
 pub use rrdb::Rrdb;
 pub use span::{Span, SpanInput};
@@ -221,6 +225,45 @@ mod tests {
         let expected = conv("upsampler.0", &conv("conv_cat", &all))[0];
         let got = reference::run(&graph, &weights, &given).expect("runs");
         assert!((got[0].data()[0] - expected).abs() < 1e-9, "{got:?} {expected}");
+    }
+
+    /// With a weight of zeros the noise is not seen; with another it is, and the rest stays what it is.
+    #[test]
+    fn noise_enters_where_its_weight_lets_it() {
+        let compact = Compact {
+            colours: 3,
+            features: 4,
+            convs: 1,
+            scale: 2,
+        };
+        let plain = compact.graph().check().expect("fits");
+        let noisy = with_noise(&plain, 3, 2).expect("fits");
+        assert!(with_noise(&noisy, 3, 2).is_err());
+        let size = Size::new(5, 4);
+        let given = conformance::inputs(&noisy, size, 1).expect("a size that fits");
+        let mut weights = conformance::weights(&noisy, 2);
+        let run = |graph, weights: &Weights, n: usize| {
+            let made = reference::run(graph, weights, &given[..n]).expect("runs");
+            made[0].data().to_vec()
+        };
+        let seen = run(&noisy, &weights, 2);
+        let mut none = weights.get(NOISE_WEIGHT).expect("present").clone();
+        none.values.fill(0.0);
+        weights.insert(NOISE_WEIGHT.into(), none);
+        let unseen = run(&noisy, &weights, 2);
+        let mut own = Weights::default();
+        for p in plain.parameters() {
+            own.insert(p.name.clone(), weights.get(&p.name).expect("present").clone());
+        }
+        assert_eq!(unseen, run(&plain, &own, 1));
+        assert!(seen.iter().zip(&unseen).any(|(a, b)| (a - b).abs() > 1e-3));
+    }
+
+    #[test]
+    fn a_discriminator_judges_blocks_of_four_pixels() {
+        let graph = Discriminator { inputs: 6, features: 8 }.graph().check().expect("fits");
+        assert_eq!(graph.output_scale(0).terms(), (1, 4));
+        assert_eq!(graph.graph().outputs.len(), 6);
     }
 
     /// Whatever format 1 takes is a graph, at its bounds too.

@@ -105,6 +105,10 @@ pub(crate) struct Common {
     /// layers differ in scale
     #[arg(long)]
     pub(crate) relative_rates: bool,
+    /// Largest Euclidean norm of the whole gradient; a longer one is made that long
+    #[arg(long, value_name = "NORM", default_value = "1")]
+    #[serde(default = "Common::clip")]
+    pub(crate) clip: Positive,
     /// How the learning rate goes on after its peak
     #[arg(long, value_enum, default_value_t)]
     pub(crate) schedule: Schedule,
@@ -150,6 +154,11 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// What gradients are clipped to without another.
+    fn clip() -> Positive {
+        Positive::of(1.0)
+    }
+
     /// Refuses options that do not go together.
     pub(super) fn consistent(&self) -> Result<()> {
         needs(

@@ -10,6 +10,7 @@ mod common;
 mod distill;
 mod export;
 mod flow;
+mod one_step;
 pub(crate) mod options;
 pub(crate) mod record;
 mod restorer;
@@ -29,6 +30,7 @@ pub(crate) use common::{Common, OptimiserKind, Perceptual, Schedule, SourceOptio
 pub(crate) use distill::Distill;
 pub(crate) use export::{Export, Finish, Stored};
 pub(crate) use flow::{Backbone, Flow, Times};
+pub(crate) use one_step::OneStep;
 pub(crate) use options::Options;
 pub(crate) use restorer::{Loss, Restorer};
 pub(crate) use values::{ModelPlace, Place, Rate, Share, Shares, Strength};
@@ -85,6 +87,8 @@ pub(crate) enum Job {
     Align(Align),
     /// The flow in one to four steps
     Distill(Distill),
+    /// One likely image in one step, against a discriminator
+    OneStep(OneStep),
 }
 
 /// Does the same with the options of whichever stage it is.
@@ -96,6 +100,7 @@ macro_rules! each {
             $crate::train::config::Job::Adversary($options) => $do,
             $crate::train::config::Job::Align($options) => $do,
             $crate::train::config::Job::Distill($options) => $do,
+            $crate::train::config::Job::OneStep($options) => $do,
         }
     };
 }
@@ -104,7 +109,7 @@ pub(crate) use each;
 /// Does the same with the options `$O` of the stage of a name; `None` where no stage has it.
 macro_rules! named {
     ($name:expr, $O:ident => $do:expr) => {
-        named!($name, $O => $do; Restorer, Flow, Adversary, Align, Distill)
+        named!($name, $O => $do; Restorer, Flow, Adversary, Align, Distill, OneStep)
     };
     ($name:expr, $O:ident => $do:expr; $($stage:ident),*) => {
         match $name {
@@ -127,16 +132,17 @@ macro_rules! into_job {
         })*
     };
 }
-into_job!(Restorer, Flow, Adversary, Align, Distill);
+into_job!(Restorer, Flow, Adversary, Align, Distill, OneStep);
 
 impl Job {
     /// The stages by name, in their order.
-    pub(crate) const NAMES: [&str; 5] = [
+    pub(crate) const NAMES: [&str; 6] = [
         Restorer::NAME,
         Flow::NAME,
         Adversary::NAME,
         Align::NAME,
         Distill::NAME,
+        OneStep::NAME,
     ];
 
     pub(crate) fn common(&self) -> &Common {

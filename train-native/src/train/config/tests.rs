@@ -20,6 +20,7 @@ macro_rules! for_all {
         $check::<Adversary>($($given),*);
         $check::<Align>($($given),*);
         $check::<Distill>($($given),*);
+        $check::<OneStep>($($given),*);
     };
 }
 
@@ -29,14 +30,13 @@ fn words(line: &str) -> Vec<String> {
 
 fn stage<O: Run>(rest: &str) -> O {
     let name = O::NAME;
-    let model = if O::augment_args(Command::new(name))
-        .get_arguments()
-        .any(|a| a.get_id() == "model")
-    {
-        "--model M"
-    } else {
-        ""
+    let command = O::augment_args(Command::new(name));
+    let needed = |option: &str| {
+        let is = |a: &Arg| a.get_id() == option && a.is_required_set();
+        command.get_arguments().any(is)
     };
+    let model = ["model", "init"].into_iter().filter(|o| needed(o));
+    let model: String = model.map(|o| format!("--{o} M ")).collect();
     parsed(&words(&format!(
         "asasr train {name} --data D --out O {model} {rest}"
     )))
