@@ -6,8 +6,9 @@
 
 mod burn_flow;
 mod conv_field;
-mod cpu;
+pub(crate) mod cpu;
 mod dit_field;
+pub(crate) mod graph;
 mod layers;
 mod lora;
 mod network;
@@ -16,6 +17,7 @@ mod perceptual;
 mod velocity;
 
 pub use burn_flow::BurnFlow;
+pub use graph::{GraphNetwork, GraphValue, run_graph};
 pub use lora::AdapterSet;
 pub use network::{BurnExecutor, Network, init_weights};
 pub use parameters::{Parameters, cast, download, upload};
