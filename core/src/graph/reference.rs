@@ -143,12 +143,8 @@ fn map_size(shape: Shape) -> Size {
 /// image.
 pub fn run(graph: &TypedGraph, weights: &Weights, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
     weights.check(graph.parameters())?;
-    let shapes = graph.shapes(image_size(graph, inputs)?)?;
-    for ((input, given), shape) in graph.graph().inputs.iter().zip(inputs).zip(&shapes) {
-        if given.shape != *shape {
-            return Err(unfit(input, given));
-        }
-    }
+    let given: Vec<Shape> = inputs.iter().map(Tensor::shape).collect();
+    let shapes = shapes(graph, &given)?;
     let mut left = graph.uses();
     let mut values: Vec<Option<Tensor>> = inputs.iter().cloned().map(Some).collect();
     for i in 0..graph.graph().nodes.len() {
@@ -192,15 +188,29 @@ pub(super) fn run_node(
     Ok(op.reference().run(reads, &parameters, made))
 }
 
+/// The shapes of all values for inputs of the shapes `given`.
+///
+/// # Errors
+/// [`Error::Graph`] when these are not the inputs of one image.
+pub(crate) fn shapes(graph: &TypedGraph, given: &[Shape]) -> Result<Vec<Shape>> {
+    let shapes = graph.shapes(image_size(graph, given)?)?;
+    for ((input, given), shape) in graph.graph().inputs.iter().zip(given).zip(&shapes) {
+        if given != shape {
+            return Err(unfit(input, given));
+        }
+    }
+    Ok(shapes)
+}
+
 /// The size at scale 1 that the inputs are of.
-pub(super) fn image_size(graph: &TypedGraph, given: &[Tensor]) -> Result<Size> {
+fn image_size(graph: &TypedGraph, given: &[Shape]) -> Result<Size> {
     let inputs = &graph.graph().inputs;
     if inputs.len() != given.len() {
         let why = format!("{} inputs are needed, not {}", inputs.len(), given.len());
         return Err(Fault::Size(why).whole().into());
     }
     for (input, given) in inputs.iter().zip(given) {
-        if let Places::Map(size) = given.shape.places {
+        if let Places::Map(size) = given.places {
             let base = |n| at_one(n, input.scale).ok_or_else(|| unfit(input, given));
             return Ok(Size::new(base(size.width)?, base(size.height)?));
         }
@@ -213,7 +223,7 @@ fn at_one(n: usize, scale: Scale) -> Option<usize> {
     n.is_multiple_of(num).then(|| n / num * den)
 }
 
-fn unfit(input: &Input, given: &Tensor) -> Error {
-    let why = format!("{} is needed, not {}", input.value_type(), given.shape);
+fn unfit(input: &Input, given: &Shape) -> Error {
+    let why = format!("{} is needed, not {given}", input.value_type());
     Fault::Size(why).at(&input.name).into()
 }

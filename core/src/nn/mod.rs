@@ -6,10 +6,11 @@
 
 mod burn_flow;
 mod conv_field;
-mod cpu;
+pub(crate) mod cpu;
 mod dit_field;
 mod filter;
 mod graph_executor;
+pub(crate) mod graph;
 mod layers;
 mod lora;
 mod network;
@@ -22,6 +23,7 @@ mod velocity;
 pub use burn_flow::BurnFlow;
 pub use filter::Filter;
 pub use graph_executor::GraphExecutor;
+pub use graph::{GraphNetwork, GraphValue, run_graph};
 pub use lora::AdapterSet;
 pub use network::{BurnExecutor, Network, init_weights};
 pub use one_step::OneStepFlow;

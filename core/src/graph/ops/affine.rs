@@ -7,6 +7,8 @@ use super::{Operation, Reference, count, map, parameter};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// `scale_c x + shift_c` for every channel `c`; what is not given is 1 and 0.
 ///
@@ -120,6 +122,42 @@ impl Reference for Affine {
             let shift = self.shift.as_ref().map_or(0.0, |s| s.of(c, shifts));
             scale * inputs[0].at(c, p) + shift
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Affine {
+    fn on_burn(&self, given: Given) -> Batch {
+        use burn::tensor::{Tensor, TensorData};
+
+        let ([mut x], learned) = given.take();
+        let mut learned = learned.into_iter();
+        for (constants, scales) in [(&self.scale, true), (&self.shift, false)] {
+            let numbers = match constants {
+                None => continue,
+                Some(Constants::One(one)) => {
+                    x = x.each(|x| {
+                        if scales {
+                            x.mul_scalar(*one)
+                        } else {
+                            x.add_scalar(*one)
+                        }
+                    });
+                    continue;
+                }
+                Some(Constants::Each(all)) => {
+                    let options = (&x.tensor.device(), x.tensor.dtype());
+                    Tensor::from_data(TensorData::new(all.clone(), [all.len()]), options)
+                }
+                Some(Constants::Learned(_)) => match learned.next() {
+                    Some(tensor) => tensor,
+                    None => unreachable!("the operation named it"),
+                },
+            };
+            let numbers = x.per_channel(numbers);
+            x = x.each(|x| if scales { x * numbers } else { x + numbers });
+        }
+        x
     }
 }
 

@@ -8,6 +8,8 @@ use crate::exec::{Compute, Value};
 use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// Attention of every token to those of its window (Vaswani et al. 2017; Liu et al. 2021), in `heads` equal parts of the channels:
 /// `softmax(q k^T / sqrt(d) + position) v` for parts of `d` channels. Tokens beyond the map's edge are not attended to.
@@ -117,6 +119,77 @@ impl Reference for Attention {
             }
         }
         out
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Attention {
+    fn on_burn(&self, given: Given) -> Batch {
+        use burn::tensor::{Tensor, TensorData, activation};
+
+        let (inputs, learned) = given.take::<3>();
+        let places = inputs[0].places;
+        let [n, windows, tokens, c] = inputs[0].tensor.dims();
+        let (heads, each) = (self.heads, c / self.heads);
+        let grid = super::grid(&Shape { channels: c, places });
+        // `[n * windows * heads, tokens, each]`
+        let [query, key, value] = inputs.map(|x| -> Tensor<3> {
+            let parts = x.tensor.reshape([n * windows, tokens, heads, each]);
+            parts
+                .permute([0, 2, 1, 3])
+                .reshape([n * windows * heads, tokens, each])
+        });
+        let scale = 1.0 / libm::sqrt(each as f64);
+        let scores = query.matmul(key.swap_dims(1, 2)).mul_scalar(scale);
+        let mut scores = scores.reshape([n, windows, heads, tokens, tokens]);
+        let options = (&scores.device(), scores.dtype());
+        if let Some(table) = learned.into_iter().next() {
+            scores = scores + self.positions(grid.windows.window, table);
+        }
+        let seen = (0..windows * tokens).map(|at| grid.pixel(at / tokens, at % tokens).is_some());
+        let edge: Vec<f32> = seen.map(|seen| if seen { 0.0 } else { NEVER }).collect();
+        if edge.contains(&NEVER) {
+            let edge: Tensor<5> =
+                Tensor::from_data(TensorData::new(edge, [1, windows, 1, 1, tokens]), options);
+            scores = scores + edge;
+        }
+        let shares = activation::softmax(scores, 4).reshape([n * windows * heads, tokens, tokens]);
+        let mixed = shares.matmul(value).reshape([n * windows, heads, tokens, each]);
+        Batch::rows(
+            mixed.permute([0, 2, 1, 3]).reshape([n, windows, tokens, c]),
+            places,
+        )
+    }
+}
+
+/// Added to the score of a token beyond the edge; its exponential is zero in every type.
+#[cfg(feature = "burn")]
+const NEVER: f32 = -1e4;
+
+#[cfg(feature = "burn")]
+impl Attention {
+    /// What is added to the scores of every query and key, `[1, 1, heads, tokens, tokens]`.
+    fn positions(
+        &self,
+        [rows, columns]: [usize; 2],
+        table: burn::tensor::Tensor<1>,
+    ) -> burn::tensor::Tensor<5> {
+        use burn::tensor::{Int, Tensor, TensorData};
+
+        let (tokens, across) = (rows * columns, 2 * columns - 1);
+        let index: Vec<i32> = (0..tokens * tokens)
+            .map(|pair| {
+                let (q, k) = (pair / tokens, pair % tokens);
+                let down = q / columns + rows - 1 - k / columns;
+                (down * across + q % columns + columns - 1 - k % columns) as i32
+            })
+            .collect();
+        let index: Tensor<1, Int> =
+            Tensor::from_data(TensorData::new(index, [tokens * tokens]), &table.device());
+        table
+            .reshape([self.heads, (2 * rows - 1) * across])
+            .select(1, index)
+            .reshape([1, 1, self.heads, tokens, tokens])
     }
 }
 

@@ -78,6 +78,15 @@ macro_rules! binary {
             }
         }
 
+        #[cfg(feature = "burn")]
+        impl $crate::nn::graph::OnBurn for $Op {
+            fn on_burn(&self, given: $crate::nn::graph::Given) -> $crate::nn::graph::Batch {
+                let ([a, b], _) = given.take();
+                let (a, b) = a.with(b);
+                a.each(|a| $f(a, b))
+            }
+        }
+
         impl $crate::exec::Compute for $Op {
             fn compute(&self, inputs: &[&$crate::exec::Value], _: &[&[f32]], out: &mut $crate::exec::Value) {
                 out.data.copy_from_slice(&inputs[0].data);

@@ -7,6 +7,8 @@ use super::{Extent, Operation, Reference, count, map, map_at, parameter};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// Attention of channels to channels over all pixels (Zamir et al. 2022), in `heads` equal parts: with the rows of `q` and `k` divided
 /// by their length, `softmax(temperature q k^T) v`.
@@ -85,6 +87,33 @@ impl Reference for ChannelAttention {
             }
         }
         out
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for ChannelAttention {
+    fn on_burn(&self, given: Given) -> Batch {
+        use burn::tensor::{Tensor, activation};
+
+        let (inputs, learned) = given.take::<3>();
+        let [query, key, value] = inputs.map(Batch::into_planes);
+        let [n, c, h, w] = query.dims();
+        let parts = [n, self.heads, c / self.heads, h * w];
+        let unit = |x: Tensor<4>| {
+            let x = x.reshape(parts);
+            // The square's bound, below the root: so its derivative is finite too.
+            let length = x
+                .clone()
+                .square()
+                .sum_dim(3)
+                .clamp_min(SHORTEST * SHORTEST)
+                .sqrt();
+            x / length
+        };
+        let scores = unit(query).matmul(unit(key).swap_dims(2, 3));
+        let temperature = learned[0].clone().reshape([1, self.heads, 1, 1]);
+        let mixed = activation::softmax(scores * temperature, 3).matmul(value.reshape(parts));
+        Batch::map(mixed.reshape([n, c, h, w]))
     }
 }
 

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Operation, Reference, channels, map};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, Layout, OnBurn};
 
 /// The channels of all that it reads, one value's after the other's.
 ///
@@ -53,6 +55,24 @@ impl Reference for Concat {
             }
             0.0
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Concat {
+    fn on_burn(&self, given: Given) -> Batch {
+        use burn::tensor::Tensor;
+
+        let places = given.inputs[0].places;
+        let planes = given.inputs.iter().all(|x| x.layout == Layout::Planes);
+        if planes {
+            return Batch::map(Tensor::cat(
+                given.inputs.into_iter().map(Batch::into_planes).collect(),
+                1,
+            ));
+        }
+        let rows = given.inputs.into_iter().map(Batch::into_rows).collect();
+        Batch::rows(Tensor::cat(rows, 3), places)
     }
 }
 

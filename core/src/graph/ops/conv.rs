@@ -7,6 +7,8 @@ use super::{Extent, Operation, Reference, channels, count, map, map_at, weight_a
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 use crate::model::ParameterShape;
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, Kernels, OnBurn};
 
 /// A convolution of stride 1 (in truth a correlation, as everywhere): `y_o(p) = b_o + sum over i, k of w_oi(k) x_i(p + k)`, with
 /// zeros beyond the edge.
@@ -163,6 +165,45 @@ impl Reference for Conv {
                 }
             }
             sum
+        })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Conv {
+    fn on_burn(&self, given: Given) -> Batch {
+        self.on_burn_with_slope(given, 1.0)
+    }
+
+    fn on_burn_with_slope(&self, given: Given, slope: f64) -> Batch {
+        use crate::nn::cpu;
+        use burn::tensor::{Tensor, activation, module::conv2d, ops::ConvOptions};
+
+        let kernels = given.kernels;
+        let ([x], learned) = given.take();
+        let (inputs, x) = (x.channels() / self.groups, x.into_planes());
+        let mut learned = learned.into_iter();
+        let (Some(weight), bias) = (learned.next(), learned.next()) else {
+            unreachable!("a convolution has a weight")
+        };
+        let weight = weight.reshape([self.outputs, inputs, self.kernel, self.kernel]);
+        let plain = self.groups == 1 && self.padding() == self.kernel / 2;
+        if kernels == Kernels::Fastest && plain && cpu::convolves(&x, self.kernel) {
+            let zeros = || Tensor::zeros([self.outputs], (&x.device(), x.dtype()));
+            let bias = bias.unwrap_or_else(zeros);
+            return Batch::map(cpu::convolution(x, weight, bias, slope as f32));
+        }
+        let padding = self.padding();
+        let y = conv2d(
+            x,
+            weight,
+            bias,
+            ConvOptions::new([1, 1], [padding; 2], [1, 1], self.groups),
+        );
+        Batch::map(if slope == 1.0 {
+            y
+        } else {
+            activation::leaky_relu(y, slope)
         })
     }
 }

@@ -38,4 +38,13 @@ impl Pointwise for GaussianGain {
         real("sigma", self.sigma, 0.001..=10.0)?;
         real("rho", self.rho, 0.001..=10.0)
     }
+
+    #[cfg(feature = "burn")]
+    fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
+        let (truth, noise) = (self.rho * self.rho, self.sigma * self.sigma);
+        let left = x.clone().neg() + 1.0;
+        let above = x.clone().mul_scalar(truth) - left.clone().mul_scalar(noise);
+        let below = x.square().mul_scalar(truth) + left.square().mul_scalar(noise);
+        above / below
+    }
 }

@@ -23,4 +23,9 @@ impl Pointwise for Gelu {
     fn number(&self, x: f32) -> f32 {
         0.5 * x * (1.0 + libm::erff(x * core::f32::consts::FRAC_1_SQRT_2))
     }
+
+    #[cfg(feature = "burn")]
+    fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
+        burn::tensor::activation::gelu(x)
+    }
 }

@@ -7,6 +7,8 @@ use super::{Extent, Operation, Reference, count, map, map_at, parameter, real};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// Group normalisation (Wu and He 2018): over all pixels of equal parts of the channels, `(x - mean) / sqrt(variance + epsilon)`,
 /// then `weight_c` times that, plus `bias_c`.
@@ -89,6 +91,22 @@ impl Reference for GroupNorm {
             let (mean, root) = statistics[c / n];
             parameters[0][c] * (x.at(c, p) - mean) / root + parameters[1][c]
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for GroupNorm {
+    fn on_burn(&self, given: Given) -> Batch {
+        let ([x], learned) = given.take();
+        let x = x.into_planes();
+        let [n, c, h, w] = x.dims();
+        let x = x.reshape([n, self.groups, 1, c / self.groups * h * w]);
+        let centred = x.clone() - x.mean_dim(3);
+        let variance = centred.clone().square().mean_dim(3);
+        let normal = centred / (variance + self.epsilon).sqrt();
+        let y = Batch::map(normal.reshape([n, c, h, w]));
+        let [weight, bias] = [0, 1].map(|i| y.per_channel(learned[i].clone()));
+        y.each(|y| y * weight + bias)
     }
 }
 

@@ -7,6 +7,8 @@ use super::{Operation, Reference, count, map, parameter, real, tokens};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// Layer normalisation (Ba et al. 2016): at every place, over the channels, `(x - mean) / sqrt(variance + epsilon)`, then
 /// `weight_c` times that, plus `bias_c`, where they are given.
@@ -78,6 +80,29 @@ impl Reference for LayerNorm {
             let weight = self.weight.as_ref().map_or(1.0, |_| parameters[0][c]);
             weight * (x.at(c, p) - mean) / root + bias.map_or(0.0, |b| b[c])
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for LayerNorm {
+    fn on_burn(&self, given: Given) -> Batch {
+        let ([x], learned) = given.take();
+        let (places, x) = (x.places, x.into_rows());
+        let centred = x.clone() - x.mean_dim(3);
+        let variance = centred.clone().square().mean_dim(3);
+        let mut y = Batch::rows(centred / (variance + self.epsilon).sqrt(), places);
+        let mut learned = learned.into_iter();
+        if self.weight.is_some()
+            && let Some(weight) = learned.next()
+        {
+            let weight = y.per_channel(weight);
+            y = y.each(|y| y * weight);
+        }
+        if let Some(bias) = learned.next() {
+            let bias = y.per_channel(bias);
+            y = y.each(|y| y + bias);
+        }
+        y
     }
 }
 

@@ -31,4 +31,9 @@ impl Pointwise for Leaky {
     fn check_params(&self) -> Result<(), Fault> {
         real("the slope", self.slope, -1.0..=1.0)
     }
+
+    #[cfg(feature = "burn")]
+    fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
+        burn::tensor::activation::leaky_relu(x, self.slope)
+    }
 }

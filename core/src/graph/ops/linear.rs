@@ -7,6 +7,8 @@ use super::{Operation, Reference, channels, count, map, tokens, weight_and_bias}
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// A linear map of the channels at every place: `y_o = b_o + sum over i of w_oi x_i`.
 ///
@@ -78,6 +80,21 @@ impl Reference for Linear {
             let products = row.iter().enumerate().map(|(i, w)| w * inputs[0].at(i, p));
             bias + products.sum::<f64>()
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Linear {
+    fn on_burn(&self, given: Given) -> Batch {
+        let ([x], learned) = given.take();
+        let (places, x) = (x.places, x.into_rows());
+        let [n, h, w, c] = x.dims();
+        let weight = learned[0].clone().reshape([self.outputs, c]).transpose();
+        let mut y = x.reshape([n * h * w, c]).matmul(weight);
+        if let Some(bias) = learned.get(1) {
+            y = y + bias.clone().reshape([1, self.outputs]);
+        }
+        Batch::rows(y.reshape([n, h, w, self.outputs]), places)
     }
 }
 

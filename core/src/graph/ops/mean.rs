@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Extent, Operation, Reference, count, map, map_at};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, Layout, OnBurn};
 
 /// The mean of each channel over all pixels of a map, a vector: what channel attention begins with (Hu et al. 2017).
 ///
@@ -42,6 +44,19 @@ impl Reference for Mean {
         Tensor::build(output, |c, _| {
             (0..places).map(|p| inputs[0].at(c, p)).sum::<f64>() / places as f64
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Mean {
+    fn on_burn(&self, given: Given) -> Batch {
+        let x = given.one();
+        let (n, c, places) = (x.len(), x.channels(), x.places.count());
+        let mean = match x.layout {
+            Layout::Planes => x.tensor.reshape([n, c, places]).mean_dim(2),
+            Layout::Rows => x.tensor.reshape([n, places, c]).mean_dim(1),
+        };
+        Batch::vector(mean.reshape([n, c]))
     }
 }
 

@@ -31,4 +31,9 @@ impl Pointwise for Mish {
         let product = e * (e + 2.0);
         x * product / (product + 2.0)
     }
+
+    #[cfg(feature = "burn")]
+    fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
+        burn::tensor::activation::mish(x)
+    }
 }

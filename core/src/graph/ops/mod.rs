@@ -45,6 +45,8 @@ use super::types::{Grid, Kind, Places, Windows};
 use super::{Fault, Scale, Shape, Tensor, ValueType, limits};
 use crate::exec::Compute;
 use crate::model::ParameterShape;
+#[cfg(feature = "burn")]
+use crate::nn::graph::OnBurn;
 
 pub use affine::Constants;
 pub use resize::Interpolation;
@@ -142,6 +144,14 @@ macro_rules! registry {
 
             /// Its definition in numbers.
             pub fn reference(&self) -> &dyn Reference {
+                match self {
+                    $(Self::$Op(op) => op,)*
+                }
+            }
+
+            /// How burn computes it.
+            #[cfg(feature = "burn")]
+            pub(crate) fn on_burn(&self) -> &dyn OnBurn {
                 match self {
                     $(Self::$Op(op) => op,)*
                 }

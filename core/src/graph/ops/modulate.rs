@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Operation, Reference, count, map, tokens};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, Kernels, Layout, OnBurn};
 
 /// Feature-wise modulation (Perez et al. 2018; adaLN, Peebles and Xie 2023): `(1 + gamma_c) x + beta_c`.
 ///
@@ -49,6 +51,35 @@ impl Reference for Modulate {
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| {
             (1.0 + inputs[1].at(c, 0)) * inputs[0].at(c, p) + inputs[2].at(c, 0)
+        })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Modulate {
+    fn on_burn(&self, given: Given) -> Batch {
+        self.on_burn_with_slope(given, 1.0)
+    }
+
+    fn on_burn_with_slope(&self, given: Given, slope: f64) -> Batch {
+        use crate::nn::cpu;
+        use burn::tensor::activation;
+
+        let kernels = given.kernels;
+        let ([x, gamma, beta], _) = given.take();
+        if kernels == Kernels::Fastest && x.layout == Layout::Planes && cpu::ours(&x.tensor) {
+            let factors = [gamma, beta].map(Batch::into_vector);
+            return x.each(|x| cpu::modulation(x, factors, slope as f32));
+        }
+        let (x, gamma) = x.with(gamma);
+        let (x, beta) = x.with(beta);
+        x.each(|x| {
+            let y = x * (gamma + 1.0) + beta;
+            if slope == 1.0 {
+                y
+            } else {
+                activation::leaky_relu(y, slope)
+            }
         })
     }
 }

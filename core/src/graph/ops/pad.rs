@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Operation, Reference, map, map_at, within};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// A map with `pixels` zeros on each of its four sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,17 @@ impl Reference for Pad {
                 _ => 0.0,
             }
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Pad {
+    fn on_burn(&self, given: Given) -> Batch {
+        use burn::tensor::ops::PadMode;
+
+        let sides = (self.pixels, self.pixels);
+        let x = given.one().into_planes();
+        Batch::map(x.pad(vec![(0, 0), (0, 0), sides, sides], PadMode::Constant(0.0)))
     }
 }
 

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Operation, Reference, map, map_at, within};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// Channels to pixels (Shi et al. 2016): channel `c r^2 + i r + j` of a map becomes row `i` and column `j` of blocks of `r` by `r`
 /// pixels of channel `c`.
@@ -54,6 +56,17 @@ impl Reference for PixelShuffle {
         Tensor::build_map(output, |c, x, y| {
             inputs[0].pixel((c * r + y % r) * r + x % r, x / r, y / r)
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for PixelShuffle {
+    fn on_burn(&self, given: Given) -> Batch {
+        let (r, x) = (self.factor, given.one().into_planes());
+        let [n, c, h, w] = x.dims();
+        let c = c / (r * r);
+        let blocks = x.reshape([n, c, r, r, h, w]).permute([0, 1, 4, 2, 5, 3]);
+        Batch::map(blocks.reshape([n, c, h * r, w * r]))
     }
 }
 

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Operation, Reference, channels, map, map_at, within};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// Pixels to channels, what undoes [`pixel_shuffle`](struct@super::PixelShuffle): row `i` and column `j` of blocks of `r` by `r`
 /// pixels of channel `c` of a map become channel `c r^2 + i r + j`.
@@ -54,6 +56,17 @@ impl Reference for PixelUnshuffle {
             let (c, i, j) = (c / (r * r), c / r % r, c % r);
             inputs[0].pixel(c, x * r + j, y * r + i)
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for PixelUnshuffle {
+    fn on_burn(&self, given: Given) -> Batch {
+        let (r, x) = (self.factor, given.one().into_planes());
+        let [n, c, h, w] = x.dims();
+        let (h, w) = (h / r, w / r);
+        let blocks = x.reshape([n, c, h, r, w, r]).permute([0, 1, 3, 5, 2, 4]);
+        Batch::map(blocks.reshape([n, c * r * r, h, w]))
     }
 }
 

@@ -5,6 +5,8 @@ use core::ops::RangeInclusive;
 
 use super::{Fault, Operation, Reference, Shape, Tensor, ValueType, count, map, tokens};
 use crate::exec::{Compute, Value};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// A function of one number.
 pub(super) trait Pointwise: core::fmt::Debug + Sized {
@@ -18,6 +20,10 @@ pub(super) trait Pointwise: core::fmt::Debug + Sized {
     fn number(&self, x: f32) -> f32 {
         self.value(f64::from(x)) as f32
     }
+
+    /// Its values on burn.
+    #[cfg(feature = "burn")]
+    fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4>;
 
     /// Checks its parameters.
     fn check_params(&self) -> Result<(), Fault> {
@@ -53,6 +59,13 @@ impl<P: Pointwise> Reference for P {
 
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| self.value(inputs[0].at(c, p)))
+    }
+}
+
+#[cfg(feature = "burn")]
+impl<P: Pointwise> OnBurn for P {
+    fn on_burn(&self, given: Given) -> Batch {
+        given.one().each(|x| self.tensor(x))
     }
 }
 

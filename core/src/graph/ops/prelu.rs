@@ -7,6 +7,8 @@ use super::{Operation, Reference, count, map, parameter};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// The rectifier with a learned slope for each channel (He et al. 2015): `x` where positive, else `slope_c x`.
 ///
@@ -52,6 +54,19 @@ impl Reference for Prelu {
         Tensor::build(output, |c, p| {
             let x = inputs[0].at(c, p);
             if x > 0.0 { x } else { parameters[0][c] * x }
+        })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Prelu {
+    fn on_burn(&self, given: Given) -> Batch {
+        let ([x], learned) = given.take();
+        let slope = x.per_channel(learned[0].clone());
+        x.each(|x| {
+            let below = x.clone().lower_elem(0.0);
+            let scaled = x.clone() * slope;
+            x.mask_where(below, scaled)
         })
     }
 }

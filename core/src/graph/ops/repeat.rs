@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Operation, Reference, channels, map, within};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, Layout, OnBurn};
 
 /// Every channel `times` times in a row. Before a pixel shuffle this makes the nearest enlargement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,24 @@ impl Reference for Repeat {
 
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| inputs[0].at(c / self.times, p))
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Repeat {
+    fn on_burn(&self, given: Given) -> Batch {
+        let x = given.one();
+        let ([n, a, b, c], times) = (x.tensor.dims(), self.times);
+        match x.layout {
+            Layout::Planes => x.each(|x| {
+                let again = x.reshape([n, a, 1, b * c]).repeat_dim(2, times);
+                again.reshape([n, a * times, b, c])
+            }),
+            Layout::Rows => x.each(|x| {
+                let again = x.reshape([n, a * b, c, 1]).repeat_dim(3, times);
+                again.reshape([n, a, b, c * times])
+            }),
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Extent, Operation, Reference, count, map, map_at, within};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 use crate::resample::Axis;
 
 /// A map enlarged by a whole factor; pixel centres lie at halves, so that output pixel `i` is at `(i + 1/2) / factor - 1/2`.
@@ -97,6 +99,44 @@ impl Reference for Resize {
             };
             down.taps_of(y).map(|(v, w)| f64::from(w) * row(v)).sum()
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Resize {
+    fn on_burn(&self, given: Given) -> Batch {
+        let (f, x) = (self.factor, given.one().into_planes());
+        let [n, c, h, w] = x.dims();
+        if self.by == Interpolation::Nearest {
+            let blocks = x.reshape([n * c * h, 1, w, 1]).repeat_dim(3, f).repeat_dim(1, f);
+            return Batch::map(blocks.reshape([n, c, h * f, w * f]));
+        }
+        let wide = filtered(x, 3, &self.axis(w));
+        Batch::map(filtered(wide, 2, &self.axis(h)))
+    }
+}
+
+/// The dimension `dim` of a tensor through a filter.
+#[cfg(feature = "burn")]
+fn filtered(x: burn::tensor::Tensor<4>, dim: usize, axis: &Axis) -> burn::tensor::Tensor<4> {
+    use burn::tensor::{Int, Tensor, TensorData};
+
+    let (device, dtype, n, taps) = (x.device(), x.dtype(), axis.len(), axis.taps());
+    let mut shape = [1; 4];
+    shape[dim] = n;
+    // A tap of every output after the other; those that weigh nothing are left out.
+    let of = |k: usize| (0..n).map(move |i| i * taps + k);
+    let weighs = |k: &usize| of(*k).any(|at| axis.weights()[at] != 0.0);
+    let parts = (0..taps).filter(weighs).map(|k| {
+        let index: Vec<i32> = of(k).map(|at| axis.indices()[at] as i32).collect();
+        let weight: Vec<f32> = of(k).map(|at| axis.weights()[at]).collect();
+        let index: Tensor<1, Int> = Tensor::from_data(TensorData::new(index, [n]), &device);
+        let weight: Tensor<4> = Tensor::from_data(TensorData::new(weight, shape), (&device, dtype));
+        x.clone().select(dim, index) * weight
+    });
+    match parts.reduce(|sum, part| sum + part) {
+        Some(sum) => sum,
+        None => unreachable!("a filter's weights have the sum one"),
     }
 }
 

@@ -23,4 +23,9 @@ impl Pointwise for Sigmoid {
     fn number(&self, x: f32) -> f32 {
         logistic_number(x)
     }
+
+    #[cfg(feature = "burn")]
+    fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
+        burn::tensor::activation::sigmoid(x)
+    }
 }

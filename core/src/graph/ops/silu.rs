@@ -23,4 +23,9 @@ impl Pointwise for Silu {
     fn number(&self, x: f32) -> f32 {
         x * logistic_number(x)
     }
+
+    #[cfg(feature = "burn")]
+    fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
+        burn::tensor::activation::silu(x)
+    }
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Operation, Reference, channels, count, real};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// The features of a number such as a time (Vaswani et al. 2017): `cos(f_i t)` for `n / 2` frequencies `f_i = highest * period^(-2 i /
 /// n)`, then `sin(f_i t)`, `n` in all.
@@ -92,6 +94,20 @@ impl Reference for Sinusoidal {
             None => libm::cos(frequencies[c] * t),
             Some(c) => libm::sin(frequencies[c] * t),
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Sinusoidal {
+    fn on_burn(&self, given: Given) -> Batch {
+        use burn::tensor::{Tensor, TensorData};
+
+        let t = given.one().into_vector();
+        let frequencies: Vec<f32> = self.frequencies().into_iter().map(|f| f as f32).collect();
+        let data = TensorData::new(frequencies, [1, self.features / 2]);
+        let frequencies: Tensor<2> = Tensor::from_data(data, (&t.device(), t.dtype()));
+        let angles = t * frequencies;
+        Batch::vector(Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1))
     }
 }
 

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Operation, Reference, map, tokens};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// Channels `first` to `first + channels` of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +55,15 @@ impl Reference for Slice {
 
     fn run(&self, inputs: &[&Tensor], _parameters: &[Vec<f64>], output: Shape) -> Tensor {
         Tensor::build(output, |c, p| inputs[0].at(self.first + c, p))
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for Slice {
+    fn on_burn(&self, given: Given) -> Batch {
+        let x = given.one();
+        let dim = x.channel_dim();
+        x.each(|x| x.narrow(dim, self.first, self.channels))
     }
 }
 

@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, tokens};
 use crate::exec::{Compute, Value};
+#[cfg(feature = "burn")]
+use crate::graph::Places;
 use crate::graph::types::Kind;
 use crate::graph::{Fault, Shape, Tensor, ValueType};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// The map that tokens were cut from, what undoes [`window_partition`](struct@super::WindowPartition); tokens beyond the edge are
 /// left out.
@@ -51,6 +55,29 @@ impl Reference for WindowMerge {
             }
         }
         Tensor::build(output, |c, p| inputs[0].at(c, token_at[p]))
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for WindowMerge {
+    fn on_burn(&self, given: Given) -> Batch {
+        let x = given.one();
+        let (n, channels, places) = (x.len(), x.channels(), x.places);
+        let grid = super::grid(&Shape { channels, places });
+        let ([down, across], [rows, columns]) = (grid.count(), grid.windows.window);
+        let ([above, left], size) = (grid.windows.shift, grid.map);
+        let whole = x
+            .tensor
+            .reshape([n, down, across, rows, columns, channels])
+            .permute([0, 1, 3, 2, 4, 5])
+            .reshape([n, down * rows, across * columns, channels]);
+        let map = whole.slice([
+            0..n,
+            above..above + size.height,
+            left..left + size.width,
+            0..channels,
+        ]);
+        Batch::rows(map, Places::Map(size))
     }
 }
 

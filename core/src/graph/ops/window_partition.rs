@@ -7,6 +7,8 @@ use super::{Operation, Reference, map, map_at, within};
 use crate::exec::{Compute, Value};
 use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// A map cut into windows (Liu et al. 2021): a token for each pixel of each window of a grid that begins `shift` pixels before the
 /// map's first; tokens beyond the edge are zero.
@@ -72,6 +74,29 @@ impl Reference for WindowPartition {
             let pixel = grid.pixel(p / grid.tokens(), p % grid.tokens());
             pixel.map_or(0.0, |(x, y)| inputs[0].pixel(c, x, y))
         })
+    }
+}
+
+#[cfg(feature = "burn")]
+impl OnBurn for WindowPartition {
+    fn on_burn(&self, given: Given) -> Batch {
+        use crate::graph::{Grid, Places, Size};
+        use burn::tensor::ops::PadMode;
+
+        let x = given.one().into_rows();
+        let [n, height, width, c] = x.dims();
+        let (window, shift) = (self.window, self.shift);
+        let grid = Grid::new(Size::new(width, height), Windows { window, shift });
+        let ([down, across], [rows, columns]) = (grid.count(), window);
+        let below = down * rows - height - shift[0];
+        let right = across * columns - width - shift[1];
+        let beyond = vec![(0, 0), (shift[0], below), (shift[1], right), (0, 0)];
+        let windows = x
+            .pad(beyond, PadMode::Constant(0.0))
+            .reshape([n, down, rows, across, columns, c])
+            .permute([0, 1, 3, 2, 4, 5])
+            .reshape([n, down * across, rows * columns, c]);
+        Batch::rows(windows, Places::Tokens(grid))
     }
 }
 

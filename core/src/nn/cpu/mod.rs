@@ -16,7 +16,7 @@ use burn::tensor::{DType, Device, Tensor, module::conv2d, ops::ConvOptions};
 use self::operations::CpuOps;
 use super::Parameters;
 use super::layers::activate;
-use crate::exec::simd::convolution;
+use crate::exec::simd::convolution as simd;
 use crate::model::Activation;
 
 /// The layer `name`: `[n, inputs, h, w]` to `[n, outputs, h, w]` by an odd `kernel` with zero padding, then `activation`.
@@ -27,18 +27,45 @@ pub(super) fn convolve(
     activation: Activation,
     x: Tensor<4>,
 ) -> Tensor<4> {
-    if !(ours(&x) && convolution::KERNELS.contains(&kernel)) {
+    if !convolves(&x, kernel) {
         return convolve_by_burn(parameters, name, (outputs, kernel), activation, x);
     }
     let (weight, bias) = weights(parameters, name, (outputs, kernel), &x);
     let (slope, rest) = fused(activation);
-    let y = <Dispatch as CpuOps>::convolution(
+    activate(convolution(x, weight, bias, slope), rest, parameters, name)
+}
+
+/// Whether [`convolution`] serves `x` with a kernel of this side.
+pub(crate) fn convolves(x: &Tensor<4>, kernel: usize) -> bool {
+    ours(x) && simd::KERNELS.contains(&kernel)
+}
+
+/// `[n, inputs, h, w]` to `[n, outputs, h, w]` by weights `[outputs, inputs, k, k]` with as many zeros around the map as keep its size;
+/// what is below zero is then multiplied by `slope`, which is not negative.
+///
+/// # Panics
+/// Where [`convolves`] says no.
+pub(crate) fn convolution(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, slope: f32) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as CpuOps>::convolution(
         x.into_dispatch(),
         weight.into_dispatch(),
         bias.into_dispatch(),
         slope,
-    );
-    activate(Tensor::from_dispatch(y), rest, parameters, name)
+    ))
+}
+
+/// `(1 + gamma) x + beta` for `x` of `[n, c, h, w]`, `gamma` and `beta` of `[n, c]`; what is below zero is then multiplied by `slope`,
+/// which is not negative.
+///
+/// # Panics
+/// Where `x` is not [`ours`].
+pub(crate) fn modulation(x: Tensor<4>, [gamma, beta]: [Tensor<2>; 2], slope: f32) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as CpuOps>::modulation(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        slope,
+    ))
 }
 
 /// The same by burn's operations, on any device.
@@ -88,13 +115,7 @@ pub(super) fn modulate(
         return activate(y, activation, parameters, name);
     }
     let (slope, rest) = fused(activation);
-    let y = <Dispatch as CpuOps>::modulation(
-        x.into_dispatch(),
-        gamma.into_dispatch(),
-        beta.into_dispatch(),
-        slope,
-    );
-    activate(Tensor::from_dispatch(y), rest, parameters, name)
+    activate(modulation(x, [gamma, beta], slope), rest, parameters, name)
 }
 
 /// Half of `x`, `[n, c, h, w]`, by the maximum over windows of that side and a binomial low-pass; none where our operations do not
@@ -107,7 +128,7 @@ pub(super) fn halve(x: &Tensor<4>, window: usize) -> Option<Tensor<4>> {
 }
 
 /// Whether our operations serve a tensor.
-fn ours(x: &Tensor<4>) -> bool {
+pub(crate) fn ours(x: &Tensor<4>) -> bool {
     x.device() == Device::flex() && x.dtype() == DType::F32
 }
 
