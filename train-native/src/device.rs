@@ -209,7 +209,8 @@ impl ExecutorMaker {
                 ));
             }
         };
-        let load = |(part, weights): (&NetworkPart, &Weights)| GraphNetwork::new(&part.graph, weights, &device);
+        let load =
+            |(part, weights): (&NetworkPart, &Weights)| GraphNetwork::new(&part.graph, weights, &device);
         let restorer = load(graphs.restorer()?)?;
         let kind = match (mode, graphs.sampler()) {
             (Mode::Instant, _) => Kind::Restorer(AnyExecutor::Graph(Box::new(GraphExecutor::new(restorer)?))),
@@ -321,16 +322,25 @@ impl ExecutorMaker {
         };
         let size = (width, height);
         let made = match place {
-            FlowPlace::Burn(flow) => {
-                AnyExecutor::Flow(Box::new(Sampler::new(Arc::clone(flow), *sampling, *drawing, size)?))
-            }
-            FlowPlace::Graph(flow) => {
-                AnyExecutor::OneStep(Box::new(Sampler::new(Arc::clone(flow), *sampling, *drawing, size)?))
-            }
+            FlowPlace::Burn(flow) => AnyExecutor::Flow(Box::new(Sampler::new(
+                Arc::clone(flow),
+                *sampling,
+                *drawing,
+                size,
+            )?)),
+            FlowPlace::Graph(flow) => AnyExecutor::OneStep(Box::new(Sampler::new(
+                Arc::clone(flow),
+                *sampling,
+                *drawing,
+                size,
+            )?)),
             #[cfg(feature = "wgpu")]
-            FlowPlace::Wgpu(flow) => {
-                AnyExecutor::WgpuFlow(Box::new(Sampler::new(Arc::clone(flow), *sampling, *drawing, size)?))
-            }
+            FlowPlace::Wgpu(flow) => AnyExecutor::WgpuFlow(Box::new(Sampler::new(
+                Arc::clone(flow),
+                *sampling,
+                *drawing,
+                size,
+            )?)),
         };
         Ok(executor.insert(made))
     }

@@ -62,7 +62,10 @@ impl Opened {
     /// The modes that it has, the quickest first.
     pub(crate) fn modes(&self) -> Vec<Mode> {
         let has = |mode: &Mode| self.check_mode(*mode).is_ok();
-        [Mode::Instant, Mode::Fast, Mode::Quality].into_iter().filter(has).collect()
+        [Mode::Instant, Mode::Fast, Mode::Quality]
+            .into_iter()
+            .filter(has)
+            .collect()
     }
 
     /// Refuses a mode that the model does not have.
@@ -85,12 +88,18 @@ impl Opened {
     pub(crate) fn hash(&self, mode: Mode) -> Result<String> {
         let (restorer, sampler) = match self {
             Self::Layers(model) => {
-                let flow = model.manifest.flow_of(mode.of_model()).map(|(flow, _)| &flow.sha256);
+                let flow = model
+                    .manifest
+                    .flow_of(mode.of_model())
+                    .map(|(flow, _)| &flow.sha256);
                 (&model.manifest.sha256, flow)
             }
             Self::Graphs(graphs) => {
                 let sampler = graphs.sampler().filter(|_| mode != Mode::Instant);
-                (&graphs.restorer()?.0.sha256, sampler.map(|(part, _)| &part.sha256))
+                (
+                    &graphs.restorer()?.0.sha256,
+                    sampler.map(|(part, _)| &part.sha256),
+                )
             }
         };
         Ok(sampler.map_or(restorer.clone(), |own| format!("{restorer} {own}")))
@@ -99,7 +108,10 @@ impl Opened {
     /// Where the mode's flow begins; the weights do not tell.
     pub(crate) fn source(&self, mode: Mode) -> Option<Source> {
         match self {
-            Self::Layers(model) => model.manifest.flow_of(mode.of_model()).map(|(flow, _)| flow.source),
+            Self::Layers(model) => model
+                .manifest
+                .flow_of(mode.of_model())
+                .map(|(flow, _)| flow.source),
             Self::Graphs(graphs) => {
                 let sampler = graphs.sampler().filter(|_| mode != Mode::Instant)?;
                 sampler.0.sampling.map(|sampling| sampling.source)

@@ -11,8 +11,8 @@ use asasr_core::random::SplitMix64;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::model::{self, Model};
 use crate::files;
+use crate::model::{self, Model};
 
 /// The part of any manifest that says how to read the rest.
 #[derive(Deserialize)]
@@ -100,10 +100,14 @@ pub(crate) fn is_package(folder: &Path) -> bool {
 pub(crate) fn restorer(folder: Option<&Path>) -> Result<(NetworkPart, Weights)> {
     if let Some(folder) = folder.filter(|f| is_package(f)) {
         let package = open(folder)?;
-        let part = package.network(Role::Restorer).map_err(|e| Error::at(folder, e))?;
+        let part = package
+            .network(Role::Restorer)
+            .map_err(|e| Error::at(folder, e))?;
         return network(folder, part);
     }
-    let Model { manifest, restorer, .. } = model::open(folder)?;
+    let Model {
+        manifest, restorer, ..
+    } = model::open(folder)?;
     let part = NetworkPart {
         training: Some(manifest.training),
         sha256: manifest.sha256,
@@ -153,7 +157,9 @@ pub(crate) fn he_normal(graph: &TypedGraph, seed: u64) -> Weights {
         let fan_in: usize = p.shape[1..].iter().product();
         let deviation = (2.0 / fan_in as f64).sqrt();
         let values = if p.shape.len() > 1 {
-            (0..p.len()).map(|_| (deviation * random.normal()) as f32).collect()
+            (0..p.len())
+                .map(|_| (deviation * random.normal()) as f32)
+                .collect()
         } else {
             vec![0.0; p.len()]
         };

@@ -293,12 +293,7 @@ impl FlowPart {
 }
 
 impl<'a> WeightsFile<'a> {
-    pub(super) fn new(
-        name: &'a str,
-        bytes: usize,
-        sha256: &'a str,
-        parameters: Vec<ParameterShape>,
-    ) -> Self {
+    pub(super) fn new(name: &'a str, bytes: usize, sha256: &'a str, parameters: Vec<ParameterShape>) -> Self {
         Self {
             name,
             bytes,

@@ -138,7 +138,11 @@ impl Package {
             format: PACKAGE_FORMAT,
             id: self.id.clone(),
             licence: self.licence.clone(),
-            networks: self.networks.iter().map(|(role, part)| (*role, part.raw())).collect(),
+            networks: self
+                .networks
+                .iter()
+                .map(|(role, part)| (*role, part.raw()))
+                .collect(),
             measured: self.measured.clone(),
         };
         let json = serde_json::to_string_pretty(&raw).map_err(|e| Error::Manifest(e.to_string()))?;
@@ -200,7 +204,12 @@ impl NetworkPart {
 
     /// The weights file.
     pub fn weights_file(&self) -> WeightsFile<'_> {
-        WeightsFile::new(&self.file, self.bytes, &self.sha256, self.graph.parameters().to_vec())
+        WeightsFile::new(
+            &self.file,
+            self.bytes,
+            &self.sha256,
+            self.graph.parameters().to_vec(),
+        )
     }
 
     /// Reads the weights file after checking that it is the one described.

@@ -22,15 +22,14 @@ impl GraphExecutor {
         let graph = network.graph();
         let (scale, divisor) = graph.output_scale(0).terms();
         if graph.graph().inputs.len() != 1 || divisor != 1 {
-            let why = format!("it has {} inputs and enlarges {scale}/{divisor} times", graph.graph().inputs.len());
+            let why = format!(
+                "it has {} inputs and enlarges {scale}/{divisor} times",
+                graph.graph().inputs.len()
+            );
             return Err(Error::Graph(Fault::Inputs(why).whole()));
         }
         let halo = graph.reach().radius;
-        Ok(Self {
-            network,
-            scale,
-            halo,
-        })
+        Ok(Self { network, scale, halo })
     }
 }
 

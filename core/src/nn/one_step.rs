@@ -1,4 +1,4 @@
-use alloc::format;
+use alloc::{format, vec::Vec};
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -25,7 +25,11 @@ impl OneStepFlow {
         let of = |network: &GraphNetwork| network.graph().output_scale(0).terms();
         let (scale, divisor) = of(&generator);
         if divisor != 1 || of(&restorer) != (scale, 1) {
-            let why = format!("its networks enlarge {:?} and {:?} times", of(&restorer), of(&generator));
+            let why = format!(
+                "its networks enlarge {:?} and {:?} times",
+                of(&restorer),
+                of(&generator)
+            );
             return Err(Error::Graph(Fault::Inputs(why).whole()));
         }
         Ok(Self {
@@ -43,7 +47,7 @@ async fn run(network: &GraphNetwork, inputs: &[&Planes]) -> Result<Planes> {
         let data = TensorData::new(p.data().to_vec(), shape);
         GraphValue::Map(Tensor::from_data(data, network.device()))
     };
-    let inputs: alloc::vec::Vec<GraphValue> = inputs.iter().map(upload).collect();
+    let inputs: Vec<GraphValue> = inputs.iter().map(upload).collect();
     read(network.run(&inputs)?.pop()).await
 }
 
@@ -56,7 +60,9 @@ pub(super) async fn read(made: Option<GraphValue>) -> Result<Planes> {
     let [_, channels, height, width] = made.dims();
     let failed = |e| Error::Device(format!("{e}"));
     let data = made.into_data_async().await;
-    let values = data.map_err(|e| Error::Device(format!("{e}")))?.try_into_vec::<f32>();
+    let values = data
+        .map_err(|e| Error::Device(format!("{e}")))?
+        .try_into_vec::<f32>();
     Planes::new(channels, height, width, values.map_err(failed)?)
 }
 

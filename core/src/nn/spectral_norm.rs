@@ -69,7 +69,9 @@ mod tests {
         let values = [0.5, 3.0, 1.0, 2.5];
         let data = TensorData::new(with_values(&values, 7), [4, 7]);
         let weight = Tensor::<2>::from_data(data, &Device::flex());
-        let got: Vec<f32> = spectrally_normalised(weight.clone()).try_into_vec_as().expect("reads");
+        let got: Vec<f32> = spectrally_normalised(weight.clone())
+            .try_into_vec_as()
+            .expect("reads");
         let given: Vec<f32> = weight.try_into_vec_as().expect("reads");
         for (got, given) in got.iter().zip(&given) {
             assert!((got - given / 3.0).abs() < 2e-3, "{got} {}", given / 3.0);
@@ -84,8 +86,14 @@ mod tests {
         let weight = Tensor::<2>::from_data(data, &Device::flex().autodiff()).require_grad();
         let gradients = spectrally_normalised(weight.clone()).sin().sum().backward();
         let gradient = weight.grad(&gradients).expect("reaches the loss");
-        let along: Vec<f32> = (gradient.clone() * weight.inner()).sum().try_into_vec_as().expect("reads");
+        let along: Vec<f32> = (gradient.clone() * weight.inner())
+            .sum()
+            .try_into_vec_as()
+            .expect("reads");
         let size: Vec<f32> = gradient.abs().sum().try_into_vec_as().expect("reads");
-        assert!(size[0] > 0.1 && along[0].abs() < 1e-3 * size[0], "{along:?} {size:?}");
+        assert!(
+            size[0] > 0.1 && along[0].abs() < 1e-3 * size[0],
+            "{along:?} {size:?}"
+        );
     }
 }

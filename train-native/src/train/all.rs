@@ -8,7 +8,8 @@ use serde_json::Map;
 use toml::{Table, Value};
 
 use super::config::{
-    Adversary, Align, Distill, Export, Finish, Flow, Job, ModelPlace, OneStep, Options as _, Place, Restorer, options,
+    Adversary, Align, Distill, Export, Finish, Flow, Job, ModelPlace, OneStep, Options as _, Place, Restorer,
+    options,
 };
 use super::{export, stage};
 use crate::cli::All;

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use asasr_core::flow::{ColourAnchor, Sampling};
-use asasr_core::graph::nets::{self, Discriminator, NOISE, NOISE_WEIGHT};
 use asasr_core::graph::TypedGraph;
+use asasr_core::graph::nets::{self, Discriminator, NOISE, NOISE_WEIGHT};
 use asasr_core::model::{NetworkPart, Package, Role, Tensor as Stored, Training, Weights};
 use asasr_core::nn::{
     Filter, GraphNetwork, GraphValue, Parameters, download, run_graph, spectrally_normalised,
@@ -198,7 +198,9 @@ impl OneStepStage<'_> {
         let values = run_graph(self.critic, critic, &[GraphValue::Map(given)])?;
         let mut maps = values.into_iter().map(|value| package::image(vec![value]));
         Ok(Judgement {
-            logits: maps.next().ok_or_else(|| Error::new("a discriminator without logits"))??,
+            logits: maps
+                .next()
+                .ok_or_else(|| Error::new("a discriminator without logits"))??,
             features: maps.collect::<Result<_>>()?,
         })
     }
@@ -228,7 +230,10 @@ impl Stage for OneStepStage<'_> {
         let fake = self.sample(parameters, inputs, &mean, &self.low_pass)?;
 
         let critic = self.critic(parameters);
-        let held: Parameters = critic.iter().map(|(n, p)| (n.clone(), p.clone().detach())).collect();
+        let held: Parameters = critic
+            .iter()
+            .map(|(n, p)| (n.clone(), p.clone().detach()))
+            .collect();
         let real = self.judge(&critic, high.clone(), &mean)?;
         let seen = self.judge(&critic, fake.clone().detach(), &mean)?;
         let learned = relativistic(real.logits.clone(), seen.logits);
@@ -238,12 +243,24 @@ impl Stage for OneStepStage<'_> {
         let ramp = (step as f64 / RAMP).min(1.0);
         let weighed = |weight: f64, term: Tensor<1>| term.mul_scalar(weight);
         let mut terms = vec![
-            ("l1", weighed(args.pixel_weight.get(), (fake.clone() - high.clone()).abs().mean())),
+            (
+                "l1",
+                weighed(
+                    args.pixel_weight.get(),
+                    (fake.clone() - high.clone()).abs().mean(),
+                ),
+            ),
             (
                 "adversarial",
-                weighed(ramp * args.adversarial_weight.get(), relativistic(shown.logits.clone(), real.logits.clone())),
+                weighed(
+                    ramp * args.adversarial_weight.get(),
+                    relativistic(shown.logits.clone(), real.logits.clone()),
+                ),
             ),
-            ("features", weighed(ramp * args.feature_weight.get(), shown.distance(&real))),
+            (
+                "features",
+                weighed(ramp * args.feature_weight.get(), shown.distance(&real)),
+            ),
             ("discriminator", learned),
         ];
         if let Some(term) = &self.perceptual {

@@ -121,7 +121,11 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
         common.steps.get()
     );
 
-    let optimiser = Optimiser::new(common.optimiser, (common.relative_rates, common.clip.get()), &fresh);
+    let optimiser = Optimiser::new(
+        common.optimiser,
+        (common.relative_rates, common.clip.get()),
+        &fresh,
+    );
     let workers = Workers {
         devices: &devices,
         precision: common.precision,

@@ -69,7 +69,8 @@ fn a_network_of_format_2_is_trained_as_a_restorer_and_in_one_step() {
     photo(64, 48).save(path("val/v.png")).unwrap();
     network(&path("small"));
     let train = |stage: &str, out: &str, rest: &str| {
-        let words = format!("train {stage} --data @/data --val @/val --out @/{out} --batch 2 --patch 8 {rest}");
+        let words =
+            format!("train {stage} --data @/data --val @/val --out @/{out} --batch 2 --patch 8 {rest}");
         line(folder.path(), &words)
     };
     let good = |stage: &str, out: &str, rest: &str| {
@@ -77,7 +78,11 @@ fn a_network_of_format_2_is_trained_as_a_restorer_and_in_one_step() {
         assert!(run.status.success(), "{}", text(&run));
         let whole = fs::read(path(out).join("checkpoint.safetensors")).unwrap();
         for part in ["--stop-after 2", "--resume"] {
-            let run = train(stage, &format!("{out}-parts"), &format!("{rest} --steps 4 --val-every 2 {part}"));
+            let run = train(
+                stage,
+                &format!("{out}-parts"),
+                &format!("{rest} --steps 4 --val-every 2 {part}"),
+            );
             assert!(run.status.success(), "{}", text(&run));
         }
         let parts = fs::read(path(&format!("{out}-parts")).join("checkpoint.safetensors")).unwrap();
@@ -93,12 +98,20 @@ fn a_network_of_format_2_is_trained_as_a_restorer_and_in_one_step() {
     assert_eq!((part.scale(), package.networks.len()), ((4, 1), 2));
     assert_eq!(part.sampling.unwrap().colour_anchor, Some(3.0));
     // What was made goes on as it is.
-    let on = train("one-step", "on", "--init @/one-step/best --features 4 --steps 1 --val-every 1");
+    let on = train(
+        "one-step",
+        "on",
+        "--init @/one-step/best --features 4 --steps 1 --val-every 1",
+    );
     assert!(on.status.success(), "{}", text(&on));
 
     // It learns: the error to the truth falls below that of its skip.
-    let longer = "--init @/small --features 4 --steps 60 --val-every 60 --learning-rate 0.01 --warm-up 5 --adversarial-weight 0.01";
-    let begun = train("one-step", "begun", "--init @/small --features 4 --steps 1 --val-every 1 --learning-rate 1e-9");
+    let longer = "--init @/small --features 4 --steps 200 --val-every 200 --learning-rate 0.01 --warm-up 5 --adversarial-weight 0.01";
+    let begun = train(
+        "one-step",
+        "begun",
+        "--init @/small --features 4 --steps 1 --val-every 1 --learning-rate 1e-9",
+    );
     let run = train("one-step", "longer", longer);
     assert!(begun.status.success() && run.status.success(), "{}", text(&run));
     let (before, after) = (last(&path("begun"), "l1"), last(&path("longer"), "l1"));
@@ -111,6 +124,10 @@ fn a_network_of_format_2_is_trained_as_a_restorer_and_in_one_step() {
         ("restorer", "--init @/small --channels 8", "cannot be used with"),
     ] {
         let run = train(stage, "bad", &format!("{rest} --steps 1"));
-        assert!(!run.status.success() && text(&run).contains(why), "{}", text(&run));
+        assert!(
+            !run.status.success() && text(&run).contains(why),
+            "{}",
+            text(&run)
+        );
     }
 }

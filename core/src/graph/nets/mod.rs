@@ -261,7 +261,13 @@ mod tests {
 
     #[test]
     fn a_discriminator_judges_blocks_of_four_pixels() {
-        let graph = Discriminator { inputs: 6, features: 8 }.graph().check().expect("fits");
+        let graph = Discriminator {
+            inputs: 6,
+            features: 8,
+        }
+        .graph()
+        .check()
+        .expect("fits");
         assert_eq!(graph.output_scale(0).terms(), (1, 4));
         assert_eq!(graph.graph().outputs.len(), 6);
     }

@@ -19,18 +19,29 @@ pub const NOISE_WEIGHT: &str = "noise.weight";
 /// [`Error::Graph`] where a network has no convolution, an input of that name already, or sizes that do not fit.
 pub fn with_noise(graph: &TypedGraph, colours: usize, scale: usize) -> Result<TypedGraph> {
     let mut noisy = graph.graph().clone();
-    let first = noisy.nodes.iter().enumerate().find_map(|(i, node)| match &node.op {
-        Op::Conv(conv) => Some((i, node.name.clone(), conv.outputs)),
-        _ => None,
-    });
+    let first = noisy
+        .nodes
+        .iter()
+        .enumerate()
+        .find_map(|(i, node)| match &node.op {
+            Op::Conv(conv) => Some((i, node.name.clone(), conv.outputs)),
+            _ => None,
+        });
     let Some((at, first, outputs)) = first else {
         let why = "noise enters beside a network's first convolution, and this one has none".into();
         return Err(Error::Graph(Fault::Inputs(why).whole()));
     };
     let sum = format!("{NOISE}.sum");
-    let reads = noisy.nodes.iter_mut().skip(at + 1).flat_map(|node| &mut node.inputs);
+    let reads = noisy
+        .nodes
+        .iter_mut()
+        .skip(at + 1)
+        .flat_map(|node| &mut node.inputs);
     let asked = noisy.outputs.iter_mut().map(|output| &mut output.value);
-    reads.chain(asked).filter(|name| **name == first).for_each(|name| name.clone_from(&sum));
+    reads
+        .chain(asked)
+        .filter(|name| **name == first)
+        .for_each(|name| name.clone_from(&sum));
     noisy.inputs.push(Input {
         name: NOISE.into(),
         channels: colours,
