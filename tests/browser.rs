@@ -245,7 +245,8 @@ async fn damaged_models_are_refused() {
 #[tokio::test]
 async fn a_trained_model_with_a_flow_is_taken() {
     use asasr_core::flow::Source;
-    use asasr_core::model::{Dtype, FlowPart, Manifest, VelocityArchitecture, sha256_hex};
+    use asasr_core::model::format1::{FlowPart, Manifest};
+    use asasr_core::model::{Dtype, VelocityArchitecture, sha256_hex};
 
     let shipped = asasr_weights::DEFAULT;
     let mut manifest = Manifest::from_json(shipped.manifest).unwrap();

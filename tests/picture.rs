@@ -2,7 +2,8 @@
 
 use asasr_codec::{Layout, Picture, PngRows, SharedBytes, decode};
 use asasr_core::flow::{Drawing, Sampler};
-use asasr_core::model::{Manifest, Mode};
+use asasr_core::model::Mode;
+use asasr_core::model::format1::Manifest;
 use asasr_core::nn::{BurnExecutor, BurnFlow, Network};
 use asasr_core::pipeline::{Event, Options, OutputScale, enlarge};
 use asasr_core::{Executor, Planes};

@@ -59,16 +59,12 @@ mod tests {
     fn every_shipped_model_opens() {
         for model in super::ALL {
             let manifest = Manifest::from_json(model.manifest).expect("a manifest");
-            manifest
-                .open_weights(model.weights)
-                .expect("the weights it describes");
-            assert_eq!(manifest.bytes, model.weights.len());
-            let parts = [&manifest.flow, &manifest.fast].into_iter().flatten();
-            for part in parts.clone() {
-                let bytes = model.flow(&part.file).expect("every flow is embedded");
-                part.open_weights(bytes).expect("the weights it describes");
+            let files = manifest.files();
+            for file in &files {
+                let bytes = model.flow(file.name).unwrap_or(model.weights);
+                file.open(bytes).expect("the weights it describes");
             }
-            assert_eq!(parts.count(), model.flows.len());
+            assert_eq!(files.len(), model.flows.len() + 1);
             let size = model.weights.len() + model.flows.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
             assert!(size <= 8_000_000, "{} takes {size} bytes", manifest.id);
             let measured = manifest.measured.expect("shipped models are measured");

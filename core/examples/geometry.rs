@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use asasr_codec::{Layout, PngRows, SharedBytes, decode};
-use asasr_core::model::Manifest;
+use asasr_core::model::format1::Manifest;
 use asasr_core::nn::Network;
 use asasr_core::spectral::{
     ColouredNoise, Laplacian, SobolevOperator, Spectrum, estimate_s, radial_power, white_noise,

@@ -2,9 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use asasr_core::flow::Source;
+use asasr_core::model::format1::{self, FlowPart, MANIFEST_FORMAT};
 use asasr_core::model::{
-    Architecture, Dtype, FlowPart, MANIFEST_FORMAT, Manifest, Tensor, Training, VelocityArchitecture,
-    Weights, sha256_hex,
+    Architecture, Dtype, Manifest, Tensor, Training, VelocityArchitecture, Weights, sha256_hex,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -27,7 +27,7 @@ fn weights(parameters: Vec<asasr_core::model::ParameterShape>) -> Vec<u8> {
 }
 
 /// A model with a flow, and its files.
-fn model() -> (Manifest, [Vec<u8>; 2]) {
+fn model() -> (format1::Manifest, [Vec<u8>; 2]) {
     let (architecture, field) = (
         Architecture::restorer(4, 4, 1),
         VelocityArchitecture::conv(4, 4, 1),
@@ -38,7 +38,7 @@ fn model() -> (Manifest, [Vec<u8>; 2]) {
         steps: 0,
         images: 0,
     };
-    let manifest = Manifest {
+    let manifest = format1::Manifest {
         format: MANIFEST_FORMAT,
         id: "test".into(),
         licence: "CC0-1.0".into(),
@@ -64,6 +64,43 @@ fn model() -> (Manifest, [Vec<u8>; 2]) {
         fast: None,
     };
     (manifest, files)
+}
+
+/// Its manifest in either format.
+fn json(of_graphs: bool) -> String {
+    let (old, _) = model();
+    if of_graphs {
+        return Manifest::try_from(old).unwrap().to_json().unwrap();
+    }
+    old.to_json().unwrap()
+}
+
+#[test]
+fn format_1_is_read_as_graphs_of_the_same_files() {
+    let (old, files) = model();
+    let manifest = Manifest::from_json(json(false).as_bytes()).unwrap();
+    assert_eq!(manifest, Manifest::from_json(json(true).as_bytes()).unwrap());
+    let own: Vec<(&str, usize, &str)> = manifest
+        .files()
+        .iter()
+        .map(|f| (f.name, f.bytes, f.sha256))
+        .collect();
+    let before: Vec<(&str, usize, &str)> = old.files().iter().map(|f| (f.name, f.bytes, f.sha256)).collect();
+    assert_eq!(own, before);
+    for (file, bytes) in manifest.files().iter().zip(&files) {
+        file.open(bytes).unwrap();
+    }
+    assert!(manifest.modes().eq(old.modes()));
+    for mode in manifest.modes() {
+        let sampled = manifest
+            .sampler(mode)
+            .map(|(part, steps)| (part.sampling.unwrap(), steps));
+        assert_eq!(
+            sampled,
+            old.flow_of(mode).map(|(part, steps)| (part.into(), steps))
+        );
+    }
+    assert_eq!(manifest.scale().unwrap(), old.architecture.scale);
 }
 
 /// Whatever is accepted has names that stay in their folder and opens the right bytes only.
@@ -160,9 +197,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn manifests_with_other_values(changes in prop::collection::vec((0..120_usize, odd()), 1..4)) {
-        let (manifest, _) = model();
-        let mut json: Value = serde_json::from_str(&manifest.to_json().unwrap()).unwrap();
+    fn manifests_with_other_values(changes in prop::collection::vec((0..400_usize, odd()), 1..4), of_graphs in any::<bool>()) {
+        let mut json: Value = serde_json::from_str(&json(of_graphs)).unwrap();
         for (place, with) in changes {
             change(&mut json, &mut place.clone(), &with);
         }
@@ -170,8 +206,8 @@ proptest! {
     }
 
     #[test]
-    fn manifests_with_other_bytes(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), whole in any::<bool>()) {
-        let mut json = model().0.to_json().unwrap().into_bytes();
+    fn manifests_with_other_bytes(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), whole in any::<bool>(), of_graphs in any::<bool>()) {
+        let mut json = json(of_graphs).into_bytes();
         for (place, byte) in changes {
             let at = place.index(json.len());
             json[at] = byte;

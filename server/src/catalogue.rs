@@ -124,7 +124,7 @@ impl<'a> Entry<'a> {
                 .published
                 .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
             licence: &manifest.licence,
-            scale: manifest.architecture.scale,
+            scale: manifest.scale().unwrap_or_default(),
             modes: manifest.modes().map(asasr_store::Mode::name).collect(),
             manifest: format!("{folder}/manifest.json"),
             manifest_sha256: &offer.release.sha256,

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use asasr_core::model::Manifest;
+use asasr_core::model::format1::Manifest;
 use asasr_server::{Config, PageSource, Wish};
 use asasr_store::{SigningKey, Store, sha256_hex};
 use axum::body::Body;

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::{env, fs};
 
-use asasr_core::model::{Architecture, Dtype, MANIFEST_FORMAT, Manifest, Tensor, Training, Weights};
+use asasr_core::model::format1::{MANIFEST_FORMAT, Manifest};
+use asasr_core::model::{Architecture, Dtype, Tensor, Training, Weights};
 use asasr_store::{MANIFEST, Package, Store, sha256_hex};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -6,7 +6,8 @@
     reason = "shared by several tests, each of which uses a part"
 )]
 
-use asasr_core::model::{Architecture, Dtype, MANIFEST_FORMAT, Manifest, Tensor, Training, Weights};
+use asasr_core::model::format1::{MANIFEST_FORMAT, Manifest};
+use asasr_core::model::{Architecture, Dtype, Tensor, Training, Weights};
 use asasr_store::{Package, Result, Signature, sha256_hex};
 
 /// The manifest and the weights of a restorer whose every value is `value`; the width makes its size.

@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use asasr_core::model::Manifest;
+use asasr_core::model::format1::Manifest;
 use asasr_store::{Error, Package, ReleaseId, Result, SigningKey, Store, Sweep};
 use faulty::{Fault, Faulty};
 use models::{files, pack, package};
@@ -73,7 +73,7 @@ fn what_is_published_is_read() {
             );
             let release = newest(&store, "a").await;
             let (manifest, weights) = files("a", 0.5, 4);
-            assert_eq!(release.manifest, manifest);
+            assert_eq!(release.manifest, manifest.clone().try_into().unwrap());
             assert_eq!(store.blob(&manifest.sha256).await.unwrap(), weights);
             let (sound, faults) = store.verify(None).await.unwrap();
             assert_eq!((sound.len(), faults.len()), (3, 0));

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use asasr_core::{
     Beside, Executor, OnStep, Part, Planes, Rect,
     flow::{Drawing, Sampler, Sampling},
-    model::{Architecture, FlowPart, Manifest, NetworkPart, Weights},
+    model::format1::{FlowPart, Manifest},
+    model::{Architecture, NetworkPart, Weights},
     nn::{BurnExecutor, BurnFlow, GraphExecutor, GraphNetwork, Network, OneStepFlow, Parameters, cast},
 };
 use burn::tensor::{DType, Device, FloatDType};
@@ -216,7 +217,7 @@ impl ExecutorMaker {
             (Mode::Instant, _) => Kind::Restorer(AnyExecutor::Graph(Box::new(GraphExecutor::new(restorer)?))),
             (_, Some((part, weights))) => {
                 let sampling = part.sampling.ok_or_else(|| {
-                    Error::new(format!("{} does not say how it is sampled", graphs.package.id))
+                    Error::new(format!("{} does not say how it is sampled", graphs.manifest.id))
                 })?;
                 let flow = OneStepFlow::new(restorer, load((part, weights))?)?;
                 Kind::Flow(Box::new(Flow {
@@ -229,10 +230,10 @@ impl ExecutorMaker {
                     executor: None,
                 }))
             }
-            (_, None) => return Err(model::no_flow(&graphs.package.id)),
+            (_, None) => return Err(model::no_flow(&graphs.manifest.id)),
         };
         Ok(Self {
-            id: graphs.package.id.clone(),
+            id: graphs.manifest.id.clone(),
             name: name.to_owned(),
             kind,
         })

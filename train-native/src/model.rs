@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use asasr_core::flow::Source;
-use asasr_core::model::{Dtype, FlowPart, Manifest, Weights, sha256_hex};
+use asasr_core::model::format1::{FlowPart, Manifest};
+use asasr_core::model::{Dtype, Weights, sha256_hex};
 
 use crate::cli::Mode;
 use crate::error::{Error, Result};
@@ -41,7 +42,7 @@ impl Opened {
     pub(crate) fn id(&self) -> &str {
         match self {
             Self::Layers(model) => &model.manifest.id,
-            Self::Graphs(graphs) => &graphs.package.id,
+            Self::Graphs(graphs) => &graphs.manifest.id,
         }
     }
 
@@ -49,13 +50,7 @@ impl Opened {
     pub(crate) fn scale(&self) -> Result<usize> {
         match self {
             Self::Layers(model) => Ok(model.manifest.architecture.scale),
-            Self::Graphs(graphs) => match graphs.restorer()?.0.scale() {
-                (scale, 1) => Ok(scale),
-                (scale, divisor) => Err(Error::new(format!(
-                    "the model {} enlarges {scale}/{divisor} times, which is no whole number",
-                    self.id()
-                ))),
-            },
+            Self::Graphs(graphs) => Ok(graphs.manifest.scale()?),
         }
     }
 

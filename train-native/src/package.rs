@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use asasr_core::graph::{TypedGraph, nets};
-use asasr_core::model::{Dtype, NetworkPart, PACKAGE_FORMAT, Package, Role, Tensor, Weights, sha256_hex};
+use asasr_core::model::{Dtype, MANIFEST_FORMAT, Manifest, NetworkPart, Role, Tensor, Weights, sha256_hex};
 use asasr_core::nn::GraphValue;
 use asasr_core::random::SplitMix64;
 use serde::Deserialize;
@@ -26,39 +26,39 @@ fn format_of(folder: &Path) -> Option<u32> {
     serde_json::from_slice::<Format>(&json).ok().map(|f| f.format)
 }
 
-/// The package in `folder`.
-pub(crate) fn open(folder: &Path) -> Result<Package> {
+/// The model in `folder`.
+pub(crate) fn open(folder: &Path) -> Result<Manifest> {
     let path = folder.join("manifest.json");
     let json = fs::read(&path).map_err(|e| Error::at(&path, e))?;
-    Package::from_json(&json).map_err(|e| Error::at(&path, e))
+    Manifest::from_json(&json).map_err(|e| Error::at(&path, e))
 }
 
-/// A package with the weights of all its networks.
+/// A model with the weights of all its networks.
 pub(crate) struct Graphs {
-    pub(crate) package: Package,
+    pub(crate) manifest: Manifest,
     weights: BTreeMap<Role, Weights>,
 }
 
 impl Graphs {
-    /// The package in `folder`.
+    /// The model in `folder`.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let package = open(folder)?;
+        let manifest = open(folder)?;
         let read = |(role, part): (&Role, &NetworkPart)| Ok((*role, network(folder, part)?.1));
-        let weights = package.networks.iter().map(read).collect::<Result<_>>()?;
-        Ok(Self { package, weights })
+        let weights = manifest.networks.iter().map(read).collect::<Result<_>>()?;
+        Ok(Self { manifest, weights })
     }
 
     /// The first of these roles that is there.
     fn first(&self, roles: &[Role]) -> Option<(&NetworkPart, &Weights)> {
         let found = roles.iter().find(|role| self.weights.contains_key(role))?;
-        Some((&self.package.networks[found], &self.weights[found]))
+        Some((&self.manifest.networks[found], &self.weights[found]))
     }
 
     /// What answers in the mode `instant`.
     pub(crate) fn restorer(&self) -> Result<(&NetworkPart, &Weights)> {
         let found = self.first(&[Role::Restorer, Role::Community]);
         found.ok_or_else(|| {
-            let id = &self.package.id;
+            let id = &self.manifest.id;
             Error::new(format!("the model {id} has no restorer: take one that has"))
         })
     }
@@ -69,7 +69,7 @@ impl Graphs {
     }
 }
 
-/// A network of a package with its weights.
+/// A network of a model with its weights.
 fn network(folder: &Path, part: &NetworkPart) -> Result<(NetworkPart, Weights)> {
     let path = folder.join(&part.file);
     let bytes = fs::read(&path).map_err(|e| Error::at(&path, e))?;
@@ -77,11 +77,11 @@ fn network(folder: &Path, part: &NetworkPart) -> Result<(NetworkPart, Weights)> 
     Ok((part.clone(), weights))
 }
 
-/// The network of that role in the package in `folder`, or else the only one that it has.
+/// The network of that role in the model in `folder`, or else the only one that it has.
 pub(crate) fn only(folder: &Path, role: Role) -> Result<(NetworkPart, Weights)> {
-    let package = open(folder)?;
-    let mut all = package.networks.values();
-    let part = match (package.networks.get(&role), all.next(), all.next()) {
+    let manifest = open(folder)?;
+    let mut all = manifest.networks.values();
+    let part = match (manifest.networks.get(&role), all.next(), all.next()) {
         (Some(part), ..) | (None, Some(part), None) => part,
         _ => {
             let why = format!("has several networks, and none of them is {role:?}");
@@ -93,14 +93,14 @@ pub(crate) fn only(folder: &Path, role: Role) -> Result<(NetworkPart, Weights)> 
 
 /// Whether a folder has a manifest of format 2.
 pub(crate) fn is_package(folder: &Path) -> bool {
-    format_of(folder) == Some(PACKAGE_FORMAT)
+    format_of(folder) == Some(MANIFEST_FORMAT)
 }
 
 /// The restorer of the model in `folder`, of either format, of a built-in one, or of the default one.
 pub(crate) fn restorer(folder: Option<&Path>) -> Result<(NetworkPart, Weights)> {
     if let Some(folder) = folder.filter(|f| is_package(f)) {
-        let package = open(folder)?;
-        let part = package
+        let manifest = open(folder)?;
+        let part = manifest
             .network(Role::Restorer)
             .map_err(|e| Error::at(folder, e))?;
         return network(folder, part);
@@ -117,7 +117,7 @@ pub(crate) fn restorer(folder: Option<&Path>) -> Result<(NetworkPart, Weights)> 
     Ok((part, restorer))
 }
 
-/// What a restorer may begin with: a model's restorer, or the only network of a package.
+/// What a restorer may begin with: a model's restorer, or the only network of a model.
 pub(crate) fn begun(folder: &Path) -> Result<(NetworkPart, Weights)> {
     match is_package(folder) {
         true => only(folder, Role::Restorer),
@@ -133,10 +133,10 @@ pub(crate) fn image(mut values: Vec<GraphValue>) -> Result<burn::tensor::Tensor<
     }
 }
 
-/// Writes a package with these networks into `folder`, the manifest last.
+/// Writes a model with these networks into `folder`, the manifest last.
 pub(crate) fn write(
     folder: &Path,
-    mut package: Package,
+    mut manifest: Manifest,
     networks: impl IntoIterator<Item = (Role, (NetworkPart, Weights))>,
 ) -> Result<()> {
     files::make_folder(folder)?;
@@ -144,9 +144,9 @@ pub(crate) fn write(
         let bytes = weights.to_safetensors(Dtype::F16)?;
         files::write(&folder.join(&part.file), &bytes)?;
         (part.bytes, part.sha256) = (bytes.len(), sha256_hex(&bytes));
-        package.networks.insert(role, part);
+        manifest.networks.insert(role, part);
     }
-    files::write(&folder.join("manifest.json"), package.to_json()?.as_bytes())
+    files::write(&folder.join("manifest.json"), manifest.to_json()?.as_bytes())
 }
 
 /// Fresh weights: He-normal kernels (He et al. 2015) and zero biases, a pure function of `seed`.

@@ -1728,7 +1728,7 @@ fn a_perceptual_term_joins_the_loss() {
 /// The shipped model without its flow, in a folder of its own.
 fn restorer_alone(folder: &Path) {
     let shipped = asasr_weights::DEFAULT;
-    let mut manifest = asasr_core::model::Manifest::from_json(shipped.manifest).unwrap();
+    let mut manifest = asasr_core::model::format1::Manifest::from_json(shipped.manifest).unwrap();
     manifest.flow = None;
     fs::create_dir(folder).unwrap();
     fs::write(folder.join("manifest.json"), manifest.to_json().unwrap()).unwrap();

@@ -1,11 +1,12 @@
 //! The executor this module was built for.
 
 use asasr_core::Result;
-use asasr_core::model::{FlowPart, Manifest, Weights};
+use asasr_core::graph::TypedGraph;
+use asasr_core::model::{NetworkPart, Weights};
 
 #[cfg(feature = "gpu")]
 mod device {
-    use super::{FlowPart, Manifest, Result, Weights};
+    use super::{NetworkPart, Result, TypedGraph, Weights};
     use asasr_shaders::{Gpu, GpuExecutor, GpuFlow};
     use wasm_bindgen::prelude::*;
 
@@ -21,7 +22,7 @@ mod device {
     /// The restorer on WebGPU, the adapter's name and its tuning, which is found where `tuning` is none of it. A software
     /// adapter is taken: the page has already decided.
     pub(super) async fn open(
-        manifest: &Manifest,
+        graph: &TypedGraph,
         weights: &Weights,
         tuning: Option<&str>,
     ) -> Result<(Restorer, String, Option<String>)> {
@@ -31,18 +32,18 @@ mod device {
             gpu.tune(now).await?;
         }
         let (name, tuning) = (gpu.name().to_owned(), gpu.tuning().to_string());
-        let restorer = GpuExecutor::new(gpu, &manifest.architecture, weights)?;
+        let restorer = GpuExecutor::new(gpu, graph, weights)?;
         Ok((restorer, name, Some(tuning)))
     }
 
-    pub(super) fn flow(restorer: &Restorer, part: &FlowPart, weights: &Weights) -> Result<Flow> {
-        GpuFlow::new(restorer.clone(), part, weights)
+    pub(super) fn flow(restorer: &Restorer, part: &NetworkPart, weights: &Weights) -> Result<Flow> {
+        GpuFlow::new(restorer.clone(), &part.graph, weights)
     }
 }
 
 #[cfg(not(feature = "gpu"))]
 mod device {
-    use super::{FlowPart, Manifest, Result, Weights};
+    use super::{NetworkPart, Result, TypedGraph, Weights};
     use asasr_core::exec::{CpuExecutor, CpuFlow};
 
     pub(crate) type Restorer = CpuExecutor;
@@ -54,16 +55,16 @@ mod device {
         reason = "the twin for WebGPU has to wait for its adapter"
     )]
     pub(super) async fn open(
-        manifest: &Manifest,
+        graph: &TypedGraph,
         weights: &Weights,
         _tuning: Option<&str>,
     ) -> Result<(Restorer, String, Option<String>)> {
-        let restorer = CpuExecutor::new(&manifest.architecture, weights)?;
+        let restorer = CpuExecutor::new(graph, weights)?;
         Ok((restorer, "one thread".to_owned(), None))
     }
 
-    pub(super) fn flow(restorer: &Restorer, part: &FlowPart, weights: &Weights) -> Result<Flow> {
-        CpuFlow::new(restorer.clone(), part, weights)
+    pub(super) fn flow(restorer: &Restorer, part: &NetworkPart, weights: &Weights) -> Result<Flow> {
+        CpuFlow::new(restorer.clone(), &part.graph, weights)
     }
 }
 
@@ -83,8 +84,8 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(crate) async fn open(manifest: &Manifest, weights: &Weights, tuning: Option<&str>) -> Result<Self> {
-        let (restorer, device, tuning) = device::open(manifest, weights, tuning).await?;
+    pub(crate) async fn open(graph: &TypedGraph, weights: &Weights, tuning: Option<&str>) -> Result<Self> {
+        let (restorer, device, tuning) = device::open(graph, weights, tuning).await?;
         Ok(Self {
             restorer,
             flow: None,
@@ -93,15 +94,15 @@ impl Backend {
         })
     }
 
-    /// Puts a flow beside the restorer.
-    pub(crate) fn add(&mut self, part: &FlowPart, weights: &Weights) -> Result<()> {
+    /// Puts what draws beside the restorer.
+    pub(crate) fn add(&mut self, part: &NetworkPart, weights: &Weights) -> Result<()> {
         let flow = device::flow(&self.restorer, part, weights)?;
         self.flow = Some((part.file.clone(), flow));
         Ok(())
     }
 
     /// The flow of that part, where it was loaded.
-    pub(crate) fn flow(&self, part: &FlowPart) -> Option<&Flow> {
+    pub(crate) fn flow(&self, part: &NetworkPart) -> Option<&Flow> {
         let (file, flow) = self.flow.as_ref()?;
         (*file == part.file).then_some(flow)
     }

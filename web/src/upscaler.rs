@@ -1,5 +1,5 @@
 use asasr_core::flow::{Drawing, Sampler};
-use asasr_core::model::{Manifest, Mode};
+use asasr_core::model::{Manifest, Mode, NetworkPart};
 use asasr_core::pipeline::{
     self, Beside, Event, Limits, Options, Output, OutputScale, Photo as _, Target, Tiles,
 };
@@ -177,8 +177,9 @@ impl Upscaler {
         tuning: Option<String>,
     ) -> Result<Upscaler, JsValue> {
         let manifest = Manifest::from_json(&manifest).map_err(js)?;
-        let weights = manifest.open_weights(&weights).map_err(js)?;
-        let backend = Backend::open(&manifest, &weights, tuning.as_deref())
+        let restorer = manifest.restorer().map_err(js)?;
+        let weights = restorer.open_weights(&weights).map_err(js)?;
+        let backend = Backend::open(&restorer.graph, &weights, tuning.as_deref())
             .await
             .map_err(js)?;
         Ok(Self { manifest, backend })
@@ -209,14 +210,13 @@ impl Upscaler {
     }
 
     fn offers(&self) -> impl Iterator<Item = (Mode, f64)> {
-        let own = self.manifest.parameters as f64;
-        let work = move |mode| match self.manifest.flow_of(mode) {
-            Some((flow, steps)) => Some(1.0 + (flow.parameters * steps) as f64 / own),
-            None => (mode == Mode::Instant).then_some(1.0),
+        let learned = |part: &NetworkPart| part.graph.parameter_count() as f64;
+        let own = self.manifest.restorer().map_or(1.0, learned);
+        let work = move |mode| match self.manifest.sampler(mode) {
+            Some((part, steps)) => 1.0 + learned(part) * steps as f64 / own,
+            None => 1.0,
         };
-        Mode::ALL
-            .into_iter()
-            .filter_map(move |mode| Some((mode, work(mode)?)))
+        self.manifest.modes().map(move |mode| (mode, work(mode)))
     }
 
     /// The file of weights that a wish needs first, and its sha256; nothing where all is here.
@@ -228,7 +228,7 @@ impl Upscaler {
         if mode == Mode::Instant {
             return Ok(Vec::new());
         }
-        let Some((part, _)) = self.manifest.flow_of(mode) else {
+        let Some((part, _)) = self.manifest.sampler(mode) else {
             return Err(js(Error::NoMode {
                 model: self.manifest.id.clone(),
                 mode: wish.mode.clone(),
@@ -245,7 +245,7 @@ impl Upscaler {
     /// # Errors
     /// With a code: other bytes, or a flow that the device does not run.
     pub fn add(&mut self, wish: &Wish, weights: &[u8]) -> Result<(), JsValue> {
-        let Some((part, _)) = self.manifest.flow_of(wish.mode()?) else {
+        let Some((part, _)) = self.manifest.sampler(wish.mode()?) else {
             return Ok(());
         };
         let opened = part.open_weights(weights).map_err(js)?;
@@ -258,7 +258,8 @@ impl Upscaler {
     /// With a code: a size that is not offered.
     pub fn size(&self, wish: &Wish, width: usize, height: usize) -> Result<Vec<usize>, JsValue> {
         let options = wish.options(1)?;
-        let sizes = options.sizes(Size::new(width, height), self.manifest.architecture.scale);
+        let scale = self.manifest.scale().map_err(js)?;
+        let sizes = options.sizes(Size::new(width, height), scale);
         let (_, size) = sizes.map_err(js)?;
         Ok(vec![size.width, size.height])
     }
@@ -353,7 +354,7 @@ impl Upscaler {
 
     /// What draws an image of that many columns and rows; none where the restorer answers.
     fn sampler(&self, wish: &Wish, size: Size) -> Result<Option<Sampler<&Flow>>, JsValue> {
-        let Some((part, steps)) = self.manifest.flow_of(wish.mode()?) else {
+        let Some((part, steps)) = self.manifest.sampler(wish.mode()?) else {
             return Ok(None);
         };
         let drawing = Drawing {
@@ -367,7 +368,10 @@ impl Upscaler {
         let flow = self.backend.flow(part);
         let flow = flow.ok_or_else(|| js(Error::Weights("the flow's are not loaded".into())))?;
         let size = (size.width, size.height);
-        Sampler::new(flow, part, drawing, size).map(Some).map_err(js)
+        let sampling = part
+            .sampling
+            .ok_or_else(|| js(Error::Manifest("it samples from nothing".into())))?;
+        Sampler::new(flow, sampling, drawing, size).map(Some).map_err(js)
     }
 }
 

@@ -1,11 +1,11 @@
-//! Models of format 1 on the processor: restorers and flows, as graphs.
+//! Models on the processor: restorers, flows, and networks that sample in one step.
 
 use alloc::{sync::Arc, vec, vec::Vec};
 
 use super::{CpuNetwork, Value};
 use crate::flow::{ColourAnchor, Field, FlowDevice, Schedule, Solver, Source, integrate};
-use crate::graph::{Places, Shape, Size, nets};
-use crate::model::{Architecture, Condition, FlowPart, Weights};
+use crate::graph::{InputKind, Places, Shape, Size, TypedGraph};
+use crate::model::Weights;
 use crate::spectral::ColouredNoise;
 use crate::{Error, Executor, OnStep, Part, Planes, Rect, Result};
 
@@ -18,14 +18,15 @@ pub struct CpuExecutor {
 }
 
 impl CpuExecutor {
+    /// Of a graph from an image to one that is a whole number of times larger.
+    ///
     /// # Errors
-    /// [`Error::Architecture`] or [`Error::Weights`] when the weights are not those of a restorer of that architecture.
-    pub fn new(architecture: &Architecture, weights: &Weights) -> Result<Self> {
-        let graph = nets::restorer(architecture)?.check()?;
+    /// [`Error::Weights`] when the weights are not the graph's.
+    pub fn new(graph: &TypedGraph, weights: &Weights) -> Result<Self> {
         Ok(Self {
-            network: Arc::new(CpuNetwork::new(&graph, weights)?),
-            scale: architecture.scale,
-            radius: architecture.receptive_radius(),
+            network: Arc::new(CpuNetwork::new(graph, weights)?),
+            scale: graph.output_scale(0).terms().0,
+            radius: graph.reach().radius,
         })
     }
 
@@ -57,30 +58,41 @@ impl Executor for CpuExecutor {
     }
 }
 
-/// A restorer and a velocity field. Copies share their weights.
+/// A restorer and what draws around it: a velocity field, or a network that samples in one step. Copies share their weights.
 #[derive(Debug, Clone)]
 pub struct CpuFlow {
     restorer: CpuExecutor,
-    field: Arc<CpuNetwork>,
-    /// Whether the field reads the posterior mean.
-    with_mean: bool,
+    network: Arc<CpuNetwork>,
+    /// Values that the network reads.
+    reads: usize,
+    /// Whether one of them is the time.
+    timed: bool,
     radius: usize,
 }
 
 impl CpuFlow {
-    /// Loads the weights of `flow` beside a restorer.
+    /// Loads the weights of a network that draws, as [`Role`](crate::model::Role) has them, beside a restorer.
     ///
     /// # Errors
-    /// [`Error::Architecture`] or [`Error::Weights`] when `weights` are not those of `flow`.
-    pub fn new(restorer: CpuExecutor, flow: &FlowPart, weights: &Weights) -> Result<Self> {
-        let architecture = &flow.architecture;
-        let graph = nets::velocity(architecture)?.check()?;
+    /// [`Error::Weights`] when `weights` are not those of `graph`.
+    pub fn new(restorer: CpuExecutor, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
+        let inputs = &graph.graph().inputs;
         Ok(Self {
             restorer,
-            field: Arc::new(CpuNetwork::new(&graph, weights)?),
-            with_mean: architecture.condition() == Condition::LowQualityAndMean,
-            radius: architecture.receptive_radius(),
+            network: Arc::new(CpuNetwork::new(graph, weights)?),
+            reads: inputs.len(),
+            timed: inputs.iter().any(|input| input.kind == InputKind::Vector),
+            radius: graph.reach().radius,
         })
+    }
+
+    /// The sample that a network makes of `x0` in one step, held to `[0, 1]`.
+    fn in_one_step(&self, low: &Planes, x0: &Planes) -> Result<Planes> {
+        let size = Size::new(low.width(), low.height());
+        let inputs: Vec<Value> = [low, x0].into_iter().take(self.reads).map(Value::from).collect();
+        let mut made = image(self.network.run(size, &inputs)?)?;
+        made.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        Ok(made)
     }
 }
 
@@ -92,7 +104,12 @@ impl FlowDevice for CpuFlow {
     }
 
     fn halo(&self) -> usize {
-        self.restorer.radius.max(Source::REACH) + self.radius
+        let given = self.restorer.radius;
+        match self.timed {
+            true => given.max(Source::REACH) + self.radius,
+            // It does not see the posterior mean.
+            false => given.max(self.radius),
+        }
     }
 
     async fn mean(&self, low: &Planes) -> Result<Planes> {
@@ -116,10 +133,18 @@ impl FlowDevice for CpuFlow {
         schedule: &Schedule,
         on_step: OnStep<'_>,
     ) -> Result<Planes> {
+        if !self.timed {
+            let made = self.in_one_step(low, &x0)?;
+            return if on_step(1, 1) {
+                Ok(made)
+            } else {
+                Err(Error::Cancelled)
+            };
+        }
         let mut field = Conditioned {
-            network: &self.field,
+            network: &self.network,
             low,
-            mean: self.with_mean.then_some(mean),
+            mean: (self.reads > 3).then_some(mean),
         };
         let told = |s: crate::flow::Step<'_, Planes>| on_step(s.done, s.total);
         integrate(&mut field, x0, schedule, Solver::Euler, told).await
@@ -172,8 +197,8 @@ impl Field<Planes> for Conditioned<'_> {
 mod tests {
     use super::*;
     use crate::flow::{Drawing, Sampler};
-    use crate::graph::{Graph, conformance};
-    use crate::model::{Training, VelocityArchitecture};
+    use crate::graph::{Graph, conformance, nets};
+    use crate::model::{Architecture, FlowPart, Training, VelocityArchitecture};
     use crate::nn::{BurnExecutor, BurnFlow, Network};
     use crate::random::SplitMix64;
     use alloc::string::String;
@@ -200,7 +225,7 @@ mod tests {
         let network = Network::new(&architecture, &weights, &Device::flex()).expect("fits");
         let (burn, own) = (
             BurnExecutor::new(network),
-            CpuExecutor::new(&architecture, &weights).expect("fits"),
+            CpuExecutor::new(&graph, &weights).expect("fits"),
         );
         assert_eq!((own.scale(), own.halo()), (burn.scale(), burn.halo()));
         for (height, width) in [(33, 47), (1, 5), (2, 1)] {
@@ -210,12 +235,43 @@ mod tests {
     }
 
     #[test]
+    fn one_step_gives_burns_numbers() {
+        use crate::flow::Sampling;
+        use crate::nn::{GraphNetwork, OneStepFlow};
+
+        let compact = nets::Compact {
+            colours: 3,
+            features: 6,
+            convs: 1,
+            scale: 4,
+        };
+        let plain = compact.graph().check().expect("fits");
+        let graph = nets::with_noise(&plain, 3, 4).expect("fits");
+        let (own, other) = (conformance::weights(&plain, 1), conformance::weights(&graph, 2));
+        let load = |graph, weights| GraphNetwork::new(graph, weights, &Device::flex()).expect("fits");
+        let burn = OneStepFlow::new(load(&plain, &own), load(&graph, &other)).expect("fits");
+        let cpu = CpuExecutor::new(&plain, &own).expect("fits");
+        let cpu = CpuFlow::new(cpu, &graph, &other).expect("fits");
+        assert_eq!(cpu.halo(), FlowDevice::halo(&burn));
+        let tile = photo(24, 16);
+        let sampling = Sampling::in_one_step(1.5, 3.0);
+        let (a, b) = (
+            Sampler::new(cpu, sampling, Drawing::new(3, 1), (16, 24)).expect("fits"),
+            Sampler::new(burn, sampling, Drawing::new(3, 1), (16, 24)).expect("fits"),
+        );
+        let (a, b) = (run(&a, &tile), run(&b, &tile));
+        let pairs = a.data().iter().zip(b.data());
+        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-4, "{worst}");
+    }
+
+    #[test]
     fn a_flow_gives_burns_numbers() {
         let architecture = Architecture::restorer(4, 8, 1);
-        let graph = nets::restorer(&architecture)
+        let of_restorer = nets::restorer(&architecture)
             .and_then(Graph::check)
             .expect("a network");
-        let restorer = conformance::weights(&graph, 2);
+        let restorer = conformance::weights(&of_restorer, 2);
         for field in [
             VelocityArchitecture::conv(4, 8, 1),
             VelocityArchitecture::dit(4, 32, 1),
@@ -240,8 +296,8 @@ mod tests {
             };
             let network = Network::new(&architecture, &restorer, &Device::flex()).expect("fits");
             let burn = BurnFlow::new(network, &part, &weights, &Device::flex()).expect("fits");
-            let own = CpuExecutor::new(&architecture, &restorer).expect("fits");
-            let own = CpuFlow::new(own, &part, &weights).expect("fits");
+            let own = CpuExecutor::new(&of_restorer, &restorer).expect("fits");
+            let own = CpuFlow::new(own, &graph, &weights).expect("fits");
             assert_eq!(own.halo(), FlowDevice::halo(&burn));
             let tile = photo(24, 16);
             let drawing = Drawing::new(3, 3);

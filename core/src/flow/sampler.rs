@@ -361,9 +361,7 @@ pub fn spread(samples: &[Planes], s: f64) -> Result<Planes> {
 mod tests {
     use super::*;
     use crate::flow::{Field, Solver, integrate};
-    use crate::model::{Training, VelocityArchitecture};
     use crate::resample;
-    use alloc::string::String;
     use core::cell::{Cell, RefCell};
     use proptest::prelude::*;
 
@@ -419,29 +417,19 @@ mod tests {
         }
     }
 
-    fn flow(s: f64) -> FlowPart {
-        FlowPart {
-            file: "flow.safetensors".into(),
-            bytes: 0,
-            sha256: String::new(),
-            parameters: 0,
-            architecture: VelocityArchitecture::conv(2, 4, 1),
+    fn flow(s: f64) -> Sampling {
+        Sampling {
             source: Source::PosteriorMean { sigma: 0.1 },
             s,
             steps: 4,
             colour_anchor: None,
-            training: Training {
-                command: String::new(),
-                steps: 0,
-                images: 0,
-            },
         }
     }
 
     fn run(drawing: Drawing, on_step: OnStep<'_>) -> Result<Planes> {
         let low = Planes::new(3, 5, 6, (0..90).map(|i| (i % 7) as f32 / 7.0).collect())?;
         let place = Rect::whole(6, 5);
-        let sampler = Sampler::new(Lift, &flow(1.5), drawing, (6, 5))?;
+        let sampler = Sampler::new(Lift, flow(1.5), drawing, (6, 5))?;
         pollster::block_on(sampler.run(&low, place, on_step))
     }
 
@@ -504,11 +492,11 @@ mod tests {
     fn samples_are_anchored_and_those_of_fewer_steps_more_widely() {
         let low = Planes::new(3, 5, 6, (0..90).map(|i| (i % 7) as f32 / 7.0).collect()).expect("sizes agree");
         let draw = |steps, anchor| {
-            let flow = FlowPart {
+            let flow = Sampling {
                 colour_anchor: anchor,
                 ..flow(1.5)
             };
-            let sampler = Sampler::new(Lift, &flow, Drawing::new(3, steps), (6, 5)).expect("in range");
+            let sampler = Sampler::new(Lift, flow, Drawing::new(3, steps), (6, 5)).expect("in range");
             let image = pollster::block_on(sampler.run(&low, Rect::whole(6, 5), &|_, _| true)).expect("runs");
             (image, sampler.halo())
         };
@@ -522,11 +510,11 @@ mod tests {
                 .apply(&mut plain, &resample::enlarge(&low, 2));
             assert_eq!(anchored, plain, "{steps} steps");
         }
-        let flow = FlowPart {
+        let flow = Sampling {
             colour_anchor: Some(0.1),
             ..flow(1.5)
         };
-        let refused = Sampler::new(Lift, &flow, Drawing::new(0, 4), (6, 5));
+        let refused = Sampler::new(Lift, flow, Drawing::new(0, 4), (6, 5));
         assert!(matches!(refused, Err(Error::Spectrum(_))));
     }
 

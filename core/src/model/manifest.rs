@@ -1,256 +1,325 @@
 use alloc::{
+    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
 };
-use core::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::{Architecture, ParameterShape, VelocityArchitecture, Weights};
-use crate::error::acts;
-use crate::flow::{Sampling, Source};
+use super::file::{count, line, plain, sha256};
+use super::{Measured, Mode, Training, Weights, WeightsFile, format1};
+use crate::flow::Sampling;
+use crate::graph::{Graph, Input, Scale, TypedGraph, ValueType};
 use crate::{Error, Result};
 
-/// The version of the manifest's own layout.
-pub const MANIFEST_FORMAT: u32 = 1;
+/// The version of the layout that [`Manifest`] reads and writes.
+pub const MANIFEST_FORMAT: u32 = 2;
 
-/// Steps of [`Mode::Fast`] where no flow was distilled for it.
-const FAST_STEPS: usize = 4;
-
-/// What a model is, where its weights are and how they came to be: `manifest.json` beside the weights file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// [`MANIFEST_FORMAT`].
-    pub format: u32,
-    /// The model's name in addresses and on the command line.
-    pub id: String,
-    /// SPDX expression.
-    pub licence: String,
-    /// The weights file, in the manifest's folder.
-    pub file: String,
-    /// Its size.
-    pub bytes: usize,
-    /// Its sha256, lower-case hexadecimal.
-    pub sha256: String,
-    /// Number of learned values.
-    pub parameters: usize,
-    /// The network.
-    pub architecture: Architecture,
-    /// How it was trained.
-    pub training: Training,
-    /// What was measured on images it was not trained on.
-    pub measured: Option<Measured>,
-    /// The flow that starts from the network's estimate, where the model has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flow: Option<FlowPart>,
-    /// The same flow distilled to a few steps, where the model has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fast: Option<FlowPart>,
+/// What a network is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The posterior mean: an image to an image.
+    Restorer,
+    /// A velocity field: the state, the low-quality image, where it reads it the posterior mean, and the time, to a velocity.
+    Field,
+    /// Such a field distilled to a few steps.
+    FewSteps,
+    /// A sample in one step: an image, and where it reads one a source sample, to an image.
+    OneStep,
+    /// Whatever its maker trained it for: an image to an image.
+    Community,
 }
 
-/// The flow of a model: its velocity field and where that starts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FlowPart {
-    /// The weights file, in the manifest's folder.
-    pub file: String,
-    /// Its size.
-    pub bytes: usize,
-    /// Its sha256, lower-case hexadecimal.
-    pub sha256: String,
-    /// Number of learned values.
-    pub parameters: usize,
-    /// The velocity field.
-    pub architecture: VelocityArchitecture,
-    /// The source sample.
-    pub source: Source,
-    /// Sobolev order of the source's noise.
-    pub s: f64,
-    /// Equal steps it is meant to be sampled in.
-    pub steps: usize,
-    /// Deviation in output pixels of the [`ColourAnchor`](crate::flow::ColourAnchor) of samples of `steps` steps or more; those of fewer
-    /// have the one [`of_fewer_steps`](crate::flow::ColourAnchor::of_fewer_steps).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub colour_anchor: Option<f64>,
-    /// How it was trained.
-    pub training: Training,
-}
-
-/// A weights file as its manifest describes it.
-#[derive(Debug, Clone)]
-pub struct WeightsFile<'a> {
-    /// Its name in the manifest's folder.
-    pub name: &'a str,
-    /// Its size.
-    pub bytes: usize,
-    /// Its sha256, lower-case hexadecimal.
-    pub sha256: &'a str,
-    parameters: Vec<ParameterShape>,
-}
-
-/// What a user asks of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// The restorer's answer: the mean of all likely images.
-    #[default]
-    Instant,
-    /// One likely image, in the few steps of a distilled flow or in four of the flow.
-    Fast,
-    /// One likely image, in all the steps of the flow.
-    Quality,
-}
-
-impl Mode {
-    /// Every mode, the quickest first.
-    pub const ALL: [Self; 3] = [Self::Instant, Self::Fast, Self::Quality];
-
-    /// As users type it.
+impl Role {
+    /// As manifests write it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Instant => "instant",
-            Self::Fast => "fast",
-            Self::Quality => "quality",
+            Self::Restorer => "restorer",
+            Self::Field => "field",
+            Self::FewSteps => "few_steps",
+            Self::OneStep => "one_step",
+            Self::Community => "community",
         }
     }
 
-    /// The mode of that [name](Self::name).
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|m| m.name() == name)
+    /// Whether its network draws from a source.
+    fn samples(self) -> bool {
+        match self {
+            Self::Field | Self::FewSteps | Self::OneStep => true,
+            Self::Restorer | Self::Community => false,
+        }
+    }
+
+    /// Whether values of these types are what its network reads, for an image `scale` times larger.
+    fn reads(self, inputs: &[ValueType], scale: Scale) -> bool {
+        let (image, larger) = (
+            ValueType::map(COLOURS, Scale::ONE),
+            ValueType::map(COLOURS, scale),
+        );
+        let time = ValueType::vector(1);
+        match self {
+            Self::Restorer | Self::Community => inputs == [image],
+            Self::OneStep => inputs == [image] || inputs == [image, larger],
+            Self::Field | Self::FewSteps => {
+                inputs == [larger, image, time] || inputs == [larger, image, larger, time]
+            }
+        }
     }
 }
 
-/// How the weights were made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Training {
-    /// The command line.
-    pub command: String,
-    /// Optimiser steps.
-    pub steps: u64,
-    /// Training images.
-    pub images: usize,
+/// Channels of images.
+const COLOURS: usize = 3;
+/// Steps of [`Mode::Fast`] where no network was made for it.
+const FAST_STEPS: usize = 4;
+/// Most that a model enlarges.
+const MOST_SCALE: usize = 8;
+
+/// The part of any manifest that says how to read the rest.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
-/// A validation score.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
-    /// The degradation.
-    pub protocol: String,
-    /// Images averaged over.
-    pub images: usize,
-    /// Mean PSNR-Y of the network in dB.
-    pub psnr_y: f64,
-    /// Mean PSNR-Y of bicubic enlargement of the same inputs in dB.
-    pub psnr_y_bicubic: f64,
+/// What a model is, where its weights are and how they came to be: networks by what they are for, each a graph with a file of weights.
+/// It is format 2 of `manifest.json`, and [format 1](format1) is read as one.
+///
+/// One of them answers in the mode `instant`, a [`Role::Restorer`] or else a [`Role::Community`]. All are of colour images and enlarge the
+/// same whole number of times.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// The model's name in addresses and on the command line.
+    pub id: String,
+    /// SPDX expression, of all networks together.
+    pub licence: String,
+    /// The networks.
+    pub networks: BTreeMap<Role, NetworkPart>,
+    /// What was measured on images it was not trained on.
+    pub measured: Option<Measured>,
 }
 
-/// The sha256 of `bytes` in lower-case hexadecimal.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, b| {
-        let _ = write!(hex, "{b:02x}");
-        hex
-    })
+/// A network of a [`Manifest`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkPart {
+    /// The weights file, in the manifest's folder.
+    pub file: String,
+    /// Its size.
+    pub bytes: usize,
+    /// Its sha256, lower-case hexadecimal.
+    pub sha256: String,
+    /// What is computed.
+    pub graph: TypedGraph,
+    /// How its results are used, where it is a sampler.
+    pub sampling: Option<Sampling>,
+    /// How it was trained; none of weights that were published elsewhere.
+    pub training: Option<Training>,
+    /// Where its first weights are from; none of those that began at random.
+    pub provenance: Option<Provenance>,
+}
+
+/// Published weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// What it is called there, and where that is.
+    pub source: String,
+    /// Who made it.
+    pub author: String,
+    /// SPDX expression.
+    pub licence: String,
+    /// sha256 of the file it was read from.
+    pub sha256: String,
+}
+
+/// A network as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPart {
+    file: String,
+    bytes: usize,
+    sha256: String,
+    parameters: usize,
+    graph: Graph,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sampling: Option<Sampling>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<Training>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provenance: Option<Provenance>,
+}
+
+/// A manifest as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawManifest {
+    format: u32,
+    id: String,
+    licence: String,
+    networks: BTreeMap<Role, RawPart>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    measured: Option<Measured>,
 }
 
 impl Manifest {
-    /// Reads and checks a `manifest.json`.
+    /// Reads and checks a `manifest.json`, of this format or of the one before.
     ///
     /// # Errors
-    /// [`Error::Manifest`] or [`Error::Architecture`], naming what is wrong.
+    /// [`Error::Manifest`], [`Error::Architecture`] or [`Error::Graph`], naming what is wrong.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let manifest: Self = serde_json::from_slice(json).map_err(|e| Error::Manifest(e.to_string()))?;
-        if manifest.format != MANIFEST_FORMAT {
+        let bad = |e: serde_json::Error| Error::Manifest(e.to_string());
+        let Format { format } = serde_json::from_slice(json).map_err(bad)?;
+        if format == format1::MANIFEST_FORMAT {
+            return format1::Manifest::from_json(json)?.try_into();
+        }
+        if format != MANIFEST_FORMAT {
             return Err(Error::Manifest(format!(
-                "it has format {}, this program reads format {MANIFEST_FORMAT}: update the program or the model",
-                manifest.format
+                "it has format {format}, this program reads formats 1 and {MANIFEST_FORMAT}: update the program or the model"
             )));
         }
-        plain("id", &manifest.id)?;
-        manifest.check_texts()?;
-        for flow in manifest.flow.iter().chain(&manifest.fast) {
-            flow.architecture.validate()?;
-            Sampling::from(flow).validate()?;
-            if flow.architecture.scale() != manifest.architecture.scale {
-                return Err(Error::Manifest(format!(
-                    "its flow enlarges {} times, its network {} times",
-                    flow.architecture.scale(),
-                    manifest.architecture.scale
-                )));
-            }
-            count(flow.parameters, flow.architecture.parameter_count())?;
-        }
-        manifest.architecture.validate()?;
-        count(manifest.parameters, manifest.architecture.parameter_count())?;
-        let files = manifest.files();
-        for (i, file) in files.iter().enumerate() {
-            plain("file", file.name)?;
-            sha256(file.name, file.sha256)?;
-            if files[..i].iter().any(|f| f.name == file.name) {
-                return Err(Error::Manifest(format!(
-                    "two of its parts share the file {:?}",
-                    file.name
-                )));
-            }
-        }
-        Ok(manifest)
-    }
-
-    /// The weights files: that of the restorer, then those of the flows.
-    pub fn files(&self) -> Vec<WeightsFile<'_>> {
-        let restorer = WeightsFile {
-            name: &self.file,
-            bytes: self.bytes,
-            sha256: &self.sha256,
-            parameters: self.architecture.parameters(),
+        let raw: RawManifest = serde_json::from_slice(json).map_err(bad)?;
+        let networks = raw.networks.into_iter();
+        let networks = networks.map(|(role, part)| Ok((role, part.checked()?)));
+        let manifest = Self {
+            id: raw.id,
+            licence: raw.licence,
+            networks: networks.collect::<Result<_>>()?,
+            measured: raw.measured,
         };
-        let flows = self.flow.iter().chain(&self.fast).map(FlowPart::weights_file);
-        core::iter::once(restorer).chain(flows).collect()
-    }
-
-    /// The flow that `mode` draws from and its number of steps; none where the restorer answers, or where the model has no
-    /// flow.
-    pub fn flow_of(&self, mode: Mode) -> Option<(&FlowPart, usize)> {
-        let whole = self.flow.as_ref();
-        match mode {
-            Mode::Instant => None,
-            Mode::Fast => {
-                let distilled = self.fast.as_ref().map(|f| (f, f.steps));
-                distilled.or(whole.map(|f| (f, FAST_STEPS.min(f.steps))))
-            }
-            Mode::Quality => whole.map(|f| (f, f.steps)),
-        }
-    }
-
-    /// The modes that the model has, the quickest first.
-    pub fn modes(&self) -> impl Iterator<Item = Mode> {
-        let has = |m: &Mode| *m == Mode::Instant || self.flow_of(*m).is_some();
-        Mode::ALL.into_iter().filter(has)
-    }
-
-    /// Checks the texts that people are shown: each is one line, and nothing in it draws elsewhere.
-    fn check_texts(&self) -> Result<()> {
-        line("licence", &self.licence)?;
-        line("training.command", &self.training.command)?;
-        if let Some(measured) = &self.measured {
-            line("measured.protocol", &measured.protocol)?;
-        }
-        for (field, part) in [("flow", &self.flow), ("fast", &self.fast)] {
-            if let Some(part) = part {
-                line(&format!("{field}.training.command"), &part.training.command)?;
-            }
-        }
-        Ok(())
+        manifest.check()?;
+        Ok(manifest)
     }
 
     /// The manifest as indented JSON with a final newline.
     ///
     /// # Errors
-    /// [`Error::Manifest`] when a number is not finite, or a text is none that [`from_json`](Self::from_json) takes.
+    /// [`Error::Manifest`] for what [`from_json`](Self::from_json) does not take.
     pub fn to_json(&self) -> Result<String> {
-        self.check_texts()?;
-        serde_json::to_string_pretty(self)
-            .map(|s| s + "\n")
-            .map_err(|e| Error::Manifest(e.to_string()))
+        self.check()?;
+        let raw = RawManifest {
+            format: MANIFEST_FORMAT,
+            id: self.id.clone(),
+            licence: self.licence.clone(),
+            networks: self
+                .networks
+                .iter()
+                .map(|(role, part)| (*role, part.raw()))
+                .collect(),
+            measured: self.measured.clone(),
+        };
+        let json = serde_json::to_string_pretty(&raw).map_err(|e| Error::Manifest(e.to_string()))?;
+        Ok(json + "\n")
+    }
+
+    /// The network of a role.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] where there is none.
+    pub fn network(&self, role: Role) -> Result<&NetworkPart> {
+        self.networks
+            .get(&role)
+            .ok_or_else(|| Error::Manifest(format!("the model {} has no {}", self.id, role.name())))
+    }
+
+    /// The network that answers in [`Mode::Instant`].
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] where there is none, which no manifest that was read has.
+    pub fn restorer(&self) -> Result<&NetworkPart> {
+        let own = self.networks.get(&Role::Restorer);
+        own.map_or_else(|| self.network(Role::Community), Ok)
+    }
+
+    /// How many times it enlarges.
+    ///
+    /// # Errors
+    /// As [`Self::restorer`].
+    pub fn scale(&self) -> Result<usize> {
+        Ok(self.restorer()?.scale().0)
+    }
+
+    /// The network that `mode` draws from and its number of steps; none where the restorer answers, or where the model has none.
+    pub fn sampler(&self, mode: Mode) -> Option<(&NetworkPart, usize)> {
+        let of = |role: Role| {
+            let part = self.networks.get(&role)?;
+            Some((part, part.sampling?.steps))
+        };
+        match mode {
+            Mode::Instant => None,
+            Mode::Fast => {
+                let fewer = |(part, steps): (_, usize)| (part, FAST_STEPS.min(steps));
+                let few = of(Role::OneStep).or_else(|| of(Role::FewSteps));
+                few.or_else(|| of(Role::Field).map(fewer))
+            }
+            Mode::Quality => of(Role::Field),
+        }
+    }
+
+    /// The modes that the model has, the quickest first.
+    pub fn modes(&self) -> impl Iterator<Item = Mode> {
+        let has = |m: &Mode| *m == Mode::Instant || self.sampler(*m).is_some();
+        Mode::ALL.into_iter().filter(has)
+    }
+
+    /// The weights files, in the order of the roles.
+    pub fn files(&self) -> Vec<WeightsFile<'_>> {
+        self.networks.values().map(NetworkPart::weights_file).collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        plain("id", &self.id)?;
+        line("licence", &self.licence)?;
+        let (scale, divisor) = self.restorer()?.scale();
+        if !(1..=MOST_SCALE).contains(&scale) || divisor != 1 {
+            return Err(Error::Manifest(format!(
+                "its networks enlarge {scale}/{divisor} times, which is no whole number from 1 to {MOST_SCALE}"
+            )));
+        }
+        if let Some(measured) = &self.measured {
+            line("measured.protocol", &measured.protocol)?;
+        }
+        let mut files: Vec<&str> = Vec::new();
+        for (role, part) in &self.networks {
+            part.check(*role, self.restorer()?.graph.output_scale(0))?;
+            if files.contains(&part.file.as_str()) {
+                return Err(Error::Manifest(format!(
+                    "two of its networks share the file {:?}",
+                    part.file
+                )));
+            }
+            files.push(&part.file);
+        }
+        Ok(())
+    }
+}
+
+impl NetworkPart {
+    /// A network whose file is not written yet.
+    pub fn new(file: &str, graph: TypedGraph) -> Self {
+        Self {
+            file: file.into(),
+            bytes: 0,
+            sha256: "0".repeat(64),
+            graph,
+            sampling: None,
+            training: None,
+            provenance: None,
+        }
+    }
+
+    /// How many times larger the result is than the image.
+    pub fn scale(&self) -> (usize, usize) {
+        self.graph.output_scale(0).terms()
+    }
+
+    /// The weights file.
+    pub fn weights_file(&self) -> WeightsFile<'_> {
+        WeightsFile::new(
+            &self.file,
+            self.bytes,
+            &self.sha256,
+            self.graph.parameters().to_vec(),
+        )
     }
 
     /// Reads the weights file after checking that it is the one described.
@@ -258,302 +327,157 @@ impl Manifest {
     /// # Errors
     /// [`Error::Hash`] for other bytes, [`Error::Weights`] for a file that is damaged or does not fit.
     pub fn open_weights(&self, bytes: &[u8]) -> Result<Weights> {
-        self.files()[0].open(bytes)
-    }
-}
-
-impl From<&FlowPart> for Sampling {
-    fn from(part: &FlowPart) -> Self {
-        Self {
-            source: part.source,
-            s: part.s,
-            steps: part.steps,
-            colour_anchor: part.colour_anchor,
-        }
-    }
-}
-
-impl FlowPart {
-    fn weights_file(&self) -> WeightsFile<'_> {
-        WeightsFile {
-            name: &self.file,
-            bytes: self.bytes,
-            sha256: &self.sha256,
-            parameters: self.architecture.parameters(),
-        }
-    }
-
-    /// Reads the flow's weights file after checking that it is the one described.
-    ///
-    /// # Errors
-    /// As [`Manifest::open_weights`].
-    pub fn open_weights(&self, bytes: &[u8]) -> Result<Weights> {
         self.weights_file().open(bytes)
     }
-}
 
-impl<'a> WeightsFile<'a> {
-    pub(super) fn new(name: &'a str, bytes: usize, sha256: &'a str, parameters: Vec<ParameterShape>) -> Self {
-        Self {
-            name,
-            bytes,
-            sha256,
-            parameters,
-        }
-    }
-
-    /// Reads the file after checking that it is the one described.
-    ///
-    /// # Errors
-    /// [`Error::Hash`] for other bytes, [`Error::Weights`] for a file that is damaged or does not fit.
-    pub fn open(&self, bytes: &[u8]) -> Result<Weights> {
-        let actual = sha256_hex(bytes);
-        if actual != self.sha256 {
-            return Err(Error::Hash {
-                file: self.name.to_string(),
-                expected: self.sha256.to_string(),
-                actual,
-            });
-        }
-        if bytes.len() != self.bytes {
+    /// Checks it as the network of a role in a model that enlarges `scale` times.
+    fn check(&self, role: Role, scale: Scale) -> Result<()> {
+        let made = ValueType::map(COLOURS, scale);
+        let inputs: Vec<ValueType> = self.graph.graph().inputs.iter().map(Input::value_type).collect();
+        let outputs = self.graph.outputs().iter().map(|v| self.graph.types()[*v]);
+        if !role.reads(&inputs, scale) || !outputs.eq([made]) {
             return Err(Error::Manifest(format!(
-                "it says that {} has {} bytes, and it has {}",
-                self.name,
-                self.bytes,
-                bytes.len()
+                "its {} reads or makes other values than such a network of a model that enlarges {scale} times",
+                role.name()
             )));
         }
-        let weights = Weights::from_safetensors(bytes)?;
-        weights.check(&self.parameters)?;
-        Ok(weights)
+        if role.samples() && self.sampling.is_none() {
+            return Err(Error::Manifest(format!(
+                "its {} does not say how it is sampled",
+                role.name()
+            )));
+        }
+        plain("file", &self.file)?;
+        sha256(&self.file, &self.sha256)?;
+        if let Some(training) = &self.training {
+            line("training.command", &training.command)?;
+        }
+        if let Some(from) = &self.provenance {
+            line("provenance.source", &from.source)?;
+            line("provenance.author", &from.author)?;
+            line("provenance.licence", &from.licence)?;
+            sha256("the provenance", &from.sha256)?;
+        }
+        if let Some(sampling) = &self.sampling {
+            sampling.validate()?;
+        }
+        Ok(())
+    }
+
+    fn raw(&self) -> RawPart {
+        RawPart {
+            file: self.file.clone(),
+            bytes: self.bytes,
+            sha256: self.sha256.clone(),
+            parameters: self.graph.parameter_count() as usize,
+            graph: self.graph.graph().clone(),
+            sampling: self.sampling,
+            training: self.training.clone(),
+            provenance: self.provenance.clone(),
+        }
     }
 }
 
-/// Checks that a hash is one.
-pub(super) fn sha256(of: &str, hash: &str) -> Result<()> {
-    if hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return Ok(());
+impl RawPart {
+    fn checked(self) -> Result<NetworkPart> {
+        let graph = self.graph.check()?;
+        count(self.parameters, graph.parameter_count() as usize)?;
+        Ok(NetworkPart {
+            file: self.file,
+            bytes: self.bytes,
+            sha256: self.sha256,
+            graph,
+            sampling: self.sampling,
+            training: self.training,
+            provenance: self.provenance,
+        })
     }
-    Err(Error::Manifest(format!(
-        "the sha256 of {of} is not 64 lower-case hexadecimal digits"
-    )))
-}
-
-/// Names are parts of addresses, on disks and in URLs: nothing in them may mean anything there.
-pub(super) fn plain(what: &str, name: &str) -> Result<()> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if name.is_empty()
-        || name.len() > 100
-        || name.starts_with('.')
-        || name.starts_with("manifest.json")
-        || !name.bytes().all(fits)
-    {
-        return Err(Error::Manifest(format!(
-            "the {what} {name:?} is not a plain name: letters, digits, dots, hyphens and underscores, and not manifest.json"
-        )));
-    }
-    Ok(())
-}
-
-/// Texts are shown in terminals, logs and pages as they are: a control character would move the cursor, colour what follows or
-/// begin a line of its own, and a turn of the writing direction would show another order than that of the bytes.
-pub(super) fn line(field: &str, text: &str) -> Result<()> {
-    match text.chars().find(|c| acts(*c)) {
-        None => Ok(()),
-        Some(c) => Err(Error::Manifest(format!(
-            "its {field} has the control character U+{:04X}: take that out, or take another model",
-            u32::from(c)
-        ))),
-    }
-}
-
-pub(super) fn count(stated: usize, actual: usize) -> Result<()> {
-    if stated == actual {
-        return Ok(());
-    }
-    Err(Error::Manifest(format!(
-        "it speaks of {stated} parameters, its architecture has {actual}"
-    )))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Dtype, Tensor};
-    use alloc::vec::Vec;
+    use crate::graph::{conformance, nets};
+    use crate::model::{Dtype, sha256_hex};
 
-    fn model() -> (Manifest, Vec<u8>) {
-        let architecture = Architecture::restorer(4, 4, 1);
-        let mut weights = Weights::default();
-        for p in architecture.parameters() {
-            let values = alloc::vec![0.5; p.len()];
-            weights.insert(
-                p.name,
-                Tensor {
-                    shape: p.shape,
-                    values,
-                },
-            );
-        }
-        let bytes = weights.to_safetensors(Dtype::F16).expect("writes");
-        let manifest = Manifest {
-            format: MANIFEST_FORMAT,
-            id: "test".into(),
-            licence: "CC0-1.0".into(),
-            file: "w.safetensors".into(),
+    fn manifest() -> (Manifest, Vec<u8>) {
+        let compact = nets::Compact {
+            colours: 3,
+            features: 4,
+            convs: 1,
+            scale: 4,
+        };
+        let plain = compact.graph().check().expect("fits");
+        let graph = nets::with_noise(&plain, 3, 4).expect("fits");
+        let bytes = conformance::weights(&graph, 1)
+            .to_safetensors(Dtype::F16)
+            .expect("writes");
+        let part = NetworkPart {
             bytes: bytes.len(),
             sha256: sha256_hex(&bytes),
-            parameters: architecture.parameter_count(),
-            architecture,
-            training: Training {
-                command: "none".into(),
-                steps: 0,
-                images: 0,
-            },
+            sampling: Some(Sampling::in_one_step(1.5, 3.0)),
+            provenance: Some(Provenance {
+                source: "a test".into(),
+                author: "nobody".into(),
+                licence: "CC0-1.0".into(),
+                sha256: "a".repeat(64),
+            }),
+            ..NetworkPart::new("one-step.safetensors", graph)
+        };
+        let manifest = Manifest {
+            id: "test".into(),
+            licence: "CC0-1.0".into(),
+            networks: [
+                (Role::Restorer, NetworkPart::new("restorer.safetensors", plain)),
+                (Role::OneStep, part),
+            ]
+            .into(),
             measured: None,
-            flow: None,
-            fast: None,
         };
         (manifest, bytes)
     }
 
-    /// A text of a manifest.
-    type Field = fn(&mut Manifest) -> &mut String;
-
     #[test]
-    fn sha256_of_the_standard_example() {
-        // FIPS 180-2, appendix B.1.
-        assert_eq!(
-            sha256_hex(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
-    }
-
-    #[test]
-    fn the_right_bytes_open_and_any_other_do_not() {
-        let (manifest, mut bytes) = model();
-        let again = Manifest::from_json(manifest.to_json().expect("writes").as_bytes()).expect("reads");
+    fn a_manifest_is_read_as_it_was_written() {
+        let (manifest, mut bytes) = manifest();
+        let json = manifest.to_json().expect("writes");
+        let again = Manifest::from_json(json.as_bytes()).expect("reads");
         assert_eq!(again, manifest);
-        manifest.open_weights(&bytes).expect("the described bytes");
-        *bytes.last_mut().expect("not empty") ^= 1;
-        assert!(matches!(manifest.open_weights(&bytes), Err(Error::Hash { .. })));
-        bytes.truncate(bytes.len() / 2);
-        assert!(matches!(manifest.open_weights(&bytes), Err(Error::Hash { .. })));
-        let (mut manifest, bytes) = model();
-        manifest.bytes += 1;
-        assert!(matches!(manifest.open_weights(&bytes), Err(Error::Manifest(_))));
+        let part = again.network(Role::OneStep).expect("is there");
+        assert_eq!(part.scale(), (4, 1));
+        part.open_weights(&bytes).expect("the described bytes");
+        bytes[20] ^= 1;
+        assert!(matches!(part.open_weights(&bytes), Err(Error::Hash { .. })));
+        assert!(again.network(Role::Field).is_err());
+        assert_eq!(again.modes().collect::<Vec<_>>(), [Mode::Instant, Mode::Fast]);
+        let (own, steps) = again.sampler(Mode::Fast).expect("is there");
+        assert_eq!((own, steps), (part, 1));
+        let files: Vec<&str> = again.files().iter().map(|f| f.name).collect();
+        assert_eq!(files, ["restorer.safetensors", "one-step.safetensors"]);
     }
 
     #[test]
-    fn a_manifest_that_leaves_its_folder_is_refused() {
-        let long = "a".repeat(101);
-        for name in [
-            "../w.safetensors",
-            "a/b",
-            "",
-            ".hidden",
-            "a\\b",
-            "a b",
-            "a?b",
-            "manifest.json",
-            "\u{e4}",
-            &long,
+    fn what_does_not_fit_is_refused() {
+        let (manifest, _) = manifest();
+        let json = manifest.to_json().expect("writes");
+        for (from, to) in [
+            ("\"format\": 2", "\"format\": 3"),
+            ("\"format\": 2", "\"format\": 1"),
+            ("\"restorer\"", "\"field\""),
+            ("\"restorer.s", "\"one-step.s"),
+            ("\"one_step\"", "\"community\""),
+            ("\"test\"", "\"../test\""),
+            ("\"one-step.safetensors\"", "\"a/b\""),
+            ("\"one_step\"", "\"two_step\""),
+            ("\"parameters\": ", "\"parameters\": 1"),
+            ("\"colour_anchor\": 3.0", "\"colour_anchor\": 99.0"),
+            ("\"s\": 1.5", "\"s\": 99.0"),
+            ("aaaaaaaa", "AAAAAAAA"),
+            ("nobody", "no\\u001bbody"),
         ] {
-            let refused = |change: fn(&mut Manifest, &str)| {
-                let (mut manifest, _) = model();
-                change(&mut manifest, name);
-                let json = manifest.to_json().expect("writes");
-                assert!(
-                    matches!(Manifest::from_json(json.as_bytes()), Err(Error::Manifest(_))),
-                    "{name}"
-                );
-            };
-            refused(|m, name| m.file = name.into());
-            refused(|m, name| m.id = name.into());
-            refused(|m, name| m.sha256 = name.into());
+            let wrong = json.replacen(from, to, 1);
+            assert_ne!(wrong, json, "{from}");
+            assert!(Manifest::from_json(wrong.as_bytes()).is_err(), "{to}");
         }
-    }
-
-    #[test]
-    fn texts_with_control_characters_are_refused_by_their_field() {
-        use crate::flow::Source;
-
-        let (mut plain, _) = model();
-        let architecture = VelocityArchitecture::conv(4, 8, 1);
-        let part = FlowPart {
-            file: "flow.safetensors".into(),
-            bytes: 1,
-            sha256: "0".repeat(64),
-            parameters: architecture.parameter_count(),
-            architecture,
-            source: Source::PosteriorMean { sigma: 0.1 },
-            s: 1.5,
-            steps: 28,
-            colour_anchor: None,
-            training: plain.training.clone(),
-        };
-        plain.fast = Some(FlowPart {
-            file: "fast.safetensors".into(),
-            ..part.clone()
-        });
-        plain.flow = Some(part);
-        plain.measured = Some(Measured {
-            protocol: "clean".into(),
-            images: 1,
-            psnr_y: 30.0,
-            psnr_y_bicubic: 29.0,
-        });
-        plain.licence = "Lizenz \u{e4}\u{1f600} (c) \u{5d0}".into();
-        let json = plain.to_json().expect("writes");
-        Manifest::from_json(json.as_bytes()).expect("letters of any script are none");
-        let fields: [(&str, Field); 5] = [
-            ("licence", |m| &mut m.licence),
-            ("training.command", |m| &mut m.training.command),
-            ("measured.protocol", |m| {
-                &mut m.measured.as_mut().expect("is there").protocol
-            }),
-            ("flow.training.command", |m| {
-                &mut m.flow.as_mut().expect("is there").training.command
-            }),
-            ("fast.training.command", |m| {
-                &mut m.fast.as_mut().expect("is there").training.command
-            }),
-        ];
-        for (name, field) in fields {
-            for c in [
-                '\0', '\n', '\r', '\t', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{2028}', '\u{202e}',
-                '\u{2066}',
-            ] {
-                let mut wrong = plain.clone();
-                field(&mut wrong).insert_str(4, &format!("{c}[31m"));
-                // As it comes from elsewhere: no program of ours writes it.
-                let json = serde_json::to_vec(&wrong).expect("serialises");
-                let why = Manifest::from_json(&json).expect_err(name);
-                assert!(matches!(why, Error::Manifest(_)), "{why:?}");
-                let why = why.to_string();
-                let code = format!("U+{:04X}", u32::from(c));
-                assert!(
-                    why.contains(&format!("its {name} ")) && why.contains(&code),
-                    "{why}"
-                );
-                assert!(!why.contains(c), "it is not shown itself: {why:?}");
-                assert!(wrong.to_json().is_err(), "{name}");
-            }
-        }
-        // What is wrong otherwise is told in the file's words.
-        let json = json.replace("\"bicubic\"", "\"\\u001b[2J\"");
-        let why = Manifest::from_json(json.as_bytes())
-            .expect_err("refused")
-            .to_string();
-        assert!(why.contains("\\u{1b}[2J") && !why.contains('\u{1b}'), "{why:?}");
-    }
-
-    #[test]
-    fn another_format_says_what_to_do() {
-        let (mut manifest, _) = model();
-        manifest.format = 99;
-        let message =
-            Manifest::from_json(manifest.to_json().expect("writes").as_bytes()).expect_err("refused");
-        assert!(message.to_string().contains("update"), "{message}");
     }
 }

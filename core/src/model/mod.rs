@@ -6,17 +6,21 @@
 //! everywhere.
 
 mod architecture;
+mod file;
+pub mod format1;
 mod layer;
 mod lora;
 mod manifest;
-mod package;
+mod told;
 mod velocity;
 mod weights;
 
 pub use architecture::{Architecture, Skip};
+pub use file::{WeightsFile, sha256_hex};
+pub use format1::FlowPart;
 pub use layer::{Activation, Layer, ParameterShape};
 pub use lora::{LoraAdapter, LoraConfig, LoraModule};
-pub use manifest::{FlowPart, MANIFEST_FORMAT, Manifest, Measured, Mode, Training, WeightsFile, sha256_hex};
-pub use package::{NetworkPart, PACKAGE_FORMAT, Package, Provenance, Role};
+pub use manifest::{MANIFEST_FORMAT, Manifest, NetworkPart, Provenance, Role};
+pub use told::{Measured, Mode, Training};
 pub use velocity::{Condition, ConvVelocity, DitVelocity, GaussianSkip, VelocityArchitecture};
 pub use weights::{Dtype, Tensor, Weights};

@@ -19,7 +19,7 @@ use std::path::Path;
 use asasr_core::flow::{ColourAnchor, Sampling};
 use asasr_core::graph::TypedGraph;
 use asasr_core::graph::nets::{self, Discriminator, NOISE, NOISE_WEIGHT};
-use asasr_core::model::{NetworkPart, Package, Role, Tensor as Stored, Training, Weights};
+use asasr_core::model::{Manifest, NetworkPart, Role, Tensor as Stored, Training, Weights};
 use asasr_core::nn::{
     Filter, GraphNetwork, GraphValue, Parameters, download, run_graph, spectrally_normalised,
 };
@@ -343,12 +343,12 @@ impl Stage for OneStepStage<'_> {
             (Role::Restorer, (restorer.clone(), restoring.clone())),
             (Role::OneStep, (part, weights)),
         ];
-        let package = Package {
+        let manifest = Manifest {
             id: self.args.common.id.clone().into(),
             licence: self.args.common.licence.clone().into(),
             networks: BTreeMap::new(),
             measured: None,
         };
-        package::write(folder, package, networks)
+        package::write(folder, manifest, networks)
     }
 }

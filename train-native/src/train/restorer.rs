@@ -5,9 +5,8 @@ use std::path::Path;
 
 use asasr_core::Planes;
 use asasr_core::graph::nets;
-use asasr_core::model::{
-    Architecture, Dtype, MANIFEST_FORMAT, Manifest, Measured, NetworkPart, Package, Role, Training, Weights,
-};
+use asasr_core::model::format1;
+use asasr_core::model::{Architecture, Dtype, Manifest, Measured, NetworkPart, Role, Training, Weights};
 use asasr_core::nn::{GraphExecutor, GraphNetwork, GraphValue, Parameters, init_weights, run_graph};
 use burn::tensor::{Device, Tensor};
 use serde_json::{Value, json};
@@ -188,16 +187,16 @@ impl Stage for RestorerStage<'_> {
                 provenance: self.learner.part.provenance.clone(),
                 ..NetworkPart::new(FILE, self.learner.part.graph.clone())
             };
-            let package = Package {
+            let manifest = Manifest {
                 id,
                 licence,
                 networks: BTreeMap::new(),
                 measured,
             };
-            return package::write(folder, package, [(Role::Restorer, (part, restorer))]);
+            return package::write(folder, manifest, [(Role::Restorer, (part, restorer))]);
         };
-        let manifest = Manifest {
-            format: MANIFEST_FORMAT,
+        let manifest = format1::Manifest {
+            format: format1::MANIFEST_FORMAT,
             id,
             licence,
             file: FILE.into(),

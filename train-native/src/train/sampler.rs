@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use asasr_core::flow::{Field as _, Schedule, Solver, Source, State as _, integrate};
-use asasr_core::model::{Dtype, FlowPart, Manifest, Training, VelocityArchitecture, Weights};
+use asasr_core::model::format1::{FlowPart, Manifest};
+use asasr_core::model::{Dtype, Training, VelocityArchitecture, Weights};
 use asasr_core::nn::{
     ConditionedField, Conditioning, Held, Network, Parameters, VelocityField, upload, velocity_field,
 };

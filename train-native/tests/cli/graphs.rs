@@ -6,7 +6,7 @@ use std::path::Path;
 
 use asasr_core::graph::nets::Compact;
 use asasr_core::graph::{TypedGraph, conformance};
-use asasr_core::model::{Dtype, NetworkPart, Package, Role, Weights, sha256_hex};
+use asasr_core::model::{Dtype, Manifest, NetworkPart, Role, Weights, sha256_hex};
 
 use super::{line, photo, text};
 
@@ -37,7 +37,7 @@ fn write(folder: &Path, role: Role, graph: TypedGraph, weights: &Weights) {
         sha256: sha256_hex(&bytes),
         ..NetworkPart::new(FILE, graph)
     };
-    let package = Package {
+    let manifest = Manifest {
         id: "small".into(),
         licence: "CC0-1.0".into(),
         networks: BTreeMap::from([(role, part)]),
@@ -45,11 +45,11 @@ fn write(folder: &Path, role: Role, graph: TypedGraph, weights: &Weights) {
     };
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join(FILE), bytes).unwrap();
-    fs::write(folder.join("manifest.json"), package.to_json().unwrap()).unwrap();
+    fs::write(folder.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
 }
 
-fn read(folder: &Path) -> Package {
-    Package::from_json(&fs::read(folder.join("manifest.json")).unwrap()).unwrap()
+fn read(folder: &Path) -> Manifest {
+    Manifest::from_json(&fs::read(folder.join("manifest.json")).unwrap()).unwrap()
 }
 
 /// The last value of a key in a run's metrics.
@@ -93,9 +93,9 @@ fn a_network_of_format_2_is_trained_as_a_restorer_and_in_one_step() {
     assert!(restorer.network(Role::Restorer).unwrap().training.is_some());
     let one_step = "--init @/small --restorer @/restorer/best --features 4";
     good("one-step", "one-step", one_step);
-    let package = read(&path("one-step/best"));
-    let part = package.network(Role::OneStep).unwrap();
-    assert_eq!((part.scale(), package.networks.len()), ((4, 1), 2));
+    let manifest = read(&path("one-step/best"));
+    let part = manifest.network(Role::OneStep).unwrap();
+    assert_eq!((part.scale(), manifest.networks.len()), ((4, 1), 2));
     assert_eq!(part.sampling.unwrap().colour_anchor, Some(3.0));
     // What was made goes on as it is.
     let on = train(
