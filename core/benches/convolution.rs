@@ -1,10 +1,12 @@
 //! `cargo bench -p asasr-core --features autodiff,rayon --bench convolution`: a restorer's layers on the CPU, by our
-//! operations and by burn's, forward alone and with all gradients.
+//! operations and by burn's, forward alone and with all gradients; and a step of each velocity field.
 
 use std::hint::black_box;
 
-use asasr_core::model::Architecture;
-use asasr_core::nn::{Network, Parameters, init_weights};
+use asasr_core::model::{Architecture, VelocityArchitecture};
+use asasr_core::nn::{
+    Conditioning, Network, Parameters, init_velocity, init_weights, upload, velocity_field,
+};
 use burn::tensor::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -54,5 +56,36 @@ fn layers(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, layers);
+/// A training step of each velocity field: its value and all gradients.
+fn fields(c: &mut Criterion) {
+    let mut group = c.benchmark_group("velocity field");
+    group.sample_size(10);
+    let (scale, n, side) = (4, 4, 24);
+    for (name, architecture) in [
+        ("convolutions", VelocityArchitecture::conv(scale, 48, 3)),
+        ("transformer", VelocityArchitecture::dit(scale, 64, 3)),
+    ] {
+        let device = Device::flex().autodiff();
+        let field = velocity_field(&architecture).expect("a field");
+        let weights = init_velocity(&architecture, 1);
+        let images = |side: usize| Tensor::<4>::ones([n, 3, side, side], &device) * 0.5;
+        let (x, t) = (images(side * scale), Tensor::<1>::ones([n], &device) * 0.5);
+        let condition = Conditioning {
+            low: images(side),
+            mean: Some(images(side * scale)),
+        };
+        group.bench_function(BenchmarkId::new("forward and backward", name), |b| {
+            b.iter(|| {
+                let parameters: Parameters = upload(&weights, &device)
+                    .into_iter()
+                    .map(|(n, p)| (n, p.require_grad()))
+                    .collect();
+                let v = field.velocity(&parameters, x.clone(), t.clone(), &condition);
+                black_box(v.square().sum().backward())
+            });
+        });
+    }
+}
+
+criterion_group!(benches, layers, fields);
 criterion_main!(benches);

@@ -11,11 +11,13 @@
 //! }
 //! # Ok::<(), asasr_core::Error>(())
 //! ```
+//!
+//! One that has gradients holds them to [`Case::slopes`] as well.
 
 use alloc::{format, string::String, vec::Vec};
 
 use super::ops::{Conv, Mul, Pad, WindowMerge, WindowPartition};
-use super::{Builder, Kind, Op, Scale, Size, Tensor, TypedGraph, ValueType, reference};
+use super::{Builder, Fault, Kind, Op, Scale, Size, Tensor, TypedGraph, ValueType, reference};
 use crate::Result;
 use crate::model::{self, Weights};
 use crate::random::SplitMix64;
@@ -35,6 +37,95 @@ pub struct Case {
     pub inputs: Vec<Tensor>,
     /// What comes out.
     pub expected: Tensor,
+}
+
+/// What the derivatives of a case's result are, along directions in what is given: what an executor's gradients are held to.
+#[derive(Debug, Clone)]
+pub struct Slopes {
+    /// A number for each of the result, exact in `f32`: derivatives are those of the sum of their products.
+    pub functional: Vec<f64>,
+    /// One along each input and each learned tensor by itself.
+    pub all: Vec<Slope>,
+}
+
+/// A derivative.
+#[derive(Debug, Clone)]
+pub struct Slope {
+    /// What is varied.
+    pub along: Along,
+    /// A number for each of that.
+    pub direction: Vec<f64>,
+    /// The sum of their products with the gradient.
+    pub derivative: f64,
+}
+
+/// What the numbers of a [`Slope`] are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Along {
+    /// The input of this index.
+    Input(usize),
+    /// The learned tensor of this name.
+    Learned(String),
+}
+
+/// How far to either side a derivative looks, in directions whose numbers are about one.
+const STEP: f64 = 1e-5;
+
+impl Case {
+    /// Derivatives by central differences of the definition, a pure function of the seed.
+    ///
+    /// # Errors
+    /// [`Error::Graph`](crate::Error::Graph) where the result has a kink: the case needs other numbers.
+    pub fn slopes(&self, seed: u64) -> Result<Slopes> {
+        let mut r = SplitMix64::of([seed, 3, 0]);
+        let mut normal = |n: usize| -> Vec<f64> { (0..n).map(|_| f64::from(r.normal() as f32)).collect() };
+        let functional = normal(self.expected.data().len());
+        let inputs = self.inputs.iter().enumerate();
+        let mut along: Vec<(Along, usize)> = inputs.map(|(i, x)| (Along::Input(i), x.data().len())).collect();
+        let learned = self.graph.parameters().iter();
+        along.extend(learned.map(|p| (Along::Learned(p.name.clone()), p.len())));
+        let slope = |(along, n): (Along, usize)| {
+            let direction = normal(n);
+            let derivative = self.derivative(&functional, &along, &direction)?;
+            Ok(Slope {
+                along,
+                direction,
+                derivative,
+            })
+        };
+        let all = along.into_iter().map(slope).collect::<Result<_>>()?;
+        Ok(Slopes { functional, all })
+    }
+
+    fn derivative(&self, functional: &[f64], along: &Along, direction: &[f64]) -> Result<f64> {
+        let learned = reference::learned(&self.weights);
+        let value = |step: f64| -> Result<f64> {
+            let (mut inputs, mut learned) = (self.inputs.clone(), learned.clone());
+            match along {
+                Along::Input(i) => inputs[*i] = inputs[*i].map(|at, x| x + step * direction[at]),
+                Along::Learned(name) => {
+                    for (x, d) in learned.entry(name.clone()).or_default().iter_mut().zip(direction) {
+                        *x += step * d;
+                    }
+                }
+            }
+            let made = reference::run_with(&self.graph, &learned, &inputs)?;
+            let products = made[0].data().iter().zip(functional).map(|(x, f)| x * f);
+            Ok(products.sum())
+        };
+        let here = value(0.0)?;
+        // The slopes to either side of here: where it is smooth, they are half as far apart at half the step.
+        let sides = |step: f64| -> Result<(f64, f64)> {
+            Ok(((value(step)? - here) / step, (here - value(-step)?) / step))
+        };
+        let ((a, b), (c, d)) = (sides(STEP)?, sides(0.5 * STEP)?);
+        if ((a - b) - 2.0 * (c - d)).abs() > 1e-4 * (1.0 + c.abs()) {
+            let why = format!("it has a kink along {along:?}: give the case other numbers");
+            return Err(Fault::Inputs(why).at(&self.name).into());
+        }
+        // What the step's square is part of falls out of these.
+        Ok((4.0 * f64::midpoint(c, d) - f64::midpoint(a, b)) / 3.0)
+    }
 }
 
 /// Odd sides, one row, one column, one pixel, and more than a tile of any kernel.
@@ -62,7 +153,8 @@ pub fn cases() -> Result<Vec<Case>> {
                 continue;
             }
             let seed = i as u64;
-            let (weights, inputs) = (weights(&graph, seed), inputs(&graph, size, seed)?);
+            let weights = weights(&graph, seed);
+            let inputs: Vec<Tensor> = inputs(&graph, size, seed)?.iter().map(off_zero).collect();
             let mut made = reference::run(&graph, &weights, &inputs)?;
             all.extend(made.pop().map(|expected| Case {
                 name: format!("{op:?} of {types:?} at {}x{}", size.width, size.height),
@@ -75,6 +167,15 @@ pub fn cases() -> Result<Vec<Case>> {
         }
     }
     Ok(all)
+}
+
+/// Numbers within 0 to 1 as ones to either side of zero, where some operations have a kink, and not at it.
+fn off_zero(x: &Tensor) -> Tensor {
+    let number = |x: f64| {
+        let x = 2.0 * x - 1.0;
+        libm::copysign(0.0625 + 0.9375 * x.abs(), x)
+    };
+    x.map(|_, x| f64::from(number(x) as f32))
 }
 
 /// The graph of one operation: tokens are cut from maps, and a map is made of what comes out.
@@ -145,6 +246,45 @@ pub fn inputs(graph: &TypedGraph, size: Size, seed: u64) -> Result<Vec<Tensor>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Along what was found by hand: the square of a map, and a convolution's bias.
+    #[test]
+    fn slopes_are_derivatives_and_kinks_are_told() {
+        let all = cases().expect("they fit");
+        let find = |what: &str| {
+            all.iter()
+                .find(|c| c.name.starts_with(what))
+                .expect("a case")
+                .clone()
+        };
+        let mut squared = find("Mul(Mul) of [ValueType { channels: 3");
+        squared.inputs[1] = squared.inputs[0].clone();
+        let slopes = squared.slopes(1).expect("smooth");
+        for slope in &slopes.all {
+            let x = squared.inputs[0].data().iter().zip(&slope.direction);
+            let sum: f64 = x.zip(&slopes.functional).map(|((x, d), f)| x * d * f).sum();
+            assert!((slope.derivative - sum).abs() < 1e-8, "{slope:?} {sum}");
+        }
+        let conv = find("Conv(Conv");
+        let slopes = conv.slopes(2).expect("smooth");
+        let bias = slopes
+            .all
+            .iter()
+            .find(|s| s.along == Along::Learned("conv.bias".into()));
+        let bias = bias.expect("it has one");
+        let places = conv.expected.data().len() / bias.direction.len();
+        let sums = slopes
+            .functional
+            .chunks_exact(places)
+            .map(|f| f.iter().sum::<f64>());
+        let sum: f64 = sums.zip(&bias.direction).map(|(f, d)| f * d).sum();
+        assert!((bias.derivative - sum).abs() < 1e-8, "{bias:?} {sum}");
+
+        let mut bent = find("Leaky(Leaky { slope: 0.1");
+        assert!(bent.slopes(3).is_ok());
+        bent.inputs[0] = bent.inputs[0].map(|i, x| if i == 0 { 0.0 } else { x });
+        assert!(bent.slopes(3).is_err());
+    }
 
     #[test]
     fn every_operation_has_cases_and_they_say_something() {

@@ -1,6 +1,6 @@
 //! The graph in plain `f64`, node by node: slow, and right. Executors are tested against it.
 
-use alloc::{format, vec, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
 
 use super::{Fault, Input, Places, Scale, Shape, Size, TypedGraph};
 use crate::model::Weights;
@@ -61,6 +61,13 @@ impl Tensor {
         };
         let data = self.data.iter().map(|v| *v as f32).collect();
         Planes::new(self.shape.channels, size.height, size.width, data)
+    }
+
+    /// The same with what `f` makes of every number and its index.
+    pub(super) fn map(&self, f: impl Fn(usize, f64) -> f64) -> Self {
+        let data = self.data.iter().enumerate().map(|(i, x)| f(i, *x)).collect();
+        let shape = self.shape;
+        Self { shape, data }
     }
 
     /// Its dimensions.
@@ -143,6 +150,23 @@ fn map_size(shape: Shape) -> Size {
 /// image.
 pub fn run(graph: &TypedGraph, weights: &Weights, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
     weights.check(graph.parameters())?;
+    run_with(graph, &learned(weights), inputs)
+}
+
+/// Learned values by the names of their tensors.
+pub(super) type Learned = BTreeMap<String, Vec<f64>>;
+
+pub(super) fn learned(weights: &Weights) -> Learned {
+    let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect();
+    let tensors = weights.iter();
+    tensors.map(|(name, t)| (name.clone(), wide(&t.values))).collect()
+}
+
+/// [`run`] with learned values that need not be exact in `f32`.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn run_with(graph: &TypedGraph, learned: &Learned, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
     let given: Vec<Shape> = inputs.iter().map(Tensor::shape).collect();
     let shapes = shapes(graph, &given)?;
     let mut left = graph.uses();
@@ -153,7 +177,7 @@ pub fn run(graph: &TypedGraph, weights: &Weights, inputs: &[Tensor]) -> Result<V
             .iter()
             .filter_map(|v| values[*v].as_ref())
             .collect();
-        let made = run_node(graph, weights, i, &read, shapes[graph.made_by(i)])?;
+        let made = run_node(graph, learned, i, &read, shapes[graph.made_by(i)])?;
         values.push(Some(made));
         for value in graph.reads(i) {
             left[*value] -= 1;
@@ -175,16 +199,18 @@ pub fn run(graph: &TypedGraph, weights: &Weights, inputs: &[Tensor]) -> Result<V
 /// [`Error::Weights`] when a tensor is missing.
 pub(super) fn run_node(
     graph: &TypedGraph,
-    weights: &Weights,
+    learned: &Learned,
     i: usize,
     reads: &[&Tensor],
     made: Shape,
 ) -> Result<Tensor> {
     let op = &graph.graph().nodes[i].op;
     let tensors = op.operation().parameters(&graph.input_types(i));
-    let learned =
-        |name| -> Result<Vec<f64>> { Ok(weights.get(name)?.values.iter().map(|v| f64::from(*v)).collect()) };
-    let parameters: Vec<Vec<f64>> = tensors.iter().map(|p| learned(&p.name)).collect::<Result<_>>()?;
+    let values = |name: &String| {
+        let found = learned.get(name).cloned();
+        found.ok_or_else(|| Error::Weights(format!("{name} is missing")))
+    };
+    let parameters: Vec<Vec<f64>> = tensors.iter().map(|p| values(&p.name)).collect::<Result<_>>()?;
     Ok(op.reference().run(reads, &parameters, made))
 }
 

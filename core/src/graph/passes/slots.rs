@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use crate::graph::nets::{Rrdb, restorer};
     use crate::graph::passes::fuse;
-    use crate::graph::reference::{self, run_node};
+    use crate::graph::reference::{self, learned, run_node};
     use crate::graph::{Size, Tensor, arbitrary, conformance};
     use crate::model::{Architecture, Weights};
     use crate::random::SplitMix64;
@@ -115,7 +115,8 @@ mod tests {
                 .collect();
             let given: Vec<&Tensor> = given.iter().collect();
             let made = graph.made_by(kernel.root);
-            let mut value = run_node(graph, weights, kernel.root, &given, shapes[made]).expect("runs");
+            let mut value =
+                run_node(graph, &learned(weights), kernel.root, &given, shapes[made]).expect("runs");
             for step in &kernel.steps {
                 let reads = graph.reads(step.node).iter().enumerate();
                 let given: Vec<Tensor> = reads
@@ -129,7 +130,7 @@ mod tests {
                     .collect();
                 let given: Vec<&Tensor> = given.iter().collect();
                 let made = graph.made_by(step.node);
-                value = run_node(graph, weights, step.node, &given, shapes[made]).expect("runs");
+                value = run_node(graph, &learned(weights), step.node, &given, shapes[made]).expect("runs");
             }
             let made = graph.made_by(kernel.last());
             let slot = slots.of(made).expect("every result has a slot");

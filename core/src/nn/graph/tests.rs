@@ -1,11 +1,14 @@
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
-use burn::tensor::{Tensor as BurnTensor, TensorData};
+use burn::tensor::{DType, Tensor as BurnTensor, TensorData};
 use proptest::prelude::*;
 
 use super::*;
-use crate::graph::{Places, Size, Tensor, arbitrary, conformance, nets, reference};
-use crate::model::VelocityArchitecture;
+use crate::graph::nets::{self, Compact, Rrdb, Span, SpanInput};
+use crate::graph::ops::WindowPartition;
+use crate::graph::{Builder, Graph, Places, Scale, Size, Tensor, arbitrary, conformance, reference};
+use crate::model::{Architecture, GaussianSkip, VelocityArchitecture};
+use crate::nn::cast;
 
 /// A batch of the values that each of `given` is.
 fn batch(given: &[&Tensor], device: &Device) -> GraphValue {
@@ -52,10 +55,7 @@ fn every_operation_gives_its_definitions_numbers() {
         let network = GraphNetwork::new(&case.graph, &case.weights, &Device::flex()).expect("fits");
         let got = network.run(&ones(&case.inputs)).expect("runs");
         let far = distance(&got[0], &case.expected);
-        if far > 2e-6 {
-            std::println!("{far:e} {}", case.name);
-        }
-        assert!(far < 1e-4, "{}: {far}", case.name);
+        assert!(far < 1e-5, "{}: {far}", case.name);
     }
 }
 
@@ -79,6 +79,74 @@ fn a_batch_of_two_is_two_runs() {
             for (a, b) in own.iter().zip(&alone) {
                 assert!((a - b).abs() <= 1e-5 * largest, "{}: {a} {b}", case.name);
             }
+        }
+    }
+}
+
+/// The gradients with respect to every input and every learned tensor, each along a direction.
+#[cfg(feature = "autodiff")]
+#[test]
+fn gradients_are_the_definitions_derivatives() {
+    use crate::graph::conformance::Along;
+
+    let device = Device::flex().autodiff();
+    for case in conformance::cases().expect("they fit") {
+        let slopes = case.slopes(5).expect("no case has a kink");
+        let leaf = |numbers: Vec<f32>| -> BurnTensor<1> {
+            let n = numbers.len();
+            BurnTensor::from_data(TensorData::new(numbers, [n]), &device).require_grad()
+        };
+        let narrow = |x: &[f64]| x.iter().map(|v| *v as f32).collect::<Vec<_>>();
+        let leaves: Vec<BurnTensor<1>> = case.inputs.iter().map(|x| leaf(narrow(x.data()))).collect();
+        let given: Vec<GraphValue> = case
+            .inputs
+            .iter()
+            .zip(&leaves)
+            .map(|(x, leaf)| match (x.shape().channels, x.shape().places) {
+                (c, Places::Map(size)) => {
+                    GraphValue::Map(leaf.clone().reshape([1, c, size.height, size.width]))
+                }
+                (c, _) => GraphValue::Vector(leaf.clone().reshape([1, c])),
+            })
+            .collect();
+        let weights = case.weights.iter();
+        let parameters: Parameters = weights
+            .map(|(name, t)| (name.clone(), leaf(t.values.clone())))
+            .collect();
+        let made = run_graph(&case.graph, &parameters, &given).expect("runs");
+        let GraphValue::Map(made) = made[0].clone() else {
+            panic!("a map")
+        };
+        let n = slopes.functional.len();
+        let functional: BurnTensor<1> =
+            BurnTensor::from_data(TensorData::new(narrow(&slopes.functional), [n]), &device);
+        let gradients = (made.reshape([n]) * functional).sum().backward();
+        for slope in &slopes.all {
+            let leaf = match &slope.along {
+                Along::Input(i) => &leaves[*i],
+                Along::Learned(name) => &parameters[name],
+            };
+            let gradient = leaf.grad(&gradients).expect("reaches the result");
+            let gradient: Vec<f32> = gradient.into_data().try_into_vec().expect("f32");
+            let parts = gradient
+                .iter()
+                .zip(&slope.direction)
+                .map(|(g, d)| f64::from(*g) * d);
+            let (sum, size) = parts.fold((0.0, 1.0), |(sum, size), x| (sum + x, size + x.abs()));
+            let far = (sum - slope.derivative).abs() / size;
+            // Angles of up to 1000 radians are rounded to 3e-5.
+            let share = if case.name.starts_with("Sinusoidal") {
+                1e-3
+            } else {
+                1e-5
+            };
+            assert!(
+                far < share,
+                "{} along {:?}: {sum} {}",
+                case.name,
+                slope.along,
+                slope.derivative
+            );
         }
     }
 }
@@ -152,4 +220,109 @@ fn what_does_not_fit_is_refused_and_named() {
         GraphNetwork::new(&graph, &missing, &Device::flex()),
         Err(Error::Weights(_))
     ));
+}
+
+/// The community's networks and our own, small.
+fn networks() -> Vec<Graph> {
+    let (colours, features, scale) = (3, 6, 2);
+    let span = |gain, input| Span {
+        colours,
+        features,
+        scale,
+        gain,
+        input,
+    };
+    let rrdb = |doublings, unshuffle| Rrdb {
+        colours,
+        features,
+        growth: 3,
+        blocks: 2,
+        doublings,
+        unshuffle,
+    };
+    let compact = Compact {
+        colours,
+        features,
+        convs: 3,
+        scale,
+    };
+    vec![
+        compact.graph(),
+        span(None, Some(SpanInput::of_authors())).graph(),
+        span(Some(2), None).graph(),
+        rrdb(2, 1).graph(),
+        rrdb(1, 2).graph(),
+        nets::restorer(&Architecture::restorer(4, 6, 2)).expect("a network"),
+        nets::velocity(&VelocityArchitecture::conv(4, 6, 2)).expect("a field"),
+        nets::velocity(&VelocityArchitecture::dit(2, 64, 2)).expect("a field"),
+    ]
+}
+
+#[test]
+fn networks_give_the_definitions_numbers() {
+    for (i, graph) in networks().into_iter().enumerate() {
+        let graph = graph.check().expect("fits");
+        let weights = conformance::weights(&graph, i as u64);
+        let network = GraphNetwork::new(&graph, &weights, &Device::flex()).expect("fits");
+        for size in [Size::new(14, 10), Size::new(2, 6)] {
+            let inputs = conformance::inputs(&graph, size, 5).expect("a size that fits");
+            let expected = reference::run(&graph, &weights, &inputs).expect("runs");
+            let got = network.run(&ones(&inputs)).expect("runs");
+            let far = distance(&got[0], &expected[0]);
+            assert!(far < 1e-5, "{i} {size:?}: {far}");
+        }
+    }
+}
+
+#[test]
+fn tokens_can_be_asked_for() {
+    let mut b = Builder::new();
+    let image = b.map("image", 3, Scale::ONE);
+    let (window, shift) = ([4, 2], [1, 1]);
+    let tokens = b.node("tokens", WindowPartition { window, shift }, &[&image]);
+    let graph = b.output("tokens", &tokens).check().expect("fits");
+    let inputs = conformance::inputs(&graph, Size::new(5, 6), 1).expect("a size that fits");
+    let expected = reference::run(&graph, &Weights::default(), &inputs).expect("runs");
+    let got = run_graph(&graph, &Parameters::new(), &ones(&inputs)).expect("runs");
+    assert!(matches!(got[0], GraphValue::Tokens(..)));
+    assert!(distance(&got[0], &expected[0]) < 1e-6);
+}
+
+/// Weights of half precision make a network of half precision, but for those that stay as they are.
+#[test]
+fn a_network_computes_in_the_type_of_its_weights() {
+    let skip = GaussianSkip {
+        sigma: 0.3,
+        rho: 0.05,
+    };
+    for architecture in [
+        VelocityArchitecture::conv(2, 8, 1).with_skip(skip),
+        VelocityArchitecture::dit(2, 32, 1),
+    ] {
+        let graph = nets::velocity(&architecture)
+            .expect("a field")
+            .check()
+            .expect("fits");
+        let weights = conformance::weights(&graph, 1);
+        let single = upload(&weights, &Device::flex());
+        let half = cast(&single, FloatDType::BF16);
+        assert_eq!(half["head.weight"].dtype(), DType::BF16);
+        assert_eq!(half["time.0.weight"].dtype(), DType::F32);
+        let inputs = ones(&conformance::inputs(&graph, Size::new(8, 8), 1).expect("a size that fits"));
+        let [exact, rounded] = [&single, &half].map(|parameters| {
+            let made = run_graph(&graph, parameters, &inputs).expect("runs");
+            assert_eq!(made[0].dtype(), FloatDType::F32);
+            numbers(&made[0])
+        });
+        let worst = exact
+            .iter()
+            .zip(&rounded)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        let largest = exact.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+        assert!(
+            worst > 1e-5 * largest && worst < 0.05 * largest,
+            "{worst} of {largest}"
+        );
+    }
 }
