@@ -11,12 +11,16 @@ struct Four {
     d: vec4<f32>,
 }
 
+fn given(i: u32) -> Real4 {
+    return Real4(input[i]);
+}
+
 // The input at column `x` of the row that begins at `start`; zero outside.
 fn load(start: u32, x: i32) -> Real4 {
     if (x < 0 || x >= i32(frame.size.x)) {
         return Real4();
     }
-    return Real4(input[start + u32(x)]);
+    return given(start + u32(x));
 }
 
 fn store(o: u32, x0: u32, y: u32, v: Four) {

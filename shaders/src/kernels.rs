@@ -15,7 +15,7 @@ fn of_planes(gpu: &Gpu, label: &str, text: &str, constants: &[(&str, f64)], dept
 
 /// The same, that reads or writes features.
 fn of_features(gpu: &Gpu, label: &str, text: &str, constants: &[(&str, f64)], depth: usize) -> Kernel {
-    let text = [gpu.tuning.precision.header(), text].concat();
+    let text = [&gpu.tuning.precision.header(), text].concat();
     of_planes(gpu, label, &text, constants, depth)
 }
 

@@ -9,6 +9,7 @@
 mod executor;
 mod flow;
 mod gpu;
+mod graph;
 mod kernels;
 pub mod measure;
 mod network;
@@ -25,4 +26,5 @@ mod twin;
 pub use executor::GpuExecutor;
 pub use flow::{FlowImage, GpuFlow};
 pub use gpu::Gpu;
+pub use graph::{DeviceValue, WgslNetwork};
 pub use tuning::{Convolution, Precision, Tuning};

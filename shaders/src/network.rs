@@ -123,12 +123,12 @@ impl GpuNetwork {
             let reads = (kind(step.input), kind(step.other.unwrap_or(step.input)));
             let module = modules.entry((module, reads)).or_insert_with(|| {
                 let parts: &[&str] = match module {
-                    "conv3x3" => &[CONV_SHARED, three],
+                    "conv3x3" => &[CONV_SHARED, "override TALL: u32;\n", three],
                     "conv1x1" => &[CONV_SHARED, CONV1X1],
                     _ => &[POINTWISE],
                 };
                 let alias = format!("alias Input4 = {};\nalias Other4 = {};\n", reads.0, reads.1);
-                let head = [tuning.precision.header(), &alias, SHARED];
+                let head = [&tuning.precision.header(), &alias, SHARED];
                 gpu.module(module, &[&head, parts].concat().concat())
             });
             let cover = Cover {

@@ -23,12 +23,16 @@ pub enum Precision {
 
 impl Precision {
     /// What a module of this precision begins with.
-    pub(crate) fn header(self) -> &'static str {
+    pub(crate) fn header(self) -> String {
+        let enable = if self == Self::Half { "enable f16;\n" } else { "" };
+        [enable, self.aliases()].concat()
+    }
+
+    /// The names of its numbers.
+    pub(crate) fn aliases(self) -> &'static str {
         match self {
             Self::Full => "alias Real = f32;\nalias Real4 = vec4<f32>;\nalias Block = mat4x4<f32>;\n",
-            Self::Half => {
-                "enable f16;\nalias Real = f16;\nalias Real4 = vec4<f16>;\nalias Block = mat4x4<f16>;\n"
-            }
+            Self::Half => "alias Real = f16;\nalias Real4 = vec4<f16>;\nalias Block = mat4x4<f16>;\n",
         }
     }
 

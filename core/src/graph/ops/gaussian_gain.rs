@@ -1,8 +1,10 @@
-use alloc::{vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, pointwise::Pointwise, real};
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 use crate::model::GaussianSkip;
 
 /// The gain of the exact flow between two Gaussians of one mean, from deviation `sigma` to `rho`, at the time `t`:
@@ -37,5 +39,17 @@ impl Pointwise for GaussianGain {
     fn check_params(&self) -> Result<(), Fault> {
         real("sigma", self.sigma, 0.001..=10.0)?;
         real("rho", self.rho, 0.001..=10.0)
+    }
+}
+
+impl Shade for GaussianGain {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let [sigma, rho] = [self.sigma, self.rho].map(|x| (x * x) as f32);
+        shade::pointwise(
+            format!(
+                "(a * {rho:?}f - (1.0 - a) * {sigma:?}f) / (a * a * {rho:?}f + (1.0 - a) * (1.0 - a) * {sigma:?}f)"
+            ),
+            &[],
+        )
     }
 }

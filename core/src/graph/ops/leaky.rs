@@ -1,8 +1,10 @@
-use alloc::vec::Vec;
+use alloc::{format, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, pointwise::Pointwise, real};
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 
 /// The leaky rectifier (Maas et al. 2013): `x` where positive, else `slope * x`; with a slope of zero the rectifier.
 ///
@@ -30,5 +32,14 @@ impl Pointwise for Leaky {
 
     fn check_params(&self) -> Result<(), Fault> {
         real("the slope", self.slope, -1.0..=1.0)
+    }
+}
+
+impl Shade for Leaky {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise(
+            format!("select({:?}f * a, a, a > vec4<f32>())", self.slope as f32),
+            &[],
+        )
     }
 }

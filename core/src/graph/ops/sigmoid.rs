@@ -3,6 +3,8 @@ use alloc::{vec, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::pointwise::{Pointwise, logistic, logistic_number};
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 
 /// The logistic function, `1 / (1 + e^-x)`.
 ///
@@ -22,5 +24,19 @@ impl Pointwise for Sigmoid {
 
     fn number(&self, x: f32) -> f32 {
         logistic_number(x)
+    }
+}
+
+/// The logistic function in WGSL.
+pub(super) const LOGISTIC: &str = "
+fn logistic(x: vec4<f32>) -> vec4<f32> {
+    // Beyond -80 it is zero, and the exponential may overflow.
+    return 1.0 / (1.0 + exp(-max(x, vec4<f32>(-80.0))));
+}
+";
+
+impl Shade for Sigmoid {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise("logistic(a)", &[LOGISTIC])
     }
 }

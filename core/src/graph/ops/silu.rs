@@ -3,6 +3,8 @@ use alloc::{vec, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::pointwise::{Pointwise, logistic, logistic_number};
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 
 /// `x / (1 + e^-x)` (Elfwing et al. 2017), also called Swish.
 ///
@@ -22,5 +24,11 @@ impl Pointwise for Silu {
 
     fn number(&self, x: f32) -> f32 {
         x * logistic_number(x)
+    }
+}
+
+impl Shade for Silu {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise("a * logistic(a)", &[super::sigmoid::LOGISTIC])
     }
 }
