@@ -1,14 +1,14 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use asasr_core::{
-    Executor, OnStep, Part, Planes, Rect, Result,
-    model::{Architecture, Skip, Weights},
+    Executor, OnStep, Part, Planes, Rect, Result, Size,
+    graph::nets,
+    model::{Architecture, Weights},
 };
 
 use crate::gpu::{COPIED, Gpu, Kernel, READ, UNIFORM, WRITTEN, unknown};
+use crate::graph::WgslNetwork;
 use crate::kernels;
-use crate::network::GpuNetwork;
-use crate::pack;
 use crate::pool::Pooled;
 use crate::resample::Resampler;
 
@@ -27,6 +27,11 @@ impl GpuImage {
     pub(crate) async fn new(gpu: &Gpu, size: (usize, usize)) -> Result<Self> {
         let [buffer] = gpu.take([((3 * size.0 * size.1 * 4) as u64, COPIED)]).await?;
         Ok(Self { buffer, size })
+    }
+
+    /// Bytes of its values.
+    pub(crate) fn bytes(&self) -> u64 {
+        (3 * self.size.0 * self.size.1 * 4) as u64
     }
 
     /// An image from here.
@@ -70,8 +75,7 @@ pub(crate) fn part_words(part: &Part, tile: (usize, usize)) -> [u32; 8] {
 #[derive(Debug)]
 pub(crate) struct Restorer {
     pub(crate) gpu: Gpu,
-    network: GpuNetwork,
-    enlarge: Kernel,
+    network: WgslNetwork,
     blend: Kernel,
     /// Made for the first image that is enlarged less than the network does.
     reducer: OnceLock<Resampler>,
@@ -79,14 +83,13 @@ pub(crate) struct Restorer {
 
 impl Restorer {
     fn new(gpu: Gpu, architecture: &Architecture, weights: &Weights) -> Result<Self> {
-        let network = GpuNetwork::new(&gpu, &architecture.layers, (3, true), weights, |_| Ok(Vec::new()))?;
-        let enlarge = kernels::enlarge(&gpu, architecture.scale, architecture.skip == Skip::Bicubic);
+        let graph = nets::restorer(architecture)?.check()?;
+        let network = WgslNetwork::new(&gpu, &graph, weights)?;
         let blend = kernels::blend(&gpu);
         gpu.check()?;
         Ok(Self {
             gpu,
             network,
-            enlarge,
             blend,
             reducer: OnceLock::new(),
         })
@@ -119,22 +122,15 @@ impl Restorer {
 
     /// Enlarges a tile; one command buffer.
     pub(crate) async fn enlarge(&self, tile: &Planes, scale: usize) -> Result<GpuImage> {
-        let (gpu, size) = (&self.gpu, (tile.width(), tile.height()));
-        let pixels = size.0 * size.1;
-        let output = GpuImage::new(gpu, (size.0 * scale, size.1 * scale)).await?;
-        let [frame, image] = gpu
-            .take([(Frame::BYTES, UNIFORM), ((pixels * 16) as u64, WRITTEN)])
-            .await?;
-        let slots = gpu.take_all(&self.network.slots(pixels)).await?;
-        let slots: Vec<&wgpu::Buffer> = slots.iter().map(|s| &**s).collect();
-        gpu.write(&frame, &Frame::new(size).words());
-        gpu.write(&image, &pack::image(tile));
+        let (gpu, network) = (&self.gpu, &self.network);
+        let (width, height) = (tile.width(), tile.height());
+        let output = GpuImage::new(gpu, (width * scale, height * scale)).await?;
+        let plan = network.plan(Size::new(width, height))?;
+        let [image] = gpu.take([((tile.data().len() * 4) as u64, WRITTEN)]).await?;
+        let held = network.hold(&plan).await?;
+        gpu.write(&image, tile.data());
         gpu.submit(
-            |pass| {
-                let features = self.network.encode(pass, &frame, &image, &slots, size);
-                let bound = [&frame, features, &image, &output.buffer];
-                pass.dispatch(&self.enlarge, &bound, output.size);
-            },
+            |pass| network.encode(pass, &plan, &held, &[&image], &[&output.buffer]),
             |_| {},
         );
         Ok(output)
@@ -219,45 +215,5 @@ impl Executor for GpuExecutor {
         _on_step: OnStep<'_>,
     ) -> Result<Planes> {
         self.enlarged(tile, Some(part)).await
-    }
-}
-
-/// What the kernels know of a tile; `Frame` of `shared.wgsl`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Frame {
-    pub(crate) size: (usize, usize),
-    pub(crate) step: usize,
-    pub(crate) dt: f64,
-    pub(crate) gain: f64,
-    pub(crate) left: f64,
-}
-
-impl Frame {
-    pub(crate) const BYTES: u64 = 32;
-
-    pub(crate) fn new(size: (usize, usize)) -> Self {
-        Self {
-            size,
-            step: 0,
-            dt: 0.0,
-            gain: 0.0,
-            left: 1.0,
-        }
-    }
-
-    /// As the kernels read it.
-    pub(crate) fn words(self) -> [u32; 8] {
-        let (width, height) = self.size;
-        let float = |v: f64| (v as f32).to_bits();
-        [
-            width as u32,
-            height as u32,
-            self.step as u32,
-            float(self.dt),
-            float(self.gain),
-            float(self.left),
-            0,
-            0,
-        ]
     }
 }

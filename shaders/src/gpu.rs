@@ -324,6 +324,13 @@ impl Gpu {
         made
     }
 
+    /// Forgets the pipelines so far, which are not run again.
+    pub(crate) fn forget_pipelines(&self) {
+        if let Ok(mut known) = self.pipelines.lock() {
+            known.clear();
+        }
+    }
+
     pub(crate) fn module(&self, label: &str, source: &str) -> ShaderModule {
         self.device.create_shader_module(ShaderModuleDescriptor {
             label: Some(label),

@@ -387,11 +387,22 @@ fn a_flow_stops_where_it_is_told_to() {
     assert!(run(usize::MAX).is_ok());
 }
 
+/// The transformer's field runs as the convolutional one does.
 #[test]
-fn a_transformer_is_refused() {
+fn transformers_agree() {
     let (architecture, mut part) = flow(4, 1, false);
-    part.architecture = VelocityArchitecture::dit(4, 32, 1);
-    let restorer = GpuExecutor::new(gpu(), &architecture, &weights(&architecture.parameters())).unwrap();
-    let refused = GpuFlow::new(restorer, &part, &weights(&part.architecture.parameters()));
-    assert!(refused.unwrap_err().to_string().contains("transformer"));
+    part.architecture = VelocityArchitecture::dit(4, 32, 2);
+    part.steps = 2;
+    let (shaders, cpu) = both(&architecture, &part);
+    for (width, height) in [(16, 8), (11, 19)] {
+        let image = image(width, height);
+        let (place, size) = (Rect::whole(width, height), (width, height));
+        let a = Sampler::new(&shaders, &part, Drawing::new(1, 2), size).unwrap();
+        let b = Sampler::new(&cpu, &part, Drawing::new(1, 2), size).unwrap();
+        let drawn = pollster::block_on(a.run(&image, place, &|_, _| true)).unwrap();
+        let expected = pollster::block_on(b.run(&image, place, &|_, _| true)).unwrap();
+        let worst = difference(&drawn, &expected);
+        println!("a transformer on {width}x{height}: {worst:.1e}");
+        assert!(worst < 1e-3, "{width}x{height}: {worst}");
+    }
 }

@@ -20,3 +20,5 @@ mod plan;
 mod source;
 
 pub use network::{DeviceValue, WgslNetwork};
+pub(crate) use network::{END, Held, Planned};
+pub(crate) use plan::Ends;

@@ -174,6 +174,11 @@ impl WgslNetwork {
         (numbers * width).next_multiple_of(4) as u64
     }
 
+    /// Bytes of a value in a run.
+    pub(crate) fn bytes_at(&self, planned: &Planned, value: usize) -> u64 {
+        self.bytes(value, &planned.shapes[value])
+    }
+
     /// What a run on images of a size needs.
     ///
     /// # Errors

@@ -23,7 +23,6 @@ pub(crate) enum Ends {
     /// As images do.
     Planes,
     /// As the values between kernels do.
-    #[expect(dead_code, reason = "for layers that are timed by themselves")]
     Features,
 }
 
