@@ -16,3 +16,10 @@ export function weightsAddress({ file, sha256 }, folder) {
   if (!plain(file) || !/^[0-9a-f]{64}$/.test(sha256)) throw new Said('manifest-unusable');
   return new URL(`${file}?sha256=${sha256}`, folder).href;
 }
+
+/** The networks of a manifest, of either format, the one that answers in the mode `instant` first. */
+export function networks(manifest) {
+  if (manifest.format === 1) return [manifest, manifest.flow, manifest.fast].filter(Boolean);
+  const { restorer, community, ...others } = manifest.networks;
+  return [restorer, community, ...Object.values(others)].filter(Boolean);
+}

@@ -21,6 +21,7 @@ export const english = {
   manifest: 'the model\'s manifest is not usable: {why}',
   architecture: 'the model\'s architecture is not usable: {why}',
   graph: 'the model\'s network is not usable: {why}',
+  'node-not-taken': 'the compute device does not run {node} ({op}): {why}; use the CPU',
   weights: 'the weights are not usable: {why}',
   'weights-other': 'the weights file {file} is not the one its manifest describes (its sha256 is another): download it again',
   adapter: 'the LoRA adapter is not usable: {why}',

@@ -19,6 +19,7 @@ export const german = {
   manifest: 'das Manifest des Modells ist unbrauchbar: {why}',
   architecture: 'der Aufbau des Modells ist unbrauchbar: {why}',
   graph: 'das Netz des Modells ist unbrauchbar: {why}',
+  'node-not-taken': 'das Rechengerät führt {node} ({op}) nicht aus: {why}; den Prozessor nehmen (?device=cpu)',
   weights: 'die Gewichte sind unbrauchbar: {why}',
   'weights-other': 'die Gewichtsdatei {file} ist nicht die ihres Manifests (ihr sha256 ist ein anderer): noch einmal laden',
   adapter: 'der LoRA-Adapter ist unbrauchbar: {why}',

@@ -1,6 +1,6 @@
 // The page: what a person does goes into the queue, what the queue tells goes onto the page.
 
-import { modelAddress, plain, weightsAddress } from './address.js';
+import { modelAddress, networks, plain, weightsAddress } from './address.js';
 import { fromFolder, fromList, fromTransfer } from './collect.js';
 import { keepOffline } from './offline.js';
 import { Queue, resultName } from './queue.js';
@@ -116,9 +116,8 @@ async function everything() {
         const described = new URL('manifest.json', folder);
         const bytes = await (await fetch(described)).arrayBuffer();
         const manifest = JSON.parse(new TextDecoder().decode(bytes));
-        const parts = [manifest, manifest.flow, manifest.fast].filter(Boolean);
         const signature = trusted() ? [await signatureAddress(bytes, folder)] : [];
-        return [described.href, ...signature, ...parts.map((part) => weightsAddress(part, folder))];
+        return [described.href, ...signature, ...networks(manifest).map((part) => weightsAddress(part, folder))];
       }));
       return [...new Set([...own, ...models.flat()])];
     } catch (error) {

@@ -1,6 +1,6 @@
 // Chooses a device, loads the WebAssembly module for it and the one for image files, and runs them.
 
-import { weightsAddress } from './address.js';
+import { networks, weightsAddress } from './address.js';
 import { leftOut, withChunks, withMetadata } from './container.js';
 import { Pool, threads } from './pool.js';
 import { begun, converts, filesModule, readable, upright } from './read.js';
@@ -95,7 +95,7 @@ async function open({ id, device: wanted, model, publicKey, tunings }) {
   const signature = publicKey === undefined ? [] : await signed(manifest, publicKey);
   let address;
   try {
-    address = weightsAddress(JSON.parse(new TextDecoder().decode(manifest)), folder);
+    address = weightsAddress(networks(JSON.parse(new TextDecoder().decode(manifest)))[0], folder);
   } catch {
     throw new Said('manifest-unusable');
   }

@@ -13,6 +13,15 @@ pub enum Error {
     Architecture(String),
     /// A graph is not a network this crate can run.
     Graph(GraphError),
+    /// A node that the device's executor does not take; another one may.
+    NotTaken {
+        /// The node's name.
+        node: String,
+        /// Its operation.
+        op: &'static str,
+        /// What the device lacks for it.
+        why: String,
+    },
     /// A weights file is damaged or does not fit its architecture.
     Weights(String),
     /// The bytes of a file are not those its manifest describes.
@@ -120,6 +129,12 @@ impl fmt::Display for Error {
             Self::Manifest(why) => write!(f, "the model's manifest is not usable: {why}"),
             Self::Architecture(why) => write!(f, "the model's architecture is not usable: {why}"),
             Self::Graph(why) => write!(f, "the network's graph is not usable: {why}"),
+            Self::NotTaken { node, op, why } => {
+                write!(
+                    f,
+                    "the compute device does not run {node} ({op}): {why}; use the CPU"
+                )
+            }
             Self::Weights(why) => write!(f, "the weights are not usable: {why}"),
             Self::Hash {
                 file,
@@ -167,10 +182,11 @@ impl core::error::Error for Error {}
 
 impl Error {
     /// The codes of all [messages](Self::message).
-    pub const CODES: [&str; 18] = [
+    pub const CODES: [&str; 19] = [
         "manifest",
         "architecture",
         "graph",
+        "node-not-taken",
         "weights",
         "weights-other",
         "refused",
@@ -195,6 +211,9 @@ impl Error {
             Self::Manifest(why) => because("manifest", why),
             Self::Architecture(why) => because("architecture", why),
             Self::Graph(why) => because("graph", &why.to_string()),
+            Self::NotTaken { node, op, why } => because("node-not-taken", why)
+                .with("node", &Harmless::written(node))
+                .with("op", op),
             Self::Weights(why) => because("weights", why),
             Self::Hash { file, .. } => Message::new("weights-other").with("file", &Harmless::written(file)),
             Self::Size(why) | Self::Spectrum(why) | Self::Schedule(why) => because("refused", why),
@@ -234,7 +253,12 @@ mod tests {
         let next = |error: &Error| match error {
             Error::Manifest(_) => Some(Error::Architecture(why())),
             Error::Architecture(_) => Some(Error::Graph(Fault::Name.whole())),
-            Error::Graph(_) => Some(Error::Weights(why())),
+            Error::Graph(_) => Some(Error::NotTaken {
+                node: why(),
+                op: "conv",
+                why: why(),
+            }),
+            Error::NotTaken { .. } => Some(Error::Weights(why())),
             Error::Weights(_) => Some(Error::Hash {
                 file: why(),
                 expected: why(),

@@ -14,10 +14,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let w = weights[o * GROUPS_IN + g];
         let start = (g * frame.size.y + y) * frame.size.x;
         s = Four(
-            s.a + vec4<f32>(w * Real4(input[start + x0])),
-            s.b + vec4<f32>(w * Real4(input[start + min(x0 + 1u, last)])),
-            s.c + vec4<f32>(w * Real4(input[start + min(x0 + 2u, last)])),
-            s.d + vec4<f32>(w * Real4(input[start + min(x0 + 3u, last)])),
+            s.a + vec4<f32>(w * given(start + x0)),
+            s.b + vec4<f32>(w * given(start + min(x0 + 1u, last))),
+            s.c + vec4<f32>(w * given(start + min(x0 + 2u, last))),
+            s.d + vec4<f32>(w * given(start + min(x0 + 3u, last))),
         );
     }
     store(o, x0, y, s);

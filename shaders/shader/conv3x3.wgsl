@@ -3,8 +3,6 @@
 // One invocation computes four pixels of a row for TALL groups of output channels, 1, 2 or 4: each value loaded serves
 // 12 multiplications of a block by a vector for every group.
 
-override TALL: u32;
-
 @compute @workgroup_size(WIDE, HIGH, 1)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let x0 = id.x * 4u;

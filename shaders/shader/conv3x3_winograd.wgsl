@@ -4,8 +4,6 @@
 // Interpolation is at 0, 3/4, -3/4, 3/2, -3/2 and infinity. One invocation computes four pixels of a row for TALL groups of
 // output channels, 1 or 2.
 
-override TALL: u32;
-
 // Products of one group of output channels, by interpolation point.
 struct Six {
     a: vec4<f32>,

@@ -1,14 +1,10 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
-use asasr_core::{
-    Executor, OnStep, Part, Planes, Rect, Result,
-    model::{Architecture, Skip, Weights},
-};
+use asasr_core::{Executor, OnStep, Part, Planes, Rect, Result, Size, graph::TypedGraph, model::Weights};
 
 use crate::gpu::{COPIED, Gpu, Kernel, READ, UNIFORM, WRITTEN, unknown};
+use crate::graph::WgslNetwork;
 use crate::kernels;
-use crate::network::GpuNetwork;
-use crate::pack;
 use crate::pool::Pooled;
 use crate::resample::Resampler;
 
@@ -27,6 +23,11 @@ impl GpuImage {
     pub(crate) async fn new(gpu: &Gpu, size: (usize, usize)) -> Result<Self> {
         let [buffer] = gpu.take([((3 * size.0 * size.1 * 4) as u64, COPIED)]).await?;
         Ok(Self { buffer, size })
+    }
+
+    /// Bytes of its values.
+    pub(crate) fn bytes(&self) -> u64 {
+        (3 * self.size.0 * self.size.1 * 4) as u64
     }
 
     /// An image from here.
@@ -70,23 +71,23 @@ pub(crate) fn part_words(part: &Part, tile: (usize, usize)) -> [u32; 8] {
 #[derive(Debug)]
 pub(crate) struct Restorer {
     pub(crate) gpu: Gpu,
-    network: GpuNetwork,
-    enlarge: Kernel,
+    network: WgslNetwork,
+    /// How many times it enlarges.
+    scale: usize,
     blend: Kernel,
     /// Made for the first image that is enlarged less than the network does.
     reducer: OnceLock<Resampler>,
 }
 
 impl Restorer {
-    fn new(gpu: Gpu, architecture: &Architecture, weights: &Weights) -> Result<Self> {
-        let network = GpuNetwork::new(&gpu, &architecture.layers, (3, true), weights, |_| Ok(Vec::new()))?;
-        let enlarge = kernels::enlarge(&gpu, architecture.scale, architecture.skip == Skip::Bicubic);
+    fn new(gpu: Gpu, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
+        let network = WgslNetwork::new(&gpu, graph, weights)?;
         let blend = kernels::blend(&gpu);
         gpu.check()?;
         Ok(Self {
             gpu,
             network,
-            enlarge,
+            scale: graph.output_scale(0).terms().0,
             blend,
             reducer: OnceLock::new(),
         })
@@ -118,23 +119,16 @@ impl Restorer {
     }
 
     /// Enlarges a tile; one command buffer.
-    pub(crate) async fn enlarge(&self, tile: &Planes, scale: usize) -> Result<GpuImage> {
-        let (gpu, size) = (&self.gpu, (tile.width(), tile.height()));
-        let pixels = size.0 * size.1;
-        let output = GpuImage::new(gpu, (size.0 * scale, size.1 * scale)).await?;
-        let [frame, image] = gpu
-            .take([(Frame::BYTES, UNIFORM), ((pixels * 16) as u64, WRITTEN)])
-            .await?;
-        let slots = gpu.take_all(&self.network.slots(pixels)).await?;
-        let slots: Vec<&wgpu::Buffer> = slots.iter().map(|s| &**s).collect();
-        gpu.write(&frame, &Frame::new(size).words());
-        gpu.write(&image, &pack::image(tile));
+    pub(crate) async fn enlarge(&self, tile: &Planes) -> Result<GpuImage> {
+        let (gpu, network, scale) = (&self.gpu, &self.network, self.scale);
+        let (width, height) = (tile.width(), tile.height());
+        let output = GpuImage::new(gpu, (width * scale, height * scale)).await?;
+        let plan = network.plan(Size::new(width, height))?;
+        let [image] = gpu.take([((tile.data().len() * 4) as u64, WRITTEN)]).await?;
+        let held = network.hold(&plan).await?;
+        gpu.write(&image, tile.data());
         gpu.submit(
-            |pass| {
-                let features = self.network.encode(pass, &frame, &image, &slots, size);
-                let bound = [&frame, features, &image, &output.buffer];
-                pass.dispatch(&self.enlarge, &bound, output.size);
-            },
+            |pass| network.encode(pass, &plan, &held, &[&image], &[&output.buffer]),
             |_| {},
         );
         Ok(output)
@@ -144,22 +138,23 @@ impl Restorer {
 /// Runs a restorer with our kernels. Copies share the device; when it is lost the next tile opens it again.
 #[derive(Debug, Clone)]
 pub struct GpuExecutor {
-    architecture: Arc<Architecture>,
+    graph: Arc<TypedGraph>,
     weights: Arc<Weights>,
     restorer: Arc<Mutex<Arc<Restorer>>>,
 }
 
 impl GpuExecutor {
-    /// Uploads `weights` and builds a pipeline for every layer.
+    /// Uploads the `weights` of a graph from an image to one that is a whole number of times larger, and builds its pipelines.
     ///
     /// # Errors
-    /// [`asasr_core::Error::Architecture`] or [`asasr_core::Error::Weights`] when the two do not fit; [`asasr_core::Error::Device`] when the device refuses.
-    pub fn new(gpu: Gpu, architecture: &Architecture, weights: &Weights) -> Result<Self> {
-        architecture.validate()?;
-        weights.check(&architecture.parameters())?;
+    /// [`asasr_core::Error::Weights`] when the two do not fit; [`asasr_core::Error::NotTaken`] for a graph that the device does not run;
+    /// [`asasr_core::Error::Device`] when the device refuses.
+    pub fn new(gpu: Gpu, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
+        weights.check(graph.parameters())?;
+        WgslNetwork::supports(&gpu, graph)?;
         Ok(Self {
-            restorer: Arc::new(Mutex::new(Arc::new(Restorer::new(gpu, architecture, weights)?))),
-            architecture: Arc::new(architecture.clone()),
+            restorer: Arc::new(Mutex::new(Arc::new(Restorer::new(gpu, graph, weights)?))),
+            graph: Arc::new(graph.clone()),
             weights: Arc::new(weights.clone()),
         })
     }
@@ -177,7 +172,7 @@ impl GpuExecutor {
             return Ok(current);
         }
         let gpu = current.gpu.reopen().await?;
-        let again = Arc::new(Restorer::new(gpu, &self.architecture, &self.weights)?);
+        let again = Arc::new(Restorer::new(gpu, &self.graph, &self.weights)?);
         let mut kept = self.restorer.lock().map_err(|_| unknown())?;
         // Another tile may have opened it meanwhile.
         if kept.gpu.is_broken() {
@@ -189,18 +184,18 @@ impl GpuExecutor {
     /// A tile enlarged, or the part of that which counts.
     async fn enlarged(&self, tile: &Planes, part: Option<&Part>) -> Result<Planes> {
         let restorer = self.ready().await?;
-        let output = restorer.enlarge(tile, self.architecture.scale).await?;
+        let output = restorer.enlarge(tile).await?;
         restorer.read(output, part).await
     }
 }
 
 impl Executor for GpuExecutor {
     fn scale(&self) -> usize {
-        self.architecture.scale
+        self.graph.output_scale(0).terms().0
     }
 
     fn halo(&self) -> usize {
-        self.architecture.receptive_radius()
+        self.graph.reach().radius
     }
 
     fn lanes(&self) -> usize {
@@ -219,45 +214,5 @@ impl Executor for GpuExecutor {
         _on_step: OnStep<'_>,
     ) -> Result<Planes> {
         self.enlarged(tile, Some(part)).await
-    }
-}
-
-/// What the kernels know of a tile; `Frame` of `shared.wgsl`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Frame {
-    pub(crate) size: (usize, usize),
-    pub(crate) step: usize,
-    pub(crate) dt: f64,
-    pub(crate) gain: f64,
-    pub(crate) left: f64,
-}
-
-impl Frame {
-    pub(crate) const BYTES: u64 = 32;
-
-    pub(crate) fn new(size: (usize, usize)) -> Self {
-        Self {
-            size,
-            step: 0,
-            dt: 0.0,
-            gain: 0.0,
-            left: 1.0,
-        }
-    }
-
-    /// As the kernels read it.
-    pub(crate) fn words(self) -> [u32; 8] {
-        let (width, height) = self.size;
-        let float = |v: f64| (v as f32).to_bits();
-        [
-            width as u32,
-            height as u32,
-            self.step as u32,
-            float(self.dt),
-            float(self.gain),
-            float(self.left),
-            0,
-            0,
-        ]
     }
 }

@@ -1,38 +1,35 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
-use asasr_core::flow::{ColourAnchor, FlowDevice, Schedule, Source};
-use asasr_core::model::{Condition, ConvVelocity, FlowPart, VelocityArchitecture, Weights};
+use asasr_core::flow::{ColourAnchor, FieldInputs, FlowDevice, Schedule, Source};
+use asasr_core::graph::TypedGraph;
+use asasr_core::model::Weights;
 use asasr_core::spectral::ColouredNoise;
-use asasr_core::{Error, Executor as _, OnStep, Part, Planes, Rect, Result};
+use asasr_core::{Error, Executor as _, OnStep, Part, Planes, Rect, Result, Size};
 
-use crate::executor::{Frame, GpuExecutor, GpuImage, Restorer};
+use crate::executor::{GpuExecutor, GpuImage, Restorer};
 use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM, WRITTEN, unknown};
+use crate::graph::WgslNetwork;
 use crate::kernels;
-use crate::network::{GpuNetwork, Modulation};
 use crate::noise::NoiseMaker;
-use crate::pack;
 use crate::resample::Resampler;
 
-/// Runs a restorer and a convolutional velocity field with our kernels.
+/// Runs a restorer and a network that draws with our kernels: a velocity field, or one that samples in one step.
 #[derive(Debug)]
 pub struct GpuFlow {
     restorer: GpuExecutor,
-    field: ConvVelocity,
-    whole: VelocityArchitecture,
+    field: TypedGraph,
     weights: Weights,
-    /// Channels that the field reads.
-    inputs: usize,
-    kernels: Mutex<Option<Arc<Kernels>>>,
-    /// The field made ready for the times of a schedule.
-    network: Mutex<Option<(Vec<f64>, u64, GpuNetwork)>>,
+    reads: FieldInputs,
+    radius: usize,
+    ready: Mutex<Option<Arc<Ready>>>,
 }
 
-/// What runs beside the field on a device.
+/// What is ready on a device.
 #[derive(Debug)]
-struct Kernels {
+struct Ready {
     /// The device's number.
     device: u64,
-    gather: Kernel,
+    field: WgslNetwork,
     step: Kernel,
     noise: NoiseMaker,
     /// Made for the first sample that is anchored.
@@ -47,72 +44,40 @@ pub struct FlowImage {
 }
 
 impl GpuFlow {
-    /// Takes a restorer and the weights of `flow`, which goes on its device.
+    /// Takes a restorer and the weights of a network that draws, as [`Role`](asasr_core::model::Role) has them, which goes on its device.
     ///
     /// # Errors
-    /// [`Error::Architecture`] for a transformer, which these kernels do not run, [`Error::Weights`] when `weights` are not
-    /// those of `flow`.
-    pub fn new(restorer: GpuExecutor, flow: &FlowPart, weights: &Weights) -> Result<Self> {
-        let whole = flow.architecture.clone();
-        whole.validate()?;
-        weights.check(&whole.parameters())?;
-        let VelocityArchitecture::Conv(field) = whole.clone() else {
-            return Err(Error::Architecture(
-                "the flow is a transformer, which runs on the CPU and through CUDA only".into(),
-            ));
-        };
-        let block = 3 * field.scale * field.scale;
-        let inputs = match field.condition {
-            Condition::LowQuality => block + 3,
-            Condition::LowQualityAndMean => 2 * block + 3,
-        };
+    /// [`Error::Graph`] for a network that draws nothing, [`Error::Weights`] when `weights` are not its own; [`Error::NotTaken`] for one
+    /// that the device does not run.
+    pub fn new(restorer: GpuExecutor, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
+        let (field, reads) = FieldInputs::of(graph)?;
+        weights.check(field.parameters())?;
+        WgslNetwork::supports(&restorer.current()?.gpu, &field)?;
         Ok(Self {
+            radius: field.reach().radius,
             field,
-            whole,
             weights: weights.clone(),
-            inputs,
-            kernels: Mutex::default(),
-            network: Mutex::default(),
+            reads,
+            ready: Mutex::default(),
             restorer,
         })
     }
 
-    /// The kernels on that device.
-    fn kernels(&self, gpu: &Gpu) -> Result<Arc<Kernels>> {
-        let mut kept = self.kernels.lock().map_err(|_| unknown())?;
-        if let Some(kernels) = kept.as_ref().filter(|k| k.device == gpu.number()) {
-            return Ok(Arc::clone(kernels));
+    /// The field and the kernels around it on that device.
+    fn ready(&self, gpu: &Gpu) -> Result<Arc<Ready>> {
+        let mut kept = self.ready.lock().map_err(|_| unknown())?;
+        if let Some(ready) = kept.as_ref().filter(|k| k.device == gpu.number()) {
+            return Ok(Arc::clone(ready));
         }
-        let made = Arc::new(Kernels {
+        let made = Arc::new(Ready {
             device: gpu.number(),
-            gather: kernels::gather(gpu, self.field.scale, self.inputs),
-            step: kernels::step(gpu, self.field.scale),
+            field: WgslNetwork::new(gpu, &self.field, &self.weights)?,
+            step: kernels::step(gpu),
             noise: NoiseMaker::new(gpu),
             anchor: OnceLock::new(),
         });
         gpu.check()?;
         Ok(Arc::clone(kept.insert(made)))
-    }
-
-    /// The field made ready for the times at which `schedule` asks it.
-    fn network(&self, gpu: &Gpu, schedule: &Schedule) -> Result<GpuNetwork> {
-        let times = &schedule.times()[..schedule.steps()];
-        let mut kept = self.network.lock().map_err(|_| unknown())?;
-        if let Some((known, device, network)) = &*kept
-            && known == times
-            && *device == gpu.number()
-        {
-            return Ok(network.clone());
-        }
-        let modulations = |layer: usize| -> Result<Vec<Modulation>> {
-            let name = self.field.layers[layer].name().map_or("", String::as_str);
-            let one = |t: &f64| self.whole.modulation(&self.weights, name, *t);
-            times.iter().map(one).collect()
-        };
-        let layers = &self.field.layers;
-        let network = GpuNetwork::new(gpu, layers, (self.inputs, false), &self.weights, modulations)?;
-        *kept = Some((times.to_vec(), gpu.number(), network.clone()));
-        Ok(network)
     }
 }
 
@@ -120,11 +85,11 @@ impl FlowDevice for GpuFlow {
     type Image = FlowImage;
 
     fn scale(&self) -> usize {
-        self.field.scale
+        self.restorer.scale()
     }
 
     fn halo(&self) -> usize {
-        self.restorer.halo().max(Source::REACH) + self.whole.receptive_radius()
+        self.reads.halo(self.restorer.halo(), self.radius)
     }
 
     fn lanes(&self) -> usize {
@@ -133,7 +98,7 @@ impl FlowDevice for GpuFlow {
 
     async fn mean(&self, low: &Planes) -> Result<FlowImage> {
         let restorer = self.restorer.ready().await?;
-        let image = restorer.enlarge(low, self.field.scale).await?;
+        let image = restorer.enlarge(low).await?;
         Ok(FlowImage { restorer, image })
     }
 
@@ -152,12 +117,9 @@ impl FlowDevice for GpuFlow {
     ) -> Result<FlowImage> {
         Source::check(mean.size, place)?;
         let gpu = &restorer.gpu;
-        let kernels = self.kernels(gpu)?;
+        let ready = self.ready(gpu)?;
         Ok(FlowImage {
-            image: kernels
-                .noise
-                .source(gpu, source, (low, mean), noise, place)
-                .await?,
+            image: ready.noise.source(gpu, source, (low, mean), noise, place).await?,
             restorer: Arc::clone(restorer),
         })
     }
@@ -170,39 +132,29 @@ impl FlowDevice for GpuFlow {
         on_step: OnStep<'_>,
     ) -> Result<FlowImage> {
         let gpu = &restorer.gpu;
-        let (kernels, network) = (self.kernels(gpu)?, self.network(gpu, schedule)?);
-        let (width, height) = (low.width(), low.height());
-        let (pixels, size) = (width * height, (width, height));
-        let [frame, image, input] = gpu
+        let ready = self.ready(gpu)?;
+        let field = &ready.field;
+        let plan = field.plan(Size::new(low.width(), low.height()))?;
+        let [image, time, words, velocity] = gpu
             .take([
-                (Frame::BYTES, UNIFORM),
-                ((pixels * 16) as u64, WRITTEN),
-                (network.bytes(pixels, self.inputs), STORAGE),
+                ((low.data().len() * 4) as u64, WRITTEN),
+                (16, WRITTEN),
+                (16, UNIFORM),
+                (x0.bytes(), STORAGE),
             ])
             .await?;
-        let slots = gpu.take_all(&network.slots(pixels)).await?;
-        let slots: Vec<&wgpu::Buffer> = slots.iter().map(|s| &**s).collect();
-        gpu.write(&image, &pack::image(low));
+        let held = field.hold(&plan).await?;
+        gpu.write(&image, low.data());
+        let inputs: Vec<&wgpu::Buffer> = self.reads.order(&*x0.buffer, &*image, &*mean.buffer, &*time);
         let steps = schedule.steps();
         let mut at_work = None;
         for (i, pair) in schedule.times().windows(2).enumerate() {
-            let words = Frame {
-                step: i,
-                dt: pair[1] - pair[0],
-                gain: self.field.skip.map_or(0.0, |s| s.gain(pair[0])),
-                left: 1.0 - pair[0],
-                ..Frame::new(size)
-            };
-            gpu.write(&frame, &words.words());
+            let (t, left) = (pair[0], 1.0 - pair[0]);
+            gpu.write(&time, &[t as f32, 0.0, 0.0, 0.0]);
+            gpu.write(&words, &step_words(x0.size, pair[1] - t, left));
             let submitted = gpu.submit_watched(|pass| {
-                let bound = [&frame, &image, &mean.buffer, &x0.buffer, &input];
-                pass.dispatch(&kernels.gather, &bound.map(|b| &**b), size);
-                let features = network.encode(pass, &frame, &input, &slots, size);
-                pass.dispatch(
-                    &kernels.step,
-                    &[&frame, features, &mean.buffer, &x0.buffer],
-                    x0.size,
-                );
+                field.encode(pass, &plan, &held, &inputs, &[&velocity]);
+                pass.dispatch(&ready.step, &[&words, &velocity, &x0.buffer], x0.size);
             });
             // The device has the next step before this one is waited for.
             if let Some(before) = at_work.replace(submitted) {
@@ -223,8 +175,8 @@ impl FlowDevice for GpuFlow {
 
     async fn anchor(&self, sample: FlowImage, mean: &FlowImage, anchor: ColourAnchor) -> Result<FlowImage> {
         let gpu = &sample.restorer.gpu;
-        let kernels = self.kernels(gpu)?;
-        kernels
+        let ready = self.ready(gpu)?;
+        ready
             .anchor
             .get_or_init(|| Resampler::anchoring(gpu))
             .anchor(gpu, &sample.image, &mean.image, anchor)
@@ -235,4 +187,10 @@ impl FlowDevice for GpuFlow {
     async fn read(&self, FlowImage { restorer, image }: FlowImage, part: Option<&Part>) -> Result<Planes> {
         restorer.read(image, part).await
     }
+}
+
+/// `Frame` of `step.wgsl`.
+pub(crate) fn step_words((width, height): (usize, usize), dt: f64, left: f64) -> [u32; 4] {
+    let float = |v: f64| (v as f32).to_bits();
+    [width as u32, height as u32, float(dt / left), float(left)]
 }

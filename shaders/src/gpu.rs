@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -6,11 +7,13 @@ use std::task::Poll;
 use asasr_core::{Error, Result};
 use bytemuck::Pod;
 use wgpu::{
-    Adapter, Backends, BindGroupDescriptor, BindGroupEntry, Buffer, BufferDescriptor, BufferUsages,
-    CommandEncoder, CommandEncoderDescriptor, ComputePass, ComputePassDescriptor, ComputePipeline,
-    ComputePipelineDescriptor, Device, DeviceDescriptor, DeviceType, ErrorFilter, Features, Instance,
-    InstanceDescriptor, Limits, MapMode, PipelineCompilationOptions, PollType, PowerPreference, Queue,
-    RequestAdapterOptions, ShaderModule, ShaderModuleDescriptor, ShaderSource, SubmissionIndex,
+    Adapter, Backends, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor,
+    BindGroupLayoutEntry, BindingResource, BindingType, Buffer, BufferBinding, BufferBindingType,
+    BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, ComputePass,
+    ComputePassDescriptor, ComputePipeline, ComputePipelineDescriptor, Device, DeviceDescriptor, DeviceType,
+    ErrorFilter, Features, Instance, InstanceDescriptor, Limits, MapMode, PipelineCompilationOptions,
+    PipelineLayoutDescriptor, PollType, PowerPreference, Queue, RequestAdapterOptions, ShaderModule,
+    ShaderModuleDescriptor, ShaderSource, ShaderStages, SubmissionIndex,
 };
 
 use crate::pool::{Pool, Pooled};
@@ -54,6 +57,7 @@ pub struct Gpu {
     allow_software: bool,
     fault: Arc<Mutex<Option<Fault>>>,
     pool: Pool,
+    pipelines: Arc<Mutex<HashMap<String, Pipeline>>>,
     number: u64,
 }
 
@@ -142,6 +146,7 @@ impl Gpu {
             allow_software,
             fault,
             pool: Pool::default(),
+            pipelines: Arc::default(),
             number: OPENED.fetch_add(1, Ordering::Relaxed),
         })
     }
@@ -259,7 +264,73 @@ impl Cover {
     }
 }
 
+/// A compiled module that says itself what it is bound to.
+#[derive(Debug, Clone)]
+pub(crate) struct Pipeline {
+    pipeline: ComputePipeline,
+    layout: BindGroupLayout,
+}
+
 impl Gpu {
+    /// `main` of a module whose first binding is a uniform buffer, the second is written, and of the others those that `written`
+    /// tells. Those of one text are compiled once.
+    pub(crate) fn pipeline(
+        &self,
+        source: &str,
+        bindings: usize,
+        written: impl Fn(usize) -> bool,
+    ) -> Pipeline {
+        let known = self.pipelines.lock().ok();
+        if let Some(found) = known.as_ref().and_then(|k| k.get(source)) {
+            return found.clone();
+        }
+        let entry = |i: usize| BindGroupLayoutEntry {
+            binding: i as u32,
+            visibility: ShaderStages::COMPUTE,
+            ty: BindingType::Buffer {
+                ty: match i {
+                    0 => BufferBindingType::Uniform,
+                    _ => BufferBindingType::Storage {
+                        read_only: i != 1 && !written(i),
+                    },
+                },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        };
+        let entries: Vec<_> = (0..bindings).map(entry).collect();
+        let layout = self.device.create_bind_group_layout(&BindGroupLayoutDescriptor {
+            label: None,
+            entries: &entries,
+        });
+        let whole = self.device.create_pipeline_layout(&PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = self.device.create_compute_pipeline(&ComputePipelineDescriptor {
+            label: None,
+            layout: Some(&whole),
+            module: &self.module("kernel", source),
+            entry_point: Some("main"),
+            compilation_options: PipelineCompilationOptions::default(),
+            cache: None,
+        });
+        let made = Pipeline { pipeline, layout };
+        if let Some(mut known) = known {
+            known.insert(source.to_owned(), made.clone());
+        }
+        made
+    }
+
+    /// Forgets the pipelines so far, which are not run again.
+    pub(crate) fn forget_pipelines(&self) {
+        if let Ok(mut known) = self.pipelines.lock() {
+            known.clear();
+        }
+    }
+
     pub(crate) fn module(&self, label: &str, source: &str) -> ShaderModule {
         self.device.create_shader_module(ShaderModuleDescriptor {
             label: Some(label),
@@ -473,6 +544,24 @@ pub(crate) struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    /// Runs a pipeline so many work-groups across, down and deep; buffers are bound in their order.
+    pub(crate) fn run<'a>(&mut self, pipeline: &Pipeline, bound: &[BufferBinding<'a>], groups: [u32; 3]) {
+        let entry = |(i, b): (usize, &BufferBinding<'a>)| BindGroupEntry {
+            binding: i as u32,
+            resource: BindingResource::Buffer(b.clone()),
+        };
+        let entries: Vec<BindGroupEntry<'_>> = bound.iter().enumerate().map(entry).collect();
+        let group = self.gpu.device.create_bind_group(&BindGroupDescriptor {
+            label: None,
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        self.pass.set_pipeline(&pipeline.pipeline);
+        self.pass.set_bind_group(0, &group, &[]);
+        let [x, y, z] = groups;
+        self.pass.dispatch_workgroups(x, y, z);
+    }
+
     /// Runs a kernel on a tile of `width` by `height` pixels; buffers are bound in their order.
     pub(crate) fn dispatch(&mut self, kernel: &Kernel, bound: &[&Buffer], (width, height): (usize, usize)) {
         let entries: Vec<BindGroupEntry<'_>> = bound
@@ -501,6 +590,7 @@ mod tests {
     use super::*;
     use crate::GpuExecutor;
     use asasr_core::Planes;
+    use asasr_core::graph::{Graph, nets};
     use asasr_core::model::{Architecture, Tensor, Weights};
     use asasr_core::pipeline::{self, Options, OutputScale};
 
@@ -515,7 +605,10 @@ mod tests {
             };
             weights.insert(p.name, tensor);
         }
-        GpuExecutor::new(gpu, &architecture, &weights).expect("they fit")
+        let graph = nets::restorer(&architecture)
+            .and_then(Graph::check)
+            .expect("a network");
+        GpuExecutor::new(gpu, &graph, &weights).expect("they fit")
     }
 
     /// An image of 90x70 pixels in tiles of 64.

@@ -1,7 +1,6 @@
-//! The kernels that stand around a network, each by its file's name. Those of features are of the device's precision.
+//! The kernels that stand around a network, each by its file's name.
 
 use crate::gpu::{Cover, Gpu, Kernel};
-use crate::pack;
 
 /// Planes of an image.
 const PLANES: usize = 3;
@@ -13,33 +12,8 @@ fn of_planes(gpu: &Gpu, label: &str, text: &str, constants: &[(&str, f64)], dept
     gpu.kernel(label, &gpu.module(label, text), constants, Cover::planes(depth))
 }
 
-/// The same, that reads or writes features.
-fn of_features(gpu: &Gpu, label: &str, text: &str, constants: &[(&str, f64)], depth: usize) -> Kernel {
-    let text = [gpu.tuning.precision.header(), text].concat();
-    of_planes(gpu, label, &text, constants, depth)
-}
-
-pub(crate) fn enlarge(gpu: &Gpu, scale: usize, bicubic: bool) -> Kernel {
-    let constants = [("SCALE", scale as f64), ("BICUBIC", f64::from(u8::from(bicubic)))];
-    of_features(
-        gpu,
-        "enlarge",
-        include_str!("../shader/enlarge.wgsl"),
-        &constants,
-        1,
-    )
-}
-
-/// For a velocity field that reads `channels` channels.
-pub(crate) fn gather(gpu: &Gpu, scale: usize, channels: usize) -> Kernel {
-    let constants = [("SCALE", scale as f64), ("CHANNELS", channels as f64)];
-    let text = include_str!("../shader/gather.wgsl");
-    of_features(gpu, "gather", text, &constants, pack::groups(channels))
-}
-
-pub(crate) fn step(gpu: &Gpu, scale: usize) -> Kernel {
-    let text = include_str!("../shader/step.wgsl");
-    of_features(gpu, "step", text, &[("SCALE", scale as f64)], 1)
+pub(crate) fn step(gpu: &Gpu) -> Kernel {
+    of_planes(gpu, "step", include_str!("../shader/step.wgsl"), &[], PLANES)
 }
 
 pub(crate) fn blend(gpu: &Gpu) -> Kernel {

@@ -1,18 +1,22 @@
 //! How fast each kernel is, and how fast the device could be.
 
 use asasr_core::flow::{ColourAnchor, Source};
-use asasr_core::model::{Activation, Layer};
+use asasr_core::graph::ops::{
+    Add, Concat, Interpolation, Leaky, Modulate, PixelShuffle, PixelUnshuffle, Resize,
+};
+use asasr_core::graph::{Builder, Graph, Scale};
 use asasr_core::spectral::{ColouredNoise, Spectrum};
-use asasr_core::{Part, Planes, Rect, Result};
+use asasr_core::{Part, Planes, Rect, Result, Size};
 use wgpu::BufferUsages;
 
-use crate::executor::{Frame, GpuImage, part_words};
+use crate::executor::{GpuImage, part_words};
+use crate::flow::step_words;
 use crate::gpu::{Cover, Gpu, Pass, STORAGE};
+use crate::graph::Ends;
 use crate::kernels;
 use crate::noise::NoiseMaker;
-use crate::pack;
 use crate::resample::Resampler;
-use crate::trial::{CHANNELS, Trial};
+use crate::trial::{self, CHANNELS, Trial};
 use crate::tuning::Tuning;
 
 const PEAK: &str = include_str!("../shader/peak.wgsl");
@@ -144,20 +148,20 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     /// # Errors
     /// [`asasr_core::Error::Device`] when the device fails.
     pub async fn convolution(&self, kernel: usize, tuning: Tuning) -> Result<Measured> {
-        let layer = Layer::Conv {
-            name: "layer".into(),
-            inputs: CHANNELS,
-            outputs: CHANNELS,
-            kernel,
-            activation: Activation::LeakyRelu { slope: 0.1 },
-        };
         let products = CHANNELS * CHANNELS * kernel * kernel;
         let name = if kernel == 3 {
             format!("conv3x3, {tuning}")
         } else {
             format!("conv1x1, {}x{}", tuning.group.0, tuning.group.1)
         };
-        self.layer(&name, layer, tuning, 2 * products).await
+        self.graph(
+            &name,
+            trial::convolution(kernel),
+            Ends::Features,
+            tuning,
+            2 * products,
+        )
+        .await
     }
 
     /// A modulation of 48 channels.
@@ -165,25 +169,35 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     /// # Errors
     /// [`asasr_core::Error::Device`] when the device fails.
     pub async fn pointwise(&self) -> Result<Measured> {
-        let layer = Layer::Film {
-            name: "layer".into(),
-            channels: CHANNELS,
-            activation: Activation::LeakyRelu { slope: 0.1 },
-        };
-        self.layer("pointwise", layer, self.gpu.tuning, 3 * CHANNELS)
+        let mut b = Builder::new();
+        let x = b.map("features", CHANNELS, Scale::ONE);
+        let [gamma, beta] = ["gamma", "beta"].map(|name| b.vector(name, CHANNELS));
+        let y = b.node("layer", Modulate {}, &[&x, &gamma, &beta]);
+        let y = b.after("layer", Leaky { slope: 0.1 }, &[&y]);
+        let graph = b.output("features", &y);
+        self.graph("pointwise", graph, Ends::Features, self.gpu.tuning, 3 * CHANNELS)
             .await
     }
 
-    async fn layer(&self, name: &str, layer: Layer, tuning: Tuning, operations: usize) -> Result<Measured> {
+    /// A graph of so many operations for a pixel, tuned in a way.
+    async fn graph(
+        &self,
+        name: &str,
+        graph: Graph,
+        ends: Ends,
+        tuning: Tuning,
+        operations: usize,
+    ) -> Result<Measured> {
         let mut gpu = self.gpu.clone();
         gpu.set_tuning(tuning)?;
-        let trial = Trial::new(&gpu, layer, self.size)?;
+        let (width, height) = self.size;
+        let trial = Trial::new(&gpu, graph, Size::new(width, height), ends).await?;
         let seconds = self.time(|pass| trial.encode(pass));
         Ok(Measured {
             name: name.to_owned(),
             seconds: seconds.await?,
-            operations: (operations * self.size.0 * self.size.1) as f64,
-            bytes: 2.0 * trial.bytes() as f64,
+            operations: (operations * width * height) as f64,
+            bytes: trial.bytes() as f64,
         })
     }
 
@@ -193,37 +207,38 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     /// [`asasr_core::Error::Device`] when the device fails.
     pub async fn around(&self) -> Result<Vec<Measured>> {
         let gpu = self.gpu;
-        let pixels = self.size.0 * self.size.1;
         let large = (self.size.0 * SCALE, self.size.1 * SCALE);
-        let channels = 6 * SCALE * SCALE + 3;
-        let frame = gpu.uniform("frame", &Frame::new(self.size).words());
-        let storage = |numbers: usize| gpu.buffer("planes", (numbers * 4) as u64, STORAGE);
-        let planes = 3 * pixels * SCALE * SCALE;
-        let [image, mean, state, output] = [4 * pixels, planes, planes, planes].map(storage);
-        let features = storage(pack::groups(channels) * 4 * pixels);
-        let gather = kernels::gather(gpu, SCALE, channels);
-        let step = kernels::step(gpu, SCALE);
-        let enlarge = kernels::enlarge(gpu, SCALE, true);
-        let measured = |name: &str, seconds, operations: usize, numbers: usize| Measured {
-            name: name.to_owned(),
-            seconds,
-            operations: operations as f64,
-            bytes: (4 * numbers) as f64,
-        };
+        let planes = 3 * large.0 * large.1;
+        let numbers = 3 * SCALE * SCALE;
         let gathered = self
-            .time(|pass| pass.dispatch(&gather, &[&frame, &image, &mean, &state, &features], self.size))
+            .graph("gather", gather(), Ends::Planes, gpu.tuning, 0)
             .await?;
+        let words = gpu.uniform("frame", &step_words(large, 0.25, 1.0));
+        let [velocity, state] =
+            ["velocity", "state"].map(|label| gpu.buffer(label, (planes * 4) as u64, STORAGE));
+        let step = kernels::step(gpu);
         let stepped = self
-            .time(|pass| pass.dispatch(&step, &[&frame, &features, &mean, &state], large))
+            .time(|pass| pass.dispatch(&step, &[&words, &velocity, &state], large))
             .await?;
+        // Twenty multiply-adds for each value, and the cubic's weights for each pixel.
         let enlarged = self
-            .time(|pass| pass.dispatch(&enlarge, &[&frame, &features, &image, &output], large))
+            .graph(
+                "enlarge",
+                enlarge(),
+                Ends::Planes,
+                gpu.tuning,
+                (40 + 10) * numbers,
+            )
             .await?;
         Ok(vec![
-            measured("gather", gathered, 0, 3 * pixels + 4 * planes),
-            measured("step", stepped, 5 * planes, 4 * planes),
-            // Twenty multiply-adds for each value, and the cubic's weights for each pixel.
-            measured("enlarge", enlarged, (40 + 10) * planes, 4 * pixels + 2 * planes),
+            gathered,
+            Measured {
+                name: "step".into(),
+                seconds: stepped,
+                operations: (5 * planes) as f64,
+                bytes: (4 * 3 * planes) as f64,
+            },
+            enlarged,
         ])
     }
 
@@ -305,4 +320,29 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
             bytes: (2 * 3 * width * height * 4) as f64,
         })
     }
+}
+
+/// What a velocity field begins with.
+fn gather() -> Graph {
+    let mut b = Builder::new();
+    let low = b.map("low", 3, Scale::ONE);
+    let scale = Scale::new(SCALE, 1).unwrap_or(Scale::ONE);
+    let blocks = ["state", "mean"].map(|name| {
+        let large = b.map(name, 3, scale);
+        b.after(name, PixelUnshuffle { factor: SCALE }, &[&large])
+    });
+    let all = b.node("input", Concat {}, &[&blocks[0], &low, &blocks[1]]);
+    b.output("input", &all)
+}
+
+/// What a restorer ends with.
+fn enlarge() -> Graph {
+    let mut b = Builder::new();
+    let image = b.map("image", 3, Scale::ONE);
+    let features = b.map("features", 3 * SCALE * SCALE, Scale::ONE);
+    let larger = b.node("larger", PixelShuffle { factor: SCALE }, &[&features]);
+    let by = Interpolation::Bicubic;
+    let skip = b.node("skip", Resize { factor: SCALE, by }, &[&image]);
+    let sum = b.node("sum", Add {}, &[&larger, &skip]);
+    b.output("image", &sum)
 }

@@ -1,63 +1,77 @@
-//! One layer of 48 channels on a tile, to be timed.
+//! A small graph on a tile, to be timed.
+
+use std::sync::Arc;
 
 use asasr_core::Result;
-use asasr_core::model::{Layer, Tensor, Weights};
+use asasr_core::graph::ops::{Conv, Leaky};
+use asasr_core::graph::{Builder, Graph, Kind, Scale, Size};
+use asasr_core::model::{Tensor, Weights};
 use wgpu::Buffer;
 
-use crate::executor::Frame;
-use crate::gpu::{Gpu, Pass, STORAGE};
-use crate::network::GpuNetwork;
+use crate::gpu::{Gpu, Pass};
+use crate::graph::{END, Ends, Held, Planned, WgslNetwork};
 
-/// Channels that the layer reads and makes.
+/// Channels that a layer reads and makes.
 pub(crate) const CHANNELS: usize = 48;
 
 #[derive(Debug)]
 pub(crate) struct Trial {
-    network: GpuNetwork,
-    frame: Buffer,
-    input: Buffer,
-    slots: Vec<Buffer>,
-    size: (usize, usize),
+    network: WgslNetwork,
+    plan: Arc<Planned>,
+    held: Held,
+    inputs: Vec<Buffer>,
+    output: Buffer,
+    bytes: u64,
+}
+
+/// A convolution of features with a leaky rectifier.
+pub(crate) fn convolution(kernel: usize) -> Graph {
+    let mut b = Builder::new();
+    let x = b.map("features", CHANNELS, Scale::ONE);
+    let y = b.node("layer", Conv::new("layer", CHANNELS, kernel), &[&x]);
+    let y = b.after("layer", Leaky { slope: 0.1 }, &[&y]);
+    b.output("features", &y)
 }
 
 impl Trial {
-    /// A convolution or a modulation without learned slopes, tuned as `gpu` is, on a tile of so many columns and rows.
+    /// A graph of one output, run as `gpu` is tuned on a tile of `size`; what goes in and out is features.
     ///
     /// # Errors
-    /// [`asasr_core::Error::Weights`] when the layer learns more than weights and biases.
-    pub(crate) fn new(gpu: &Gpu, layer: Layer, size: (usize, usize)) -> Result<Self> {
+    /// [`asasr_core::Error::Graph`] when it is none; [`asasr_core::Error::Exhausted`] when the device has no room.
+    pub(crate) async fn new(gpu: &Gpu, graph: Graph, size: Size, ends: Ends) -> Result<Self> {
+        let graph = graph.check()?;
         let mut weights = Weights::default();
-        if let Layer::Conv { name, kernel, .. } = &layer {
-            let shape = vec![CHANNELS, CHANNELS, *kernel, *kernel];
-            for (part, shape) in [("weight", shape), ("bias", vec![CHANNELS])] {
-                let values = vec![0.01; shape.iter().product()];
-                weights.insert(format!("{name}.{part}"), Tensor { shape, values });
-            }
+        for p in graph.parameters() {
+            let (shape, values) = (p.shape.clone(), vec![0.01; p.len()]);
+            weights.insert(p.name.clone(), Tensor { shape, values });
         }
-        let modulations = |_| Ok(vec![vec![0.1; 2 * CHANNELS]]);
-        let network = GpuNetwork::new(gpu, &[layer], (CHANNELS, false), &weights, modulations)?;
-        let pixels = size.0 * size.1;
-        let slots = network.slots(pixels).into_iter();
+        let network = WgslNetwork::with_ends(gpu, &graph, &weights, ends)?;
+        let plan = network.plan(size)?;
+        let held = network.hold(&plan).await?;
+        let buffer = |value| gpu.buffer("trial", network.bytes_at(&plan, value), END);
+        let inputs: Vec<Buffer> = (0..graph.graph().inputs.len()).map(buffer).collect();
+        let output = buffer(network.graph().outputs()[0]);
+        let maps = inputs.iter().zip(graph.types());
+        let maps = maps.filter(|(_, t)| t.kind == Kind::Map).map(|(b, _)| b.size());
         Ok(Self {
-            frame: gpu.uniform("frame", &Frame::new(size).words()),
-            input: gpu.buffer("input", network.bytes(pixels, CHANNELS), STORAGE),
-            slots: slots
-                .map(|(bytes, usage)| gpu.buffer("slot", bytes, usage))
-                .collect(),
+            bytes: maps.sum::<u64>() + output.size(),
+            inputs,
+            output,
             network,
-            size,
+            plan,
+            held,
         })
     }
 
-    /// Bytes of features that it reads, and as many that it writes.
+    /// Bytes of maps that it reads and writes at least.
     pub(crate) fn bytes(&self) -> u64 {
-        self.input.size()
+        self.bytes
     }
 
     /// One run.
     pub(crate) fn encode(&self, pass: &mut Pass<'_>) {
-        let slots: Vec<&Buffer> = self.slots.iter().collect();
+        let inputs: Vec<&Buffer> = self.inputs.iter().collect();
         self.network
-            .encode(pass, &self.frame, &self.input, &slots, self.size);
+            .encode(pass, &self.plan, &self.held, &inputs, &[&self.output]);
     }
 }

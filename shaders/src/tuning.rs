@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use asasr_core::model::{Activation, Layer};
-use asasr_core::{Error, Result};
+use asasr_core::{Error, Result, Size};
 use wgpu::ErrorFilter;
 
 use crate::gpu::Gpu;
-use crate::trial::{CHANNELS, Trial};
+use crate::graph::Ends;
+use crate::trial::{self, Trial};
 
 /// Numbers that features and weights of a network are kept in. Products of a row of taps are added up in them, all else in
 /// single precision.
@@ -22,13 +22,11 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What a module of this precision begins with.
-    pub(crate) fn header(self) -> &'static str {
+    /// The names of its numbers.
+    pub(crate) fn aliases(self) -> &'static str {
         match self {
             Self::Full => "alias Real = f32;\nalias Real4 = vec4<f32>;\nalias Block = mat4x4<f32>;\n",
-            Self::Half => {
-                "enable f16;\nalias Real = f16;\nalias Real4 = vec4<f16>;\nalias Block = mat4x4<f16>;\n"
-            }
+            Self::Half => "alias Real = f16;\nalias Real4 = vec4<f16>;\nalias Block = mat4x4<f16>;\n",
         }
     }
 
@@ -202,6 +200,7 @@ impl Gpu {
             }
         }
         self.tuning = best;
+        self.forget_pipelines();
         Ok(())
     }
 
@@ -213,14 +212,7 @@ impl Gpu {
         // What a driver rejects is no choice, and no fault.
         let internal = gpu.device.push_error_scope(ErrorFilter::Internal);
         let validation = gpu.device.push_error_scope(ErrorFilter::Validation);
-        let layer = Layer::Conv {
-            name: "trial".into(),
-            inputs: CHANNELS,
-            outputs: CHANNELS,
-            kernel: 3,
-            activation: Activation::LeakyRelu { slope: 0.1 },
-        };
-        let trial = Trial::new(&gpu, layer, (SIDE, SIDE));
+        let trial = Trial::new(&gpu, trial::convolution(3), Size::new(SIDE, SIDE), Ends::Features).await;
         let (validation, internal) = (validation.pop(), internal.pop());
         if validation.await.or(internal.await).is_some() {
             return Ok(None);

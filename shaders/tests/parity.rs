@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
+use asasr_core::graph::{TypedGraph, nets};
 use asasr_core::pipeline::{Event, Options, OutputScale, enlarge, whole};
 use asasr_core::{
     Error, Executor, Planes, Rect,
@@ -55,6 +56,14 @@ fn image(width: usize, height: usize) -> Planes {
     Planes::new(3, height, width, data).unwrap()
 }
 
+fn restorer_graph(architecture: &Architecture) -> TypedGraph {
+    nets::restorer(architecture).unwrap().check().unwrap()
+}
+
+fn field_graph(part: &FlowPart) -> TypedGraph {
+    nets::velocity(&part.architecture).unwrap().check().unwrap()
+}
+
 fn gpu() -> Gpu {
     pollster::block_on(Gpu::request(true)).expect("an adapter; see `cargo xtask doctor`")
 }
@@ -65,7 +74,7 @@ fn worst(architecture: &Architecture, sizes: &[(usize, usize)]) -> f32 {
 
 fn worst_on(gpu: Gpu, architecture: &Architecture, sizes: &[(usize, usize)]) -> f32 {
     let weights = weights(&architecture.parameters());
-    let shaders = GpuExecutor::new(gpu, architecture, &weights).unwrap();
+    let shaders = GpuExecutor::new(gpu, &restorer_graph(architecture), &weights).unwrap();
     let cpu = BurnExecutor::new(Network::new(architecture, &weights, &Device::flex()).unwrap());
     let mut worst = 0.0f32;
     for (width, height) in sizes {
@@ -200,8 +209,12 @@ fn an_adapter_is_tuned() {
 fn a_lost_device_is_opened_again() {
     let architecture = Architecture::restorer(4, 8, 1);
     let gpu = gpu();
-    let executor =
-        GpuExecutor::new(gpu.clone(), &architecture, &weights(&architecture.parameters())).unwrap();
+    let executor = GpuExecutor::new(
+        gpu.clone(),
+        &restorer_graph(&architecture),
+        &weights(&architecture.parameters()),
+    )
+    .unwrap();
     let (image, place) = (image(9, 7), Rect::whole(9, 7));
     let run = || pollster::block_on(executor.run(&image, place, &|_, _| true));
     let before = run().unwrap();
@@ -217,9 +230,18 @@ fn a_lost_device_is_opened_again() {
 fn an_image_goes_on_after_its_device_is_lost() {
     let (architecture, part) = flow(4, 1, true);
     let gpu = gpu();
-    let restorer =
-        GpuExecutor::new(gpu.clone(), &architecture, &weights(&architecture.parameters())).unwrap();
-    let flow = GpuFlow::new(restorer, &part, &weights(&part.architecture.parameters())).unwrap();
+    let restorer = GpuExecutor::new(
+        gpu.clone(),
+        &restorer_graph(&architecture),
+        &weights(&architecture.parameters()),
+    )
+    .unwrap();
+    let flow = GpuFlow::new(
+        restorer,
+        &field_graph(&part),
+        &weights(&part.architecture.parameters()),
+    )
+    .unwrap();
     let image = image(80, 50);
     let draw = |lose_after: usize| {
         let sampler = Sampler::new(&flow, &part, Drawing::new(1, 2), (80, 50)).unwrap();
@@ -289,11 +311,11 @@ fn both(architecture: &Architecture, part: &FlowPart) -> (GpuFlow, BurnFlow) {
 fn both_on(gpu: Gpu, architecture: &Architecture, part: &FlowPart) -> (GpuFlow, BurnFlow) {
     let restorer = weights(&architecture.parameters());
     let field = weights(&part.architecture.parameters());
-    let shaders = GpuExecutor::new(gpu, architecture, &restorer).unwrap();
+    let shaders = GpuExecutor::new(gpu, &restorer_graph(architecture), &restorer).unwrap();
     let device = Device::flex();
     let network = Network::new(architecture, &restorer, &device).unwrap();
     (
-        GpuFlow::new(shaders, part, &field).unwrap(),
+        GpuFlow::new(shaders, &field_graph(part), &field).unwrap(),
         BurnFlow::new(network, part, &field, &device).unwrap(),
     )
 }
@@ -376,8 +398,18 @@ fn tiled(executor: &impl Executor, image: &Planes, scale: usize) -> Planes {
 #[test]
 fn a_flow_stops_where_it_is_told_to() {
     let (architecture, part) = flow(4, 1, true);
-    let restorer = GpuExecutor::new(gpu(), &architecture, &weights(&architecture.parameters())).unwrap();
-    let flow = GpuFlow::new(restorer, &part, &weights(&part.architecture.parameters())).unwrap();
+    let restorer = GpuExecutor::new(
+        gpu(),
+        &restorer_graph(&architecture),
+        &weights(&architecture.parameters()),
+    )
+    .unwrap();
+    let flow = GpuFlow::new(
+        restorer,
+        &field_graph(&part),
+        &weights(&part.architecture.parameters()),
+    )
+    .unwrap();
     let sampler = Sampler::new(flow, &part, Drawing::new(1, 9), (8, 8)).unwrap();
     let run = |last| {
         let stop = &|done, _| done < last;
@@ -387,11 +419,22 @@ fn a_flow_stops_where_it_is_told_to() {
     assert!(run(usize::MAX).is_ok());
 }
 
+/// The transformer's field runs as the convolutional one does.
 #[test]
-fn a_transformer_is_refused() {
+fn transformers_agree() {
     let (architecture, mut part) = flow(4, 1, false);
-    part.architecture = VelocityArchitecture::dit(4, 32, 1);
-    let restorer = GpuExecutor::new(gpu(), &architecture, &weights(&architecture.parameters())).unwrap();
-    let refused = GpuFlow::new(restorer, &part, &weights(&part.architecture.parameters()));
-    assert!(refused.unwrap_err().to_string().contains("transformer"));
+    part.architecture = VelocityArchitecture::dit(4, 32, 2);
+    part.steps = 2;
+    let (shaders, cpu) = both(&architecture, &part);
+    for (width, height) in [(16, 8), (11, 19)] {
+        let image = image(width, height);
+        let (place, size) = (Rect::whole(width, height), (width, height));
+        let a = Sampler::new(&shaders, &part, Drawing::new(1, 2), size).unwrap();
+        let b = Sampler::new(&cpu, &part, Drawing::new(1, 2), size).unwrap();
+        let drawn = pollster::block_on(a.run(&image, place, &|_, _| true)).unwrap();
+        let expected = pollster::block_on(b.run(&image, place, &|_, _| true)).unwrap();
+        let worst = difference(&drawn, &expected);
+        println!("a transformer on {width}x{height}: {worst:.1e}");
+        assert!(worst < 1e-3, "{width}x{height}: {worst}");
+    }
 }

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+#[cfg(feature = "wgpu")]
+use asasr_core::graph::nets;
 use asasr_core::{
     Beside, Executor, OnStep, Part, Planes, Rect,
     flow::{Drawing, Sampler, Sampling},
@@ -357,8 +359,9 @@ fn wgpu_flow(
 ) -> Result<(FlowPlace, String)> {
     let gpu = crate::gpu::open(software)?;
     let name = format!("wgpu: {}", gpu.name());
-    let restorer = asasr_shaders::GpuExecutor::new(gpu, &manifest.architecture, restorer)?;
-    let flow = asasr_shaders::GpuFlow::new(restorer, part, weights)?;
+    let restorer =
+        asasr_shaders::GpuExecutor::new(gpu, &nets::restorer(&manifest.architecture)?.check()?, restorer)?;
+    let flow = asasr_shaders::GpuFlow::new(restorer, &nets::velocity(&part.architecture)?.check()?, weights)?;
     Ok((FlowPlace::Wgpu(Arc::new(flow)), name))
 }
 
@@ -410,7 +413,7 @@ impl AnyExecutor {
 fn wgpu(architecture: &Architecture, weights: &Weights, software: bool) -> Result<(AnyExecutor, String)> {
     let gpu = crate::gpu::open(software)?;
     let name = format!("wgpu: {}", gpu.name());
-    let executor = asasr_shaders::GpuExecutor::new(gpu, architecture, weights)?;
+    let executor = asasr_shaders::GpuExecutor::new(gpu, &nets::restorer(architecture)?.check()?, weights)?;
     Ok((AnyExecutor::Wgpu(Box::new(executor)), name))
 }
 

@@ -3,8 +3,9 @@
 use alloc::{sync::Arc, vec, vec::Vec};
 
 use super::{CpuNetwork, Value};
+use crate::flow::FieldInputs;
 use crate::flow::{ColourAnchor, Field, FlowDevice, Schedule, Solver, Source, integrate};
-use crate::graph::{InputKind, Places, Shape, Size, TypedGraph};
+use crate::graph::{Places, Shape, Size, TypedGraph};
 use crate::model::Weights;
 use crate::spectral::ColouredNoise;
 use crate::{Error, Executor, OnStep, Part, Planes, Rect, Result};
@@ -62,11 +63,8 @@ impl Executor for CpuExecutor {
 #[derive(Debug, Clone)]
 pub struct CpuFlow {
     restorer: CpuExecutor,
-    network: Arc<CpuNetwork>,
-    /// Values that the network reads.
-    reads: usize,
-    /// Whether one of them is the time.
-    timed: bool,
+    field: Arc<CpuNetwork>,
+    reads: FieldInputs,
     radius: usize,
 }
 
@@ -74,25 +72,15 @@ impl CpuFlow {
     /// Loads the weights of a network that draws, as [`Role`](crate::model::Role) has them, beside a restorer.
     ///
     /// # Errors
-    /// [`Error::Weights`] when `weights` are not those of `graph`.
+    /// [`Error::Graph`] when it is none, [`Error::Weights`] when `weights` are not those of `graph`.
     pub fn new(restorer: CpuExecutor, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
-        let inputs = &graph.graph().inputs;
+        let (field, reads) = FieldInputs::of(graph)?;
         Ok(Self {
             restorer,
-            network: Arc::new(CpuNetwork::new(graph, weights)?),
-            reads: inputs.len(),
-            timed: inputs.iter().any(|input| input.kind == InputKind::Vector),
-            radius: graph.reach().radius,
+            radius: field.reach().radius,
+            field: Arc::new(CpuNetwork::new(&field, weights)?),
+            reads,
         })
-    }
-
-    /// The sample that a network makes of `x0` in one step, held to `[0, 1]`.
-    fn in_one_step(&self, low: &Planes, x0: &Planes) -> Result<Planes> {
-        let size = Size::new(low.width(), low.height());
-        let inputs: Vec<Value> = [low, x0].into_iter().take(self.reads).map(Value::from).collect();
-        let mut made = image(self.network.run(size, &inputs)?)?;
-        made.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        Ok(made)
     }
 }
 
@@ -104,12 +92,7 @@ impl FlowDevice for CpuFlow {
     }
 
     fn halo(&self) -> usize {
-        let given = self.restorer.radius;
-        match self.timed {
-            true => given.max(Source::REACH) + self.radius,
-            // It does not see the posterior mean.
-            false => given.max(self.radius),
-        }
+        self.reads.halo(self.restorer.radius, self.radius)
     }
 
     async fn mean(&self, low: &Planes) -> Result<Planes> {
@@ -133,18 +116,11 @@ impl FlowDevice for CpuFlow {
         schedule: &Schedule,
         on_step: OnStep<'_>,
     ) -> Result<Planes> {
-        if !self.timed {
-            let made = self.in_one_step(low, &x0)?;
-            return if on_step(1, 1) {
-                Ok(made)
-            } else {
-                Err(Error::Cancelled)
-            };
-        }
         let mut field = Conditioned {
-            network: &self.network,
+            network: &self.field,
+            reads: self.reads,
             low,
-            mean: (self.reads > 3).then_some(mean),
+            mean,
         };
         let told = |s: crate::flow::Step<'_, Planes>| on_step(s.done, s.total);
         integrate(&mut field, x0, schedule, Solver::Euler, told).await
@@ -166,8 +142,9 @@ impl FlowDevice for CpuFlow {
 /// A field with its condition, whose estimate of the end is held to `[0, 1]`, as [`FlowDevice::integrate`] asks for.
 struct Conditioned<'a> {
     network: &'a CpuNetwork,
+    reads: FieldInputs,
     low: &'a Planes,
-    mean: Option<&'a Planes>,
+    mean: &'a Planes,
 }
 
 impl Field<Planes> for Conditioned<'_> {
@@ -179,9 +156,8 @@ impl Field<Planes> for Conditioned<'_> {
             },
             data: vec![t as f32],
         };
-        let mut inputs = vec![Value::from(x), Value::from(self.low)];
-        inputs.extend(self.mean.map(Value::from));
-        inputs.push(time);
+        let [state, low, mean] = [x, self.low, self.mean].map(Value::from);
+        let inputs = self.reads.order(state, low, mean, time);
         let size = Size::new(self.low.width(), self.low.height());
         let mut v = image(self.network.run(size, &inputs)?)?;
         let left = (1.0 - t) as f32;

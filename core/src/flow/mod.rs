@@ -8,6 +8,7 @@
 //! alike ([`State`]). [`Sampler`] draws whole images tile by tile on any [`FlowDevice`].
 
 mod anchor;
+mod inputs;
 mod sampler;
 mod sampling;
 mod schedule;
@@ -16,6 +17,7 @@ mod source;
 mod time;
 
 pub use anchor::ColourAnchor;
+pub use inputs::FieldInputs;
 pub use sampler::{Drawing, FlowDevice, Sampler, spread};
 pub use sampling::Sampling;
 pub use schedule::Schedule;

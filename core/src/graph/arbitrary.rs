@@ -1,4 +1,4 @@
-//! Random graphs of every operation, for tests.
+//! Random graphs of every operation, for tests of executors (feature `arbitrary`).
 
 use alloc::{format, string::String, vec, vec::Vec};
 
@@ -14,7 +14,10 @@ use crate::random::SplitMix64;
 const MOST_CHANNELS: usize = 16;
 
 /// A graph that is a pure function of the seed, of at most about `nodes` nodes of the operations that `takes` names.
-pub(crate) fn graph(seed: u64, nodes: usize, takes: impl Fn(&str) -> bool) -> TypedGraph {
+///
+/// # Panics
+/// When there is an operation that it does not know.
+pub fn graph(seed: u64, nodes: usize, takes: impl Fn(&str) -> bool) -> TypedGraph {
     let names: Vec<&str> = Op::NAMES.iter().copied().filter(|name| takes(name)).collect();
     let mut r = SplitMix64::of([seed, 0, 0]);
     let mut g = Growing::new(&mut r);
@@ -301,6 +304,7 @@ fn short(r: &mut SplitMix64) -> f64 {
     libm::round(16.0 * r.normal()) / 16.0
 }
 
+#[cfg(test)]
 #[test]
 fn every_operation_occurs() {
     for name in Op::NAMES {

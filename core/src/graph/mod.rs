@@ -33,8 +33,8 @@
 //! ```
 
 mod analysis;
-#[cfg(test)]
-pub(crate) mod arbitrary;
+#[cfg(any(test, feature = "arbitrary"))]
+pub mod arbitrary;
 mod builder;
 mod check;
 pub mod conformance;

@@ -15,7 +15,7 @@ mod span;
 pub use compact::Compact;
 pub use discriminator::Discriminator;
 pub use field::velocity;
-pub use noise::{NOISE, NOISE_WEIGHT, with_noise};
+pub use noise::{NOISE, NOISE_WEIGHT, field_of, with_noise};
 pub use restorer::restorer;
 pub use rrdb::Rrdb;
 pub use span::{Span, SpanInput};

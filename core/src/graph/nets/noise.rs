@@ -1,6 +1,6 @@
 use alloc::format;
 
-use crate::graph::ops::{Add, Conv, PixelUnshuffle};
+use crate::graph::ops::{Add, Conv, PixelUnshuffle, Sub};
 use crate::graph::{Fault, Input, InputKind, Node, Op, Scale, TypedGraph};
 use crate::{Error, Result};
 
@@ -8,6 +8,39 @@ use crate::{Error, Result};
 pub const NOISE: &str = "noise";
 /// The name of the weight that reads it, `[outputs, colours * scale^2, 3, 3]`. With zeros the network does not see the noise.
 pub const NOISE_WEIGHT: &str = "noise.weight";
+
+/// The velocity field of a network that samples in one step, `v = G(c, x0) - x0`: it reads the image and the state, and what it makes
+/// does not depend on the time.
+///
+/// # Errors
+/// [`Error::Graph`] where the network has not one image and at most a source sample for its inputs.
+pub fn field_of(graph: &TypedGraph) -> Result<TypedGraph> {
+    let mut field = graph.graph().clone();
+    let (made, [output]) = (graph.output_scale(0), &mut field.outputs[..]) else {
+        let why = "a network that samples has one result".into();
+        return Err(Error::Graph(Fault::Inputs(why).whole()));
+    };
+    if field.inputs.len() == 1 {
+        field.inputs.push(Input {
+            name: NOISE.into(),
+            channels: field.inputs[0].channels,
+            scale: made,
+            kind: InputKind::Map,
+        });
+    }
+    let [_, state] = &field.inputs[..] else {
+        let why = "a network that samples in one step reads an image and a source sample".into();
+        return Err(Error::Graph(Fault::Inputs(why).whole()));
+    };
+    let velocity = format!("{NOISE}.velocity");
+    field.nodes.push(Node {
+        name: velocity.clone(),
+        op: Sub {}.into(),
+        inputs: [output.value.clone(), state.name.clone()].into(),
+    });
+    output.value = velocity;
+    field.check()
+}
 
 /// The network with a second input, [`NOISE`]: a map of `colours` channels in the size of the result, whose blocks of
 /// `scale` by `scale` pixels are convolved and added to what the network's first convolution makes.

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::broadcast::binary;
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 
 /// `a + b`; `b` may be broadcast: of one channel, a vector, or both.
 ///
@@ -10,3 +12,9 @@ use super::broadcast::binary;
 pub struct Add {}
 
 binary!(Add, core::ops::Add::add);
+
+impl Shade for Add {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise("a + b", &[])
+    }
+}

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, count, map, parameter};
+use crate::exec::shade::{self, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
@@ -187,5 +188,31 @@ impl Compute for Affine {
             numbers.iter_mut().for_each(|x| *x = scale * *x + shift);
         });
         true
+    }
+}
+
+impl Shade for Affine {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise(
+            match (&self.scale, &self.shift) {
+                (Some(_), Some(_)) => "t0 * a + t1",
+                (Some(_), None) => "t0 * a",
+                (None, Some(_)) => "a + t0",
+                (None, None) => "a",
+            },
+            &[],
+        )
+    }
+
+    fn tensors(&self, inputs: &[ValueType], parameters: &[&[f32]]) -> Vec<Vec<f32>> {
+        let mut learned = parameters.iter();
+        let given = self.scale.iter().chain(&self.shift);
+        given
+            .map(|constants| match constants {
+                Constants::One(one) => vec![*one as f32; inputs[0].channels],
+                Constants::Each(all) => all.iter().map(|x| *x as f32).collect(),
+                Constants::Learned(_) => learned.next().map_or_else(Vec::new, |p| p.to_vec()),
+            })
+            .collect()
     }
 }

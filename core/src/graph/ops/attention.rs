@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, count, parameter, tokens};
+use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
 use crate::exec::{Compute, Value};
 use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
@@ -224,5 +225,104 @@ impl Compute for Attention {
                 }
             }
         }
+    }
+}
+
+/// Channels of a head that an invocation holds at most.
+const HELD: usize = 128;
+
+impl Shade for Attention {
+    fn shader(&self, inputs: &[ValueType], output: &ValueType) -> Shader {
+        let Windows {
+            window: [rows, columns],
+            shift: [down, right],
+        } = windows(inputs);
+        let each = output.channels / self.heads;
+        let position = match self.position {
+            None => String::new(),
+            Some(_) => format!(
+                "
+        let away = vec2<u32>(id.x % {columns}u, id.x / {columns}u) + vec2<u32>({columns}u, {rows}u) - 1u - at;
+        score += $t0_at((head * {tall}u + away.y) * {wide}u + away.x);",
+                tall = 2 * rows - 1,
+                wide = 2 * columns - 1,
+            ),
+        };
+        // The keys one after the other, with what is mixed so far (Milakov and Gimelshein 2018).
+        let keys = |kind: &str, score: &str, mix: &str| {
+            format!(
+                "
+    let map = $a_size().zw;
+    let across = (map.x + {right}u + {columns}u - 1u) / {columns}u;
+    let corner = vec2<u32>(id.y % across * {columns}u, id.y / across * {rows}u);
+    let shift = vec2<u32>({right}u, {down}u);
+    var highest = -1e30;
+    var sum = 0.0;
+    for (var k = 0u; k < {tokens}u; k++) {{
+        let at = vec2<u32>(k % {columns}u, k / {columns}u);
+        if (any(corner + at < shift) || any(corner + at - shift >= map)) {{ continue; }}
+        var score = 0.0;
+        {score}
+        score *= {scale:?}f;{position}
+        let top = max(highest, score);
+        let before = exp(highest - top);
+        let share = exp(score - top);
+        sum = sum * before + share;
+        highest = top;
+        {mix}
+    }}
+{kind}",
+                tokens = rows * columns,
+                scale = (1.0 / libm::sqrt(each as f64)) as f32,
+            )
+        };
+        let stage = |text: String, work| Shader::Stages {
+            stages: vec![Stage {
+                code: Code::new(text),
+                work,
+            }],
+            scratch: 0,
+        };
+        if each.is_multiple_of(4) && each <= HELD {
+            // An invocation holds a head's query and mixture.
+            let parts = each / 4;
+            let all = |piece: &dyn Fn(usize) -> String| {
+                (0..parts).map(piece).collect::<Vec<_>>().join("\n        ")
+            };
+            let of = |j: usize| format!("id.z * {parts}u + {j}u");
+            let begin = all(&|j| format!("let q{j} = $a4({}, id.x, id.y); var m{j} = vec4<f32>();", of(j)));
+            let score = all(&|j| format!("score += dot(q{j}, $b4({}, k, id.y));", of(j)));
+            let mix = all(&|j| format!("m{j} = m{j} * before + share * $c4({}, k, id.y);", of(j)));
+            let put = all(&|j| format!("put({}, id.x, id.y, m{j} / sum);", of(j)));
+            let text = format!(
+                "fn $main(id: vec3<u32>) {{
+    let head = id.z;
+    {begin}{}}}
+",
+                keys(&put, &score, &mix)
+            );
+            return stage(text, Work::Places(self.heads));
+        }
+        // A channel at a time, for which queries and keys are read again.
+        let score = format!(
+            "for (var i = head * {each}u; i < (head + 1u) * {each}u; i++) {{ score += $a1(i, id.x, id.y) * $b1(i, k, id.y); }}"
+        );
+        let mix = "mixed = mixed * before + share * $c1(c, k, id.y);";
+        let text = format!(
+            "fn $mixed(id: vec3<u32>, c: u32) -> f32 {{
+    let head = c / {each}u;
+    var mixed = 0.0;{}
+    return mixed / sum;
+}}
+fn $main(id: vec3<u32>) {{
+    var v = vec4<f32>();
+    for (var i = 0u; i < 4u; i++) {{ v[i] = $mixed(id, min(id.z * 4u + i, {last}u)); }}
+    put(id.z, id.x, id.y, v);
+}}
+",
+            keys("", &score, mix),
+            last = output.channels - 1,
+        );
+        stage(text, Work::each(output.channels))
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, channels, map};
+use crate::exec::shade::{self, By, Shade, Shader, operand};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 #[cfg(feature = "burn")]
@@ -84,5 +85,35 @@ impl Compute for Concat {
         for (c, (x, from)) in channels.enumerate() {
             out.put_channel(c, x, from);
         }
+    }
+}
+
+impl Shade for Concat {
+    fn shader(&self, inputs: &[ValueType], _output: &ValueType) -> Shader {
+        // Parts of whole fours are copied as such.
+        let whole = inputs[..inputs.len() - 1]
+            .iter()
+            .all(|v| v.channels.is_multiple_of(4));
+        let (by, letter, head, width) = if whole {
+            (
+                By::Four,
+                "g",
+                "fn $value4(g: u32, x: u32, y: u32) -> vec4<f32>",
+                4,
+            )
+        } else {
+            (By::One, "c", "fn $value1(c: u32, x: u32, y: u32) -> f32", 1)
+        };
+        let (mut text, mut first) = (format!("{head} {{\n"), 0);
+        for (i, value) in inputs.iter().enumerate() {
+            let end = first + value.channels / width;
+            if i + 1 < inputs.len() {
+                text += &format!("if ({letter} < {end}u) {{ ");
+            }
+            text += &format!("return ${}{width}({letter} - {first}u, x, y);", operand(i));
+            text += if i + 1 < inputs.len() { " }\n" } else { "\n}\n" };
+            first = end;
+        }
+        shade::moved(by, text)
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, channels, count, map, map_at, weight_and_bias, within};
+use crate::exec::shade::{self, By, Code, Reads, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 use crate::model::ParameterShape;
@@ -277,5 +278,98 @@ impl Compute for Conv {
                 }
             }
         }
+    }
+}
+
+impl Conv {
+    /// Whether executors' fastest kernels compute it.
+    fn is_plain(&self) -> bool {
+        self.groups == 1 && [1, 3].contains(&self.kernel) && self.padding() == self.kernel / 2
+    }
+
+    /// Whether every channel sees itself only and makes one.
+    fn is_depthwise(&self, inputs: usize) -> bool {
+        self.groups == inputs && self.groups == self.outputs && inputs > 1
+    }
+}
+
+impl Shade for Conv {
+    fn shader(&self, inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let (k, padding) = (self.kernel, self.padding());
+        if self.is_plain() {
+            return Shader::Dense { kernel: k };
+        }
+        let (channels, groups) = (inputs[0].channels, self.groups);
+        let depthwise = self.is_depthwise(channels);
+        let (by, bias, inner) = if depthwise {
+            let inner = format!("sum += $t0(g * {}u + tap) * $a4(g, at.x, at.y);", k * k);
+            (By::Four, "$t1(g)", inner)
+        } else if groups == 1 {
+            let inputs = channels.div_ceil(4);
+            let inner = format!(
+                "for (var i = 0u; i < {inputs}u; i++) {{
+                let w = ((g * {inputs}u + i) * {}u + tap) * 4u;
+                sum += mat4x4<f32>($t0(w), $t0(w + 1u), $t0(w + 2u), $t0(w + 3u)) * $a4(i, at.x, at.y);
+            }}",
+                k * k
+            );
+            (By::Four, "$t1(g)", inner)
+        } else {
+            let (each, own) = (channels / groups, self.outputs / groups);
+            let inner = format!(
+                "for (var i = 0u; i < {each}u; i++) {{
+                sum += $t0_at((c * {each}u + i) * {}u + tap) * $a1(c / {own}u * {each}u + i, at.x, at.y);
+            }}",
+                k * k
+            );
+            (By::One, "$t1_at(c)", inner)
+        };
+        let (head, kind) = match by {
+            By::Four => ("$value4(g: u32", "vec4<f32>"),
+            By::One => ("$value1(c: u32", "f32"),
+        };
+        let bias = self
+            .bias
+            .as_ref()
+            .map_or_else(|| format!("{kind}()"), |_| bias.into());
+        let text = format!(
+            "fn {head}, x: u32, y: u32) -> {kind} {{
+    let n = $a_size().xy;
+    var sum = {bias};
+    var tap = 0u;
+    for (var ky = 0u; ky < {k}u; ky++) {{
+        for (var kx = 0u; kx < {k}u; kx++) {{
+            // Before the map's first pixel it is a large number.
+            let at = vec2<u32>(x + kx, y + ky) - {padding}u;
+            if (all(at < n)) {{ {inner} }}
+            tap++;
+        }}
+    }}
+    return sum;
+}}
+"
+        );
+        Shader::Values {
+            code: Code::new(text),
+            by,
+            reads: Reads::Often,
+        }
+    }
+
+    fn tensors(&self, inputs: &[ValueType], parameters: &[&[f32]]) -> Vec<Vec<f32>> {
+        let (channels, taps) = (inputs[0].channels, self.kernel * self.kernel);
+        let mut all: Vec<Vec<f32>> = parameters.iter().map(|p| p.to_vec()).collect();
+        if self.is_depthwise(channels) && !self.is_plain() {
+            // Four channels together: each block's diagonal, for one input beside four outputs.
+            let mut packed = vec![0.0; channels.next_multiple_of(4) * taps];
+            for (at, weight) in parameters[0].iter().enumerate() {
+                let (c, tap) = (at / taps, at % taps);
+                packed[(c / 4 * taps + tap) * 4 + c % 4] = *weight;
+            }
+            all[0] = packed;
+        } else if self.groups == 1 && !self.is_plain() {
+            all[0] = shade::blocks(parameters[0], (self.outputs, channels), taps);
+        }
+        all
     }
 }

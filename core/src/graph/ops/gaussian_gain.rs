@@ -1,8 +1,10 @@
-use alloc::{vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, pointwise::Pointwise, real};
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 use crate::model::GaussianSkip;
 
 /// The gain of the exact flow between two Gaussians of one mean, from deviation `sigma` to `rho`, at the time `t`:
@@ -46,5 +48,17 @@ impl Pointwise for GaussianGain {
         let above = x.clone().mul_scalar(truth) - left.clone().mul_scalar(noise);
         let below = x.square().mul_scalar(truth) + left.square().mul_scalar(noise);
         above / below
+    }
+}
+
+impl Shade for GaussianGain {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let [sigma, rho] = [self.sigma, self.rho].map(|x| (x * x) as f32);
+        shade::pointwise(
+            format!(
+                "(a * {rho:?}f - (1.0 - a) * {sigma:?}f) / (a * a * {rho:?}f + (1.0 - a) * (1.0 - a) * {sigma:?}f)"
+            ),
+            &[],
+        )
     }
 }

@@ -3,6 +3,8 @@ use alloc::{vec, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::pointwise::Pointwise;
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 
 /// The Gaussian error linear unit, exactly: `x Phi(x)` with the distribution function of the normal (Hendrycks and Gimpel 2016).
 ///
@@ -27,5 +29,20 @@ impl Pointwise for Gelu {
     #[cfg(feature = "burn")]
     fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
         burn::tensor::activation::gelu(x)
+    }
+}
+
+const ERF: &str = "
+// The error function to 1.5e-7: Abramowitz and Stegun, 7.1.26.
+fn erf(x: vec4<f32>) -> vec4<f32> {
+    let t = 1.0 / (1.0 + 0.3275911 * abs(x));
+    let sum = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+    return sign(x) * (1.0 - sum * exp(-min(x * x, vec4<f32>(80.0))));
+}
+";
+
+impl Shade for Gelu {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise("0.5 * a * (1.0 + erf(a * 0.70710678118654752))", &[ERF])
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, count, map, map_at, parameter, real};
+use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
@@ -120,6 +121,85 @@ impl Compute for GroupNorm {
                 let c = g * n + i / places;
                 *y = parameters[0][c] * (x - mean) * scale + parameters[1][c];
             }
+        }
+    }
+}
+
+impl Shade for GroupNorm {
+    fn shader(&self, inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let (channels, epsilon) = (inputs[0].channels, self.epsilon as f32);
+        let (groups, each) = (channels.div_ceil(4), channels / self.groups);
+        let stage = |text: String, work| Stage {
+            code: Code::new(text),
+            work,
+        };
+        let parts = 512 * groups;
+        Shader::Stages {
+            stages: vec![
+                // Mean and squares of what lies 16 columns and rows apart (Welford 1962).
+                stage(
+                    "fn $main(id: vec3<u32>) {
+    var mean = vec4<f32>();
+    var squares = vec4<f32>();
+    var n = 0.0;
+    for (var y = id.x / 16u; y < $a_size().y; y += 16u) {
+        for (var x = id.x % 16u; x < $a_size().x; x += 16u) {
+            n += 1.0;
+            let v = $a4(id.y, x, y);
+            let away = v - mean;
+            mean += away / n;
+            squares += away * (v - mean);
+        }
+    }
+    scratch[(id.y * 256u + id.x) * 2u] = mean;
+    scratch[(id.y * 256u + id.x) * 2u + 1u] = squares;
+}
+"
+                    .into(),
+                    Work::Count(256, groups),
+                ),
+                // Those of the parts together (Chan et al. 1979).
+                stage(
+                    format!(
+                        "fn $main(id: vec3<u32>) {{
+    var mean = 0.0;
+    var squares = 0.0;
+    var n = 0.0;
+    for (var c = id.x * {each}u; c < (id.x + 1u) * {each}u; c++) {{
+        for (var i = 0u; i < 256u; i++) {{
+            let more = f32((($a_size().x + 15u - i % 16u) / 16u) * (($a_size().y + 15u - i / 16u) / 16u));
+            let at = (c / 4u * 256u + i) * 2u;
+            let away = scratch[at][c % 4u] - mean;
+            if (more > 0.0) {{
+                n += more;
+                mean += away * (more / n);
+                squares += scratch[at + 1u][c % 4u] + away * away * (n - more) * (more / n);
+            }}
+        }}
+    }}
+    scratch[{parts}u + id.x] = vec4<f32>(mean, 1.0 / sqrt(squares / n + {epsilon:?}f), 0.0, 0.0);
+}}
+"
+                    ),
+                    Work::Count(self.groups, 1),
+                ),
+                stage(
+                    format!(
+                        "fn $main(id: vec3<u32>) {{
+    var v = $a4(id.z, id.x, id.y);
+    for (var i = 0u; i < 4u; i++) {{
+        let known = scratch[{parts}u + min((id.z * 4u + i) / {each}u, {last}u)];
+        v[i] = (v[i] - known.x) * known.y;
+    }}
+    put(id.z, id.x, id.y, $t0(id.z) * v + $t1(id.z));
+}}
+",
+                        last = self.groups - 1
+                    ),
+                    Work::each(channels),
+                ),
+            ],
+            scratch: parts + self.groups,
         }
     }
 }

@@ -1,9 +1,10 @@
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, count, map, parameter, real, tokens};
+use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
@@ -118,6 +119,44 @@ impl Compute for LayerNorm {
                 let normal = (x.data[at(c)] - mean) * scale;
                 out.data[at(c)] = weight.map_or(1.0, |w| w[c]) * normal + bias.map_or(0.0, |b| b[c]);
             }
+        }
+    }
+}
+
+impl Shade for LayerNorm {
+    fn shader(&self, inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let (n, epsilon) = (inputs[0].channels, self.epsilon as f32);
+        let factor = if self.weight.is_some() { "$t0(g) * " } else { "" };
+        let shift = match (&self.weight, &self.bias) {
+            (_, None) => "",
+            (None, Some(_)) => " + $t0(g)",
+            (Some(_), Some(_)) => " + $t1(g)",
+        };
+        let text = format!(
+            "fn $main(id: vec3<u32>) {{
+    var sum = vec4<f32>();
+    for (var g = 0u; g < {groups}u; g++) {{ sum += $a4(g, id.x, id.y); }}
+    let mean = dot(sum, vec4<f32>(1.0)) / {n}.0;
+    var squares = vec4<f32>();
+    for (var g = 0u; g < {groups}u; g++) {{
+        let here = vec4<u32>(4u * g) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>({n}u);
+        let away = select(vec4<f32>(), $a4(g, id.x, id.y) - mean, here);
+        squares += away * away;
+    }}
+    let scale = 1.0 / sqrt(dot(squares, vec4<f32>(1.0)) / {n}.0 + {epsilon:?}f);
+    for (var g = 0u; g < {groups}u; g++) {{
+        put(g, id.x, id.y, {factor}(($a4(g, id.x, id.y) - mean) * scale){shift});
+    }}
+}}
+",
+            groups = n.div_ceil(4),
+        );
+        Shader::Stages {
+            stages: vec![Stage {
+                code: Code::new(text),
+                work: Work::Places(1),
+            }],
+            scratch: 0,
         }
     }
 }

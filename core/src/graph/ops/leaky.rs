@@ -1,8 +1,10 @@
-use alloc::vec::Vec;
+use alloc::{format, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, pointwise::Pointwise, real};
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 
 /// The leaky rectifier (Maas et al. 2013): `x` where positive, else `slope * x`; with a slope of zero the rectifier.
 ///
@@ -35,5 +37,14 @@ impl Pointwise for Leaky {
     #[cfg(feature = "burn")]
     fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
         burn::tensor::activation::leaky_relu(x, self.slope)
+    }
+}
+
+impl Shade for Leaky {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise(
+            format!("select({:?}f * a, a, a > vec4<f32>())", self.slope as f32),
+            &[],
+        )
     }
 }

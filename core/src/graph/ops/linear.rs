@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, channels, count, map, tokens, weight_and_bias};
+use crate::exec::shade::{Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
@@ -112,5 +113,11 @@ impl Compute for Linear {
                 out.data[o * to + p * place] = bias + products.sum::<f32>();
             }
         }
+    }
+}
+
+impl Shade for Linear {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        Shader::Dense { kernel: 1 }
     }
 }

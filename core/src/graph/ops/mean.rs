@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, count, map, map_at};
+use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 #[cfg(feature = "burn")]
@@ -65,6 +66,42 @@ impl Compute for Mean {
         let x = inputs[0];
         for (mean, plane) in out.data.iter_mut().zip(x.data.chunks_exact(x.places())) {
             *mean = (plane.iter().map(|v| f64::from(*v)).sum::<f64>() / plane.len() as f64) as f32;
+        }
+    }
+}
+
+impl Shade for Mean {
+    fn shader(&self, inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let groups = inputs[0].channels.div_ceil(4);
+        let stage = |text: &'static str, work| Stage {
+            code: Code::new(text),
+            work,
+        };
+        Shader::Stages {
+            stages: vec![
+                stage(
+                    "// Every invocation sums what lies 16 columns and rows apart.
+fn $main(id: vec3<u32>) {
+    var sum = vec4<f32>();
+    for (var y = id.x / 16u; y < $a_size().y; y += 16u) {
+        for (var x = id.x % 16u; x < $a_size().x; x += 16u) { sum += $a4(id.y, x, y); }
+    }
+    scratch[id.y * 256u + id.x] = sum;
+}
+",
+                    Work::Count(256, groups),
+                ),
+                stage(
+                    "fn $main(id: vec3<u32>) {
+    var sum = vec4<f32>();
+    for (var i = 0u; i < 256u; i++) { sum += scratch[id.z * 256u + i]; }
+    put(id.z, 0u, 0u, sum / f32($a_size().x * $a_size().y));
+}
+",
+                    Work::Places(groups),
+                ),
+            ],
+            scratch: 256 * groups,
         }
     }
 }

@@ -3,6 +3,8 @@ use alloc::{vec, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::pointwise::{Pointwise, exp};
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 
 /// `x tanh(ln(1 + e^x))` (Misra 2019).
 ///
@@ -35,5 +37,20 @@ impl Pointwise for Mish {
     #[cfg(feature = "burn")]
     fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
         burn::tensor::activation::mish(x)
+    }
+}
+
+const MISH: &str = "
+fn mish(x: vec4<f32>) -> vec4<f32> {
+    // With e = e^x the hyperbolic tangent of log(1 + e) is e (e + 2) / (e (e + 2) + 2); beyond 20 it is 1.
+    let e = exp(min(x, vec4<f32>(20.0)));
+    let product = e * (e + 2.0);
+    return x * (product / (product + 2.0));
+}
+";
+
+impl Shade for Mish {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise("mish(a)", &[MISH])
     }
 }

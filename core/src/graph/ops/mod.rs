@@ -43,7 +43,7 @@ use serde_json::Value;
 
 use super::types::{Grid, Kind, Places, Windows};
 use super::{Fault, Scale, Shape, Tensor, ValueType, limits};
-use crate::exec::Compute;
+use crate::exec::{Compute, Shade};
 use crate::model::ParameterShape;
 #[cfg(feature = "burn")]
 use crate::nn::graph::OnBurn;
@@ -159,6 +159,13 @@ macro_rules! registry {
 
             /// How the processor computes it.
             pub fn compute(&self) -> &dyn Compute {
+                match self {
+                    $(Self::$Op(op) => op,)*
+                }
+            }
+
+            /// How a graphics processor computes it.
+            pub fn shade(&self) -> &dyn Shade {
                 match self {
                     $(Self::$Op(op) => op,)*
                 }

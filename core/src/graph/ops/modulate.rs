@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, count, map, tokens};
+use crate::exec::shade::{self, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 #[cfg(feature = "burn")]
@@ -99,5 +100,11 @@ impl Compute for Modulate {
             numbers.iter_mut().for_each(|x| *x = gain * *x + shift);
         });
         true
+    }
+}
+
+impl Shade for Modulate {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise("(1.0 + b) * a + c", &[])
     }
 }

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::broadcast::binary;
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 
 /// `a * b`; `b` may be broadcast: of one channel, a vector, or both.
 ///
@@ -10,3 +12,9 @@ use super::broadcast::binary;
 pub struct Mul {}
 
 binary!(Mul, core::ops::Mul::mul);
+
+impl Shade for Mul {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise("a * b", &[])
+    }
+}

@@ -1,9 +1,10 @@
-use alloc::{vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, map, map_at, within};
+use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 #[cfg(feature = "burn")]
@@ -73,5 +74,21 @@ impl Compute for Pad {
             let at = (c * to.height + y + self.pixels) * to.width + self.pixels;
             out.data[at..at + from.width].copy_from_slice(line);
         }
+    }
+}
+
+impl Shade for Pad {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let n = self.pixels;
+        shade::moved(
+            By::Four,
+            format!(
+                "fn $value4(g: u32, x: u32, y: u32) -> vec4<f32> {{
+    if (x < {n}u || y < {n}u || x - {n}u >= $a_size().x || y - {n}u >= $a_size().y) {{ return vec4<f32>(); }}
+    return $a4(g, x - {n}u, y - {n}u);
+}}
+"
+            ),
+        )
     }
 }

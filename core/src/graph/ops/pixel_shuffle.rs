@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, map, map_at, within};
+use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 #[cfg(feature = "burn")]
@@ -83,5 +84,20 @@ impl Compute for PixelShuffle {
                 own.zip(given).for_each(|(y, x)| *y = *x);
             }
         }
+    }
+}
+
+impl Shade for PixelShuffle {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let r = self.factor;
+        shade::moved(
+            By::One,
+            format!(
+                "fn $value1(c: u32, x: u32, y: u32) -> f32 {{
+    return $a1((c * {r}u + y % {r}u) * {r}u + x % {r}u, x / {r}u, y / {r}u);
+}}
+"
+            ),
+        )
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, channels, map, map_at, within};
+use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 #[cfg(feature = "burn")]
@@ -80,5 +81,21 @@ impl Compute for PixelUnshuffle {
             let from = inputs[0].data[at..at + given.width].iter().skip(j).step_by(r);
             line.iter_mut().zip(from).for_each(|(y, x)| *y = *x);
         }
+    }
+}
+
+impl Shade for PixelUnshuffle {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let r = self.factor;
+        shade::moved(
+            By::One,
+            format!(
+                "fn $value1(c: u32, x: u32, y: u32) -> f32 {{
+    return $a1(c / {}u, x * {r}u + c % {r}u, y * {r}u + c / {r}u % {r}u);
+}}
+",
+                r * r
+            ),
+        )
     }
 }

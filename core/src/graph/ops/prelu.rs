@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, count, map, parameter};
+use crate::exec::shade::{self, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
@@ -85,5 +86,11 @@ impl Compute for Prelu {
             }
         });
         true
+    }
+}
+
+impl Shade for Prelu {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise("select(t0 * a, a, a > vec4<f32>())", &[])
     }
 }

@@ -1,9 +1,10 @@
-use alloc::{vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, channels, map, within};
+use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 #[cfg(feature = "burn")]
@@ -67,5 +68,15 @@ impl Compute for Repeat {
         for c in 0..out.channels() {
             out.put_channel(c, inputs[0], c / self.times);
         }
+    }
+}
+
+impl Shade for Repeat {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let times = self.times;
+        shade::moved(
+            By::One,
+            format!("fn $value1(c: u32, x: u32, y: u32) -> f32 {{ return $a1(c / {times}u, x, y); }}\n"),
+        )
     }
 }

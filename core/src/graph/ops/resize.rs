@@ -1,9 +1,10 @@
-use alloc::{vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, Operation, Reference, count, map, map_at, within};
+use crate::exec::shade::{self, By, Code, Reads, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 #[cfg(feature = "burn")]
@@ -162,6 +163,76 @@ impl Compute for Resize {
                     row.iter_mut().zip(line).for_each(|(sum, x)| *sum += w * x);
                 }
             }
+        }
+    }
+}
+
+const TAPS: &str = "
+// Keys' kernel at distances 1 + f, f, 1 - f and 2 - f.
+fn cubic_taps(f: f32) -> vec4<f32> {
+    let g = 1.0 - f;
+    return vec4<f32>(
+        -0.5 * f * g * g,
+        (1.5 * f - 2.5) * f * f + 1.0,
+        (1.5 * g - 2.5) * g * g + 1.0,
+        -0.5 * g * f * f,
+    );
+}
+";
+const REFLECTED: &str = "
+// Two pixels reach outside at most; a single row or column is its own reflection.
+fn reflected(i: i32, n: u32) -> u32 {
+    var j = select(i, -1 - i, i < 0);
+    j = select(j, 2 * i32(n) - 1 - j, j >= i32(n));
+    return u32(clamp(j, 0, i32(n) - 1));
+}
+";
+
+impl Shade for Resize {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let r = self.factor;
+        if self.by == Interpolation::Nearest {
+            return shade::moved(
+                By::Four,
+                format!(
+                    "fn $value4(g: u32, x: u32, y: u32) -> vec4<f32> {{ return $a4(g, x / {r}u, y / {r}u); }}\n"
+                ),
+            );
+        }
+        let (taps, weights) = match self.by {
+            Interpolation::Bicubic => (4, "cubic_taps(f.x), cubic_taps(f.y)"),
+            _ => (2, "vec2<f32>(1.0 - f.x, f.x), vec2<f32>(1.0 - f.y, f.y)"),
+        };
+        let before = taps / 2 - 1;
+        // Half the pixels of a block lie before the middle of the one below them: whole numbers keep the distance exact.
+        let text = format!(
+            "fn $value4(g: u32, x: u32, y: u32) -> vec4<f32> {{
+    let n = $a_size().xy;
+    let below = vec2<i32>(vec2<u32>(x, y) / {r}u);
+    let part = vec2<f32>(vec2<u32>(x, y) % {r}u) * {step:?}f + {start:?}f;
+    let low = floor(part);
+    let f = part - low;
+    let first = below + vec2<i32>(low) - {before};
+    let weights = mat2x{taps}<f32>({weights});
+    var sum = vec4<f32>();
+    for (var j = 0; j < {taps}; j++) {{
+        let row = reflected(first.y + j, n.y);
+        var line = vec4<f32>();
+        for (var i = 0; i < {taps}; i++) {{
+            line += weights[0][i] * $a4(g, reflected(first.x + i, n.x), row);
+        }}
+        sum += weights[1][j] * line;
+    }}
+    return sum;
+}}
+",
+            step = 1.0 / r as f32,
+            start = (0.5 / r as f64 - 0.5) as f32,
+        );
+        Shader::Values {
+            code: Code::new(text).with(&[TAPS, REFLECTED]),
+            by: By::Four,
+            reads: Reads::Often,
         }
     }
 }

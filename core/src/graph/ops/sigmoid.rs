@@ -3,6 +3,8 @@ use alloc::{vec, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::pointwise::{Pointwise, logistic, logistic_number};
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 
 /// The logistic function, `1 / (1 + e^-x)`.
 ///
@@ -27,5 +29,19 @@ impl Pointwise for Sigmoid {
     #[cfg(feature = "burn")]
     fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
         burn::tensor::activation::sigmoid(x)
+    }
+}
+
+/// The logistic function in WGSL.
+pub(super) const LOGISTIC: &str = "
+fn logistic(x: vec4<f32>) -> vec4<f32> {
+    // Beyond -80 it is zero, and the exponential may overflow.
+    return 1.0 / (1.0 + exp(-max(x, vec4<f32>(-80.0))));
+}
+";
+
+impl Shade for Sigmoid {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise("logistic(a)", &[LOGISTIC])
     }
 }

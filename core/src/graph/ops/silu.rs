@@ -3,6 +3,8 @@ use alloc::{vec, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::pointwise::{Pointwise, logistic, logistic_number};
+use crate::exec::shade::{self, Shade, Shader};
+use crate::graph::ValueType;
 
 /// `x / (1 + e^-x)` (Elfwing et al. 2017), also called Swish.
 ///
@@ -27,5 +29,11 @@ impl Pointwise for Silu {
     #[cfg(feature = "burn")]
     fn tensor(&self, x: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
         burn::tensor::activation::silu(x)
+    }
+}
+
+impl Shade for Silu {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        shade::pointwise("a * logistic(a)", &[super::sigmoid::LOGISTIC])
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, channels, count, real};
+use crate::exec::shade::{By, Code, Reads, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 #[cfg(feature = "burn")]
@@ -118,5 +119,47 @@ impl Compute for Sinusoidal {
             out.data[i] = libm::cos(frequency * t) as f32;
             out.data[n + i] = libm::sin(frequency * t) as f32;
         }
+    }
+}
+
+const WAVE: &str = "
+// The sine of so many turns, apart from whole ones.
+fn wave(turns: f32) -> f32 {
+    var u = turns - round(turns);
+    // Sines of both halves of half a turn are the same.
+    u = select(u, sign(u) * 0.5 - u, abs(u) > 0.25);
+    let x = 6.283185307179586 * u;
+    let s = x * x;
+    return x * (1.0 + s * (-1.0 / 6.0 + s * (1.0 / 120.0 + s * (-1.0 / 5040.0 + s * (1.0 / 362880.0 - s / 39916800.0)))));
+}
+";
+
+impl Shade for Sinusoidal {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let n = self.features / 2;
+        // Device sines are only near for small angles: turns are counted in two numbers, and whole ones are left out.
+        let text = format!(
+            "fn $value1(c: u32, x: u32, y: u32) -> f32 {{
+    let t = $a1(0u, 0u, 0u);
+    let i = c % {n}u;
+    let high = t * $t0_at(i);
+    let low = fma(t, $t0_at(i), -high) + t * $t1_at(i);
+    return wave(fract(high) + low + select(0.25, 0.0, c >= {n}u));
+}}
+"
+        );
+        Shader::Values {
+            code: Code::new(text).with(&[WAVE]),
+            by: By::One,
+            reads: Reads::Often,
+        }
+    }
+
+    fn tensors(&self, _inputs: &[ValueType], _parameters: &[&[f32]]) -> Vec<Vec<f32>> {
+        let turns = self.frequencies().into_iter().map(|f| f / core::f64::consts::TAU);
+        let turns: Vec<f64> = turns.collect();
+        let high = |f: &f64| *f as f32;
+        let low = |f: &f64| (f - f64::from(*f as f32)) as f32;
+        vec![turns.iter().map(high).collect(), turns.iter().map(low).collect()]
     }
 }

@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, map, tokens};
+use crate::exec::shade::{self, By, Code, Reads, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 #[cfg(feature = "burn")]
@@ -72,5 +73,26 @@ impl Compute for Slice {
         for c in 0..self.channels {
             out.put_channel(c, inputs[0], self.first + c);
         }
+    }
+}
+
+impl Shade for Slice {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let first = self.first;
+        if first.is_multiple_of(4) {
+            let first = first / 4;
+            let text = format!(
+                "fn $value4(g: u32, x: u32, y: u32) -> vec4<f32> {{ return $a4({first}u + g, x, y); }}\n"
+            );
+            return Shader::Values {
+                code: Code::new(text),
+                by: By::Four,
+                reads: Reads::Through,
+            };
+        }
+        shade::moved(
+            By::One,
+            format!("fn $value1(c: u32, x: u32, y: u32) -> f32 {{ return $a1({first}u + c, x, y); }}\n"),
+        )
     }
 }

@@ -4,10 +4,11 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, tokens};
+use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 #[cfg(feature = "burn")]
 use crate::graph::Places;
-use crate::graph::types::Kind;
+use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 #[cfg(feature = "burn")]
 use crate::nn::graph::{Batch, Given, OnBurn};
@@ -91,5 +92,28 @@ impl Compute for WindowMerge {
                 values.for_each(|(c, v)| out.data[c * places + at] = *v);
             }
         }
+    }
+}
+
+impl Shade for WindowMerge {
+    fn shader(&self, inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let Kind::Tokens(Windows {
+            window: [rows, columns],
+            shift: [down, right],
+        }) = inputs[0].kind
+        else {
+            unreachable!("the tokens were checked")
+        };
+        shade::moved(
+            By::Four,
+            format!(
+                "fn $value4(g: u32, x: u32, y: u32) -> vec4<f32> {{
+    let across = ($size().x + {right}u + {columns}u - 1u) / {columns}u;
+    let at = vec2<u32>(x + {right}u, y + {down}u);
+    return $a4(g, at.y % {rows}u * {columns}u + at.x % {columns}u, at.y / {rows}u * across + at.x / {columns}u);
+}}
+"
+            ),
+        )
     }
 }

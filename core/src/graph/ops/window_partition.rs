@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Reference, map, map_at, within};
+use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
@@ -111,5 +112,25 @@ impl Compute for WindowPartition {
                 values.for_each(|(c, v)| *v = inputs[0].data[c * places + at]);
             }
         }
+    }
+}
+
+impl Shade for WindowPartition {
+    fn shader(&self, _inputs: &[ValueType], _output: &ValueType) -> Shader {
+        let ([rows, columns], [down, right]) = (self.window, self.shift);
+        shade::moved(
+            By::Four,
+            format!(
+                "fn $value4(g: u32, x: u32, y: u32) -> vec4<f32> {{
+    let map = $a_size().xy;
+    let across = (map.x + {right}u + {columns}u - 1u) / {columns}u;
+    let at = vec2<u32>(y % across * {columns}u + x % {columns}u, y / across * {rows}u + x / {columns}u);
+    let shift = vec2<u32>({right}u, {down}u);
+    if (any(at < shift) || any(at - shift >= map)) {{ return vec4<f32>(); }}
+    return $a4(g, at.x - shift.x, at.y - shift.y);
+}}
+"
+            ),
+        )
     }
 }

@@ -14,6 +14,8 @@ pub struct Kernel {
     pub root: usize,
     /// What is done to its result, in order.
     pub steps: Vec<Step>,
+    /// Kernels whose results are computed where this one reads them, and are never written.
+    pub within: Vec<Kernel>,
 }
 
 /// A pointwise operation on the value that a kernel is about to write.
@@ -33,12 +35,27 @@ impl Kernel {
 
     /// The values that it reads from memory, in order; one may come twice.
     pub fn reads(&self, graph: &TypedGraph) -> Vec<usize> {
+        let own = self.own_reads(graph).into_iter();
+        own.flat_map(|value| match self.maker_within(graph, value) {
+            Some(kernel) => kernel.reads(graph),
+            None => vec![value],
+        })
+        .collect()
+    }
+
+    /// The values that its operation and steps read, from memory or from a kernel [within](Self::within) it.
+    pub fn own_reads(&self, graph: &TypedGraph) -> Vec<usize> {
         let mut reads = graph.reads(self.root).to_vec();
         for step in &self.steps {
             let others = graph.reads(step.node).iter().enumerate();
             reads.extend(others.filter(|(i, _)| *i != step.operand).map(|(_, v)| *v));
         }
         reads
+    }
+
+    /// The kernel within it that makes a value.
+    pub fn maker_within(&self, graph: &TypedGraph, value: usize) -> Option<&Self> {
+        self.within.iter().find(|k| graph.made_by(k.last()) == value)
     }
 }
 
@@ -60,8 +77,11 @@ pub fn fuse(graph: &TypedGraph, joins: impl Fn(&Kernel, usize) -> bool) -> Vec<K
         if taken[root] {
             continue;
         }
-        let steps = Vec::new();
-        let mut kernel = Kernel { root, steps };
+        let mut kernel = Kernel {
+            root,
+            steps: Vec::new(),
+            within: Vec::new(),
+        };
         loop {
             let value = graph.made_by(kernel.last());
             let Some(step) = readers[value].filter(|_| uses[value] == 1) else {
@@ -80,6 +100,28 @@ pub fn fuse(graph: &TypedGraph, joins: impl Fn(&Kernel, usize) -> bool) -> Vec<K
     // What a step reads may be made after its root, and is made before the step.
     kernels.sort_by_key(Kernel::last);
     kernels
+}
+
+/// Puts kernels within those that alone read their results, where `joins` says so of the reader, what it would take in, and the value:
+/// what only moves numbers, as a concatenation does, then costs no pass through memory.
+pub fn nest(
+    graph: &TypedGraph,
+    kernels: Vec<Kernel>,
+    joins: impl Fn(&Kernel, &Kernel, usize) -> bool,
+) -> Vec<Kernel> {
+    let uses = graph.uses();
+    let mut all: Vec<Kernel> = Vec::with_capacity(kernels.len());
+    for mut kernel in kernels {
+        for value in kernel.own_reads(graph) {
+            let maker = all.iter().position(|k| graph.made_by(k.last()) == value);
+            let maker = maker.filter(|_| uses[value] == 1);
+            if let Some(at) = maker.filter(|at| joins(&kernel, &all[*at], value)) {
+                kernel.within.push(all.remove(at));
+            }
+        }
+        all.push(kernel);
+    }
+    all
 }
 
 #[cfg(test)]
@@ -114,5 +156,14 @@ mod tests {
         assert_eq!(names, expected);
         let alone = fuse(&graph, |_, _| false);
         assert_eq!(alone.len(), graph.graph().nodes.len());
+
+        // The enlarged image is added where it is made.
+        let nested = nest(&graph, kernels, |_, read, _| {
+            graph.graph().nodes[read.root].op.name() == "resize"
+        });
+        assert_eq!(nested.len(), 8);
+        let image = 0;
+        let last = graph.made_by(nested[6].last());
+        assert_eq!(nested[7].reads(&graph), [last, image]);
     }
 }

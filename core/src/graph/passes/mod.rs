@@ -1,7 +1,7 @@
 //! What is done to a graph once, for every executor, before it runs.
 //!
 //! [`fold`] → a smaller graph of the same function, and its weights; [`fuse`] → a list of kernels, each an operation and what is done
-//! to its result where it is written; [`place`] → the memory that each kernel's result lies in.
+//! to its result where it is written; [`nest`] → fewer of them, some within others; [`place`] → the memory that each kernel's result lies in.
 
 mod fold;
 mod fuse;
@@ -12,7 +12,7 @@ use alloc::{collections::BTreeSet, string::String};
 use super::Graph;
 
 pub use fold::fold;
-pub use fuse::{Kernel, Step, fuse};
+pub use fuse::{Kernel, Step, fuse, nest};
 pub use slots::{Slots, place};
 
 /// The graph without the nodes that no output depends on.

@@ -82,12 +82,45 @@ pub fn place(graph: &TypedGraph, kernels: &[Kernel], shapes: &[Shape]) -> Slots 
 mod tests {
     use super::*;
     use crate::graph::nets::{Rrdb, restorer};
-    use crate::graph::passes::fuse;
+    use crate::graph::passes::{fuse, nest};
     use crate::graph::reference::{self, learned, run_node};
     use crate::graph::{Size, Tensor, arbitrary, conformance};
     use crate::model::{Architecture, Weights};
     use crate::random::SplitMix64;
     use proptest::prelude::*;
+
+    /// What a kernel makes of what it reads from memory.
+    fn result(
+        graph: &TypedGraph,
+        kernel: &Kernel,
+        weights: &Weights,
+        shapes: &[Shape],
+        memory: &dyn Fn(usize) -> Tensor,
+    ) -> Tensor {
+        let read = |v: usize| match kernel.maker_within(graph, v) {
+            Some(within) => result(graph, within, weights, shapes, memory),
+            None => memory(v),
+        };
+        let learned = learned(weights);
+        let run = |node: usize, given: Vec<Tensor>| {
+            let given: Vec<&Tensor> = given.iter().collect();
+            run_node(graph, &learned, node, &given, shapes[graph.made_by(node)]).expect("runs")
+        };
+        let given = graph.reads(kernel.root).iter().map(|v| read(*v));
+        let mut value = run(kernel.root, given.collect());
+        for step in &kernel.steps {
+            let reads = graph.reads(step.node).iter().enumerate();
+            let given = reads.map(|(i, v)| {
+                if i == step.operand {
+                    value.clone()
+                } else {
+                    read(*v)
+                }
+            });
+            value = run(step.node, given.collect());
+        }
+        value
+    }
 
     /// Runs the kernels in their slots; a value that was overwritten before its last reader is missed.
     fn run_in_slots(
@@ -108,30 +141,7 @@ mod tests {
             }
         };
         for kernel in kernels {
-            let given: Vec<Tensor> = graph
-                .reads(kernel.root)
-                .iter()
-                .map(|v| read(&memory, *v))
-                .collect();
-            let given: Vec<&Tensor> = given.iter().collect();
-            let made = graph.made_by(kernel.root);
-            let mut value =
-                run_node(graph, &learned(weights), kernel.root, &given, shapes[made]).expect("runs");
-            for step in &kernel.steps {
-                let reads = graph.reads(step.node).iter().enumerate();
-                let given: Vec<Tensor> = reads
-                    .map(|(i, v)| {
-                        if i == step.operand {
-                            value.clone()
-                        } else {
-                            read(&memory, *v)
-                        }
-                    })
-                    .collect();
-                let given: Vec<&Tensor> = given.iter().collect();
-                let made = graph.made_by(step.node);
-                value = run_node(graph, &learned(weights), step.node, &given, shapes[made]).expect("runs");
-            }
+            let value = result(graph, kernel, weights, shapes, &|v| read(&memory, v));
             let made = graph.made_by(kernel.last());
             let slot = slots.of(made).expect("every result has a slot");
             let beside = kernel.reads(graph);
@@ -141,6 +151,12 @@ mod tests {
             memory[slot] = Some((made, value));
         }
         graph.outputs().iter().map(|v| read(&memory, *v)).collect()
+    }
+
+    fn nodes(kernel: &Kernel, all: &mut Vec<usize>) {
+        all.push(kernel.root);
+        all.extend(kernel.steps.iter().map(|s| s.node));
+        kernel.within.iter().for_each(|k| nodes(k, all));
     }
 
     proptest! {
@@ -154,7 +170,10 @@ mod tests {
             // An executor that takes some steps and not others.
             let joins = |kernel: &Kernel, next: usize| SplitMix64::of([seed, kernel.root as u64, next as u64]).below(4) < share;
             let kernels = fuse(&graph, joins);
-            let mut seen: Vec<usize> = kernels.iter().flat_map(|k| k.steps.iter().map(|s| s.node).chain([k.root])).collect();
+            let nests = |reader: &Kernel, read: &Kernel, value: usize| SplitMix64::of([seed, reader.root as u64, (read.root + value) as u64]).below(4) < share;
+            let kernels = nest(&graph, kernels, nests);
+            let mut seen = Vec::new();
+            kernels.iter().for_each(|k| nodes(k, &mut seen));
             seen.sort_unstable();
             prop_assert!(seen.into_iter().eq(0..graph.graph().nodes.len()), "every node is in one kernel");
             let shapes = graph.shapes(size).expect("fits");

@@ -1,0 +1,53 @@
+use alloc::{vec, vec::Vec};
+
+use super::Source;
+use crate::Result;
+use crate::graph::{InputKind, TypedGraph, nets};
+
+/// What a network that draws reads, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldInputs {
+    /// A velocity field: the state, the low-quality image, the posterior mean, and the time.
+    WithMean,
+    /// The same without the posterior mean.
+    WithoutMean,
+    /// The field of a network that samples in one step: the low-quality image and the state.
+    Untimed,
+}
+
+impl FieldInputs {
+    /// The velocity field that a network of a [`Role`](crate::model::Role) that draws is, and what that reads.
+    ///
+    /// # Errors
+    /// [`Error::Graph`](crate::Error::Graph) where it is none.
+    pub fn of(graph: &TypedGraph) -> Result<(TypedGraph, Self)> {
+        let inputs = &graph.graph().inputs;
+        if inputs.iter().all(|input| input.kind == InputKind::Map) {
+            return Ok((nets::field_of(graph)?, Self::Untimed));
+        }
+        let reads = if inputs.len() > 3 {
+            Self::WithMean
+        } else {
+            Self::WithoutMean
+        };
+        Ok((graph.clone(), reads))
+    }
+
+    /// The values in the order in which the field reads them.
+    pub fn order<T>(self, state: T, low: T, mean: T, time: T) -> Vec<T> {
+        match self {
+            Self::WithMean => vec![state, low, mean, time],
+            Self::WithoutMean => vec![state, low, time],
+            Self::Untimed => vec![low, state],
+        }
+    }
+
+    /// Input pixels around a tile that a step depends on, where the restorer sees `restorer` pixels and the field `field`.
+    pub fn halo(self, restorer: usize, field: usize) -> usize {
+        match self {
+            Self::WithMean | Self::WithoutMean => restorer.max(Source::REACH) + field,
+            // It sees neither the posterior mean nor a source that depends on the image.
+            Self::Untimed => restorer.max(field),
+        }
+    }
+}
