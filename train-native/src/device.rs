@@ -4,6 +4,7 @@ use std::sync::Arc;
 use asasr_core::graph::nets;
 use asasr_core::{
     Beside, Executor, OnStep, Part, Planes, Rect,
+    exec::{CpuExecutor, CpuFlow},
     flow::{Drawing, Sampler, Sampling},
     model::format1::{FlowPart, Manifest},
     model::{Architecture, NetworkPart, Weights},
@@ -188,9 +189,72 @@ struct Flow {
 /// Where a flow runs.
 enum FlowPlace {
     Burn(Arc<BurnFlow>),
+    Cpu(Arc<CpuFlow>),
     Graph(Arc<OneStepFlow>),
     #[cfg(feature = "wgpu")]
     Wgpu(Arc<asasr_shaders::GpuFlow>),
+}
+
+/// A network with its weights.
+type Loaded<'a> = (&'a NetworkPart, &'a Weights);
+
+/// Networks of a model on a device.
+enum Place {
+    Restorer(AnyExecutor),
+    Flow(FlowPlace, Sampling),
+}
+
+impl Place {
+    fn cpu((restorer, weights): Loaded<'_>, drawn: Option<Loaded<'_>>) -> Result<Self> {
+        let restorer = CpuExecutor::new(&restorer.graph, weights)?;
+        let Some((part, weights)) = drawn else {
+            return Ok(Self::Restorer(AnyExecutor::Cpu(restorer)));
+        };
+        let flow = CpuFlow::new(restorer, &part.graph, weights)?;
+        Ok(Self::Flow(FlowPlace::Cpu(Arc::new(flow)), sampling(part)?))
+    }
+
+    fn burn(restorer: Loaded<'_>, drawn: Option<Loaded<'_>>, device: &Device) -> Result<Self> {
+        let load = |(part, weights): Loaded<'_>| GraphNetwork::new(&part.graph, weights, device);
+        let restorer = load(restorer)?;
+        let Some(drawn) = drawn else {
+            let executor = Box::new(GraphExecutor::new(restorer)?);
+            return Ok(Self::Restorer(AnyExecutor::Graph(executor)));
+        };
+        let flow = OneStepFlow::new(restorer, load(drawn)?)?;
+        Ok(Self::Flow(FlowPlace::Graph(Arc::new(flow)), sampling(drawn.0)?))
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn wgpu(
+        (restorer, weights): Loaded<'_>,
+        drawn: Option<Loaded<'_>>,
+        software: bool,
+    ) -> Result<(Self, String)> {
+        let gpu = crate::gpu::open(software)?;
+        let name = format!("wgpu: {}", gpu.name());
+        let restorer = asasr_shaders::GpuExecutor::new(gpu, &restorer.graph, weights)?;
+        let Some((part, weights)) = drawn else {
+            return Ok((Self::Restorer(AnyExecutor::Wgpu(Box::new(restorer))), name));
+        };
+        let flow = asasr_shaders::GpuFlow::new(restorer, &part.graph, weights)?;
+        Ok((Self::Flow(FlowPlace::Wgpu(Arc::new(flow)), sampling(part)?), name))
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    fn wgpu(_: Loaded<'_>, _: Option<Loaded<'_>>, _: bool) -> Result<(Self, String)> {
+        Err(no_wgpu())
+    }
+}
+
+/// How a network that draws is sampled.
+fn sampling(part: &NetworkPart) -> Result<Sampling> {
+    part.sampling.ok_or_else(|| {
+        Error::new(format!(
+            "the network of {} does not say how it is sampled",
+            part.file
+        ))
+    })
 }
 
 impl ExecutorMaker {
@@ -202,41 +266,39 @@ impl ExecutorMaker {
     }
 
     fn of_graphs(graphs: &Graphs, choice: DeviceChoice, mode: Mode, draw: Draw) -> Result<Self> {
-        let (device, name) = match choice {
-            DeviceChoice::Cpu => (Device::flex(), "CPU"),
-            DeviceChoice::Cuda => (cuda()?, "CUDA"),
-            DeviceChoice::Auto => cuda().map_or_else(|_| (Device::flex(), "CPU"), |d| (d, "CUDA")),
-            DeviceChoice::Wgpu => {
-                return Err(Error::new(
-                    "networks of format 2 do not run through wgpu yet: choose --device cpu",
-                ));
-            }
-        };
-        let load =
-            |(part, weights): (&NetworkPart, &Weights)| GraphNetwork::new(&part.graph, weights, &device);
-        let restorer = load(graphs.restorer()?)?;
-        let kind = match (mode, graphs.sampler()) {
-            (Mode::Instant, _) => Kind::Restorer(AnyExecutor::Graph(Box::new(GraphExecutor::new(restorer)?))),
-            (_, Some((part, weights))) => {
-                let sampling = part.sampling.ok_or_else(|| {
-                    Error::new(format!("{} does not say how it is sampled", graphs.manifest.id))
-                })?;
-                let flow = OneStepFlow::new(restorer, load((part, weights))?)?;
-                Kind::Flow(Box::new(Flow {
-                    place: FlowPlace::Graph(Arc::new(flow)),
-                    sampling,
-                    drawing: Drawing {
-                        fidelity: draw.fidelity as f32,
-                        ..Drawing::new(draw.seed, sampling.steps)
-                    },
-                    executor: None,
-                }))
-            }
+        let drawn = match (mode, graphs.sampler()) {
+            (Mode::Instant, _) => None,
+            (_, Some(drawn)) => Some(drawn),
             (_, None) => return Err(model::no_flow(&graphs.manifest.id)),
+        };
+        let restorer = graphs.restorer()?;
+        let (place, name) = match choice {
+            DeviceChoice::Cpu => (Place::cpu(restorer, drawn)?, "CPU".to_owned()),
+            DeviceChoice::Cuda => (Place::burn(restorer, drawn, &cuda()?)?, "CUDA".to_owned()),
+            DeviceChoice::Wgpu => Place::wgpu(restorer, drawn, true)?,
+            DeviceChoice::Auto => match Place::wgpu(restorer, drawn, false) {
+                Ok(found) => found,
+                Err(_) => match cuda() {
+                    Ok(device) => (Place::burn(restorer, drawn, &device)?, "CUDA".to_owned()),
+                    Err(_) => (Place::cpu(restorer, drawn)?, "CPU".to_owned()),
+                },
+            },
+        };
+        let kind = match place {
+            Place::Restorer(executor) => Kind::Restorer(executor),
+            Place::Flow(place, sampling) => Kind::Flow(Box::new(Flow {
+                place,
+                sampling,
+                drawing: Drawing {
+                    fidelity: draw.fidelity as f32,
+                    ..Drawing::new(draw.seed, sampling.steps)
+                },
+                executor: None,
+            })),
         };
         Ok(Self {
             id: graphs.manifest.id.clone(),
-            name: name.to_owned(),
+            name,
             kind,
         })
     }
@@ -331,6 +393,12 @@ impl ExecutorMaker {
                 *drawing,
                 size,
             )?)),
+            FlowPlace::Cpu(flow) => AnyExecutor::CpuFlow(Box::new(Sampler::new(
+                Arc::clone(flow),
+                *sampling,
+                *drawing,
+                size,
+            )?)),
             FlowPlace::Graph(flow) => AnyExecutor::OneStep(Box::new(Sampler::new(
                 Arc::clone(flow),
                 *sampling,
@@ -379,12 +447,32 @@ fn no_wgpu() -> Error {
 pub(crate) enum AnyExecutor {
     Burn(BurnExecutor),
     Flow(Box<Sampler<Arc<BurnFlow>>>),
+    Cpu(CpuExecutor),
+    CpuFlow(Box<Sampler<Arc<CpuFlow>>>),
     Graph(Box<GraphExecutor>),
     OneStep(Box<Sampler<Arc<OneStepFlow>>>),
     #[cfg(feature = "wgpu")]
     Wgpu(Box<asasr_shaders::GpuExecutor>),
     #[cfg(feature = "wgpu")]
     WgpuFlow(Box<Sampler<Arc<asasr_shaders::GpuFlow>>>),
+}
+
+/// Does the same with whichever executor it is.
+macro_rules! whichever {
+    ($any:expr, $executor:ident => $do:expr) => {
+        match $any {
+            AnyExecutor::Burn($executor) => $do,
+            AnyExecutor::Flow($executor) => $do,
+            AnyExecutor::Cpu($executor) => $do,
+            AnyExecutor::CpuFlow($executor) => $do,
+            AnyExecutor::Graph($executor) => $do,
+            AnyExecutor::OneStep($executor) => $do,
+            #[cfg(feature = "wgpu")]
+            AnyExecutor::Wgpu($executor) => $do,
+            #[cfg(feature = "wgpu")]
+            AnyExecutor::WgpuFlow($executor) => $do,
+        }
+    };
 }
 
 impl AnyExecutor {
@@ -424,65 +512,23 @@ fn wgpu(_: &Architecture, _: &Weights, _: bool) -> Result<(AnyExecutor, String)>
 
 impl Executor for AnyExecutor {
     fn lanes(&self) -> usize {
-        match self {
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu(e) => e.lanes(),
-            #[cfg(feature = "wgpu")]
-            Self::WgpuFlow(e) => e.lanes(),
-            Self::Burn(_) | Self::Flow(_) | Self::Graph(_) | Self::OneStep(_) => 1,
-        }
+        whichever!(self, executor => executor.lanes())
     }
 
     fn beside(&self) -> Beside {
-        match self {
-            Self::Burn(e) => e.beside(),
-            Self::Flow(e) => e.beside(),
-            Self::Graph(e) => e.beside(),
-            Self::OneStep(e) => e.beside(),
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu(e) => e.beside(),
-            #[cfg(feature = "wgpu")]
-            Self::WgpuFlow(e) => e.beside(),
-        }
+        whichever!(self, executor => executor.beside())
     }
 
     fn scale(&self) -> usize {
-        match self {
-            Self::Burn(e) => e.scale(),
-            Self::Flow(e) => e.scale(),
-            Self::Graph(e) => e.scale(),
-            Self::OneStep(e) => e.scale(),
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu(e) => e.scale(),
-            #[cfg(feature = "wgpu")]
-            Self::WgpuFlow(e) => e.scale(),
-        }
+        whichever!(self, executor => executor.scale())
     }
 
     fn halo(&self) -> usize {
-        match self {
-            Self::Burn(e) => e.halo(),
-            Self::Flow(e) => e.halo(),
-            Self::Graph(e) => e.halo(),
-            Self::OneStep(e) => e.halo(),
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu(e) => e.halo(),
-            #[cfg(feature = "wgpu")]
-            Self::WgpuFlow(e) => e.halo(),
-        }
+        whichever!(self, executor => executor.halo())
     }
 
     async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> asasr_core::Result<Planes> {
-        match self {
-            Self::Burn(e) => e.run(tile, place, on_step).await,
-            Self::Flow(e) => e.run(tile, place, on_step).await,
-            Self::Graph(e) => e.run(tile, place, on_step).await,
-            Self::OneStep(e) => e.run(tile, place, on_step).await,
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu(e) => e.run(tile, place, on_step).await,
-            #[cfg(feature = "wgpu")]
-            Self::WgpuFlow(e) => e.run(tile, place, on_step).await,
-        }
+        whichever!(self, executor => executor.run(tile, place, on_step).await)
     }
 
     async fn run_part(
@@ -492,15 +538,6 @@ impl Executor for AnyExecutor {
         part: &Part,
         on_step: OnStep<'_>,
     ) -> asasr_core::Result<Planes> {
-        match self {
-            Self::Burn(e) => e.run_part(tile, place, part, on_step).await,
-            Self::Flow(e) => e.run_part(tile, place, part, on_step).await,
-            Self::Graph(e) => e.run_part(tile, place, part, on_step).await,
-            Self::OneStep(e) => e.run_part(tile, place, part, on_step).await,
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu(e) => e.run_part(tile, place, part, on_step).await,
-            #[cfg(feature = "wgpu")]
-            Self::WgpuFlow(e) => e.run_part(tile, place, part, on_step).await,
-        }
+        whichever!(self, executor => executor.run_part(tile, place, part, on_step).await)
     }
 }

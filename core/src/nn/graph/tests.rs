@@ -274,20 +274,6 @@ fn networks_give_the_definitions_numbers() {
     }
 }
 
-#[test]
-fn tokens_can_be_asked_for() {
-    let mut b = Builder::new();
-    let image = b.map("image", 3, Scale::ONE);
-    let (window, shift) = ([4, 2], [1, 1]);
-    let tokens = b.node("tokens", WindowPartition { window, shift }, &[&image]);
-    let graph = b.output("tokens", &tokens).check().expect("fits");
-    let inputs = conformance::inputs(&graph, Size::new(5, 6), 1).expect("a size that fits");
-    let expected = reference::run(&graph, &Weights::default(), &inputs).expect("runs");
-    let got = run_graph(&graph, &Parameters::new(), &ones(&inputs)).expect("runs");
-    assert!(matches!(got[0], GraphValue::Tokens(..)));
-    assert!(distance(&got[0], &expected[0]) < 1e-6);
-}
-
 /// Weights of half precision make a network of half precision, but for those that stay as they are.
 #[test]
 fn a_network_computes_in_the_type_of_its_weights() {
