@@ -4,7 +4,9 @@
 use asasr_codec::{Layout, PngRows, SharedBytes, decode};
 use asasr_core::Planes;
 use asasr_core::model::Mode;
-use asasr_tests::{Browser, Server, drawn, drawn_natively, enlarged_natively};
+use asasr_tests::{
+    Browser, Server, drawn, drawn_natively, enlarged_natively, of_one_step, of_one_step_natively,
+};
 use serde_json::Value;
 
 const PHOTO: (usize, usize) = (40, 24);
@@ -70,6 +72,54 @@ async fn a_flow_on_the_cpu_makes_the_native_image() {
 #[tokio::test]
 async fn a_flow_on_webgpu_makes_the_native_image() {
     makes_the_native_image("webgpu").await;
+}
+
+/// A model of format 2: its restorer's image, and the one that its other network draws in one step.
+async fn draws_in_one_step(device: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("small");
+    std::fs::create_dir(&model).unwrap();
+    let files = of_one_step("small");
+    for (name, bytes) in &files {
+        std::fs::write(model.join(name), bytes).unwrap();
+    }
+    let server = Server::with_models(folder.path()).await;
+    let browser = Browser::start().await;
+    browser
+        .open(&format!("{}?device={device}&model=small", server.url()))
+        .await;
+    let photo = drawn(PHOTO.0, PHOTO.1);
+    browser.drop_file("drawn.png", &photo).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    let instant = planes(&browser.download("drawn-x4.png").await);
+    browser.set("mode", "fast").await;
+    browser.set("seed", "5").await;
+    browser.drop_file("drawn.png", &photo).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    let fast = planes(&browser.download("drawn-x4-fast-5.png").await);
+    for (got, seed) in [(&instant, None), (&fast, Some(5))] {
+        let expected = of_one_step_natively(&files, &photo, seed).all_planes();
+        let worst = farthest(got, &expected) / LEVEL;
+        assert!(worst <= 2.01, "{seed:?} differs by {worst:.2}/255");
+    }
+    let other = of_one_step_natively(&files, &photo, Some(6)).all_planes();
+    assert!(farthest(&fast, &other) / LEVEL > 5.0);
+    let modes = "return [...document.querySelectorAll('#mode option')].filter((o) => !o.disabled).map((o) => o.value);";
+    let offered = browser.run(modes, vec![]).await;
+    assert!(!offered.to_string().contains("quality"), "{offered}");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn one_step_on_the_cpu_makes_the_native_image() {
+    draws_in_one_step("cpu").await;
+}
+
+#[tokio::test]
+async fn one_step_on_webgpu_makes_the_native_image() {
+    draws_in_one_step("webgpu").await;
 }
 
 /// More steps are another image, and every photo says how long it will take once one was made.

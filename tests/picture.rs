@@ -1,9 +1,11 @@
 //! The image the tests enlarge, and what the native CPU executor makes of it.
 
 use asasr_codec::{Layout, Picture, PngRows, SharedBytes, decode};
-use asasr_core::flow::{Drawing, Sampler};
-use asasr_core::model::Mode;
+use asasr_core::exec::{CpuExecutor, CpuFlow};
+use asasr_core::flow::{Drawing, Sampler, Sampling};
+use asasr_core::graph::{TypedGraph, conformance, nets};
 use asasr_core::model::format1::Manifest;
+use asasr_core::model::{self, Dtype, Mode, NetworkPart, Role, sha256_hex};
 use asasr_core::nn::{BurnExecutor, BurnFlow, Network};
 use asasr_core::pipeline::{Event, Options, OutputScale, enlarge};
 use asasr_core::{Executor, Planes};
@@ -52,6 +54,61 @@ pub fn drawn_natively(file: &[u8], mode: Mode, seed: u64) -> Picture {
         file,
         &Sampler::new(flow, part, Drawing::new(seed, steps), size).unwrap(),
     )
+}
+
+/// A model of format 2 that draws in one step, of small networks with weights at random: its files by their names.
+pub fn of_one_step(id: &str) -> Vec<(String, Vec<u8>)> {
+    let compact = nets::Compact {
+        colours: 3,
+        features: 8,
+        convs: 2,
+        scale: 4,
+    };
+    let plain = compact.graph().check().unwrap();
+    let noisy = nets::with_noise(&plain, 3, 4).unwrap();
+    let mut files = Vec::new();
+    let mut part = |file: &str, graph: TypedGraph, seed: u64| {
+        let bytes = conformance::weights(&graph, seed)
+            .to_safetensors(Dtype::F16)
+            .unwrap();
+        files.push((file.to_owned(), bytes.clone()));
+        NetworkPart {
+            bytes: bytes.len(),
+            sha256: sha256_hex(&bytes),
+            ..NetworkPart::new(file, graph)
+        }
+    };
+    let restorer = part("restorer.safetensors", plain, 1);
+    let sampler = NetworkPart {
+        sampling: Some(Sampling::in_one_step(1.5, 3.0)),
+        ..part("one-step.safetensors", noisy, 2)
+    };
+    let manifest = model::Manifest {
+        id: id.into(),
+        licence: "CC0-1.0".into(),
+        networks: [(Role::Restorer, restorer), (Role::OneStep, sampler)].into(),
+        measured: None,
+    };
+    files.push(("manifest.json".into(), manifest.to_json().unwrap().into_bytes()));
+    files
+}
+
+/// `file` four times larger by such a model on the native CPU executor; drawn where `seed` says which image.
+pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], seed: Option<u64>) -> Picture {
+    let bytes = |name: &str| &files.iter().find(|(n, _)| n == name).expect("its file").1;
+    let manifest = model::Manifest::from_json(bytes("manifest.json")).unwrap();
+    let open = |part: &NetworkPart| part.open_weights(bytes(&part.file)).unwrap();
+    let part = manifest.restorer().unwrap();
+    let restorer = CpuExecutor::new(&part.graph, &open(part)).unwrap();
+    let Some(seed) = seed else {
+        return enlarged(file, &restorer);
+    };
+    let (part, steps) = manifest.sampler(Mode::Fast).unwrap();
+    let flow = CpuFlow::new(restorer, &part.graph, &open(part)).unwrap();
+    let picture = decode(file, 1 << 20).unwrap();
+    let size = (picture.width(), picture.height());
+    let drawing = Drawing::new(seed, steps);
+    enlarged(file, &Sampler::new(flow, part.sampling.unwrap(), drawing, size).unwrap())
 }
 
 fn shipped() -> (Manifest, Network) {

@@ -165,6 +165,15 @@ pub(crate) enum Bench {
     Train(BenchTrain),
     /// Every kernel on a GPU beside what the GPU is capable of, and a convolution beside burn's
     Kernels(BenchKernels),
+    /// Every operation of graphs on every executor of this build
+    Ops(BenchOps),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchOps {
+    /// Side of the image in pixels
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(8..=1024))]
+    pub(crate) side: u16,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod say;
 
 mod bench;
 mod bench_kernels;
+mod bench_ops;
 mod cli;
 mod degrade;
 mod device;
@@ -63,6 +64,7 @@ fn run(command: cli::Command) -> error::Result<()> {
         cli::Command::Degrade(args) => pairs::run(&args),
         cli::Command::Bench(cli::Bench::Train(args)) => bench::train(&args),
         cli::Command::Bench(cli::Bench::Kernels(args)) => bench_kernels::run(&args),
+        cli::Command::Bench(cli::Bench::Ops(args)) => bench_ops::run(&args),
         cli::Command::Pack(args) => pack::run(&args),
         cli::Command::Weights(command) => store::run(&command),
         cli::Command::Train(command) => train::run(&command),

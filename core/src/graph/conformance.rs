@@ -178,6 +178,36 @@ fn off_zero(x: &Tensor) -> Tensor {
     x.map(|_, x| f64::from(number(x) as f32))
 }
 
+/// Channels of a value in a network, for timing.
+const CHANNELS: usize = 48;
+
+/// An operation of every kind alone in a graph, of as many channels as networks have where its parameters allow, to be timed.
+///
+/// # Errors
+/// None: an operation's cases fit it.
+pub fn typical() -> Result<Vec<(&'static str, TypedGraph)>> {
+    let cases = Op::cases();
+    let of = |name: &&'static str| {
+        let (op, types) = cases.iter().find(|(op, _)| op.name() == *name)?;
+        let first = types.first()?.channels;
+        let widened =
+            |t: &ValueType| t.with_channels(if t.channels == first { CHANNELS } else { t.channels });
+        let wide: Vec<ValueType> = types.iter().map(widened).collect();
+        let op = match op {
+            Op::Conv(conv) => Conv {
+                outputs: CHANNELS,
+                groups: 1,
+                ..conv.clone()
+            }
+            .into(),
+            op => op.clone(),
+        };
+        Some((*name, graph(&op, &wide).or_else(|_| graph(&op, types))))
+    };
+    let all = Op::NAMES.iter().filter_map(of);
+    all.map(|(name, graph)| Ok((name, graph?))).collect()
+}
+
 /// The graph of one operation: tokens are cut from maps, and a map is made of what comes out.
 fn graph(op: &Op, types: &[ValueType]) -> Result<TypedGraph> {
     let mut b = Builder::new();
@@ -304,6 +334,12 @@ mod tests {
                 "{name}"
             );
         }
+        let names: Vec<&str> = typical()
+            .expect("they fit")
+            .iter()
+            .map(|(name, _)| *name)
+            .collect();
+        assert_eq!(names, Op::NAMES);
         for case in &all {
             let values = case.expected.data();
             assert!(values.iter().all(|v| v.is_finite()), "{}", case.name);
