@@ -108,7 +108,10 @@ pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], seed: Opti
     let picture = decode(file, 1 << 20).unwrap();
     let size = (picture.width(), picture.height());
     let drawing = Drawing::new(seed, steps);
-    enlarged(file, &Sampler::new(flow, part.sampling.unwrap(), drawing, size).unwrap())
+    enlarged(
+        file,
+        &Sampler::new(flow, part.sampling.unwrap(), drawing, size).unwrap(),
+    )
 }
 
 fn shipped() -> (Manifest, Network) {

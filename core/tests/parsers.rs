@@ -106,7 +106,10 @@ fn format_1_is_read_as_graphs_of_the_same_files() {
 #[test]
 fn the_models_published_so_far_are_read() {
     let mut networks = 0;
-    for line in include_str!("corpus/published.txt").lines().filter(|l| !l.starts_with('#')) {
+    for line in include_str!("corpus/published.txt")
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+    {
         let (old, manifest) = (
             format1::Manifest::from_json(line.as_bytes()).unwrap(),
             Manifest::from_json(line.as_bytes()).unwrap(),
@@ -114,8 +117,13 @@ fn the_models_published_so_far_are_read() {
         assert_eq!((manifest.scale().unwrap(), &manifest.id), (4, &old.id));
         assert!(manifest.modes().eq(old.modes()));
         let parts = [old.flow, old.fast].into_iter().flatten();
-        let counts = [old.parameters].into_iter().chain(parts.map(|part| part.parameters));
-        let own = manifest.networks.values().map(|part| part.graph.parameter_count() as usize);
+        let counts = [old.parameters]
+            .into_iter()
+            .chain(parts.map(|part| part.parameters));
+        let own = manifest
+            .networks
+            .values()
+            .map(|part| part.graph.parameter_count() as usize);
         assert!(own.eq(counts), "{}", old.id);
         networks += manifest.networks.len();
         // As a manifest of format 2 it is the same.

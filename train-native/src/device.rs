@@ -8,7 +8,7 @@ use asasr_core::{
     flow::{Drawing, Sampler, Sampling},
     model::format1::{FlowPart, Manifest},
     model::{Architecture, NetworkPart, Weights},
-    nn::{BurnExecutor, BurnFlow, GraphExecutor, GraphNetwork, Network, OneStepFlow, Parameters, cast},
+    nn::{BurnExecutor, BurnFlow, GraphExecutor, GraphFlow, GraphNetwork, Network, Parameters, cast},
 };
 use burn::tensor::{DType, Device, FloatDType};
 use clap::ValueEnum;
@@ -190,7 +190,7 @@ struct Flow {
 enum FlowPlace {
     Burn(Arc<BurnFlow>),
     Cpu(Arc<CpuFlow>),
-    Graph(Arc<OneStepFlow>),
+    Graph(Arc<GraphFlow>),
     #[cfg(feature = "wgpu")]
     Wgpu(Arc<asasr_shaders::GpuFlow>),
 }
@@ -215,14 +215,13 @@ impl Place {
     }
 
     fn burn(restorer: Loaded<'_>, drawn: Option<Loaded<'_>>, device: &Device) -> Result<Self> {
-        let load = |(part, weights): Loaded<'_>| GraphNetwork::new(&part.graph, weights, device);
-        let restorer = load(restorer)?;
-        let Some(drawn) = drawn else {
+        let restorer = GraphNetwork::new(&restorer.0.graph, restorer.1, device)?;
+        let Some((part, weights)) = drawn else {
             let executor = Box::new(GraphExecutor::new(restorer)?);
             return Ok(Self::Restorer(AnyExecutor::Graph(executor)));
         };
-        let flow = OneStepFlow::new(restorer, load(drawn)?)?;
-        Ok(Self::Flow(FlowPlace::Graph(Arc::new(flow)), sampling(drawn.0)?))
+        let flow = GraphFlow::new(restorer, &part.graph, weights)?;
+        Ok(Self::Flow(FlowPlace::Graph(Arc::new(flow)), sampling(part)?))
     }
 
     #[cfg(feature = "wgpu")]
@@ -399,7 +398,7 @@ impl ExecutorMaker {
                 *drawing,
                 size,
             )?)),
-            FlowPlace::Graph(flow) => AnyExecutor::OneStep(Box::new(Sampler::new(
+            FlowPlace::Graph(flow) => AnyExecutor::GraphFlow(Box::new(Sampler::new(
                 Arc::clone(flow),
                 *sampling,
                 *drawing,
@@ -450,7 +449,7 @@ pub(crate) enum AnyExecutor {
     Cpu(CpuExecutor),
     CpuFlow(Box<Sampler<Arc<CpuFlow>>>),
     Graph(Box<GraphExecutor>),
-    OneStep(Box<Sampler<Arc<OneStepFlow>>>),
+    GraphFlow(Box<Sampler<Arc<GraphFlow>>>),
     #[cfg(feature = "wgpu")]
     Wgpu(Box<asasr_shaders::GpuExecutor>),
     #[cfg(feature = "wgpu")]
@@ -466,7 +465,7 @@ macro_rules! whichever {
             AnyExecutor::Cpu($executor) => $do,
             AnyExecutor::CpuFlow($executor) => $do,
             AnyExecutor::Graph($executor) => $do,
-            AnyExecutor::OneStep($executor) => $do,
+            AnyExecutor::GraphFlow($executor) => $do,
             #[cfg(feature = "wgpu")]
             AnyExecutor::Wgpu($executor) => $do,
             #[cfg(feature = "wgpu")]

@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn one_step_gives_burns_numbers() {
         use crate::flow::Sampling;
-        use crate::nn::{GraphNetwork, OneStepFlow};
+        use crate::nn::{GraphFlow, GraphNetwork};
 
         let compact = nets::Compact {
             colours: 3,
@@ -224,8 +224,8 @@ mod tests {
         let plain = compact.graph().check().expect("fits");
         let graph = nets::with_noise(&plain, 3, 4).expect("fits");
         let (own, other) = (conformance::weights(&plain, 1), conformance::weights(&graph, 2));
-        let load = |graph, weights| GraphNetwork::new(graph, weights, &Device::flex()).expect("fits");
-        let burn = OneStepFlow::new(load(&plain, &own), load(&graph, &other)).expect("fits");
+        let burn = GraphNetwork::new(&plain, &own, &Device::flex()).expect("fits");
+        let burn = GraphFlow::new(burn, &graph, &other).expect("fits");
         let cpu = CpuExecutor::new(&plain, &own).expect("fits");
         let cpu = CpuFlow::new(cpu, &graph, &other).expect("fits");
         assert_eq!(cpu.halo(), FlowDevice::halo(&burn));

@@ -1,4 +1,6 @@
 use alloc::vec;
+#[cfg(test)]
+use alloc::vec::Vec;
 
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
 
@@ -74,7 +76,7 @@ mod tests {
             let x = Tensor::<4>::from_data(TensorData::new(image.data().to_vec(), [1, 3, h, w]), &device);
             let got = Filter::new(&across, &down, &device).apply(x);
             assert_eq!(got.dims(), [1, 3, want.height(), want.width()]);
-            let got: vec::Vec<f32> = got.try_into_vec_as().expect("reads");
+            let got: Vec<f32> = got.try_into_vec_as().expect("reads");
             for (a, b) in got.iter().zip(want.data()) {
                 assert!((a - b).abs() < 1e-5, "{a} {b}");
             }

@@ -1,8 +1,6 @@
 use alloc::format;
 
-use burn::tensor::{Tensor, TensorData};
-
-use super::one_step::read;
+use super::graph_flow::{download, map, upload};
 use super::{GraphNetwork, GraphValue};
 use crate::graph::Fault;
 use crate::{Error, Executor, OnStep, Planes, Rect, Result};
@@ -43,9 +41,7 @@ impl Executor for GraphExecutor {
     }
 
     async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
-        let shape = [1, tile.channels(), tile.height(), tile.width()];
-        let data = TensorData::new(tile.data().to_vec(), shape);
-        let given = GraphValue::Map(Tensor::from_data(data, self.network.device()));
-        read(self.network.run(&[given])?.pop()).await
+        let given = GraphValue::Map(upload(tile, &self.network));
+        download(map(self.network.run(&[given])?)?).await
     }
 }

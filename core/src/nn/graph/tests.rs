@@ -5,8 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::graph::nets::{self, Compact, Rrdb, Span, SpanInput};
-use crate::graph::ops::WindowPartition;
-use crate::graph::{Builder, Graph, Places, Scale, Size, Tensor, arbitrary, conformance, reference};
+use crate::graph::{Graph, Places, Size, Tensor, arbitrary, conformance, reference};
 use crate::model::{Architecture, GaussianSkip, VelocityArchitecture};
 use crate::nn::cast;
 
