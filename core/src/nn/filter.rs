@@ -1,6 +1,4 @@
 use alloc::vec;
-#[cfg(test)]
-use alloc::vec::Vec;
 
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
 
@@ -53,6 +51,7 @@ mod tests {
     use crate::flow::ColourAnchor;
     use crate::random::SplitMix64;
     use crate::{Planes, resample};
+    use alloc::vec::Vec;
     use burn::tensor::Device;
 
     #[test]
