@@ -2,16 +2,18 @@
 
 use std::time::Instant;
 
-use asasr_core::nn::{BurnExecutor, Network};
+use asasr_core::nn::Network;
 use asasr_core::random::SplitMix64;
 use asasr_core::{Executor, Planes, Rect};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::cli::BenchKernels;
-use crate::device::{AnyExecutor, DeviceChoice, burn_device};
+use crate::cli::{BenchKernels, Draw, Mode};
+use crate::device::{DeviceChoice, burn_device};
 use crate::error::{Error, Result};
+use crate::executor::{AnyExecutor, ExecutorMaker};
+use crate::graphs::Graphs;
 use crate::model;
 
 /// Channels of the convolution.
@@ -75,11 +77,16 @@ fn networks(side: usize) -> Result<()> {
             2.0 * architecture.parameter_count() as f64 * inputs / seconds / 1e9
         );
     };
-    let cpu = AnyExecutor::Burn(BurnExecutor::new(network(&Device::flex())?));
-    let (seconds, want) = best(|| run(&cpu))?;
+    let graphs = Graphs::open(None)?;
+    let maker = |choice| ExecutorMaker::new(&graphs, choice, Mode::Instant, Draw::default());
+    let mut cpu = maker(DeviceChoice::Cpu)?;
+    let executor = cpu.for_image(side, side)?;
+    let (seconds, want) = best(|| run(executor))?;
     print("ours, CPU", seconds);
-    let (gpu, name) = AnyExecutor::new(DeviceChoice::Wgpu, architecture, weights)?;
-    let (seconds, got) = best(|| run(&gpu))?;
+    let mut gpu = maker(DeviceChoice::Wgpu)?;
+    let name = gpu.device().to_owned();
+    let executor = gpu.for_image(side, side)?;
+    let (seconds, got) = best(|| run(executor))?;
     agree(&name, got.data(), want.data())?;
     print(&format!("ours, {name}"), seconds);
     // burn's layers stand alone: the bicubic skip is no work of theirs.

@@ -26,6 +26,8 @@ pub(crate) fn run(args: &BenchOps) -> Result<()> {
     );
     say!("a result, counts with them. Billions of multiply-adds and of bytes a second.\n");
     say!("| operation | executor | ms | Gmac/s | GB/s |\n|---|---|---:|---:|---:|");
+    #[cfg(feature = "wgpu")]
+    let gpu = crate::gpu::open(true).ok();
     for (name, graph) in conformance::typical()? {
         let multiple = graph.size_multiple();
         let side = side.next_multiple_of(multiple);
@@ -39,7 +41,14 @@ pub(crate) fn run(args: &BenchOps) -> Result<()> {
                 data: t.data().iter().map(|v| *v as f32).collect(),
             })
             .collect();
-        for (executor, runner) in runners(&graph, &weights, size, &inputs) {
+        #[cfg_attr(not(feature = "wgpu"), expect(unused_mut, reason = "one device fewer"))]
+        let mut all = runners(&graph, &weights, size, &inputs);
+        #[cfg(feature = "wgpu")]
+        if let Some(gpu) = &gpu {
+            let name = format!("wgpu: {}", gpu.name());
+            all.push((name, wgsl(gpu, &graph, &weights, size, &inputs)));
+        }
+        for (executor, runner) in all {
             let told = runner.and_then(|run| seconds(&run));
             match told {
                 Ok(seconds) => say!(
@@ -70,7 +79,7 @@ fn seconds(run: &Runner<'_>) -> Result<f64> {
     }
 }
 
-/// The executors that this build has, each with the operation made ready.
+/// The processor's executor and burn's, each with the operation made ready.
 fn runners<'a>(
     graph: &'a TypedGraph,
     weights: &'a Weights,
@@ -85,11 +94,6 @@ fn runners<'a>(
         if let Ok(device) = device {
             all.push((name.to_owned(), burn(graph, weights, inputs, device)));
         }
-    }
-    #[cfg(feature = "wgpu")]
-    if let Ok(gpu) = crate::gpu::open(true) {
-        let name = format!("wgpu: {}", gpu.name());
-        all.push((name, wgsl(&gpu, graph, weights, size, inputs)));
     }
     all
 }

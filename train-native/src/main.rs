@@ -18,15 +18,16 @@ mod drawn;
 mod encode;
 mod error;
 mod eval;
+mod executor;
 mod files;
 #[cfg(feature = "wgpu")]
 mod gpu;
+mod graphs;
 mod html;
 mod interrupt;
 mod memory;
 mod model;
 mod pack;
-mod package;
 mod pairs;
 mod results;
 mod sheet;

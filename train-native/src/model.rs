@@ -1,16 +1,13 @@
-//! Opening a model: the built-in one, or a folder with a manifest.
+//! Where a model is: built in, or a folder with a manifest; and models of format 1, which flows are trained on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use asasr_core::flow::Source;
 use asasr_core::model::format1::{FlowPart, Manifest};
-use asasr_core::model::{Dtype, Weights, sha256_hex};
+use asasr_core::model::{Dtype, MANIFEST_FORMAT, Weights, sha256_hex};
 
-use crate::cli::Mode;
 use crate::error::{Error, Result};
-use crate::package::Graphs;
-use crate::{files, package};
+use crate::{files, graphs};
 
 /// A model as its folder holds it.
 pub(crate) struct Model {
@@ -22,108 +19,7 @@ pub(crate) struct Model {
     pub(crate) fast: Option<Weights>,
 }
 
-/// A model of either format, to be run.
-pub(crate) enum Opened {
-    /// Format 1.
-    Layers(Box<Model>),
-    /// Format 2.
-    Graphs(Box<Graphs>),
-}
-
-impl Opened {
-    /// The model in `folder`, or the built-in one of that name, or the default one.
-    pub(crate) fn open(folder: Option<&Path>) -> Result<Self> {
-        Ok(match folder.filter(|f| package::is_package(f)) {
-            Some(folder) => Self::Graphs(Box::new(Graphs::open(folder)?)),
-            None => Self::Layers(Box::new(open(folder)?)),
-        })
-    }
-
-    pub(crate) fn id(&self) -> &str {
-        match self {
-            Self::Layers(model) => &model.manifest.id,
-            Self::Graphs(graphs) => &graphs.manifest.id,
-        }
-    }
-
-    /// How many times it enlarges.
-    pub(crate) fn scale(&self) -> Result<usize> {
-        match self {
-            Self::Layers(model) => Ok(model.manifest.architecture.scale),
-            Self::Graphs(graphs) => Ok(graphs.manifest.scale()?),
-        }
-    }
-
-    /// The modes that it has, the quickest first.
-    pub(crate) fn modes(&self) -> Vec<Mode> {
-        let has = |mode: &Mode| self.check_mode(*mode).is_ok();
-        [Mode::Instant, Mode::Fast, Mode::Quality]
-            .into_iter()
-            .filter(has)
-            .collect()
-    }
-
-    /// Refuses a mode that the model does not have.
-    pub(crate) fn check_mode(&self, mode: Mode) -> Result<()> {
-        let graphs = match self {
-            Self::Layers(model) => return model.check_mode(mode),
-            Self::Graphs(graphs) => graphs,
-        };
-        match (mode, graphs.sampler()) {
-            (Mode::Instant, _) | (Mode::Fast, Some(_)) => Ok(()),
-            (Mode::Quality, Some(_)) => Err(Error::new(format!(
-                "the model {} draws in one step: choose --mode fast or --mode instant",
-                self.id()
-            ))),
-            (Mode::Fast | Mode::Quality, None) => Err(no_flow(self.id())),
-        }
-    }
-
-    /// The hashes of the files that a mode uses.
-    pub(crate) fn hash(&self, mode: Mode) -> Result<String> {
-        let (restorer, sampler) = match self {
-            Self::Layers(model) => {
-                let flow = model
-                    .manifest
-                    .flow_of(mode.of_model())
-                    .map(|(flow, _)| &flow.sha256);
-                (&model.manifest.sha256, flow)
-            }
-            Self::Graphs(graphs) => {
-                let sampler = graphs.sampler().filter(|_| mode != Mode::Instant);
-                (
-                    &graphs.restorer()?.0.sha256,
-                    sampler.map(|(part, _)| &part.sha256),
-                )
-            }
-        };
-        Ok(sampler.map_or(restorer.clone(), |own| format!("{restorer} {own}")))
-    }
-
-    /// Where the mode's flow begins; the weights do not tell.
-    pub(crate) fn source(&self, mode: Mode) -> Option<Source> {
-        match self {
-            Self::Layers(model) => model
-                .manifest
-                .flow_of(mode.of_model())
-                .map(|(flow, _)| flow.source),
-            Self::Graphs(graphs) => {
-                let sampler = graphs.sampler().filter(|_| mode != Mode::Instant)?;
-                sampler.0.sampling.map(|sampling| sampling.source)
-            }
-        }
-    }
-}
-
 impl Model {
-    /// Refuses a mode that the model does not have.
-    pub(crate) fn check_mode(&self, mode: Mode) -> Result<()> {
-        if mode == Mode::Instant || self.manifest.flow_of(mode.of_model()).is_some() {
-            return Ok(());
-        }
-        Err(no_flow(&self.manifest.id))
-    }
-
     /// Writes the model into `folder`, the manifest last; sizes and hashes in the manifest become those of the files.
     pub(crate) fn write(mut self, folder: &Path, dtype: Dtype) -> Result<()> {
         files::make_folder(folder)?;
@@ -189,37 +85,48 @@ pub(crate) fn shipped(id: &str) -> Option<asasr_weights::Model> {
     asasr_weights::ALL.into_iter().find(named)
 }
 
-fn built_in(shipped: asasr_weights::Model) -> Result<Model> {
-    let read = |file: &str| {
-        Ok((
-            shipped.flow(file).unwrap_or(shipped.weights).to_vec(),
-            file.into(),
-        ))
-    };
-    put_together(Manifest::from_json(shipped.manifest)?, read)
-}
+/// Reads a file of a model by its name; with its place, for errors.
+pub(crate) type Reader = Box<dyn Fn(&str) -> Result<(Vec<u8>, PathBuf)>>;
 
-/// The model in `folder`, or the built-in one of that name, or the default one.
-pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
-    let Some(folder) = folder else {
-        return built_in(asasr_weights::DEFAULT);
+/// The manifest of the model in `folder`, of the built-in one of that name, or of the default one, its place, and its files.
+pub(crate) fn files_of(folder: Option<&Path>) -> Result<(Vec<u8>, PathBuf, Reader)> {
+    let named = folder.filter(|f| !f.exists()).and_then(Path::to_str);
+    let built_in = match folder {
+        None => Some(asasr_weights::DEFAULT),
+        Some(_) => named.and_then(shipped),
     };
-    let named = folder.to_str().filter(|_| !folder.exists());
-    if let Some(shipped) = named.and_then(shipped) {
-        return built_in(shipped);
+    if let Some(built_in) = built_in {
+        let read = move |file: &str| {
+            let bytes = built_in.flow(file).unwrap_or(built_in.weights);
+            Ok((bytes.to_vec(), file.into()))
+        };
+        let place = folder.unwrap_or(Path::new("the built-in model")).to_path_buf();
+        return Ok((built_in.manifest.to_vec(), place, Box::new(read)));
     }
+    let folder = folder.unwrap_or(Path::new("")).to_path_buf();
     let path = folder.join("manifest.json");
-    let json = fs::read(&path).map_err(|e| Error::at(folder, absent(folder, &e)))?;
-    let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&path, e))?;
-    put_together(manifest, |file| {
+    let json = fs::read(&path).map_err(|e| Error::at(&folder, absent(&folder, &e)))?;
+    let read = move |file: &str| {
         let path = folder.join(file);
         let bytes = fs::read(&path).map_err(|e| Error::at(&path, e))?;
         Ok((bytes, path))
-    })
+    };
+    Ok((json, path, Box::new(read)))
 }
 
-/// Reads the weights that a manifest names; each file comes with its place, for errors.
-fn put_together(manifest: Manifest, read: impl Fn(&str) -> Result<(Vec<u8>, PathBuf)>) -> Result<Model> {
+/// The model of format 1 in `folder`, of the built-in one of that name, or of the default one.
+pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
+    let (json, place, read) = files_of(folder)?;
+    if graphs::format_of(&json) == Some(MANIFEST_FORMAT) {
+        let why = "its networks are graphs (format 2), and what goes on with a flow takes lists of layers (format 1)";
+        return Err(Error::at(&place, why));
+    }
+    let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&place, e))?;
+    put_together(manifest, read)
+}
+
+/// Reads the weights files that a manifest names.
+fn put_together(manifest: Manifest, read: Reader) -> Result<Model> {
     let (bytes, path) = read(&manifest.file)?;
     let restorer = manifest.open_weights(&bytes).map_err(|e| Error::at(&path, e))?;
     let part = |part: &Option<FlowPart>| -> Result<Option<Weights>> {

@@ -7,9 +7,9 @@ use asasr_core::{Planes, resample};
 
 use super::dataset::{Pair, Results, colours, enlarge};
 use crate::cli::{Eval, Mode};
-use crate::device::ExecutorMaker;
 use crate::error::{Error, Result};
-use crate::model::Opened;
+use crate::executor::ExecutorMaker;
+use crate::graphs::Graphs;
 
 /// A way to enlarge an image.
 pub(crate) struct Method {
@@ -63,10 +63,10 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
     }
     for mode in modes(args)? {
         // Each executor owns its weights.
-        let model = Opened::open(args.weights.as_deref())?;
+        let model = Graphs::open(args.weights.as_deref())?;
         let (id, sha256) = (model.id().to_owned(), model.hash(mode)?);
-        let begins = model.source(mode);
-        let maker = ExecutorMaker::new(model, args.device, mode, args.draw)?;
+        let begins = model.source(mode)?;
+        let maker = ExecutorMaker::new(&model, args.device, mode, args.draw)?;
         methods.push(Method {
             name: format!("{id} {}", mode.name()),
             source: Source::Model {
@@ -90,7 +90,7 @@ fn modes(args: &Eval) -> Result<Vec<Mode>> {
     if !args.results.is_empty() && args.weights.is_none() {
         return Ok(Vec::new());
     }
-    Ok(Opened::open(args.weights.as_deref())?.modes())
+    Ok(Graphs::open(args.weights.as_deref())?.modes())
 }
 
 /// The folders of other tools' results.

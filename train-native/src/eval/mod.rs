@@ -26,9 +26,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::method::Method;
 use crate::cli::{Draw, Eval, Mode};
-use crate::device::{DeviceChoice, ExecutorMaker};
+use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
-use crate::model::Opened;
+use crate::executor::ExecutorMaker;
+use crate::graphs::Graphs;
 use crate::{files, interrupt, sheet};
 
 /// Images on a sheet; all are measured.
@@ -47,7 +48,7 @@ pub(crate) struct Outcome {
 pub(crate) fn run(args: &Eval) -> Result<()> {
     interrupt::listen();
     let judge = Judge::new(args.protocol, &args.networks, args.ocr)?;
-    let model = Opened::open(args.weights.as_deref())?;
+    let model = Graphs::open(args.weights.as_deref())?;
     args.mode.iter().try_for_each(|m| model.check_mode(*m))?;
     let scale = model.scale()?;
     drop(model);
@@ -129,7 +130,7 @@ pub(crate) fn score(
     pairs: &[Pair],
     judge: &Judge,
 ) -> Result<Scores> {
-    let mut maker = ExecutorMaker::new(Opened::open(Some(folder))?, device, mode, Draw::default())?;
+    let mut maker = ExecutorMaker::new(&Graphs::open(Some(folder))?, device, mode, Draw::default())?;
     let mut scores = Vec::new();
     for pair in pairs {
         if interrupt::requested() {

@@ -39,7 +39,7 @@ use super::run::{COMPARED, SCALE, Stage, Validation, train};
 use super::sampler::{centre, planes, whole};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
-use crate::package;
+use crate::graphs;
 
 /// What the discriminator's parameters are named after.
 const CRITIC: &str = "discriminator.";
@@ -55,7 +55,7 @@ pub(crate) fn check(args: &OneStep) -> Result<()> {
 
 /// Runs the command.
 pub(crate) fn run(args: &OneStep) -> Result<()> {
-    let (base, mut weights) = package::only(&args.init, Role::OneStep)?;
+    let (base, mut weights) = graphs::only(&args.init, Role::OneStep)?;
     let generator = if base.graph.graph().inputs.iter().any(|input| input.name == NOISE) {
         base.graph.clone()
     } else {
@@ -73,14 +73,14 @@ pub(crate) fn run(args: &OneStep) -> Result<()> {
         return Err(Error::at(&args.init, why));
     }
     Spectrum::sobolev(args.s)?;
-    let restorer = package::restorer(args.restorer.as_deref())?;
+    let restorer = graphs::restorer(args.restorer.as_deref())?;
     let critic = Discriminator {
         inputs: 6,
         features: args.features.into(),
     };
     let critic = critic.graph().check()?;
     let mut fresh = weights;
-    for (name, tensor) in package::he_normal(&critic, args.common.seed).iter() {
+    for (name, tensor) in graphs::he_normal(&critic, args.common.seed).iter() {
         fresh.insert(format!("{CRITIC}{name}"), tensor.clone());
     }
     let open = |device: &Device| {
@@ -147,7 +147,7 @@ impl Judgement {
 impl OneStepStage<'_> {
     /// The posterior mean of inputs.
     fn mean(&self, low: Tensor<4>) -> Result<Tensor<4>> {
-        package::image(self.mean.run(&[GraphValue::Map(low)])?)
+        graphs::image(self.mean.run(&[GraphValue::Map(low)])?)
     }
 
     /// Source samples `[n, 3, h, w]`, a function of `key` and each image's index.
@@ -173,7 +173,7 @@ impl OneStepStage<'_> {
     ) -> Result<Tensor<4>> {
         let own = self.args.common.precision.of(&own(parameters, self.generator));
         let inputs = [GraphValue::Map(low), GraphValue::Map(noise)];
-        let x = package::image(run_graph(self.generator, &own, &inputs)?)?;
+        let x = graphs::image(run_graph(self.generator, &own, &inputs)?)?;
         Ok(x.clone() + low_pass.apply(mean.clone() - x))
     }
 
@@ -196,7 +196,7 @@ impl OneStepStage<'_> {
     fn judge(&self, critic: &Parameters, image: Tensor<4>, mean: &Tensor<4>) -> Result<Judgement> {
         let given = Tensor::cat(vec![image, mean.clone()], 1);
         let values = run_graph(self.critic, critic, &[GraphValue::Map(given)])?;
-        let mut maps = values.into_iter().map(|value| package::image(vec![value]));
+        let mut maps = values.into_iter().map(|value| graphs::image(vec![value]));
         Ok(Judgement {
             logits: maps
                 .next()
@@ -349,6 +349,6 @@ impl Stage for OneStepStage<'_> {
             networks: BTreeMap::new(),
             measured: None,
         };
-        package::write(folder, manifest, networks)
+        graphs::write(folder, manifest, networks)
     }
 }

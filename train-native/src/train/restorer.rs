@@ -19,8 +19,8 @@ use super::run::{COMPARED, SCALE, Stage, Validation, train};
 use super::sampler::{centre, planes};
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
+use crate::graphs;
 use crate::model::{self, Model};
-use crate::package;
 
 /// Refuses before any work what cannot be.
 pub(crate) fn check(args: &Restorer) -> Result<()> {
@@ -48,8 +48,8 @@ impl Learner {
                 architecture: Some(architecture),
             });
         };
-        let (part, fresh) = package::begun(folder)?;
-        let architecture = match package::is_package(folder) {
+        let (part, fresh) = graphs::only(folder, Role::Restorer)?;
+        let architecture = match graphs::is_of_graphs(folder)? {
             true => None,
             false => Some(model::open(Some(folder))?.manifest.architecture),
         };
@@ -103,7 +103,7 @@ impl RestorerStage<'_> {
     /// The enlargement of a batch.
     fn answer(&self, parameters: &Parameters, low: Tensor<4>) -> Result<Tensor<4>> {
         let made = run_graph(&self.learner.part.graph, parameters, &[GraphValue::Map(low)])?;
-        package::image(made)
+        graphs::image(made)
     }
 }
 
@@ -193,7 +193,7 @@ impl Stage for RestorerStage<'_> {
                 networks: BTreeMap::new(),
                 measured,
             };
-            return package::write(folder, manifest, [(Role::Restorer, (part, restorer))]);
+            return graphs::write(folder, manifest, [(Role::Restorer, (part, restorer))]);
         };
         let manifest = format1::Manifest {
             format: format1::MANIFEST_FORMAT,

@@ -31,10 +31,10 @@ use self::input::Input;
 use self::plan::{Job, Place, Plan};
 use self::tell::Teller;
 use crate::cli::{Mode, Telling, Upscale};
-use crate::device::ExecutorMaker;
 use crate::error::{Error, Result, shown};
+use crate::executor::ExecutorMaker;
 use crate::files::Identity;
-use crate::model::Opened;
+use crate::graphs::Graphs;
 use crate::{files, interrupt};
 
 /// Runs the command. Every image is tried; one that fails is named and the others go on.
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
     plan.notes.iter().for_each(|n| teller.remark(n));
     plan.refused.iter().for_each(|e| teller.failed(e));
     let all = plan.jobs.len() + plan.refused.len();
-    let failed = plan.refused.len() + work(args, &plan, model)?;
+    let failed = plan.refused.len() + work(args, &plan, &model)?;
     match failed {
         0 => Ok(()),
         n => Err(Error::new(format!("{n} of {all} images were not enlarged"))),
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
 }
 
 /// The model, checked against what is asked of it.
-fn open_model(args: &Upscale) -> Result<Opened> {
+fn open_model(args: &Upscale) -> Result<Graphs> {
     if args.mode == Mode::Instant && args.draw.fidelity > 0.0 {
         return Err(Error::new(
             "--fidelity leads back from a flow's sample: add --mode fast or --mode quality",
@@ -81,7 +81,7 @@ fn open_model(args: &Upscale) -> Result<Opened> {
         let key = PublicKey::read(key)?;
         Package::from_folder(folder)?.check_signature(&key)?;
     }
-    let model = Opened::open(args.weights.as_deref())?;
+    let model = Graphs::open(args.weights.as_deref())?;
     if args.samples > 1 && args.mode == Mode::Instant {
         return Err(Error::new(
             "--samples draws from a flow: add --mode fast or --mode quality",
@@ -104,11 +104,11 @@ fn open_model(args: &Upscale) -> Result<Opened> {
 }
 
 /// Enlarges what is planned, one image after the other; the number of those that failed.
-fn work(args: &Upscale, plan: &Plan, model: Opened) -> Result<usize> {
+fn work(args: &Upscale, plan: &Plan, model: &Graphs) -> Result<usize> {
     if plan.jobs.is_empty() {
         return Ok(0);
     }
-    let make = |model| {
+    let make = |model: &Graphs| {
         ExecutorMaker::new(model, args.device, args.mode, args.draw).map(|m| m.of_samples(args.samples))
     };
     let mut maker = make(model)?;
@@ -146,7 +146,7 @@ fn work(args: &Upscale, plan: &Plan, model: Opened) -> Result<usize> {
         }
         if faulty.get() {
             // Whatever the fault left of it, the next image does not meet.
-            maker = make(Opened::open(args.weights.as_deref())?)?;
+            maker = make(model)?;
         }
         if interrupt::requested() {
             return Err(Error::new("stopped"));

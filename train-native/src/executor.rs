@@ -1,0 +1,246 @@
+//! A model's networks on the device of the user's choice.
+
+use std::sync::Arc;
+
+use asasr_core::exec::{CpuExecutor, CpuFlow};
+use asasr_core::flow::{Drawing, Sampler, Sampling};
+use asasr_core::nn::{GraphExecutor, GraphFlow, GraphNetwork};
+use asasr_core::{Beside, Executor, OnStep, Part, Planes, Rect};
+use burn::tensor::Device;
+
+use crate::cli::{Draw, Mode};
+use crate::device::{DeviceChoice, cuda};
+use crate::error::{Error, Result};
+use crate::graphs::{Graphs, Loaded};
+
+/// Makes executors of a model: one for all images in the mode `instant`; a new one for each image where a network draws the image's own
+/// noise.
+pub(crate) struct ExecutorMaker {
+    id: String,
+    name: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Restorer(AnyExecutor),
+    Flow(Box<Flow>),
+}
+
+struct Flow {
+    place: FlowPlace,
+    sampling: Sampling,
+    drawing: Drawing,
+    /// That of the image at work.
+    executor: Option<AnyExecutor>,
+}
+
+/// Where a network draws.
+enum FlowPlace {
+    Cpu(Arc<CpuFlow>),
+    Burn(Arc<GraphFlow>),
+    #[cfg(feature = "wgpu")]
+    Wgpu(Arc<asasr_shaders::GpuFlow>),
+}
+
+/// Networks of a model on a device.
+enum Place {
+    Restorer(AnyExecutor),
+    Flow(FlowPlace),
+}
+
+impl Place {
+    fn cpu((restorer, weights): Loaded<'_>, drawn: Option<Loaded<'_>>) -> Result<(Self, String)> {
+        let restorer = CpuExecutor::new(&restorer.graph, weights)?;
+        let place = match drawn {
+            None => Self::Restorer(AnyExecutor::Cpu(restorer)),
+            Some((part, weights)) => {
+                let flow = CpuFlow::new(restorer, &part.graph, weights)?;
+                Self::Flow(FlowPlace::Cpu(Arc::new(flow)))
+            }
+        };
+        Ok((place, "CPU".to_owned()))
+    }
+
+    fn cuda(restorer: Loaded<'_>, drawn: Option<Loaded<'_>>) -> Result<(Self, String)> {
+        Ok((Self::burn(restorer, drawn, &cuda()?)?, "CUDA".to_owned()))
+    }
+
+    fn burn((restorer, weights): Loaded<'_>, drawn: Option<Loaded<'_>>, device: &Device) -> Result<Self> {
+        let restorer = GraphNetwork::new(&restorer.graph, weights, device)?;
+        Ok(match drawn {
+            None => Self::Restorer(AnyExecutor::Burn(Box::new(GraphExecutor::new(restorer)?))),
+            Some((part, weights)) => {
+                let flow = GraphFlow::new(restorer, &part.graph, weights)?;
+                Self::Flow(FlowPlace::Burn(Arc::new(flow)))
+            }
+        })
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn wgpu(
+        (restorer, weights): Loaded<'_>,
+        drawn: Option<Loaded<'_>>,
+        software: bool,
+    ) -> Result<(Self, String)> {
+        let gpu = crate::gpu::open(software)?;
+        let name = format!("wgpu: {}", gpu.name());
+        let restorer = asasr_shaders::GpuExecutor::new(gpu, &restorer.graph, weights)?;
+        let place = match drawn {
+            None => Self::Restorer(AnyExecutor::Wgpu(Box::new(restorer))),
+            Some((part, weights)) => {
+                let flow = asasr_shaders::GpuFlow::new(restorer, &part.graph, weights)?;
+                Self::Flow(FlowPlace::Wgpu(Arc::new(flow)))
+            }
+        };
+        Ok((place, name))
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    fn wgpu(_: Loaded<'_>, _: Option<Loaded<'_>>, _: bool) -> Result<(Self, String)> {
+        Err(Error::new(
+            "this build has no wgpu: build with --features wgpu, or choose --device cpu",
+        ))
+    }
+}
+
+impl ExecutorMaker {
+    pub(crate) fn new(model: &Graphs, choice: DeviceChoice, mode: Mode, draw: Draw) -> Result<Self> {
+        let sampler = model.sampler(mode)?;
+        let (restorer, drawn) = (model.restorer()?, sampler.map(|(drawn, _)| drawn));
+        let (place, name) = match choice {
+            DeviceChoice::Cpu => Place::cpu(restorer, drawn)?,
+            DeviceChoice::Cuda => Place::cuda(restorer, drawn)?,
+            DeviceChoice::Wgpu => Place::wgpu(restorer, drawn, true)?,
+            DeviceChoice::Auto => Place::wgpu(restorer, drawn, false)
+                .or_else(|_| Place::cuda(restorer, drawn))
+                .or_else(|_| Place::cpu(restorer, drawn))?,
+        };
+        let kind = match (place, sampler) {
+            (Place::Flow(place), Some(((part, _), steps))) => Kind::Flow(Box::new(Flow {
+                place,
+                sampling: part.sampling.ok_or_else(|| {
+                    Error::new(format!(
+                        "the network of {} does not say how it is sampled",
+                        part.file
+                    ))
+                })?,
+                drawing: Drawing {
+                    fidelity: draw.fidelity as f32,
+                    ..Drawing::new(draw.seed, steps)
+                },
+                executor: None,
+            })),
+            (Place::Restorer(executor), _) => Kind::Restorer(executor),
+            (Place::Flow(_), None) => return Err(Error::new("nothing was asked to draw")),
+        };
+        Ok(Self {
+            id: model.id().to_owned(),
+            name,
+            kind,
+        })
+    }
+
+    /// Draws so many images at once, of which the first is the result.
+    #[must_use]
+    pub(crate) fn of_samples(mut self, samples: u8) -> Self {
+        if let Kind::Flow(flow) = &mut self.kind {
+            flow.drawing.samples = usize::from(samples);
+        }
+        self
+    }
+
+    /// The model and where it runs.
+    pub(crate) fn describe(&self) -> String {
+        format!("{} on {}", self.id, self.name)
+    }
+
+    /// Where it runs.
+    pub(crate) fn device(&self) -> &str {
+        &self.name
+    }
+
+    /// The executor for an image of that many input pixels.
+    pub(crate) fn for_image(&mut self, width: usize, height: usize) -> Result<&mut AnyExecutor> {
+        let flow = match &mut self.kind {
+            Kind::Restorer(executor) => return Ok(executor),
+            Kind::Flow(flow) => &mut **flow,
+        };
+        let (sampling, drawing, size) = (flow.sampling, flow.drawing, (width, height));
+        let made = match &flow.place {
+            FlowPlace::Cpu(device) => {
+                let sampler = Sampler::new(Arc::clone(device), sampling, drawing, size)?;
+                AnyExecutor::CpuFlow(Box::new(sampler))
+            }
+            FlowPlace::Burn(device) => {
+                let sampler = Sampler::new(Arc::clone(device), sampling, drawing, size)?;
+                AnyExecutor::BurnFlow(Box::new(sampler))
+            }
+            #[cfg(feature = "wgpu")]
+            FlowPlace::Wgpu(device) => {
+                let sampler = Sampler::new(Arc::clone(device), sampling, drawing, size)?;
+                AnyExecutor::WgpuFlow(Box::new(sampler))
+            }
+        };
+        Ok(flow.executor.insert(made))
+    }
+}
+
+/// A network on the device of the user's choice.
+pub(crate) enum AnyExecutor {
+    Cpu(CpuExecutor),
+    CpuFlow(Box<Sampler<Arc<CpuFlow>>>),
+    Burn(Box<GraphExecutor>),
+    BurnFlow(Box<Sampler<Arc<GraphFlow>>>),
+    #[cfg(feature = "wgpu")]
+    Wgpu(Box<asasr_shaders::GpuExecutor>),
+    #[cfg(feature = "wgpu")]
+    WgpuFlow(Box<Sampler<Arc<asasr_shaders::GpuFlow>>>),
+}
+
+/// Does the same with whichever executor it is.
+macro_rules! whichever {
+    ($any:expr, $executor:ident => $do:expr) => {
+        match $any {
+            AnyExecutor::Cpu($executor) => $do,
+            AnyExecutor::CpuFlow($executor) => $do,
+            AnyExecutor::Burn($executor) => $do,
+            AnyExecutor::BurnFlow($executor) => $do,
+            #[cfg(feature = "wgpu")]
+            AnyExecutor::Wgpu($executor) => $do,
+            #[cfg(feature = "wgpu")]
+            AnyExecutor::WgpuFlow($executor) => $do,
+        }
+    };
+}
+
+impl Executor for AnyExecutor {
+    fn lanes(&self) -> usize {
+        whichever!(self, executor => executor.lanes())
+    }
+
+    fn beside(&self) -> Beside {
+        whichever!(self, executor => executor.beside())
+    }
+
+    fn scale(&self) -> usize {
+        whichever!(self, executor => executor.scale())
+    }
+
+    fn halo(&self) -> usize {
+        whichever!(self, executor => executor.halo())
+    }
+
+    async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> asasr_core::Result<Planes> {
+        whichever!(self, executor => executor.run(tile, place, on_step).await)
+    }
+
+    async fn run_part(
+        &self,
+        tile: &Planes,
+        place: Rect,
+        part: &Part,
+        on_step: OnStep<'_>,
+    ) -> asasr_core::Result<Planes> {
+        whichever!(self, executor => executor.run_part(tile, place, part, on_step).await)
+    }
+}

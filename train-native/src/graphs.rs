@@ -1,0 +1,207 @@
+//! Models as graphs: to be run, to begin a training with, and written as format 2.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use asasr_core::flow::Source;
+use asasr_core::graph::TypedGraph;
+use asasr_core::model::{Dtype, MANIFEST_FORMAT, Manifest, NetworkPart, Role, Tensor, Weights, sha256_hex};
+use asasr_core::nn::GraphValue;
+use asasr_core::random::SplitMix64;
+use serde::Deserialize;
+
+use crate::cli::Mode;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model;
+
+/// The part of any manifest that says how to read the rest.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// The format of a manifest; none where it is no manifest.
+pub(crate) fn format_of(json: &[u8]) -> Option<u32> {
+    serde_json::from_slice::<Format>(json).ok().map(|f| f.format)
+}
+
+/// A model of any format with the weights of all its networks, to be run.
+pub(crate) struct Graphs {
+    manifest: Manifest,
+    weights: BTreeMap<Role, Weights>,
+}
+
+/// A network with its weights.
+pub(crate) type Loaded<'a> = (&'a NetworkPart, &'a Weights);
+
+impl Graphs {
+    /// The model in `folder`, or the built-in one of that name, or the default one.
+    pub(crate) fn open(folder: Option<&Path>) -> Result<Self> {
+        let (json, place, read) = model::files_of(folder)?;
+        let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&place, e))?;
+        let loaded = |(role, part): (&Role, &NetworkPart)| {
+            let (bytes, path) = read(&part.file)?;
+            Ok((*role, part.open_weights(&bytes).map_err(|e| Error::at(&path, e))?))
+        };
+        let weights = manifest.networks.iter().map(loaded).collect::<Result<_>>()?;
+        Ok(Self { manifest, weights })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.manifest.id
+    }
+
+    /// How many times it enlarges.
+    pub(crate) fn scale(&self) -> Result<usize> {
+        Ok(self.manifest.scale()?)
+    }
+
+    /// The modes that it has, the quickest first.
+    pub(crate) fn modes(&self) -> Vec<Mode> {
+        let all = [Mode::Instant, Mode::Fast, Mode::Quality];
+        all.into_iter()
+            .filter(|mode| self.check_mode(*mode).is_ok())
+            .collect()
+    }
+
+    /// Refuses a mode that the model does not have.
+    pub(crate) fn check_mode(&self, mode: Mode) -> Result<()> {
+        self.sampler(mode).map(drop)
+    }
+
+    /// A part of the manifest with its weights.
+    fn loaded<'a>(&'a self, part: &'a NetworkPart) -> Result<Loaded<'a>> {
+        let role = self
+            .manifest
+            .networks
+            .iter()
+            .find(|(_, own)| own.file == part.file);
+        let weights = role.and_then(|(role, _)| self.weights.get(role));
+        Ok((
+            part,
+            weights.ok_or_else(|| Error::new(format!("{} is not loaded", part.file)))?,
+        ))
+    }
+
+    /// What answers in the mode `instant`.
+    pub(crate) fn restorer(&self) -> Result<Loaded<'_>> {
+        self.loaded(self.manifest.restorer()?)
+    }
+
+    /// What a mode draws from, and its number of steps; none in the mode `instant`.
+    pub(crate) fn sampler(&self, mode: Mode) -> Result<Option<(Loaded<'_>, usize)>> {
+        match self.manifest.sampler(mode.of_model()) {
+            Some((part, steps)) => Ok(Some((self.loaded(part)?, steps))),
+            None if mode == Mode::Instant => Ok(None),
+            None if self.manifest.modes().count() > 1 => Err(Error::new(format!(
+                "the model {} draws in one step: choose --mode fast or --mode instant",
+                self.id()
+            ))),
+            None => Err(model::no_flow(self.id())),
+        }
+    }
+
+    /// The hashes of the files that a mode uses.
+    pub(crate) fn hash(&self, mode: Mode) -> Result<String> {
+        let restorer = self.manifest.restorer()?.sha256.clone();
+        Ok(match self.sampler(mode)? {
+            Some(((part, _), _)) => format!("{restorer} {}", part.sha256),
+            None => restorer,
+        })
+    }
+
+    /// Where the mode's flow begins; the weights do not tell.
+    pub(crate) fn source(&self, mode: Mode) -> Result<Option<Source>> {
+        let sampling = self.sampler(mode)?.and_then(|((part, _), _)| part.sampling);
+        Ok(sampling.map(|sampling| sampling.source))
+    }
+}
+
+/// Whether the model in `folder`, or the built-in one of that name, has a manifest of format 2.
+pub(crate) fn is_of_graphs(folder: &Path) -> Result<bool> {
+    let (json, ..) = model::files_of(Some(folder))?;
+    Ok(format_of(&json) == Some(MANIFEST_FORMAT))
+}
+
+/// The manifest of the model in `folder`.
+fn manifest(folder: &Path) -> Result<Manifest> {
+    let (json, place, _) = model::files_of(Some(folder))?;
+    Manifest::from_json(&json).map_err(|e| Error::at(&place, e))
+}
+
+/// A network of the model in `folder` with its weights.
+fn network(folder: Option<&Path>, part: &NetworkPart) -> Result<(NetworkPart, Weights)> {
+    let (_, _, read) = model::files_of(folder)?;
+    let (bytes, path) = read(&part.file)?;
+    let weights = part.open_weights(&bytes).map_err(|e| Error::at(&path, e))?;
+    Ok((part.clone(), weights))
+}
+
+/// The network of that role in the model in `folder`, or else the only one that it has.
+pub(crate) fn only(folder: &Path, role: Role) -> Result<(NetworkPart, Weights)> {
+    let manifest = manifest(folder)?;
+    let mut all = manifest.networks.values();
+    let part = match (manifest.networks.get(&role), all.next(), all.next()) {
+        (Some(part), ..) | (None, Some(part), None) => part,
+        _ => {
+            let why = format!("has several networks, and none of them is its {}", role.name());
+            return Err(Error::at(folder, why));
+        }
+    };
+    network(Some(folder), part)
+}
+
+/// The restorer of the model in `folder`, or of a built-in one, or of the default one.
+pub(crate) fn restorer(folder: Option<&Path>) -> Result<(NetworkPart, Weights)> {
+    let (json, place, _) = model::files_of(folder)?;
+    let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&place, e))?;
+    let part = manifest
+        .network(Role::Restorer)
+        .map_err(|e| Error::at(&place, e))?;
+    network(folder, part)
+}
+
+/// The one image that a graph makes.
+pub(crate) fn image(mut values: Vec<GraphValue>) -> Result<burn::tensor::Tensor<4>> {
+    match values.pop() {
+        Some(GraphValue::Map(x)) => Ok(x),
+        _ => Err(Error::new("a network's result is no image")),
+    }
+}
+
+/// Writes a model with these networks into `folder`, the manifest last.
+pub(crate) fn write(
+    folder: &Path,
+    mut manifest: Manifest,
+    networks: impl IntoIterator<Item = (Role, (NetworkPart, Weights))>,
+) -> Result<()> {
+    files::make_folder(folder)?;
+    for (role, (mut part, weights)) in networks {
+        let bytes = weights.to_safetensors(Dtype::F16)?;
+        files::write(&folder.join(&part.file), &bytes)?;
+        (part.bytes, part.sha256) = (bytes.len(), sha256_hex(&bytes));
+        manifest.networks.insert(role, part);
+    }
+    files::write(&folder.join("manifest.json"), manifest.to_json()?.as_bytes())
+}
+
+/// Fresh weights: He-normal kernels (He et al. 2015) and zero biases, a pure function of `seed`.
+pub(crate) fn he_normal(graph: &TypedGraph, seed: u64) -> Weights {
+    let mut random = SplitMix64::new(seed);
+    let mut weights = Weights::default();
+    for p in graph.parameters() {
+        let fan_in: usize = p.shape[1..].iter().product();
+        let deviation = (2.0 / fan_in as f64).sqrt();
+        let values = if p.shape.len() > 1 {
+            (0..p.len())
+                .map(|_| (deviation * random.normal()) as f32)
+                .collect()
+        } else {
+            vec![0.0; p.len()]
+        };
+        let shape = p.shape.clone();
+        weights.insert(p.name.clone(), Tensor { shape, values });
+    }
+    weights
+}
