@@ -5,8 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::graph::nets::{self, Compact, Rrdb, Span, SpanInput};
-use crate::graph::ops::WindowPartition;
-use crate::graph::{Builder, Graph, Places, Scale, Size, Tensor, arbitrary, conformance, reference};
+use crate::graph::{Graph, Places, Size, Tensor, arbitrary, conformance, reference};
 use crate::model::{Architecture, GaussianSkip, VelocityArchitecture};
 use crate::nn::cast;
 
@@ -34,7 +33,7 @@ fn ones(given: &[Tensor]) -> Vec<GraphValue> {
 
 fn numbers(value: &GraphValue) -> Vec<f32> {
     let data = match value.clone() {
-        GraphValue::Map(x) | GraphValue::Tokens(x, _) => x.into_data(),
+        GraphValue::Map(x) => x.into_data(),
         GraphValue::Vector(x) => x.into_data(),
     };
     data.try_into_vec().expect("f32")
@@ -272,20 +271,6 @@ fn networks_give_the_definitions_numbers() {
             assert!(far < 1e-5, "{i} {size:?}: {far}");
         }
     }
-}
-
-#[test]
-fn tokens_can_be_asked_for() {
-    let mut b = Builder::new();
-    let image = b.map("image", 3, Scale::ONE);
-    let (window, shift) = ([4, 2], [1, 1]);
-    let tokens = b.node("tokens", WindowPartition { window, shift }, &[&image]);
-    let graph = b.output("tokens", &tokens).check().expect("fits");
-    let inputs = conformance::inputs(&graph, Size::new(5, 6), 1).expect("a size that fits");
-    let expected = reference::run(&graph, &Weights::default(), &inputs).expect("runs");
-    let got = run_graph(&graph, &Parameters::new(), &ones(&inputs)).expect("runs");
-    assert!(matches!(got[0], GraphValue::Tokens(..)));
-    assert!(distance(&got[0], &expected[0]) < 1e-6);
 }
 
 /// Weights of half precision make a network of half precision, but for those that stay as they are.
