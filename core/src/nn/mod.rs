@@ -1,18 +1,16 @@
-//! The networks of [`crate::model`] on burn tensors: the native and WASM CPU executor, and what is trained.
+//! Networks on burn tensors: what is trained, and the native executor on any of burn's devices.
 //!
-//! A network is a function of its [`Parameters`], which are flat tensors by name. So an optimiser, an average, a
-//! checkpoint and an [`AdapterSet`] treat all networks alike, and one backbone serves as policy and as reference
+//! A network is a [graph](crate::graph) as a function of its [`Parameters`], which are flat tensors by name. So an optimiser, an
+//! average, a checkpoint and an [`AdapterSet`] treat all networks alike, and one backbone serves as policy and as reference
 //! by being handed other parameters.
 
 mod burn_flow;
-mod conv_field;
 pub(crate) mod cpu;
-mod dit_field;
 mod filter;
 pub(crate) mod graph;
 mod graph_executor;
+mod graph_field;
 mod graph_flow;
-mod layers;
 mod lora;
 mod network;
 mod parameters;

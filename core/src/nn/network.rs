@@ -1,11 +1,10 @@
 use alloc::format;
 
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use super::cpu::{convolve, convolve_by_burn};
-use super::layers::{Convolve, pixel_shuffle, run_layers};
-use super::parameters::dtype_of;
-use super::{Parameters, download, upload};
+use super::graph::{GraphNetwork, GraphValue, Kernels, only_map, run_with};
+use super::{Parameters, download};
+use crate::graph::nets;
 use crate::model::{Architecture, Layer, Skip, Weights};
 use crate::random::SplitMix64;
 use crate::{Error, Executor, OnStep, Planes, Rect, Result, model, resample};
@@ -16,8 +15,8 @@ use crate::{Error, Executor, OnStep, Planes, Rect, Result, model, resample};
 #[derive(Debug, Clone)]
 pub struct Network {
     architecture: Architecture,
-    parameters: Parameters,
-    device: Device,
+    /// The layers; the skip is added to what they give, in the image's own planes.
+    layers: GraphNetwork,
 }
 
 impl Network {
@@ -26,12 +25,14 @@ impl Network {
     /// # Errors
     /// [`Error::Architecture`] or [`Error::Weights`] when the two do not fit.
     pub fn new(architecture: &Architecture, weights: &Weights, device: &Device) -> Result<Self> {
-        architecture.validate()?;
-        weights.check(&architecture.parameters())?;
+        let layers = Architecture {
+            skip: Skip::None,
+            ..architecture.clone()
+        };
+        let layers = nets::restorer(&layers)?.check()?;
         Ok(Self {
             architecture: architecture.clone(),
-            parameters: upload(weights, device),
-            device: device.clone(),
+            layers: GraphNetwork::new(&layers, weights, device)?,
         })
     }
 
@@ -42,12 +43,12 @@ impl Network {
 
     /// The flat parameter tensors by name.
     pub fn parameters(&self) -> &Parameters {
-        &self.parameters
+        self.layers.parameters()
     }
 
     /// The flat parameter tensors by name, to replace.
     pub fn parameters_mut(&mut self) -> &mut Parameters {
-        &mut self.parameters
+        self.layers.parameters_mut()
     }
 
     /// The parameters read back from the device.
@@ -55,36 +56,28 @@ impl Network {
     /// # Errors
     /// [`Error::Device`] when they cannot be read.
     pub fn weights(&self) -> Result<Weights> {
-        download(&self.parameters, &self.architecture.parameters())
+        download(self.parameters(), &self.architecture.parameters())
     }
 
     /// What the layers add to the skip image: `[n, 3, h, w]` in, `[n, 3, h * scale, w * scale]` out.
     ///
     /// # Panics
-    /// When a parameter is missing.
+    /// When a parameter is missing, or the input is not of that shape.
     pub fn residual(&self, input: Tensor<4>) -> Tensor<4> {
-        self.run(input, convolve)
+        self.run(input, Kernels::Fastest)
     }
 
     /// The same by burn's own operations, which on the CPU are not what [`Self::residual`] uses: for comparisons.
     ///
     /// # Panics
-    /// When a parameter is missing.
+    /// As [`Self::residual`].
     pub fn residual_by_burn(&self, input: Tensor<4>) -> Tensor<4> {
-        self.run(input, convolve_by_burn)
+        self.run(input, Kernels::Burns)
     }
 
-    fn run(&self, input: Tensor<4>, convolve: Convolve) -> Tensor<4> {
-        let own = FloatDType::from(input.dtype());
-        let dtype = dtype_of(&self.parameters).unwrap_or(own);
-        let x = run_layers(
-            &self.architecture.layers,
-            &self.parameters,
-            input.cast(dtype),
-            None,
-            convolve,
-        );
-        pixel_shuffle(x.cast(own), self.architecture.scale)
+    fn run(&self, input: Tensor<4>, kernels: Kernels) -> Tensor<4> {
+        let inputs = [GraphValue::Map(input)];
+        only_map(run_with(self.layers.graph(), self.parameters(), &inputs, kernels))
     }
 
     /// The enlargement of `images`, `[3, h, w]` each and all of one size; not clamped.
@@ -93,7 +86,8 @@ impl Network {
     /// [`Error::Device`] when the result cannot be read.
     pub async fn enlarge(&self, image: &Planes) -> Result<Planes> {
         let (h, w, r) = (image.height(), image.width(), self.architecture.scale);
-        let input = Tensor::from_data(TensorData::new(image.data().to_vec(), [1, 3, h, w]), &self.device);
+        let data = TensorData::new(image.data().to_vec(), [1, 3, h, w]);
+        let input = Tensor::from_data(data, self.layers.device());
         let data = self
             .residual(input)
             .into_data_async()

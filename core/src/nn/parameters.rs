@@ -52,9 +52,3 @@ pub fn cast(parameters: &Parameters, dtype: FloatDType) -> Parameters {
         })
         .collect()
 }
-
-/// The type that a network computes in: that of its weights.
-pub(super) fn dtype_of(parameters: &Parameters) -> Option<FloatDType> {
-    let mut body = parameters.iter().filter(|(name, _)| !name.starts_with("time."));
-    body.next().map(|(_, p)| p.dtype().into())
-}

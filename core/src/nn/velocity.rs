@@ -1,11 +1,9 @@
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
-use burn::tensor::{Tensor, TensorData, activation::silu};
+use burn::tensor::Tensor;
 
 use super::Parameters;
-use super::conv_field::ConvField;
-use super::dit_field::DitField;
-use super::layers::{linear, pixel_unshuffle};
+use super::graph_field::GraphField;
 use crate::model::{Condition, Layer, ParameterShape, VelocityArchitecture, Weights};
 use crate::random::SplitMix64;
 use crate::{Error, Result, flow, model};
@@ -42,64 +40,7 @@ pub struct Conditioning {
 /// # Errors
 /// [`Error::Architecture`] when it describes none.
 pub fn velocity_field(architecture: &VelocityArchitecture) -> Result<Box<dyn VelocityField>> {
-    architecture.validate()?;
-    Ok(match architecture {
-        VelocityArchitecture::Conv(a) => Box::new(ConvField::new(a.clone())),
-        VelocityArchitecture::Dit(a) => Box::new(DitField::new(a.clone())),
-    })
-}
-
-/// The backbone's input, `[n, inputs, h, w]`: `x_t` unshuffled, `c`, and `m(c)` unshuffled where asked for.
-pub(super) fn network_input(
-    architecture: &VelocityArchitecture,
-    x_t: Tensor<4>,
-    given: &Conditioning,
-) -> Tensor<4> {
-    let r = architecture.scale();
-    let mut parts = vec![pixel_unshuffle(x_t, r), given.low.clone()];
-    if architecture.condition() == Condition::LowQualityAndMean {
-        let mean = given
-            .mean
-            .clone()
-            .expect("the architecture is conditioned on the posterior mean");
-        parts.push(pixel_unshuffle(mean, r));
-    }
-    Tensor::cat(parts, 1)
-}
-
-/// Adds the architecture's skip, where it has one, to the network's output.
-pub(super) fn add_skip(
-    architecture: &VelocityArchitecture,
-    output: Tensor<4>,
-    (x_t, t): (Tensor<4>, &Tensor<1>),
-    given: &Conditioning,
-) -> Tensor<4> {
-    let (Some(skip), Some(mean)) = (architecture.skip(), &given.mean) else {
-        return output;
-    };
-    let (truth, noise) = (skip.rho * skip.rho, skip.sigma * skip.sigma);
-    let left = t.clone().neg() + 1.0;
-    let above = t.clone().mul_scalar(truth) - left.clone().mul_scalar(noise);
-    let below = t.clone().square().mul_scalar(truth) + left.square().mul_scalar(noise);
-    let n = t.dims()[0];
-    output + (x_t - mean.clone()) * (above / below).reshape([n, 1, 1, 1])
-}
-
-/// The time embedding, `[n, features]`: `silu(W2 silu(W1 f(t)))` of the cosines and sines of `t`.
-pub(super) fn time_embedding(
-    architecture: &VelocityArchitecture,
-    parameters: &Parameters,
-    t: Tensor<1>,
-) -> Tensor<2> {
-    let frequencies = architecture.time_frequencies();
-    let k = frequencies.len();
-    let options = (&t.device(), t.dtype());
-    let frequencies: Tensor<2> = Tensor::from_data(TensorData::new(frequencies, [1, k]), options);
-    let n = t.dims()[0];
-    let angles = t.reshape([n, 1]) * frequencies;
-    let features = Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1);
-    let hidden = silu(linear(parameters, "time.0", features));
-    silu(linear(parameters, "time.2", hidden))
+    Ok(Box::new(GraphField::new(architecture)?))
 }
 
 /// Fresh weights, a pure function of `seed`: normal weights of variance `2 / fan_in` for convolutions (He et al.

@@ -177,34 +177,26 @@ impl OnBurn for Conv {
     }
 
     fn on_burn_with_slope(&self, given: Given, slope: f64) -> Batch {
-        use crate::nn::cpu;
-        use burn::tensor::{Tensor, activation, module::conv2d, ops::ConvOptions};
+        use crate::nn::cpu::Convolution;
 
         let kernels = given.kernels;
         let ([x], learned) = given.take();
-        let (inputs, x) = (x.channels() / self.groups, x.into_planes());
+        let inputs = x.channels() / self.groups;
         let mut learned = learned.into_iter();
         let (Some(weight), bias) = (learned.next(), learned.next()) else {
             unreachable!("a convolution has a weight")
         };
-        let weight = weight.reshape([self.outputs, inputs, self.kernel, self.kernel]);
-        let plain = self.groups == 1 && self.padding() == self.kernel / 2;
-        if kernels == Kernels::Fastest && plain && cpu::convolves(&x, self.kernel) {
-            let zeros = || Tensor::zeros([self.outputs], (&x.device(), x.dtype()));
-            let bias = bias.unwrap_or_else(zeros);
-            return Batch::map(cpu::convolution(x, weight, bias, slope as f32));
-        }
-        let padding = self.padding();
-        let y = conv2d(
-            x,
-            weight,
+        let convolution = Convolution {
+            weight: weight.reshape([self.outputs, inputs, self.kernel, self.kernel]),
             bias,
-            ConvOptions::new([1, 1], [padding; 2], [1, 1], self.groups),
-        );
-        Batch::map(if slope == 1.0 {
-            y
-        } else {
-            activation::leaky_relu(y, slope)
+            padding: self.padding(),
+            groups: self.groups,
+            slope,
+        };
+        let x = x.into_planes();
+        Batch::map(match kernels {
+            Kernels::Fastest => convolution.of(x),
+            Kernels::Burns => convolution.by_burn(x),
         })
     }
 }

@@ -63,25 +63,20 @@ impl OnBurn for Modulate {
     }
 
     fn on_burn_with_slope(&self, given: Given, slope: f64) -> Batch {
-        use crate::nn::cpu;
-        use burn::tensor::activation;
+        use crate::nn::cpu::{activate, modulate, modulate_by_burn};
 
         let kernels = given.kernels;
         let ([x, gamma, beta], _) = given.take();
-        if kernels == Kernels::Fastest && x.layout == Layout::Planes && cpu::ours(&x.tensor) {
-            let factors = [gamma, beta].map(Batch::into_vector);
-            return x.each(|x| cpu::modulation(x, factors, slope as f32));
+        let factors = [gamma, beta].map(Batch::into_vector);
+        if x.layout == Layout::Planes {
+            return x.each(|x| match kernels {
+                Kernels::Fastest => modulate(x, factors, slope),
+                Kernels::Burns => modulate_by_burn(x, factors, slope),
+            });
         }
-        let (x, gamma) = x.with(gamma);
-        let (x, beta) = x.with(beta);
-        x.each(|x| {
-            let y = x * (gamma + 1.0) + beta;
-            if slope == 1.0 {
-                y
-            } else {
-                activation::leaky_relu(y, slope)
-            }
-        })
+        let (n, c) = (x.len(), x.channels());
+        let [gamma, beta] = factors.map(|factor| factor.reshape([n, 1, 1, c]));
+        x.each(|x| activate(x * (gamma + 1.0) + beta, slope))
     }
 }
 

@@ -112,14 +112,14 @@ impl OnBurn for Resize {
             let blocks = x.reshape([n * c * h, 1, w, 1]).repeat_dim(3, f).repeat_dim(1, f);
             return Batch::map(blocks.reshape([n, c, h * f, w * f]));
         }
-        let wide = filtered(x, 3, &self.axis(w));
-        Batch::map(filtered(wide, 2, &self.axis(h)))
+        let wide = filtered(&x, 3, &self.axis(w));
+        Batch::map(filtered(&wide, 2, &self.axis(h)))
     }
 }
 
 /// The dimension `dim` of a tensor through a filter.
 #[cfg(feature = "burn")]
-fn filtered(x: burn::tensor::Tensor<4>, dim: usize, axis: &Axis) -> burn::tensor::Tensor<4> {
+fn filtered(x: &burn::tensor::Tensor<4>, dim: usize, axis: &Axis) -> burn::tensor::Tensor<4> {
     use burn::tensor::{Int, Tensor, TensorData};
 
     let (device, dtype, n, taps) = (x.device(), x.dtype(), axis.len(), axis.taps());

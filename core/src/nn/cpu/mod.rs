@@ -1,4 +1,4 @@
-//! The layers of the convolutional networks, which on the CPU run through operations of our own.
+//! Operations of the convolutional networks that on the CPU are our own.
 //!
 //! burn's operations serve every device and type. On burn-flex, in `f32`, these take their place: a convolution needs no
 //! patch matrix (`im2col`), bias and activation are part of it, and its gradients are passes of the same kind; a modulation is
@@ -8,114 +8,77 @@
 
 mod operations;
 
-use alloc::format;
-
 use burn::backend::Dispatch;
-use burn::tensor::{DType, Device, Tensor, module::conv2d, ops::ConvOptions};
+use burn::tensor::{DType, Device, Tensor, activation::leaky_relu, module::conv2d, ops::ConvOptions};
 
 use self::operations::CpuOps;
-use super::Parameters;
-use super::layers::activate;
-use crate::exec::simd::convolution as simd;
-use crate::model::Activation;
+use crate::exec::simd::convolution;
 
-/// The layer `name`: `[n, inputs, h, w]` to `[n, outputs, h, w]` by an odd `kernel` with zero padding, then `activation`.
-pub(super) fn convolve(
-    parameters: &Parameters,
-    name: &str,
-    (outputs, kernel): (usize, usize),
-    activation: Activation,
-    x: Tensor<4>,
-) -> Tensor<4> {
-    if !convolves(&x, kernel) {
-        return convolve_by_burn(parameters, name, (outputs, kernel), activation, x);
+/// A convolution of stride 1 and what follows it.
+#[derive(Debug)]
+pub(crate) struct Convolution {
+    /// `[outputs, inputs / groups, k, k]`.
+    pub(crate) weight: Tensor<4>,
+    /// `[outputs]`.
+    pub(crate) bias: Option<Tensor<1>>,
+    /// Zeros around the map.
+    pub(crate) padding: usize,
+    /// Parts of the channels that do not see each other.
+    pub(crate) groups: usize,
+    /// What is below zero is multiplied by this, which is not negative.
+    pub(crate) slope: f64,
+}
+
+impl Convolution {
+    /// `[n, inputs, h, w]` to `[n, outputs, h, w]`, by our operation where it serves.
+    pub(crate) fn of(self, x: Tensor<4>) -> Tensor<4> {
+        let [outputs, _, kernel, _] = self.weight.dims();
+        let plain = self.groups == 1 && self.padding == kernel / 2;
+        if !(plain && ours(&x) && convolution::KERNELS.contains(&kernel)) {
+            return self.by_burn(x);
+        }
+        let zeros = || Tensor::zeros([outputs], (&x.device(), x.dtype()));
+        let bias = self.bias.unwrap_or_else(zeros);
+        Tensor::from_dispatch(<Dispatch as CpuOps>::convolution(
+            x.into_dispatch(),
+            self.weight.into_dispatch(),
+            bias.into_dispatch(),
+            self.slope as f32,
+        ))
     }
-    let (weight, bias) = weights(parameters, name, (outputs, kernel), &x);
-    let (slope, rest) = fused(activation);
-    activate(convolution(x, weight, bias, slope), rest, parameters, name)
-}
 
-/// Whether [`convolution`] serves `x` with a kernel of this side.
-pub(crate) fn convolves(x: &Tensor<4>, kernel: usize) -> bool {
-    ours(x) && simd::KERNELS.contains(&kernel)
-}
-
-/// `[n, inputs, h, w]` to `[n, outputs, h, w]` by weights `[outputs, inputs, k, k]` with as many zeros around the map as keep its size;
-/// what is below zero is then multiplied by `slope`, which is not negative.
-///
-/// # Panics
-/// Where [`convolves`] says no.
-pub(crate) fn convolution(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, slope: f32) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as CpuOps>::convolution(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        slope,
-    ))
+    /// The same by burn's operations, on any device.
+    pub(crate) fn by_burn(self, x: Tensor<4>) -> Tensor<4> {
+        let options = ConvOptions::new([1, 1], [self.padding; 2], [1, 1], self.groups);
+        activate(conv2d(x, self.weight, self.bias, options), self.slope)
+    }
 }
 
 /// `(1 + gamma) x + beta` for `x` of `[n, c, h, w]`, `gamma` and `beta` of `[n, c]`; what is below zero is then multiplied by `slope`,
-/// which is not negative.
-///
-/// # Panics
-/// Where `x` is not [`ours`].
-pub(crate) fn modulation(x: Tensor<4>, [gamma, beta]: [Tensor<2>; 2], slope: f32) -> Tensor<4> {
+/// which is not negative. By our operation where it serves.
+pub(crate) fn modulate(x: Tensor<4>, factors: [Tensor<2>; 2], slope: f64) -> Tensor<4> {
+    if !ours(&x) {
+        return modulate_by_burn(x, factors, slope);
+    }
+    let [gamma, beta] = factors;
     Tensor::from_dispatch(<Dispatch as CpuOps>::modulation(
         x.into_dispatch(),
         gamma.into_dispatch(),
         beta.into_dispatch(),
-        slope,
+        slope as f32,
     ))
 }
 
 /// The same by burn's operations, on any device.
-pub(super) fn convolve_by_burn(
-    parameters: &Parameters,
-    name: &str,
-    (outputs, kernel): (usize, usize),
-    activation: Activation,
-    x: Tensor<4>,
-) -> Tensor<4> {
-    let (weight, bias) = weights(parameters, name, (outputs, kernel), &x);
-    let pad = kernel / 2;
-    let options = ConvOptions::new([1, 1], [pad, pad], [1, 1], 1);
-    activate(
-        conv2d(x, weight, Some(bias), options),
-        activation,
-        parameters,
-        name,
-    )
+pub(crate) fn modulate_by_burn(x: Tensor<4>, factors: [Tensor<2>; 2], slope: f64) -> Tensor<4> {
+    let [n, c, _, _] = x.dims();
+    let [gamma, beta] = factors.map(|factor| factor.reshape([n, c, 1, 1]));
+    activate(x * (gamma + 1.0) + beta, slope)
 }
 
-/// The weights and biases of the convolution `name` of `x`.
-fn weights(
-    parameters: &Parameters,
-    name: &str,
-    (outputs, kernel): (usize, usize),
-    x: &Tensor<4>,
-) -> (Tensor<4>, Tensor<1>) {
-    let [_, inputs, _, _] = x.dims();
-    let weight = parameters[&format!("{name}.weight")].clone();
-    let bias = parameters[&format!("{name}.bias")].clone();
-    (weight.reshape([outputs, inputs, kernel, kernel]), bias)
-}
-
-/// The layer `name`: `(1 + gamma) x + beta` for `x` of `[n, c, h, w]`, `gamma` and `beta` of `[n, c]`, then `activation`.
-pub(super) fn modulate(
-    parameters: &Parameters,
-    name: &str,
-    [gamma, beta]: [Tensor<2>; 2],
-    activation: Activation,
-    x: Tensor<4>,
-) -> Tensor<4> {
-    if !ours(&x) {
-        let [n, c, _, _] = x.dims();
-        let shape = [n, c, 1, 1];
-        let y = x * (gamma.reshape(shape) + 1.0) + beta.reshape(shape);
-        return activate(y, activation, parameters, name);
-    }
-    let (slope, rest) = fused(activation);
-    activate(modulation(x, [gamma, beta], slope), rest, parameters, name)
+/// The leaky rectifier; with a slope of one there is none.
+pub(crate) fn activate(x: Tensor<4>, slope: f64) -> Tensor<4> {
+    if slope == 1.0 { x } else { leaky_relu(x, slope) }
 }
 
 /// Half of `x`, `[n, c, h, w]`, by the maximum over windows of that side and a binomial low-pass; none where our operations do not
@@ -128,28 +91,18 @@ pub(super) fn halve(x: &Tensor<4>, window: usize) -> Option<Tensor<4>> {
 }
 
 /// Whether our operations serve a tensor.
-pub(crate) fn ours(x: &Tensor<4>) -> bool {
+fn ours(x: &Tensor<4>) -> bool {
     x.device() == Device::flex() && x.dtype() == DType::F32
 }
 
-/// The slope that an operation applies, and what is left to do after it. A gradient tells the side of a result by its sign,
-/// so the slope may not be negative.
-fn fused(activation: Activation) -> (f32, Activation) {
-    match activation {
-        Activation::LeakyRelu { slope } if slope >= 0.0 => (slope, Activation::None),
-        other => (1.0, other),
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "autodiff"))]
 mod tests {
     use super::*;
     use crate::random::SplitMix64;
-    use alloc::{string::ToString as _, vec::Vec};
+    use alloc::vec::Vec;
     use burn::tensor::TensorData;
 
     /// Through burn's graph, ours and burn's convolution give the same values and gradients.
-    #[cfg(feature = "autodiff")]
     #[test]
     fn the_operation_and_burns_own_agree() {
         let device = Device::flex().autodiff();
@@ -159,40 +112,24 @@ mod tests {
             let values: Vec<f32> = (0..n).map(|_| random.normal() as f32).collect();
             Tensor::from_data(TensorData::new(values, [n]), &device).require_grad()
         };
-        for (kernel, activation) in [
-            (3, Activation::LeakyRelu { slope: 0.2 }),
-            (1, Activation::None),
-            (3, Activation::Prelu),
-        ] {
-            let both = [true, false].map(|ours| {
+        for (kernel, slope, biased) in [(3, 0.2, true), (1, 1.0, true), (3, 0.0, false)] {
+            let both = [Convolution::of, Convolution::by_burn].map(|run| {
                 let x = draw(1, n * inputs * h * w);
-                let planes = x.clone().reshape([n, inputs, h, w]);
                 let weight = draw(2, outputs * inputs * kernel * kernel);
                 let bias = draw(3, outputs);
-                let parameters: Parameters = [
-                    ("layer.weight".to_string(), weight.clone()),
-                    ("layer.bias".to_string(), bias.clone()),
-                    ("layer.slope".to_string(), draw(4, outputs)),
-                ]
-                .into();
-                let y = if ours {
-                    convolve(&parameters, "layer", (outputs, kernel), activation, planes)
-                } else {
-                    let pad = kernel / 2;
-                    let options = ConvOptions::new([1, 1], [pad, pad], [1, 1], 1);
-                    let weight = weight.clone().reshape([outputs, inputs, kernel, kernel]);
-                    let y = conv2d(planes, weight, Some(bias.clone()), options);
-                    activate(y, activation, &parameters, "layer")
+                let convolution = Convolution {
+                    weight: weight.clone().reshape([outputs, inputs, kernel, kernel]),
+                    bias: biased.then(|| bias.clone()),
+                    padding: kernel / 2,
+                    groups: 1,
+                    slope,
                 };
+                let y = run(convolution, x.clone().reshape([n, inputs, h, w]));
                 let gradients = y.clone().sin().sum().backward();
-                let gradient =
-                    |leaf: &Tensor<1>| leaf.grad(&gradients).expect("reaches the loss").into_data();
-                [
-                    y.inner().into_data(),
-                    gradient(&x),
-                    gradient(&weight),
-                    gradient(&bias),
-                ]
+                let mut all = alloc::vec![y.inner().into_data()];
+                let leaves = [&x, &weight].into_iter().chain(biased.then_some(&bias));
+                all.extend(leaves.map(|leaf| leaf.grad(&gradients).expect("reaches the loss").into_data()));
+                all
             });
             for (a, b) in both[0].iter().zip(&both[1]) {
                 a.assert_approx_eq::<f32>(b, burn::tensor::Tolerance::rel_abs(1e-4, 1e-4));
@@ -200,12 +137,11 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "autodiff")]
     #[test]
     fn modulation_and_burns_operations_agree() {
         let device = Device::flex().autodiff();
         let (n, c, h, w, slope) = (3, 4, 5, 7, 0.2);
-        let both = [true, false].map(|ours| {
+        let both = [modulate, modulate_by_burn].map(|run| {
             let draw = |seed: u64, n: usize| -> Tensor<1> {
                 let mut random = SplitMix64::new(seed);
                 let values: Vec<f32> = (0..n).map(|_| random.normal() as f32).collect();
@@ -213,14 +149,8 @@ mod tests {
             };
             let leaves = [draw(1, n * c * h * w), draw(2, n * c), draw(3, n * c)];
             let [x, gamma, beta] = leaves.clone();
-            let (x, factors) = (x.reshape([n, c, h, w]), [gamma, beta].map(|t| t.reshape([n, c])));
-            let y = if ours {
-                let activation = Activation::LeakyRelu { slope };
-                modulate(&Parameters::new(), "layer", factors, activation, x)
-            } else {
-                let [gamma, beta] = factors.map(|t| t.reshape([n, c, 1, 1]));
-                burn::tensor::activation::leaky_relu(x * (gamma + 1.0) + beta, slope.into())
-            };
+            let factors = [gamma, beta].map(|t| t.reshape([n, c]));
+            let y = run(x.reshape([n, c, h, w]), factors, slope);
             let gradients = y.clone().sin().sum().backward();
             let mut all = alloc::vec![y.inner().into_data()];
             all.extend(leaves.map(|leaf| leaf.grad(&gradients).expect("reaches the loss").into_data()));

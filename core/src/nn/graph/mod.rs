@@ -13,7 +13,7 @@ mod value;
 
 use alloc::{format, vec::Vec};
 
-use burn::tensor::{Device, FloatDType};
+use burn::tensor::{Device, FloatDType, Tensor};
 
 use super::{Parameters, download, upload};
 use crate::graph::passes::{Kernel, fuse};
@@ -86,8 +86,8 @@ impl GraphNetwork {
     }
 }
 
-/// The outputs of `graph` for a batch of `inputs`, both in the order of the description, with parameters that may be tracked and
-/// may hold others than the graph's.
+/// The outputs of `graph`, maps all, for a batch of `inputs`, both in the order of the description, with parameters that may be
+/// tracked and may hold others than the graph's.
 ///
 /// A node computes in the type of its learned tensors, or of the widest value that it reads where it has none; outputs are of the first
 /// input's type. So parameters in half precision make a network of half precision, in which those that stayed in single precision
@@ -102,6 +102,18 @@ pub fn run_graph(
     inputs: &[GraphValue],
 ) -> Result<Vec<GraphValue>> {
     run_with(graph, parameters, inputs, Kernels::Fastest)
+}
+
+/// The map that a network of one output made.
+///
+/// # Panics
+/// With what is wrong, when something did not fit.
+pub(super) fn only_map(made: Result<Vec<GraphValue>>) -> Tensor<4> {
+    let made = made.expect("the parameters and the inputs are those of the network");
+    match made.into_iter().next() {
+        Some(GraphValue::Map(x)) => x,
+        other => unreachable!("its output is a map, not {other:?}"),
+    }
 }
 
 /// [`run_graph`] by the kernels that are asked for.
@@ -128,9 +140,8 @@ pub(super) fn run_with(
         .outputs()
         .iter()
         .map(|value| {
-            let mut made = memory.take(*value)?;
-            made.tensor = made.tensor.cast(answer);
-            Ok(made.into())
+            let made = memory.take(*value)?;
+            Ok(GraphValue::Map(made.into_planes().cast(answer)))
         })
         .collect()
 }

@@ -33,7 +33,7 @@ fn ones(given: &[Tensor]) -> Vec<GraphValue> {
 
 fn numbers(value: &GraphValue) -> Vec<f32> {
     let data = match value.clone() {
-        GraphValue::Map(x) | GraphValue::Tokens(x, _) => x.into_data(),
+        GraphValue::Map(x) => x.into_data(),
         GraphValue::Vector(x) => x.into_data(),
     };
     data.try_into_vec().expect("f32")

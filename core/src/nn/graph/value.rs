@@ -1,14 +1,12 @@
 use burn::tensor::{FloatDType, Tensor};
 
-use crate::graph::{Grid, Places, Shape, Size};
+use crate::graph::{Places, Shape, Size};
 
-/// A batch of values on a burn device.
+/// A batch of inputs or outputs on a burn device.
 #[derive(Debug, Clone)]
 pub enum GraphValue {
     /// A map, `[n, channels, height, width]`.
     Map(Tensor<4>),
-    /// Tokens, `[n, windows, tokens, channels]`, windows and tokens row by row, and where they lie.
-    Tokens(Tensor<4>, Grid),
     /// A vector, `[n, channels]`.
     Vector(Tensor<2>),
 }
@@ -21,10 +19,6 @@ impl GraphValue {
                 let [n, c, h, w] = x.dims();
                 (n, c, Places::Map(Size::new(w, h)))
             }
-            Self::Tokens(x, grid) => {
-                let [n, _, _, c] = x.dims();
-                (n, c, Places::Tokens(*grid))
-            }
             Self::Vector(x) => {
                 let [n, c] = x.dims();
                 (n, c, Places::Vector)
@@ -36,7 +30,7 @@ impl GraphValue {
     /// The type of its numbers.
     pub(super) fn dtype(&self) -> FloatDType {
         match self {
-            Self::Map(x) | Self::Tokens(x, _) => x.dtype().into(),
+            Self::Map(x) => x.dtype().into(),
             Self::Vector(x) => x.dtype().into(),
         }
     }
@@ -171,18 +165,7 @@ impl From<GraphValue> for Batch {
     fn from(value: GraphValue) -> Self {
         match value {
             GraphValue::Map(x) => Self::map(x),
-            GraphValue::Tokens(x, grid) => Self::rows(x, Places::Tokens(grid)),
             GraphValue::Vector(x) => Self::vector(x),
-        }
-    }
-}
-
-impl From<Batch> for GraphValue {
-    fn from(batch: Batch) -> Self {
-        match batch.places {
-            Places::Map(_) => Self::Map(batch.into_planes()),
-            Places::Tokens(grid) => Self::Tokens(batch.tensor, grid),
-            Places::Vector => Self::Vector(batch.into_vector()),
         }
     }
 }

@@ -8,8 +8,8 @@ use burn::tensor::{
 };
 
 use super::shaped;
-use crate::model::{Activation, Weights};
-use crate::nn::cpu::{convolve, halve};
+use crate::model::Weights;
+use crate::nn::cpu::{Convolution, halve};
 use crate::nn::{Parameters, upload};
 use crate::{Error, Result};
 
@@ -169,17 +169,24 @@ impl Features {
     }
 
     fn layer(&self, layer: &Layer, x: Tensor<4>) -> Tensor<4> {
-        let shape = (layer.outputs, layer.kernel);
+        let get = |what: &str| self.parameters[&format!("{}.{what}", layer.name)].clone();
+        let [_, inputs, _, _] = x.dims();
+        let weight = get("weight").reshape([layer.outputs, inputs, layer.kernel, layer.kernel]);
+        let bias = Some(get("bias"));
         if layer.kernel < 11 {
-            let relu = Activation::LeakyRelu { slope: 0.0 };
-            return convolve(&self.parameters, &layer.name, shape, relu, x);
+            let convolution = Convolution {
+                weight,
+                bias,
+                padding: layer.kernel / 2,
+                groups: 1,
+                slope: 0.0,
+            };
+            return convolution.of(x);
         }
         // AlexNet's first, whose padding is narrow; the shift-tolerant one takes no strides, but a low-pass after it.
         let stride = if self.pool == Pool::Antialiased { 1 } else { 4 };
-        let get = |what: &str| self.parameters[&format!("{}.{what}", layer.name)].clone();
-        let weight = get("weight").reshape([layer.outputs, 3, layer.kernel, layer.kernel]);
         let options = ConvOptions::new([stride, stride], [2, 2], [1, 1], 1);
-        let y = conv2d(x, weight, Some(get("bias")), options);
+        let y = conv2d(x, weight, bias, options);
         relu(if stride == 1 { blurred(y) } else { y })
     }
 }
