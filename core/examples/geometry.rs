@@ -121,7 +121,7 @@ fn spectra(photo: &Planes) -> Fallible<Canvas> {
     let bands = 48;
     let luma: Vec<f64> = metrics::luma(photo).iter().map(|y| y / 255.0).collect();
     let coloured = |kappa: f64| -> Fallible<_> {
-        let noise = ColouredNoise::new(1, h, w, Spectrum::Sobolev { s, kappa })?.tile(1, whole(w, h))?;
+        let noise = ColouredNoise::new(1, h, w, Spectrum { s, kappa })?.tile(1, whole(w, h))?;
         Ok(radial_power(noise.plane(0), h, w, bands)?)
     };
     let curves = [

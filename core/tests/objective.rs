@@ -3,18 +3,15 @@
 
 use std::f32::consts::LN_2;
 
-use asasr_core::Rect;
 use asasr_core::flow;
 use asasr_core::model::{LoraAdapter, LoraConfig, Tensor as Values, VelocityArchitecture, Weights};
 use asasr_core::nn::{AdapterSet, Conditioning, Parameters, VelocityField, upload, velocity_field};
 use asasr_core::objective::{
-    Energies, PathPoint, Preference, SobolevMetric, SpectrumLikelihood, align, flow_loss, mix, negative,
-    project, riesz_step, sobolev_cosine,
+    Energies, PathPoint, Preference, SobolevMetric, align, flow_loss, mix, negative, project, riesz_step,
+    sobolev_cosine,
 };
 use asasr_core::random::SplitMix64;
-use asasr_core::spectral::{
-    Boundary, ColouredNoise, Laplacian, RadialSpectrum, SobolevOperator, Spectrum, Stencil, radial_power,
-};
+use asasr_core::spectral::{Boundary, Laplacian, SobolevOperator, Spectrum, Stencil};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use proptest::prelude::*;
 
@@ -62,18 +59,14 @@ proptest! {
 
     #[test]
     fn the_metric_is_the_operator(
-        h in 1usize..14, w in 1usize..14, s in -2.0f64..=3.0, which in 0usize..3, learned: bool, seed: u64,
+        h in 1usize..14, w in 1usize..14, s in -2.0f64..=3.0, which in 0usize..3, seed: u64,
     ) {
         let laplacian = Laplacian {
             boundary: [Boundary::Neumann, Boundary::Periodic, Boundary::Dirichlet][which],
             stencil: Stencil::FivePoint,
         };
-        let spectrum = if learned {
-            Spectrum::Radial(RadialSpectrum::from_parameters(&[s, 0.3, -s]).expect("finite"))
-        } else {
-            Spectrum::sobolev(s).expect("in range")
-        };
-        let plain = SobolevOperator::new(h, w, spectrum.clone(), laplacian).expect("plans");
+        let spectrum = Spectrum::sobolev(s).expect("in range");
+        let plain = SobolevOperator::new(h, w, spectrum, laplacian).expect("plans");
         let metric = SobolevMetric::new(h, w, spectrum, laplacian, (&Device::flex(), DType::F64)).expect("plans");
         let (n, c) = (2, 3);
         let size = c * h * w;
@@ -616,64 +609,4 @@ fn steps_of_zero_have_finite_gradients() {
         .expect("reads");
     assert_eq!(norms[0], 0.0);
     assert!((norms[1] - 0.5).abs() < 1e-4, "{norms:?}");
-}
-
-#[test]
-fn spectra_of_an_image_are_learned_without_its_brightness() {
-    let rect = Rect::whole(128, 96);
-    let truth = Spectrum::sobolev(1.5).expect("in range");
-    let noise = ColouredNoise::new(1, 96, 128, truth.clone())
-        .expect("plans")
-        .tile(1, rect)
-        .expect("inside");
-    let fitted = |brightness: f32| {
-        let plane: Vec<f32> = noise.data().iter().map(|v| brightness + v).collect();
-        let bands = radial_power(&plane, 96, 128, 48).expect("sizes");
-        RadialSpectrum::fit(9, &bands.lambda, &bands.power, &bands.count).expect("fits")
-    };
-    let (dark, bright) = (fitted(0.0), fitted(50.0));
-    for l in [0.0, 0.5, 2.0, 5.0, 8.0] {
-        assert!((dark.log_weight(l) - bright.log_weight(l)).abs() < 1e-3);
-        let expected = truth.power(l, 1.0).ln();
-        assert!(
-            (dark.log_weight(l) - expected).abs() < 0.5,
-            "{l}: {} {expected}",
-            dark.log_weight(l)
-        );
-    }
-}
-
-#[test]
-fn the_learned_spectrum_reaches_the_best_monotone_one() {
-    let knots = 9;
-    let lambda: Vec<f64> = (0..knots).map(|i| 9f64.powf(f64::from(i) / 8.0) - 1.0).collect();
-    let counts = vec![50.0; 9];
-    // Falling power, with a hump that a monotone spectrum must flatten.
-    let power = [9.0, 5.0, 3.0, 1.2, 2.0, 0.8, 0.4, 0.2, 0.1];
-    let best = RadialSpectrum::fit(9, &lambda, &power, &counts).expect("fits");
-    let options = (&Device::flex(), DType::F64);
-    let likelihood = SpectrumLikelihood::new(8, &lambda, &counts, options).expect("has intervals");
-    let powers: Tensor<1> = Tensor::from_data(TensorData::new(power.to_vec(), [9]), options);
-    let mut theta: Tensor<1> = Tensor::zeros([8], options);
-    for _ in 0..20_000 {
-        let tracked = theta.clone().autodiff().require_grad();
-        let gradient = tracked
-            .grad(&likelihood.loss(tracked.clone(), powers.clone()).backward())
-            .expect("has one");
-        theta = theta - gradient.mul_scalar(2.0);
-    }
-    let learned = RadialSpectrum::from_parameters(&wide(theta.clone())).expect("finite");
-    for (a, b) in learned.log_weights().iter().zip(best.log_weights()) {
-        assert!(
-            (a - b).abs() < 0.02,
-            "{:?} {:?}",
-            learned.log_weights(),
-            best.log_weights()
-        );
-    }
-    let bad = |lambda: &[f64], count: &[f64]| SpectrumLikelihood::new(8, lambda, count, options).is_err();
-    assert!(bad(&lambda, &counts[1..]) && bad(&[1.0], &[0.0]) && bad(&[f64::NAN], &[1.0]));
-    // The tensor's weights are the plain ones.
-    let plain: Vec<f64> = lambda.iter().map(|l| learned.log_weight(*l)).collect();
-    assert!(close(&wide(likelihood.log_weights(theta)), &plain, 1e-9));
 }

@@ -124,7 +124,7 @@ impl NoiseMaker {
     fn blocks(&self, gpu: &Gpu, noise: &ColouredNoise, size: (usize, usize)) -> Result<Arc<Blocks>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0.as_ref() != Some(noise.spectrum()) {
-            *known = (Some(noise.spectrum().clone()), Vec::new());
+            *known = (Some(*noise.spectrum()), Vec::new());
         }
         if let Some(found) = known.1.iter().find(|b| b.size == size) {
             return Ok(Arc::clone(found));

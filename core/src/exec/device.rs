@@ -4,7 +4,7 @@ use alloc::{sync::Arc, vec, vec::Vec};
 
 use super::{CpuNetwork, Value};
 use crate::flow::FieldInputs;
-use crate::flow::{ColourAnchor, Field, FlowDevice, Schedule, Solver, Source, integrate};
+use crate::flow::{ColourAnchor, Field, FlowDevice, Schedule, Source, integrate};
 use crate::graph::{Places, Shape, Size, TypedGraph};
 use crate::model::Weights;
 use crate::spectral::ColouredNoise;
@@ -123,7 +123,7 @@ impl FlowDevice for CpuFlow {
             mean,
         };
         let told = |s: crate::flow::Step<'_, Planes>| on_step(s.done, s.total);
-        integrate(&mut field, x0, schedule, Solver::Euler, told).await
+        integrate(&mut field, x0, schedule, told).await
     }
 
     async fn anchor(&self, mut sample: Planes, mean: &Planes, anchor: ColourAnchor) -> Result<Planes> {

@@ -21,7 +21,7 @@ pub use inputs::FieldInputs;
 pub use sampler::{Drawing, FlowDevice, Sampler, spread};
 pub use sampling::Sampling;
 pub use schedule::Schedule;
-pub use solver::{Field, Solver, State, Step, integrate};
+pub use solver::{Field, State, Step, integrate};
 pub use source::Source;
 pub use time::TimeSampling;
 

@@ -360,7 +360,7 @@ pub fn spread(samples: &[Planes], s: f64) -> Result<Planes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Field, Solver, integrate};
+    use crate::flow::{Field, integrate};
     use crate::resample;
     use core::cell::{Cell, RefCell};
     use proptest::prelude::*;
@@ -410,10 +410,7 @@ mod tests {
             schedule: &Schedule,
             on_step: OnStep<'_>,
         ) -> Result<Planes> {
-            integrate(&mut Lift, x0, schedule, Solver::Euler, |s| {
-                on_step(s.done, s.total)
-            })
-            .await
+            integrate(&mut Lift, x0, schedule, |s| on_step(s.done, s.total)).await
         }
     }
 

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::{
     ConditionedField, Conditioning, Held, Network, Parameters, VelocityField, upload, velocity_field,
 };
-use crate::flow::{ColourAnchor, FlowDevice, Schedule, Solver, Source, integrate};
+use crate::flow::{ColourAnchor, FlowDevice, Schedule, Source, integrate};
 use crate::model::{FlowPart, Weights};
 use crate::spectral::ColouredNoise;
 use crate::{Error, OnStep, Part, Planes, Rect, Result};
@@ -91,7 +91,7 @@ impl FlowDevice for BurnFlow {
         };
         let mut field = Held(ConditionedField::new(&*self.field, &self.parameters, condition)?);
         let told = |s: crate::flow::Step<'_, Tensor<4>>| on_step(s.done, s.total);
-        let x1 = integrate(&mut field, upload(&x0), schedule, Solver::Euler, told).await?;
+        let x1 = integrate(&mut field, upload(&x0), schedule, told).await?;
         let data = x1.into_data_async().await;
         let values = data
             .map_err(|e| Error::Device(format!("{e}")))?

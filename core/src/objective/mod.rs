@@ -8,7 +8,7 @@
 //! 4. [`negative`], from a learned adversary, and [`riesz_step`], in closed form, make those losers: wrong answers inside a
 //!    Sobolev ball around the truth.
 //!
-//! [`Diagnostics`] and [`sobolev_cosine`] say whether it works. [`SpectrumLikelihood`] learns the weight itself.
+//! [`Diagnostics`] and [`sobolev_cosine`] say whether it works.
 //!
 //! Images are `[n, 3, height, width]`, times `[n]`, energies `[n]`, losses `[1]`.
 
@@ -17,11 +17,9 @@ mod flow;
 mod metric;
 mod preference;
 mod relativistic;
-mod spectrum;
 
 pub use adversary::{mix, negative, project, riesz_step, sobolev_cosine};
 pub use flow::{PathPoint, flow_loss};
 pub use metric::SobolevMetric;
 pub use preference::{Diagnostics, Energies, Preference, align};
 pub use relativistic::relativistic;
-pub use spectrum::SpectrumLikelihood;

@@ -13,8 +13,7 @@
 //! | projection on the ball, Riesz step | see [`SobolevOperator::riesz_step`] | [`SobolevOperator::project`] |
 //! | coloured noise | `Sigma_s^{1/2} eps`, scaled to variance 1 | [`ColouredNoise`] |
 //!
-//! [`RadialSpectrum`] learns `w` from images; [`estimate_s`] and [`estimate_s_by_region`] read `s` off an image's
-//! own spectral slope; [`radial_power`] and [`log_spectral_distance`] measure spectra.
+//! [`estimate_s`] reads `s` off an image's own spectral slope; [`radial_power`] and [`log_spectral_distance`] measure spectra.
 
 mod adaptive;
 mod ball;
@@ -24,13 +23,11 @@ mod operator;
 mod spectrum;
 mod transform;
 
-pub use adaptive::{RegionMap, estimate_s, estimate_s_by_region};
+pub use adaptive::estimate_s;
 pub use distance::{LogSpectralDistance, RadialBands, log_spectral_distance, radial_power};
-pub use noise::{ColouredNoise, NoiseBlock, RegionalNoise, white_noise};
+pub use noise::{ColouredNoise, NoiseBlock, white_noise};
 pub use operator::SobolevOperator;
-#[cfg(feature = "burn")]
-pub(crate) use spectrum::check_bands;
-pub use spectrum::{Boundary, Laplacian, RadialSpectrum, Spectrum, Stencil};
+pub use spectrum::{Boundary, Laplacian, Spectrum, Stencil};
 pub use transform::Transform2;
 #[cfg(any(test, feature = "burn"))]
 pub(crate) use transform::basis;

@@ -157,7 +157,7 @@ impl OneStepStage<'_> {
             .into_par_iter()
             .map(|i| {
                 let seed = SplitMix64::of([key[0], key[1], i]).next_u64();
-                ColouredNoise::new(seed, h, w, spectrum.clone())?.tile(c, whole(w, h))
+                ColouredNoise::new(seed, h, w, spectrum)?.tile(c, whole(w, h))
             })
             .collect::<asasr_core::Result<_>>()?;
         Ok(stacked(&noise, &self.device))

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use asasr_core::flow::{Field as _, Schedule, Solver, Source, State as _, integrate};
+use asasr_core::flow::{Field as _, Schedule, Source, State as _, integrate};
 use asasr_core::model::format1::{FlowPart, Manifest};
 use asasr_core::model::{Dtype, Training, VelocityArchitecture, Weights};
 use asasr_core::nn::{
@@ -173,7 +173,7 @@ impl Sampler {
             .into_par_iter()
             .map(|i| {
                 let seed = SplitMix64::of([key[0], key[1], i]).next_u64();
-                ColouredNoise::new(seed, h, w, spectrum.clone())?.tile(c, whole(w, h))
+                ColouredNoise::new(seed, h, w, spectrum)?.tile(c, whole(w, h))
             })
             .collect::<asasr_core::Result<_>>()?;
         let noise = stacked(&noise, &self.device) * self.deviation(&batch.low, (w, h))?;
@@ -223,7 +223,7 @@ impl Sampler {
     fn sample(&self, parameters: &Parameters, p: &Prepared, steps: usize) -> Result<Tensor<4>> {
         let schedule = Schedule::uniform(steps)?;
         let mut field = self.held(parameters, p)?;
-        let x1 = integrate(&mut field, p.x0.clone(), &schedule, Solver::Euler, |_| true);
+        let x1 = integrate(&mut field, p.x0.clone(), &schedule, |_| true);
         Ok(pollster::block_on(x1)?)
     }
 
