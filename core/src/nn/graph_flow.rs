@@ -3,7 +3,7 @@ use alloc::{format, vec::Vec};
 use burn::tensor::{Tensor, TensorData};
 
 use super::{GraphNetwork, GraphValue, Held};
-use crate::flow::{ColourAnchor, Field, FieldInputs, FlowDevice, Schedule, Solver, Source, integrate};
+use crate::flow::{ColourAnchor, Field, FieldInputs, FlowDevice, Schedule, Source, integrate};
 use crate::graph::{Fault, TypedGraph};
 use crate::model::Weights;
 use crate::spectral::ColouredNoise;
@@ -106,7 +106,7 @@ impl FlowDevice for GraphFlow {
             mean,
         });
         let told = |s: crate::flow::Step<'_, Tensor<4>>| on_step(s.done, s.total);
-        download(integrate(&mut field, x0, schedule, Solver::Euler, told).await?).await
+        download(integrate(&mut field, x0, schedule, told).await?).await
     }
 
     async fn anchor(&self, mut sample: Planes, mean: &Planes, anchor: ColourAnchor) -> Result<Planes> {
