@@ -4,9 +4,8 @@ use asasr_codec::{Layout, Picture, PngRows, SharedBytes, decode};
 use asasr_core::exec::{CpuExecutor, CpuFlow};
 use asasr_core::flow::{Drawing, Sampler, Sampling};
 use asasr_core::graph::{TypedGraph, conformance, nets};
-use asasr_core::model::format1::Manifest;
-use asasr_core::model::{self, Dtype, Mode, NetworkPart, Role, sha256_hex};
-use asasr_core::nn::{BurnExecutor, BurnFlow, Network};
+use asasr_core::model::{Dtype, Manifest, Mode, NetworkPart, Role, sha256_hex};
+use asasr_core::nn::{GraphExecutor, GraphFlow, GraphNetwork};
 use asasr_core::pipeline::{Event, Options, OutputScale, enlarge};
 use asasr_core::{Executor, Planes};
 use burn::tensor::Device;
@@ -32,27 +31,28 @@ pub fn drawn(width: usize, height: usize) -> Vec<u8> {
     bytes.take()
 }
 
-/// `file` four times larger by the shipped model on the native CPU backend, in one piece and rounded to 8 bits.
+/// `file` four times larger by the shipped model by burn on the CPU, in one piece and rounded to 8 bits.
 pub fn enlarged_natively(file: &[u8]) -> Picture {
     let (manifest, network) = shipped();
-    assert_eq!(manifest.architecture.scale, 4);
-    enlarged(file, &BurnExecutor::new(network))
+    assert_eq!(manifest.scale().unwrap(), 4);
+    enlarged(file, &GraphExecutor::new(network).unwrap())
 }
 
-/// Likewise, drawn from the shipped flow.
+/// Likewise, drawn from what the shipped model draws from in that mode.
 pub fn drawn_natively(file: &[u8], mode: Mode, seed: u64) -> Picture {
     let (manifest, network) = shipped();
-    let (part, steps) = manifest.flow_of(mode).expect("the shipped model has a flow");
+    let (part, steps) = manifest.sampler(mode).expect("the shipped model has such a mode");
     let weights = asasr_weights::DEFAULT
         .flow(&part.file)
         .expect("its weights are there");
     let weights = part.open_weights(weights).unwrap();
-    let flow = BurnFlow::new(network, part, &weights, &Device::flex()).unwrap();
+    let flow = GraphFlow::new(network, &part.graph, &weights).unwrap();
     let picture = decode(file, 1 << 20).unwrap();
     let size = (picture.width(), picture.height());
+    let drawing = Drawing::new(seed, steps);
     enlarged(
         file,
-        &Sampler::new(flow, part, Drawing::new(seed, steps), size).unwrap(),
+        &Sampler::new(flow, part.sampling.unwrap(), drawing, size).unwrap(),
     )
 }
 
@@ -83,7 +83,7 @@ pub fn of_one_step(id: &str) -> Vec<(String, Vec<u8>)> {
         sampling: Some(Sampling::in_one_step(1.5, 3.0)),
         ..part("one-step.safetensors", noisy, 2)
     };
-    let manifest = model::Manifest {
+    let manifest = Manifest {
         id: id.into(),
         licence: "CC0-1.0".into(),
         networks: [(Role::Restorer, restorer), (Role::OneStep, sampler)].into(),
@@ -96,7 +96,7 @@ pub fn of_one_step(id: &str) -> Vec<(String, Vec<u8>)> {
 /// `file` four times larger by such a model on the native CPU executor; drawn where `seed` says which image.
 pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], seed: Option<u64>) -> Picture {
     let bytes = |name: &str| &files.iter().find(|(n, _)| n == name).expect("its file").1;
-    let manifest = model::Manifest::from_json(bytes("manifest.json")).unwrap();
+    let manifest = Manifest::from_json(bytes("manifest.json")).unwrap();
     let open = |part: &NetworkPart| part.open_weights(bytes(&part.file)).unwrap();
     let part = manifest.restorer().unwrap();
     let restorer = CpuExecutor::new(&part.graph, &open(part)).unwrap();
@@ -114,11 +114,12 @@ pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], seed: Opti
     )
 }
 
-fn shipped() -> (Manifest, Network) {
+fn shipped() -> (Manifest, GraphNetwork) {
     let shipped = asasr_weights::DEFAULT;
     let manifest = Manifest::from_json(shipped.manifest).unwrap();
-    let weights = manifest.open_weights(shipped.weights).unwrap();
-    let network = Network::new(&manifest.architecture, &weights, &Device::flex()).unwrap();
+    let part = manifest.restorer().unwrap();
+    let weights = part.open_weights(shipped.weights).unwrap();
+    let network = GraphNetwork::new(&part.graph, &weights, &Device::flex()).unwrap();
     (manifest, network)
 }
 

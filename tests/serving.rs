@@ -14,7 +14,8 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use asasr_core::model::{Manifest, sha256_hex};
+use asasr_core::model::format1::Manifest;
+use asasr_core::model::sha256_hex;
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -119,7 +119,7 @@ fn a_network_of_format_2_is_trained_as_a_restorer_and_in_one_step() {
 
     for (stage, rest, why) in [
         ("one-step", "--init @/nowhere", "nowhere"),
-        ("one-step", "--init @/small --restorer @/small", "Restorer"),
+        ("one-step", "--init @/small --restorer @/small", "no restorer"),
         ("one-step", "--init @/small --s 9", "s = 9"),
         ("restorer", "--init @/small --channels 8", "cannot be used with"),
     ] {
