@@ -7,7 +7,7 @@ use asasr_core::{
 };
 
 use crate::gpu::{COPIED, Gpu, Kernel, READ, UNIFORM, WRITTEN, unknown};
-use crate::graph::WgslNetwork;
+use crate::graph::{Ends, WgslNetwork};
 use crate::kernels;
 use crate::pool::Pooled;
 use crate::resample::Resampler;
@@ -84,7 +84,7 @@ pub(crate) struct Restorer {
 impl Restorer {
     fn new(gpu: Gpu, architecture: &Architecture, weights: &Weights) -> Result<Self> {
         let graph = nets::restorer(architecture)?.check()?;
-        let network = WgslNetwork::new(&gpu, &graph, weights)?;
+        let network = WgslNetwork::unfolded(&gpu, graph, weights, Ends::Planes)?;
         let blend = kernels::blend(&gpu);
         gpu.check()?;
         Ok(Self {
