@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use asasr_core::{Executor, OnStep, Part, Planes, Rect, Result, Size, graph::TypedGraph, model::Weights};
 
 use crate::gpu::{COPIED, Gpu, Kernel, READ, UNIFORM, WRITTEN, unknown};
-use crate::graph::WgslNetwork;
+use crate::graph::{Ends, WgslNetwork};
 use crate::kernels;
 use crate::pool::Pooled;
 use crate::resample::Resampler;
@@ -81,7 +81,8 @@ pub(crate) struct Restorer {
 
 impl Restorer {
     fn new(gpu: Gpu, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
-        let network = WgslNetwork::new(&gpu, graph, weights)?;
+        // What published graphs could fold is folded before: the page need not bring the means.
+        let network = WgslNetwork::unfolded(&gpu, graph.clone(), weights, Ends::Planes)?;
         let blend = kernels::blend(&gpu);
         gpu.check()?;
         Ok(Self {

@@ -8,7 +8,7 @@ use asasr_core::{Error, Executor as _, OnStep, Part, Planes, Rect, Result, Size}
 
 use crate::executor::{GpuExecutor, GpuImage, Restorer};
 use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM, WRITTEN, unknown};
-use crate::graph::WgslNetwork;
+use crate::graph::{Ends, WgslNetwork};
 use crate::kernels;
 use crate::noise::NoiseMaker;
 use crate::resample::Resampler;
@@ -71,7 +71,7 @@ impl GpuFlow {
         }
         let made = Arc::new(Ready {
             device: gpu.number(),
-            field: WgslNetwork::new(gpu, &self.field, &self.weights)?,
+            field: WgslNetwork::unfolded(gpu, self.field.clone(), &self.weights, Ends::Planes)?,
             step: kernels::step(gpu),
             noise: NoiseMaker::new(gpu),
             anchor: OnceLock::new(),

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -57,7 +56,8 @@ pub struct Gpu {
     allow_software: bool,
     fault: Arc<Mutex<Option<Fault>>>,
     pool: Pool,
-    pipelines: Arc<Mutex<HashMap<String, Pipeline>>>,
+    /// Few enough to look through.
+    pipelines: Arc<Mutex<Vec<(String, Pipeline)>>>,
     number: u64,
 }
 
@@ -281,7 +281,10 @@ impl Gpu {
         written: impl Fn(usize) -> bool,
     ) -> Pipeline {
         let known = self.pipelines.lock().ok();
-        if let Some(found) = known.as_ref().and_then(|k| k.get(source)) {
+        if let Some((_, found)) = known
+            .as_ref()
+            .and_then(|k| k.iter().find(|(text, _)| text == source))
+        {
             return found.clone();
         }
         let entry = |i: usize| BindGroupLayoutEntry {
@@ -319,7 +322,7 @@ impl Gpu {
         });
         let made = Pipeline { pipeline, layout };
         if let Some(mut known) = known {
-            known.insert(source.to_owned(), made.clone());
+            known.push((source.to_owned(), made.clone()));
         }
         made
     }

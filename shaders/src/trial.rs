@@ -45,21 +45,23 @@ impl Trial {
             let (shape, values) = (p.shape.clone(), vec![0.01; p.len()]);
             weights.insert(p.name.clone(), Tensor { shape, values });
         }
-        let network = WgslNetwork::with_ends(gpu, &graph, &weights, ends)?;
+        let network = WgslNetwork::unfolded(gpu, graph, &weights, ends)?;
         let plan = network.plan(size)?;
         let held = network.hold(&plan).await?;
         let buffer = |value| gpu.buffer("trial", network.bytes_at(&plan, value), END);
+        let graph = network.graph();
         let inputs: Vec<Buffer> = (0..graph.graph().inputs.len()).map(buffer).collect();
-        let output = buffer(network.graph().outputs()[0]);
+        let output = buffer(graph.outputs()[0]);
         let maps = inputs.iter().zip(graph.types());
         let maps = maps.filter(|(_, t)| t.kind == Kind::Map).map(|(b, _)| b.size());
+        let bytes = maps.sum::<u64>() + output.size();
         Ok(Self {
-            bytes: maps.sum::<u64>() + output.size(),
-            inputs,
-            output,
             network,
             plan,
             held,
+            inputs,
+            output,
+            bytes,
         })
     }
 

@@ -40,10 +40,14 @@ impl Builder {
 
     /// A node; returns its name.
     pub fn node(&mut self, name: impl Into<String>, op: impl Into<Op>, inputs: &[&str]) -> String {
-        let name = self.free(name.into());
+        self.push(name.into(), op.into(), inputs)
+    }
+
+    fn push(&mut self, name: String, op: Op, inputs: &[&str]) -> String {
+        let name = self.free(name);
         self.graph.nodes.push(Node {
             name: name.clone(),
-            op: op.into(),
+            op,
             inputs: inputs.iter().map(|i| (*i).into()).collect(),
         });
         name
@@ -51,8 +55,11 @@ impl Builder {
 
     /// A node named after a module and its operation; returns its name.
     pub fn after(&mut self, module: &str, op: impl Into<Op>, inputs: &[&str]) -> String {
-        let op = op.into();
-        self.node(format!("{module}.{}", op.name()), op, inputs)
+        self.push_after(module, op.into(), inputs)
+    }
+
+    fn push_after(&mut self, module: &str, op: Op, inputs: &[&str]) -> String {
+        self.push(format!("{module}.{}", op.name()), op, inputs)
     }
 
     /// The name, or one that is free.

@@ -100,23 +100,23 @@ impl WgslNetwork {
     /// [`Error::Weights`] when a tensor is missing or is none of the graph's; as [`Self::supports`]; [`Error::Device`] when the device
     /// refuses.
     pub fn new(gpu: &Gpu, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
-        Self::with_ends(gpu, graph, weights, Ends::Planes)
+        Self::supports(gpu, graph)?;
+        let (graph, weights) = fold(graph, weights)?;
+        Self::unfolded(gpu, graph, &weights, Ends::Planes)
     }
 
-    /// The same, where inputs and outputs may lie otherwise.
+    /// The same for a graph that has nothing to fold, as those of format 1, where inputs and outputs may lie otherwise.
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub(crate) fn with_ends(gpu: &Gpu, graph: &TypedGraph, weights: &Weights, ends: Ends) -> Result<Self> {
+    pub(crate) fn unfolded(gpu: &Gpu, graph: TypedGraph, weights: &Weights, ends: Ends) -> Result<Self> {
         weights.check(graph.parameters())?;
-        Self::supports(gpu, graph)?;
-        let (graph, weights) = fold(graph, weights)?;
         Self::supports(gpu, &graph)?;
         let stores = plan::stores(&graph, ends);
         let kernels = plan::kernels(&graph, &gpu.device.limits());
         let tuning = gpu.tuning;
         let ready = kernels.iter().map(|kernel| {
-            let source = source(&graph, &stores, kernel, &weights, tuning)?;
+            let source = source(&graph, &stores, kernel, weights, tuning)?;
             let bound = source.bound;
             let written = |i: usize| bound[i] == Bound::Scratch;
             let compiled = |(text, calls): &(String, Calls)| {

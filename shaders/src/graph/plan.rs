@@ -114,9 +114,12 @@ fn moves(graph: &TypedGraph, kernel: &Kernel) -> bool {
 
 /// Storage buffers that a kernel is bound to.
 fn bindings(graph: &TypedGraph, kernel: &Kernel) -> usize {
-    let mut reads = kernel.reads(graph);
-    reads.sort_unstable();
-    reads.dedup();
+    let mut reads = Vec::new();
+    for value in kernel.reads(graph) {
+        if !reads.contains(&value) {
+            reads.push(value);
+        }
+    }
     let (weights, scratch) = match shader(graph, kernel.root) {
         Shader::Dense { .. } => (1, 0),
         Shader::Stages { scratch, .. } => (0, usize::from(scratch > 0)),

@@ -145,126 +145,124 @@ impl Compute for ChannelAttention {
     }
 }
 
+/// The products of a four of queries with one of keys, in 64 parts; and zeros for the shares of other heads.
+const PRODUCTS: &str = "
+fn $main(id: vec3<u32>) {
+    let g = id.y / $keys;
+    let k = $first(g) + id.y % $keys;
+    var rows = mat4x4<f32>();
+    for (var y = id.x / 8u; y < $a_size().y; y += 8u) {
+        for (var x = id.x % 8u; x < $a_size().x; x += 8u) {
+            let q = $a4(g, x, y);
+            let other = $b4(k, x, y);
+            rows += mat4x4<f32>(q.x * other, q.y * other, q.z * other, q.w * other);
+        }
+    }
+    for (var i = 0u; i < 4u; i++) { scratch[(id.y * 64u + id.x) * 4u + i] = rows[i]; }
+    if (id.x < 4u && g * 4u + id.x < $channels) {
+        scratch[$shares + (g * 4u + id.x) * $keys + id.y % $keys] = vec4<f32>();
+    }
+}
+";
+/// The squares of queries and keys, in 64 parts.
+const SQUARES: &str = "
+fn $main(id: vec3<u32>) {
+    var sum = vec4<f32>();
+    for (var y = id.x / 8u; y < $a_size().y; y += 8u) {
+        for (var x = id.x % 8u; x < $a_size().x; x += 8u) {
+            var v = vec4<f32>();
+            if (id.y < $groups) { v = $a4(id.y, x, y); } else { v = $b4(id.y - $groups, x, y); }
+            sum += v * v;
+        }
+    }
+    scratch[$squares + id.y * 64u + id.x] = sum;
+}
+";
+const LENGTHS: &str = "
+fn $main(id: vec3<u32>) {
+    var sum = vec4<f32>();
+    for (var i = 0u; i < 64u; i++) { sum += scratch[$squares + id.x * 64u + i]; }
+    scratch[$lengths + id.x] = max(sqrt(sum), vec4<f32>($shortest));
+}
+";
+/// The shares of all keys for a query.
+const SHARES: &str = "
+fn $main(id: vec3<u32>) {
+    let g = id.x / 4u;
+    let head = id.x / $each;
+    let own = $shares + id.x * $keys - $first(g);
+    let end = (head + 1u) * $each;
+    var highest = -1e30;
+    for (var k = head * $each; k < end; k++) {
+        let pair = g * $keys + k / 4u - $first(g);
+        var product = 0.0;
+        for (var i = 0u; i < 64u; i++) { product += scratch[(pair * 64u + i) * 4u + id.x % 4u][k % 4u]; }
+        let length = scratch[$lengths + g][id.x % 4u] * scratch[$lengths + $groups + k / 4u][k % 4u];
+        let score = $t0_at(head) * (product / length);
+        scratch[own + k / 4u][k % 4u] = score;
+        highest = max(highest, score);
+    }
+    var sum = 0.0;
+    for (var k = head * $each; k < end; k++) {
+        let share = exp(scratch[own + k / 4u][k % 4u] - highest);
+        scratch[own + k / 4u][k % 4u] = share;
+        sum += share;
+    }
+    for (var k = head * $each; k < end; k++) { scratch[own + k / 4u][k % 4u] /= sum; }
+}
+";
+const MIXTURE: &str = "
+fn $main(id: vec3<u32>) {
+    let first = $first(id.z);
+    var mixed = vec4<f32>();
+    for (var k = 0u; k < $keys; k++) {
+        let v = $c4(first + k, id.x, id.y);
+        for (var i = 0u; i < 4u; i++) {
+            let q = min(id.z * 4u + i, $channels - 1u);
+            mixed[i] += dot(scratch[$shares + q * $keys + k], v);
+        }
+    }
+    put(id.z, id.x, id.y, mixed);
+}
+";
+
 impl Shade for ChannelAttention {
     fn shader(&self, _inputs: &[ValueType], output: &ValueType) -> Shader {
         let (channels, each) = (output.channels, output.channels / self.heads);
         let groups = channels.div_ceil(4);
         // Fours of keys that a four of queries meets, and the first of them: a head's, where heads are whole fours, else all.
-        let (keys, first) = if each.is_multiple_of(4) {
-            (each / 4, format!("id / {0}u * {0}u", each / 4))
-        } else {
-            (groups, "0u".into())
-        };
-        // Products of pairs of fours in 64 parts; then squares of queries and keys; their lengths; the shares.
+        let whole = each.is_multiple_of(4);
+        let keys = if whole { each / 4 } else { groups };
+        let first = if whole { "g / $keys * $keys" } else { "0u" };
         let squares = groups * keys * 64 * 4;
         let lengths = squares + 2 * groups * 64;
         let shares = lengths + 2 * groups;
-        let stage = |text: String, work| Stage {
-            code: Code::new(text),
+        let known = [
+            ("channels", channels),
+            ("each", each),
+            ("groups", groups),
+            ("keys", keys),
+            ("squares", squares),
+            ("lengths", lengths),
+            ("shares", shares),
+        ];
+        let known = known
+            .map(|(name, n)| format!("const ${name}: u32 = {n}u;\n"))
+            .concat();
+        let head = format!(
+            "{known}const $shortest: f32 = {SHORTEST:?};\nfn $first(g: u32) -> u32 {{ return {first}; }}"
+        );
+        let stage = |text, work| Stage {
+            code: Code::new([head.as_str(), text].concat()),
             work,
         };
-        let first_of = format!("fn $first(id: u32) -> u32 {{ return {first}; }}\n");
-        let scores = format!(
-            "{first_of}fn $main(id: vec3<u32>) {{
-    let g = id.x / 4u;
-    let head = id.x / {each}u;
-    let first = $first(g);
-    let end = (head + 1u) * {each}u;
-    var highest = -1e30;
-    for (var k = head * {each}u; k < end; k++) {{
-        let pair = g * {keys}u + k / 4u - first;
-        var product = 0.0;
-        for (var i = 0u; i < 64u; i++) {{ product += scratch[(pair * 64u + i) * 4u + id.x % 4u][k % 4u]; }}
-        let length = scratch[{lengths}u + g][id.x % 4u] * scratch[{lengths}u + {groups}u + k / 4u][k % 4u];
-        let score = $t0_at(head) * (product / length);
-        scratch[{shares}u + id.x * {keys}u + k / 4u - first][k % 4u] = score;
-        highest = max(highest, score);
-    }}
-    var sum = 0.0;
-    for (var k = head * {each}u; k < end; k++) {{
-        let share = exp(scratch[{shares}u + id.x * {keys}u + k / 4u - first][k % 4u] - highest);
-        scratch[{shares}u + id.x * {keys}u + k / 4u - first][k % 4u] = share;
-        sum += share;
-    }}
-    for (var k = head * {each}u; k < end; k++) {{
-        scratch[{shares}u + id.x * {keys}u + k / 4u - first][k % 4u] /= sum;
-    }}
-}}
-"
-        );
         Shader::Stages {
             stages: vec![
-                stage(
-                    format!(
-                        "{first_of}fn $main(id: vec3<u32>) {{
-    let g = id.y / {keys}u;
-    let k = $first(g) + id.y % {keys}u;
-    var rows = mat4x4<f32>();
-    for (var y = id.x / 8u; y < $a_size().y; y += 8u) {{
-        for (var x = id.x % 8u; x < $a_size().x; x += 8u) {{
-            let q = $a4(g, x, y);
-            let other = $b4(k, x, y);
-            rows += mat4x4<f32>(q.x * other, q.y * other, q.z * other, q.w * other);
-        }}
-    }}
-    for (var i = 0u; i < 4u; i++) {{ scratch[(id.y * 64u + id.x) * 4u + i] = rows[i]; }}
-    // What the shares of other heads are.
-    if (id.x < 4u && g * 4u + id.x < {channels}u) {{
-        scratch[{shares}u + (g * 4u + id.x) * {keys}u + id.y % {keys}u] = vec4<f32>();
-    }}
-}}
-"
-                    ),
-                    Work::Count(64, groups * keys),
-                ),
-                stage(
-                    format!(
-                        "fn $main(id: vec3<u32>) {{
-    var sum = vec4<f32>();
-    for (var y = id.x / 8u; y < $a_size().y; y += 8u) {{
-        for (var x = id.x % 8u; x < $a_size().x; x += 8u) {{
-            var v = vec4<f32>();
-            if (id.y < {groups}u) {{ v = $a4(id.y, x, y); }} else {{ v = $b4(id.y - {groups}u, x, y); }}
-            sum += v * v;
-        }}
-    }}
-    scratch[{squares}u + id.y * 64u + id.x] = sum;
-}}
-"
-                    ),
-                    Work::Count(64, 2 * groups),
-                ),
-                stage(
-                    format!(
-                        "fn $main(id: vec3<u32>) {{
-    var sum = vec4<f32>();
-    for (var i = 0u; i < 64u; i++) {{ sum += scratch[{squares}u + id.x * 64u + i]; }}
-    scratch[{lengths}u + id.x] = max(sqrt(sum), vec4<f32>({SHORTEST:?}f));
-}}
-"
-                    ),
-                    Work::Count(2 * groups, 1),
-                ),
-                stage(scores, Work::Count(channels, 1)),
-                stage(
-                    format!(
-                        "{first_of}fn $main(id: vec3<u32>) {{
-    let first = $first(id.z);
-    var mixed = vec4<f32>();
-    for (var k = 0u; k < {keys}u; k++) {{
-        let v = $c4(first + k, id.x, id.y);
-        for (var i = 0u; i < 4u; i++) {{
-            let q = min(id.z * 4u + i, {last}u);
-            mixed[i] += dot(scratch[{shares}u + q * {keys}u + k], v);
-        }}
-    }}
-    put(id.z, id.x, id.y, mixed);
-}}
-",
-                        last = channels - 1
-                    ),
-                    Work::each(channels),
-                ),
+                stage(PRODUCTS, Work::Count(64, groups * keys)),
+                stage(SQUARES, Work::Count(64, 2 * groups)),
+                stage(LENGTHS, Work::Count(2 * groups, 1)),
+                stage(SHARES, Work::Count(channels, 1)),
+                stage(MIXTURE, Work::each(channels)),
             ],
             scratch: shares + channels * keys,
         }

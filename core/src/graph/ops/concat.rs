@@ -1,4 +1,4 @@
-use alloc::{format, vec, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
@@ -104,16 +104,20 @@ impl Shade for Concat {
         } else {
             (By::One, "c", "fn $value1(c: u32, x: u32, y: u32) -> f32", 1)
         };
-        let (mut text, mut first) = (format!("{head} {{\n"), 0);
-        for (i, value) in inputs.iter().enumerate() {
-            let end = first + value.channels / width;
+        let mut first = 0;
+        let part = |(i, value): (usize, &ValueType)| {
+            let begin = first;
+            first += value.channels / width;
+            let read = format!("return ${}{width}({letter} - {begin}u, x, y);", operand(i));
+            // The last has no end: there is nothing beyond it.
             if i + 1 < inputs.len() {
-                text += &format!("if ({letter} < {end}u) {{ ");
+                format!("if ({letter} < {first}u) {{ {read} }}\n")
+            } else {
+                read
             }
-            text += &format!("return ${}{width}({letter} - {first}u, x, y);", operand(i));
-            text += if i + 1 < inputs.len() { " }\n" } else { "\n}\n" };
-            first = end;
-        }
+        };
+        let parts: String = inputs.iter().enumerate().map(part).collect();
+        let text = format!("{head} {{\n{parts}\n}}\n");
         shade::moved(by, text)
     }
 }

@@ -37,7 +37,7 @@ mod window_merge;
 mod window_partition;
 
 use alloc::{format, string::String, vec::Vec};
-use core::{fmt, ops::RangeInclusive};
+use core::ops::RangeInclusive;
 
 use serde_json::Value;
 
@@ -52,7 +52,7 @@ pub use affine::Constants;
 pub use resize::Interpolation;
 
 /// What an operation is, apart from how a device runs it.
-pub trait Operation: fmt::Debug {
+pub trait Operation {
     /// How many values it reads.
     fn reads(&self) -> RangeInclusive<usize>;
 

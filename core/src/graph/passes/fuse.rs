@@ -72,7 +72,7 @@ pub fn fuse(graph: &TypedGraph, joins: impl Fn(&Kernel, usize) -> bool) -> Vec<K
         }
     }
     let mut taken = vec![false; nodes.len()];
-    let mut kernels = Vec::new();
+    let mut kernels: Vec<Kernel> = Vec::new();
     for root in 0..nodes.len() {
         if taken[root] {
             continue;
@@ -95,10 +95,10 @@ pub fn fuse(graph: &TypedGraph, joins: impl Fn(&Kernel, usize) -> bool) -> Vec<K
             taken[step.node] = true;
             kernel.steps.push(step);
         }
-        kernels.push(kernel);
+        // What a step reads may be made after its root, and is made before the step.
+        let at = kernels.partition_point(|k| k.last() < kernel.last());
+        kernels.insert(at, kernel);
     }
-    // What a step reads may be made after its root, and is made before the step.
-    kernels.sort_by_key(Kernel::last);
     kernels
 }
 

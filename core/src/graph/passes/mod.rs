@@ -17,7 +17,9 @@ pub use slots::{Slots, place};
 
 /// The graph without the nodes that no output depends on.
 pub(super) fn without_unused(mut graph: Graph) -> Graph {
-    let mut needed: BTreeSet<String> = graph.outputs.iter().map(|o| o.value.clone()).collect();
+    // Collecting would take a sort along, which is kilobytes of the page.
+    let mut needed = BTreeSet::<String>::new();
+    needed.extend(graph.outputs.iter().map(|o| o.value.clone()));
     for node in graph.nodes.iter().rev() {
         if needed.contains(&node.name) {
             needed.extend(node.inputs.iter().cloned());
