@@ -292,7 +292,7 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     pub async fn source(&self) -> Result<Measured> {
         let gpu = self.gpu;
         let (width, height) = (self.size.0 * SCALE, self.size.1 * SCALE);
-        let noise = ColouredNoise::new(1, height, width, Spectrum::sobolev(1.5)?)?;
+        let noise = ColouredNoise::new(1, asasr_core::Size::new(width, height), Spectrum::sobolev(1.5)?)?;
         let place = Rect::whole(width, height);
         let maker = NoiseMaker::new(gpu);
         let mean = GpuImage::new(gpu, (width, height)).await?;

@@ -4,7 +4,7 @@ use core::ops::Deref;
 use super::{ColourAnchor, Sampling, Schedule, Source};
 use crate::pipeline;
 use crate::spectral::{ColouredNoise, Laplacian, SobolevOperator, Spectrum};
-use crate::{Beside, Error, Executor, OnStep, Part, Planes, Rect, Result};
+use crate::{Beside, Error, Executor, OnStep, Part, Planes, Rect, Result, Size};
 
 /// A restorer and a velocity field on some device.
 #[expect(
@@ -208,7 +208,11 @@ impl<D: FlowDevice> Sampler<D> {
         let noise = |i: u64| {
             // The golden ratio's multiples keep the samples' seeds apart from their neighbours'.
             let seed = drawing.seed ^ i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            ColouredNoise::new(seed, height * r, width * r, Spectrum::sobolev(flow.s)?)
+            ColouredNoise::new(
+                seed,
+                Size::new(width, height).times(r),
+                Spectrum::sobolev(flow.s)?,
+            )
         };
         Ok(Self {
             schedule: Schedule::uniform(drawing.steps)?,
@@ -337,7 +341,7 @@ pub fn spread(samples: &[Planes], s: f64) -> Result<Planes> {
         return Err(Error::Size("the spread of samples of several sizes".into()));
     }
     let (channels, height, width) = size(first);
-    let operator = SobolevOperator::new(height, width, Spectrum::sobolev(s)?, Laplacian::default())?;
+    let operator = SobolevOperator::new(first.size(), Spectrum::sobolev(s)?, Laplacian::default())?;
     let n = samples.len() as f32;
     let mut mean = vec![0.0; first.data().len()];
     for sample in samples {
@@ -552,7 +556,7 @@ mod tests {
                 .map(|v| Planes::new(2, 4, 5, v.to_vec()).expect("sizes agree"))
                 .collect();
             let map = spread(&samples, s).expect("of one size");
-            let operator = SobolevOperator::new(4, 5, Spectrum::sobolev(s).expect("in range"), Laplacian::default())
+            let operator = SobolevOperator::new(Size::new(5, 4), Spectrum::sobolev(s).expect("in range"), Laplacian::default())
                 .expect("plans");
             let mean: Vec<f32> = (0..40).map(|i| samples.iter().map(|p| p.data()[i]).sum::<f32>() / 3.0).collect();
             let mut expected = 0.0;

@@ -180,6 +180,7 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Size;
     use crate::spectral::Spectrum;
 
     #[test]
@@ -190,7 +191,7 @@ mod tests {
             x1: 7,
             y1: 5,
         };
-        let noise = ColouredNoise::new(1, 8, 9, Spectrum::default()).expect("plans");
+        let noise = ColouredNoise::new(1, Size::new(9, 8), Spectrum::default()).expect("plans");
         let n = noise.tile(3, rect).expect("inside");
         let mean = Planes::new(3, 4, 5, alloc::vec![0.25; 60]).expect("sizes agree");
         let low = Planes::zeros(3, 2, 3);
@@ -248,7 +249,7 @@ mod tests {
     fn a_local_source_has_its_deviation_everywhere() {
         let low = edge(1.0);
         let mean = Planes::zeros(3, 36, 80);
-        let noise = ColouredNoise::new(1, 36, 80, Spectrum::default()).expect("plans");
+        let noise = ColouredNoise::new(1, Size::new(80, 36), Spectrum::default()).expect("plans");
         let whole = Rect::whole(80, 36);
         let (x0, n) = (
             LOCAL.sample((&low, &mean), &noise, whole).expect("fits"),

@@ -199,8 +199,12 @@ fn sources_are_their_twins() {
         (Source::Noise { sigma: 1.0 }, 0.5),
         (Source::Noise { sigma: 1.0 }, 0.0),
     ] {
-        let noise =
-            ColouredNoise::new(3, height, width, Spectrum::sobolev(s).expect("in range")).expect("plans");
+        let noise = ColouredNoise::new(
+            3,
+            asasr_core::Size::new(width, height),
+            Spectrum::sobolev(s).expect("in range"),
+        )
+        .expect("plans");
         for place in [
             Rect {
                 x0: 200,
