@@ -49,7 +49,7 @@ pub fn drawn_natively(file: &[u8], mode: Mode, seed: u64) -> Picture {
     let weights = part.open_weights(weights).unwrap();
     let flow = BurnFlow::new(network, part, &weights, &Device::flex()).unwrap();
     let picture = decode(file, 1 << 20).unwrap();
-    let size = (picture.width(), picture.height());
+    let size = picture.size();
     enlarged(
         file,
         &Sampler::new(flow, part, Drawing::new(seed, steps), size).unwrap(),
@@ -106,9 +106,12 @@ pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], seed: Opti
     let (part, steps) = manifest.sampler(Mode::Fast).unwrap();
     let flow = CpuFlow::new(restorer, &part.graph, &open(part)).unwrap();
     let picture = decode(file, 1 << 20).unwrap();
-    let size = (picture.width(), picture.height());
+    let size = picture.size();
     let drawing = Drawing::new(seed, steps);
-    enlarged(file, &Sampler::new(flow, part.sampling.unwrap(), drawing, size).unwrap())
+    enlarged(
+        file,
+        &Sampler::new(flow, part.sampling.unwrap(), drawing, size).unwrap(),
+    )
 }
 
 fn shipped() -> (Manifest, Network) {

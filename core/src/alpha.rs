@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use crate::{Part, Planes, resample};
+use crate::{Part, Planes, Size, resample};
 
 /// Channels of an image's colours.
 pub(crate) const COLOURS: usize = 3;
@@ -46,7 +46,7 @@ pub(crate) struct Weighing {
 impl Weighing {
     /// Of a tile of colours, `[3, h, w]`, and of alpha, `[1, h, w]`.
     pub(crate) fn new(colours: &Planes, alpha: &Planes, part: &Part) -> Self {
-        let (width, height) = part.whole;
+        let Size { width, height } = part.whole;
         let enlarge = |image: &Planes| resample::bicubic(image, width, height);
         let mut weighed = colours.clone();
         weigh(&mut weighed, alpha.plane(0));

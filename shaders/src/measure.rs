@@ -266,7 +266,7 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
             bytes: (4 * 6 * numbers) as f64,
         };
         let part = Part {
-            whole: (width, height),
+            whole: asasr_core::Size::new(width, height),
             inner: Rect::whole(width, height),
             columns: vec![1.0; width],
             rows: vec![1.0; height],

@@ -3,7 +3,7 @@ use std::sync::Arc;
 #[cfg(feature = "wgpu")]
 use asasr_core::graph::nets;
 use asasr_core::{
-    Beside, Executor, OnStep, Part, Planes, Rect,
+    Beside, Executor, OnStep, Part, Planes, Rect, Size,
     exec::{CpuExecutor, CpuFlow},
     flow::{Drawing, Sampler, Sampling},
     model::format1::{FlowPart, Manifest},
@@ -375,7 +375,7 @@ impl ExecutorMaker {
     }
 
     /// The executor for an image of that many input pixels.
-    pub(crate) fn for_image(&mut self, width: usize, height: usize) -> Result<&mut AnyExecutor> {
+    pub(crate) fn for_image(&mut self, size: Size) -> Result<&mut AnyExecutor> {
         let Flow {
             place,
             sampling,
@@ -385,7 +385,6 @@ impl ExecutorMaker {
             Kind::Restorer(executor) => return Ok(executor),
             Kind::Flow(flow) => &mut **flow,
         };
-        let size = (width, height);
         let made = match place {
             FlowPlace::Burn(flow) => AnyExecutor::Flow(Box::new(Sampler::new(
                 Arc::clone(flow),

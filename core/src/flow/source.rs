@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::resample::{Axis, linear, separable};
 use crate::spectral::ColouredNoise;
-use crate::{Error, Planes, Rect, Result};
+use crate::{Error, Planes, Rect, Result, Size};
 
 /// Where the flow starts: `x0 = m + sigma * n` with `n` coloured noise of variance 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -121,18 +121,17 @@ impl Source {
         deviation
     }
 
-    /// Refuses a posterior mean of `width` by `height` pixels that does not fill a tile.
+    /// Refuses a posterior mean of a size that does not fill a tile.
     ///
     /// # Errors
     /// [`Error::Size`].
-    pub fn check((width, height): (usize, usize), rect: Rect) -> Result<()> {
-        if (width, height) == (rect.width(), rect.height()) {
+    pub fn check(mean: Size, rect: Rect) -> Result<()> {
+        if mean == rect.size() {
             return Ok(());
         }
         Err(Error::Size(format!(
-            "a posterior mean of {width}x{height} pixels does not fill a tile of {}x{}",
-            rect.width(),
-            rect.height()
+            "a posterior mean of {mean} pixels does not fill a tile of {}",
+            rect.size()
         )))
     }
 
@@ -148,7 +147,7 @@ impl Source {
         noise: &ColouredNoise,
         rect: Rect,
     ) -> Result<Planes> {
-        Self::check((mean.width(), mean.height()), rect)?;
+        Self::check(mean.size(), rect)?;
         if low.width() > mean.width() || low.height() > mean.height() {
             return Err(Error::Size(format!(
                 "an input of {}x{} pixels is larger than its posterior mean of {}x{}",
@@ -180,7 +179,6 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Size;
     use crate::spectral::Spectrum;
 
     #[test]

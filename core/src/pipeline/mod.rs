@@ -137,7 +137,7 @@ pub async fn enlarge<E: Executor>(
     let on_event = RefCell::new(on_event);
     let tell = |event: Event<'_>| on_event.borrow_mut()(event);
     tell(Event::Begun {
-        tiles: TilePlan::new(given.width, given.height, side, 0, 0)?.len(),
+        tiles: TilePlan::new(given, side, 0, 0)?.len(),
     })?;
     let made = given.times(scale.get());
     let mut image = Rows::new(photo, made, size, options.consistency)?;
@@ -181,7 +181,7 @@ pub async fn enlarge<E: Executor>(
     };
     let done = tiles::enlarge(
         executor,
-        (given.width, given.height),
+        given,
         side,
         scale.get(),
         |rect| photo.planes(rect),

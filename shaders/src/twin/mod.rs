@@ -86,7 +86,7 @@ proptest! {
         let tile = planes(1, size);
         let (x0, y0) = (x.index(size.0), y.index(size.1));
         let part = Part {
-            whole: size,
+            whole: asasr_core::Size::new(size.0, size.1),
             inner: Rect { x0, y0, x1: size.0, y1: size.1 },
             columns: values(2, size.0 - x0),
             rows: values(3, size.1 - y0),

@@ -235,7 +235,7 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     for note in picture.notes() {
         teller.note(&shown(&input.name), &note.to_string());
     }
-    let executor = maker.for_image(picture.width(), picture.height())?;
+    let executor = maker.for_image(picture.size())?;
     let options = pipeline::Options {
         target: args.target()?,
         longest: usize::MAX,
