@@ -8,7 +8,7 @@ use asasr_core::model::format1::Manifest;
 use asasr_core::model::{self, Dtype, Mode, NetworkPart, Role, sha256_hex};
 use asasr_core::nn::{BurnExecutor, BurnFlow, Network};
 use asasr_core::pipeline::{Event, Options, OutputScale, enlarge};
-use asasr_core::{Executor, Planes};
+use asasr_core::{Executor, Planes, Size};
 use burn::tensor::Device;
 
 /// A PNG with edges, a gradient and fine texture in every channel.
@@ -26,7 +26,7 @@ pub fn drawn(width: usize, height: usize) -> Vec<u8> {
         }
     }
     let bytes = SharedBytes::default();
-    let mut rows = PngRows::new(bytes.clone(), width, height, Layout::Rgb, 8).unwrap();
+    let mut rows = PngRows::new(bytes.clone(), Size::new(width, height), Layout::Rgb, 8).unwrap();
     rows.write(0, &planes).unwrap();
     rows.finish().unwrap();
     bytes.take()
@@ -127,7 +127,7 @@ fn enlarged(file: &[u8], executor: &impl Executor) -> Picture {
     let size = picture.size().times(4);
     let bytes = SharedBytes::default();
     let (layout, bits) = (picture.layout(), picture.bits());
-    let mut png = PngRows::new(bytes.clone(), size.width, size.height, layout, bits).unwrap();
+    let mut png = PngRows::new(bytes.clone(), size, layout, bits).unwrap();
     let options = Options::new(OutputScale::new(4).unwrap(), 4096);
     let report = pollster::block_on(enlarge(executor, picture.raster(), &options, |event| {
         if let Event::Rows { first, rows, .. } = event {

@@ -353,7 +353,7 @@ fn viridis(v: f32) -> [f32; 3] {
 
 fn save(canvas: &Canvas, path: &Path) -> Fallible<()> {
     let bytes = SharedBytes::default();
-    let mut png = PngRows::new(bytes.clone(), canvas.0.width(), canvas.0.height(), Layout::Rgb, 8)?;
+    let mut png = PngRows::new(bytes.clone(), canvas.0.size(), Layout::Rgb, 8)?;
     png.write(0, &canvas.0)?;
     png.finish()?;
     fs::write(path, bytes.take()).map_err(|e| format!("{}: {e}", path.display()))?;
