@@ -273,7 +273,7 @@ async fn any_width_is_made() {
         assert_eq!(browser.text("error").await, "", "{width}");
         let got = planes(&browser.download(&format!("drawn-{width}px.png")).await);
         assert_eq!((got.width(), got.height()), (width, height));
-        let expected = asasr_core::resample::bicubic(&whole, width, height);
+        let expected = asasr_core::resample::bicubic(&whole, Size::new(width, height));
         let mean = got.data().iter().zip(expected.data()).map(|(a, b)| (a - b).abs());
         let mean = mean.sum::<f32>() / got.data().len() as f32;
         assert!(mean < 2.0 * LEVEL, "{width}: {}", mean / LEVEL);

@@ -219,7 +219,7 @@ impl Part {
     #[must_use]
     pub fn cut(&self, enlarged: &Planes) -> Planes {
         let mut part = if self.is_of_less(enlarged.size()) {
-            resample::bicubic(enlarged, self.whole.width, self.whole.height).crop(self.inner)
+            resample::bicubic(enlarged, self.whole).crop(self.inner)
         } else {
             enlarged.crop(self.inner)
         };

@@ -144,8 +144,7 @@ fn tiled_upscale() -> Result<Vec<f32>> {
 
 fn measures() -> Result<Vec<f32>> {
     let image = image()?;
-    let (h, w) = (image.height(), image.width());
-    let blurred = resample::bicubic(&resample::shrink(&image, 2)?, w, h);
+    let blurred = resample::bicubic(&resample::shrink(&image, 2)?, image.size());
     let lsd = log_spectral_distance(blurred.plane(0), image.plane(0), image.size(), 4)?;
     let mut values = vec![
         metrics::psnr_y(&blurred, &image, 2)? as f32,

@@ -158,7 +158,7 @@ impl Source {
             )));
         }
         let mut x0 = noise.tile(mean.channels(), rect)?;
-        let deviation = linear(&self.deviation(low), mean.width(), mean.height());
+        let deviation = linear(&self.deviation(low), mean.size());
         let pixels = deviation.data().len();
         for (x, m) in x0
             .data_mut()
@@ -267,8 +267,7 @@ mod tests {
         let data =
             (0..3 * 40 * 50).map(|i| ((i * 7919) % 257) as f32 / 256.0 * if i % 50 < 25 { 0.1 } else { 1.0 });
         let low = Planes::new(3, 40, 50, data.collect()).expect("sizes agree");
-        let enlarged =
-            |image: &Planes| linear(&LOCAL.deviation(image), 4 * image.width(), 4 * image.height());
+        let enlarged = |image: &Planes| linear(&LOCAL.deviation(image), image.size().times(4));
         let whole = enlarged(&low);
         let tile = Rect {
             x0: 12,

@@ -596,7 +596,7 @@ mod tests {
     #[test]
     fn what_an_executor_tells_comes_after_the_image_and_its_alpha() {
         let image = image();
-        let red = resample::bicubic(&image.clone().split_channels(1).0, 82, 60);
+        let red = resample::bicubic(&image.clone().split_channels(1).0, Size::new(82, 60));
         let mut fractions = Vec::new();
         pollster::block_on(enlarge(
             &Telling,

@@ -108,7 +108,7 @@ proptest! {
         let reducer = Resampler::reducing(&gpu);
         let got = pollster::block_on(reducer.reduce(&gpu, &there, to)).expect("room");
         let got = pollster::block_on(got.read(&gpu)).expect("reads");
-        prop_assert!(worst(got.data(), resample::bicubic(&image, to.0, to.1).data()) < 1e-5);
+        prop_assert!(worst(got.data(), resample::bicubic(&image, asasr_core::Size::new(to.0, to.1)).data()) < 1e-5);
     }
 
     #[test]

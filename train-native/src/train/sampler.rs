@@ -174,7 +174,7 @@ impl Sampler {
                 ColouredNoise::new(seed, Size::new(w, h), spectrum)?.tile(c, whole(w, h))
             })
             .collect::<asasr_core::Result<_>>()?;
-        let noise = stacked(&noise, &self.device) * self.deviation(&batch.low, (w, h))?;
+        let noise = stacked(&noise, &self.device) * self.deviation(&batch.low, Size::new(w, h))?;
         let around = if self.source.around_mean() {
             mean.clone()
         } else {
@@ -194,18 +194,18 @@ impl Sampler {
 
     /// The deviation of the source's noise for inputs `[n, 3, h, w]`: `[n, 1, height, width]`, or `[1, 1, 1, 1]` where it is the same
     /// everywhere.
-    fn deviation(&self, low: &Tensor<4>, (width, height): (usize, usize)) -> Result<Tensor<4>> {
+    fn deviation(&self, low: &Tensor<4>, size: Size) -> Result<Tensor<4>> {
         let Source::LocalPosteriorMean { .. } = self.source else {
             return Ok(Tensor::full([1, 1, 1, 1], self.source.sigma(), &self.device));
         };
         let n = low.dims()[0];
-        let mut values = Vec::with_capacity(n * width * height);
+        let mut values = Vec::with_capacity(n * size.pixels());
         for i in 0..n {
             let low = planes(low.clone().narrow(0, i, 1))?;
-            values.extend(resample::linear(&self.source.deviation(&low), width, height).into_data());
+            values.extend(resample::linear(&self.source.deviation(&low), size).into_data());
         }
         Ok(Tensor::from_data(
-            TensorData::new(values, [n, 1, height, width]),
+            TensorData::new(values, [n, 1, size.height, size.width]),
             &self.device,
         ))
     }
