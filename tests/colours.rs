@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use asasr_codec::{Layout, Metadata, PngRows, SharedBytes, decode};
-use asasr_core::Planes;
+use asasr_core::{Planes, Size};
 use asasr_tests::{Browser, Server};
 
 const MAX: u64 = 1 << 20;
@@ -57,7 +57,7 @@ fn chunk(name: [u8; 4], content: &[u8]) -> Vec<u8> {
 /// The picture of all the files here as a PNG, with chunks behind its header.
 fn png(layout: Layout, bits: u8, chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let picture = decode(include_bytes!("files/progressive.jpg"), MAX).unwrap();
-    let size = (picture.width(), picture.height());
+    let size = picture.size();
     let bytes = SharedBytes::default();
     let mut rows = PngRows::with_metadata(bytes.clone(), size, layout, bits, &Metadata::default()).unwrap();
     rows.write(0, &picture.all_planes()).unwrap();
@@ -114,14 +114,7 @@ fn kinds() -> Vec<Kind> {
         ..Metadata::default()
     };
     let bytes = SharedBytes::default();
-    let mut rows = PngRows::with_metadata(
-        bytes.clone(),
-        (icc.width(), icc.height()),
-        Layout::Rgb,
-        8,
-        &metadata,
-    )
-    .unwrap();
+    let mut rows = PngRows::with_metadata(bytes.clone(), icc.size(), Layout::Rgb, 8, &metadata).unwrap();
     rows.write(0, &icc.all_planes()).unwrap();
     rows.finish().unwrap();
     let numbered = Some(Own::Numbers);
@@ -363,7 +356,7 @@ async fn the_browser_reads_what_we_do_not() {
     }
     // A colour that sRGB does not have: the purest red of Display P3.
     let bytes = SharedBytes::default();
-    let mut rows = PngRows::new(bytes.clone(), 16, 16, Layout::Rgb, 8).unwrap();
+    let mut rows = PngRows::new(bytes.clone(), Size::new(16, 16), Layout::Rgb, 8).unwrap();
     let mut red = Planes::zeros(3, 16, 16);
     (0..16).for_each(|y| red.row_mut(0, y).fill(1.0));
     rows.write(0, &red).unwrap();

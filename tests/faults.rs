@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use asasr_codec::{Layout, PngRows, SharedBytes, decode};
-use asasr_core::Planes;
 use asasr_core::model::Mode;
+use asasr_core::{Planes, Size};
 use asasr_tests::{Browser, Server, drawn, drawn_natively, enlarged_natively};
 
 /// The process behind WebGPU is brought down while it works: the device is opened again and the image finished. A flow's tiles run two
@@ -169,7 +169,7 @@ async fn limits_of_formats_are_told() {
     assert!(browser.text("summary").await.contains("16800 × 4"));
 
     let bytes = SharedBytes::default();
-    let mut rows = PngRows::new(bytes.clone(), 5, 4, Layout::Rgb, 16).unwrap();
+    let mut rows = PngRows::new(bytes.clone(), Size::new(5, 4), Layout::Rgb, 16).unwrap();
     rows.write(0, &Planes::new(3, 4, 5, vec![0.4; 60]).unwrap())
         .unwrap();
     rows.finish().unwrap();

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use asasr_codec::{Layout, PngRows, SharedBytes, decode};
-use asasr_core::Planes;
 use asasr_core::model::Mode;
+use asasr_core::{Planes, Size};
 use asasr_tests::{
     Browser, Server, drawn, drawn_natively, enlarged_natively, of_one_step, of_one_step_natively,
 };
@@ -273,7 +273,7 @@ async fn any_width_is_made() {
         assert_eq!(browser.text("error").await, "", "{width}");
         let got = planes(&browser.download(&format!("drawn-{width}px.png")).await);
         assert_eq!((got.width(), got.height()), (width, height));
-        let expected = asasr_core::resample::bicubic(&whole, width, height);
+        let expected = asasr_core::resample::bicubic(&whole, Size::new(width, height));
         let mean = got.data().iter().zip(expected.data()).map(|(a, b)| (a - b).abs());
         let mean = mean.sum::<f32>() / got.data().len() as f32;
         assert!(mean < 2.0 * LEVEL, "{width}: {}", mean / LEVEL);
@@ -318,7 +318,7 @@ async fn flows_keep_layout_and_depth() {
         let values = (0..channels * 12 * 14).map(|i| ((i * 37) % 101) as f32 / 100.0);
         let photo = Planes::new(channels, 12, 14, values.collect()).unwrap();
         let bytes = SharedBytes::default();
-        let mut rows = PngRows::new(bytes.clone(), 14, 12, layout, bits).unwrap();
+        let mut rows = PngRows::new(bytes.clone(), Size::new(14, 12), layout, bits).unwrap();
         rows.write(0, &photo).unwrap();
         rows.finish().unwrap();
         let name = format!("p{layout:?}{bits}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use asasr_codec::{Layout, Metadata, PngRows, SharedBytes, decode};
-use asasr_core::Planes;
+use asasr_core::{Planes, Size};
 use asasr_tests::{Browser, Server, copy_folder, drawn};
 use serde_json::Value;
 
@@ -137,7 +137,8 @@ async fn every_size_and_format_is_saved() {
 fn with_metadata(metadata: &Metadata) -> Vec<u8> {
     let picture = decode(&drawn(20, 16), 1 << 20).unwrap();
     let bytes = SharedBytes::default();
-    let mut rows = PngRows::with_metadata(bytes.clone(), (20, 16), Layout::Rgb, 8, metadata).unwrap();
+    let mut rows =
+        PngRows::with_metadata(bytes.clone(), Size::new(20, 16), Layout::Rgb, 8, metadata).unwrap();
     rows.write(0, &picture.all_planes()).unwrap();
     rows.finish().unwrap();
     bytes.take()
@@ -199,7 +200,7 @@ async fn transparent_edges_have_no_dark_fringe() {
         }
     }
     let bytes = SharedBytes::default();
-    let mut rows = PngRows::new(bytes.clone(), 24, 24, Layout::Rgba, 8).unwrap();
+    let mut rows = PngRows::new(bytes.clone(), Size::new(24, 24), Layout::Rgba, 8).unwrap();
     rows.write(0, &planes).unwrap();
     rows.finish().unwrap();
     browser.drop_file("disc.png", &bytes.take()).await;

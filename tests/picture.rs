@@ -7,7 +7,7 @@ use asasr_core::graph::{TypedGraph, conformance, nets};
 use asasr_core::model::{Dtype, Manifest, Mode, NetworkPart, Role, sha256_hex};
 use asasr_core::nn::{GraphExecutor, GraphFlow, GraphNetwork};
 use asasr_core::pipeline::{Event, Options, OutputScale, enlarge};
-use asasr_core::{Executor, Planes};
+use asasr_core::{Executor, Planes, Size};
 use burn::tensor::Device;
 
 /// A PNG with edges, a gradient and fine texture in every channel.
@@ -25,7 +25,7 @@ pub fn drawn(width: usize, height: usize) -> Vec<u8> {
         }
     }
     let bytes = SharedBytes::default();
-    let mut rows = PngRows::new(bytes.clone(), width, height, Layout::Rgb, 8).unwrap();
+    let mut rows = PngRows::new(bytes.clone(), Size::new(width, height), Layout::Rgb, 8).unwrap();
     rows.write(0, &planes).unwrap();
     rows.finish().unwrap();
     bytes.take()
@@ -48,7 +48,7 @@ pub fn drawn_natively(file: &[u8], mode: Mode, seed: u64) -> Picture {
     let weights = part.open_weights(weights).unwrap();
     let flow = GraphFlow::new(network, &part.graph, &weights).unwrap();
     let picture = decode(file, 1 << 20).unwrap();
-    let size = (picture.width(), picture.height());
+    let size = picture.size();
     let drawing = Drawing::new(seed, steps);
     enlarged(
         file,
@@ -106,7 +106,7 @@ pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], seed: Opti
     let (part, steps) = manifest.sampler(Mode::Fast).unwrap();
     let flow = CpuFlow::new(restorer, &part.graph, &open(part)).unwrap();
     let picture = decode(file, 1 << 20).unwrap();
-    let size = (picture.width(), picture.height());
+    let size = picture.size();
     let drawing = Drawing::new(seed, steps);
     enlarged(
         file,
@@ -128,7 +128,7 @@ fn enlarged(file: &[u8], executor: &impl Executor) -> Picture {
     let size = picture.size().times(4);
     let bytes = SharedBytes::default();
     let (layout, bits) = (picture.layout(), picture.bits());
-    let mut png = PngRows::new(bytes.clone(), size.width, size.height, layout, bits).unwrap();
+    let mut png = PngRows::new(bytes.clone(), size, layout, bits).unwrap();
     let options = Options::new(OutputScale::new(4).unwrap(), 4096);
     let report = pollster::block_on(enlarge(executor, picture.raster(), &options, |event| {
         if let Event::Rows { first, rows, .. } = event {

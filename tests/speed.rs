@@ -7,8 +7,8 @@ use std::time::Duration;
 use std::{env, fs};
 
 use asasr_codec::{Layout, PngRows, SharedBytes};
-use asasr_core::Planes;
 use asasr_core::random::SplitMix64;
+use asasr_core::{Planes, Size};
 use asasr_tests::{Browser, Server, Site, copy_folder, drawn};
 use base64::Engine as _;
 use serde_json::json;
@@ -88,7 +88,7 @@ fn noise(side: usize) -> Vec<u8> {
     let mut random = SplitMix64::new(1);
     let values = (0..3 * side * side).map(|_| random.unit() as f32).collect();
     let bytes = SharedBytes::default();
-    let mut rows = PngRows::new(bytes.clone(), side, side, Layout::Rgb, 8).unwrap();
+    let mut rows = PngRows::new(bytes.clone(), Size::new(side, side), Layout::Rgb, 8).unwrap();
     rows.write(0, &Planes::new(3, side, side, values).unwrap())
         .unwrap();
     rows.finish().unwrap();

@@ -70,16 +70,16 @@ impl<W: Write> Drop for Checked<W> {
 /// Begins a PNG: all that stands before its image.
 fn begun<W: Write>(
     out: W,
-    (width, height): (usize, usize),
+    size: Size,
     (layout, bits): (Layout, u8),
     metadata: &Metadata,
     compression: Compression,
 ) -> Result<png::Writer<W>, Error> {
-    let metadata = metadata.sized((width, height));
+    let metadata = metadata.sized(size);
     let failed = |e: EncodingError| Error::Encode(e.to_string());
     let side =
         |n: usize| u32::try_from(n).map_err(|_| Error::Encode(format!("a side of {n} pixels is too long")));
-    let mut info = Info::with_size(side(width)?, side(height)?);
+    let mut info = Info::with_size(side(size.width)?, side(size.height)?);
     info.icc_profile = metadata.icc.as_deref().map(Cow::Borrowed);
     let mut encoder = Encoder::with_info(out, info).map_err(failed)?;
     encoder.set_color(match layout {
@@ -110,13 +110,7 @@ impl Metadata {
     pub fn png_chunks(&self, size: Size, layout: Layout, bits: u8) -> Result<Vec<u8>, Error> {
         let bytes = SharedBytes::default();
         let format = (layout, bits);
-        let writer = begun(
-            bytes.clone(),
-            (size.width, size.height),
-            format,
-            self,
-            Compression::Fast,
-        )?;
+        let writer = begun(bytes.clone(), size, format, self, Compression::Fast)?;
         let begun = bytes.take();
         // Its end is of no use.
         drop(writer);
@@ -132,9 +126,14 @@ impl Picture {
     /// [`Error::Encode`] when the size is beyond PNG.
     pub fn to_png(&self) -> Result<Vec<u8>, Error> {
         let format = (self.layout(), self.bits());
-        let size = (self.width(), self.height());
         let mut out = Vec::new();
-        let mut writer = begun(&mut out, size, format, &self.metadata, Compression::NoCompression)?;
+        let mut writer = begun(
+            &mut out,
+            self.size(),
+            format,
+            &self.metadata,
+            Compression::NoCompression,
+        )?;
         let written = match &self.raster.samples {
             Samples::Eight(samples) => writer.write_image_data(samples),
             Samples::Sixteen(samples) => {
@@ -170,22 +169,22 @@ impl<W: Write + 'static> std::fmt::Debug for PngRows<W> {
 }
 
 impl<W: Write + 'static> PngRows<W> {
-    /// Begins a PNG of `width` x `height` pixels with `bits` (8 or 16) a sample, without metadata.
+    /// Begins a PNG of a size with `bits` (8 or 16) a sample, without metadata.
     ///
     /// # Errors
     /// As [`Self::with_metadata`].
-    pub fn new(out: W, width: usize, height: usize, layout: Layout, bits: u8) -> Result<Self, Error> {
-        Self::with_metadata(out, (width, height), layout, bits, &Metadata::default())
+    pub fn new(out: W, size: Size, layout: Layout, bits: u8) -> Result<Self, Error> {
+        Self::with_metadata(out, size, layout, bits, &Metadata::default())
     }
 
-    /// Begins a PNG of `width` x `height` pixels with `bits` (8 or 16) a sample that carries what a file told about its image; sizes in
+    /// Begins a PNG of a size with `bits` (8 or 16) a sample that carries what a file told about its image; sizes in
     /// EXIF and XMP data become this one's.
     ///
     /// # Errors
     /// [`Error::Encode`] when the size is beyond PNG or `out` fails.
     pub fn with_metadata(
         out: W,
-        (width, height): (usize, usize),
+        size: Size,
         layout: Layout,
         bits: u8,
         metadata: &Metadata,
@@ -195,13 +194,13 @@ impl<W: Write + 'static> PngRows<W> {
             out,
             fault: Rc::clone(&fault),
         };
-        let stream = begun(out, (width, height), (layout, bits), metadata, Compression::Fast)?
+        let stream = begun(out, size, (layout, bits), metadata, Compression::Fast)?
             .into_stream_writer()
             .map_err(|e| Error::Encode(e.to_string()))?;
         Ok(Self {
             stream,
             fault,
-            width,
+            width: size.width,
             layout,
             bits,
             next: 0,
@@ -282,7 +281,7 @@ mod tests {
                     .collect();
                 let image = Planes::new(channels, 5, 7, data).unwrap();
                 let bytes = SharedBytes::default();
-                let mut rows = PngRows::new(bytes.clone(), 7, 5, layout, bits).unwrap();
+                let mut rows = PngRows::new(bytes.clone(), Size::new(7, 5), layout, bits).unwrap();
                 let part = |y0, y1| image.crop(asasr_core::Rect { x0: 0, y0, x1: 7, y1 });
                 rows.write(0, &part(0, 2)).unwrap();
                 rows.write(2, &part(2, 5)).unwrap();
@@ -310,7 +309,8 @@ mod tests {
             ..Metadata::default()
         };
         let bytes = SharedBytes::default();
-        let mut rows = PngRows::with_metadata(bytes.clone(), (4, 2), Layout::Rgb, 8, &metadata).unwrap();
+        let mut rows =
+            PngRows::with_metadata(bytes.clone(), Size::new(4, 2), Layout::Rgb, 8, &metadata).unwrap();
         rows.write(0, &Planes::zeros(3, 2, 4)).unwrap();
         rows.finish().unwrap();
         assert_eq!(decode(&bytes.take(), 100).unwrap().metadata(), &metadata);
@@ -340,7 +340,7 @@ mod tests {
     fn a_full_disk_is_never_a_finished_file() {
         let write = |room: usize| -> Result<(), Error> {
             let out = io::BufWriter::new(Full(room));
-            let mut rows = PngRows::new(out, 16, 16, Layout::Rgb, 8)?;
+            let mut rows = PngRows::new(out, Size::new(16, 16), Layout::Rgb, 8)?;
             rows.write(0, &Planes::zeros(3, 16, 16))?;
             rows.finish()
         };
@@ -353,7 +353,7 @@ mod tests {
             );
         }
         let bytes = SharedBytes::default();
-        let mut rows = PngRows::new(bytes.clone(), 16, 16, Layout::Rgb, 8).unwrap();
+        let mut rows = PngRows::new(bytes.clone(), Size::new(16, 16), Layout::Rgb, 8).unwrap();
         rows.write(0, &Planes::zeros(3, 16, 16)).unwrap();
         rows.finish().unwrap();
         assert_eq!(bytes.take().len(), needed);
@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn missing_and_misplaced_rows_are_errors() {
         let image = Planes::zeros(3, 2, 4);
-        let mut rows = PngRows::new(Vec::new(), 4, 5, Layout::Rgb, 8).unwrap();
+        let mut rows = PngRows::new(Vec::new(), Size::new(4, 5), Layout::Rgb, 8).unwrap();
         assert!(rows.write(1, &image).is_err());
         rows.write(0, &image).unwrap();
         assert!(rows.finish().is_err());

@@ -1,5 +1,7 @@
 //! EXIF data, a TIFF structure: what is no longer true of an enlarged, upright image is mended.
 
+use asasr_core::Size;
+
 use crate::ifd::{LONG, Tiff};
 use crate::metadata::Resolution;
 
@@ -48,7 +50,7 @@ pub(crate) fn drop_thumbnail(exif: &mut Vec<u8>) {
 }
 
 /// Says the size in the tags that tell one.
-pub(crate) fn set_size(exif: &mut [u8], (width, height): (usize, usize)) {
+pub(crate) fn set_size(exif: &mut [u8], size: Size) {
     let Some((little, places)) = open(exif).and_then(|tiff| {
         let first = tiff.first()?;
         let own = first
@@ -56,7 +58,7 @@ pub(crate) fn set_size(exif: &mut [u8], (width, height): (usize, usize)) {
             .and_then(|e| tiff.directory(tiff.integer(e)?));
         let mut places = Vec::new();
         for (directory, tags) in [Some(first), own].iter().flatten().zip(SIZES) {
-            for (tag, side) in tags.into_iter().zip([width, height]) {
+            for (tag, side) in tags.into_iter().zip([size.width, size.height]) {
                 // One number stands in the entry itself.
                 places.extend(directory.find(tag).filter(|e| e.count == 1).map(|e| (e.at, side)));
             }

@@ -89,7 +89,7 @@ fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
 
 fn decode_jpeg(bytes: &[u8], options: Options) -> Result<Picture, Error> {
     let jpeg = jpeg::decode(bytes, options.max_pixels)?;
-    let (width, height) = jpeg.size;
+    let height = jpeg.size.height;
     let mut notes = Vec::new();
     if jpeg.cmyk {
         notes.push(Note::Cmyk);
@@ -116,7 +116,7 @@ fn decode_jpeg(bytes: &[u8], options: Options) -> Result<Picture, Error> {
     let orientation = metadata.take_orientation(None);
     let picture = Picture {
         raster: Raster {
-            size: Size::new(width, height),
+            size: jpeg.size,
             layout: if jpeg.grey { Layout::Grey } else { Layout::Rgb },
             samples: Samples::Eight(jpeg.samples),
         },

@@ -1,6 +1,6 @@
 use std::io::Cursor;
 
-use asasr_core::Planes;
+use asasr_core::{Planes, Size};
 use png::{BitDepth, Decoder, Reader, Transformations};
 
 use crate::phrase::{LAYER_DEPTH, LAYER_INTERLACED, LAYER_PALETTE};
@@ -53,9 +53,9 @@ impl<'a> PngLines<'a> {
     }
 
     /// Columns and rows.
-    pub fn size(&self) -> (usize, usize) {
+    pub fn size(&self) -> Size {
         let info = self.reader.info();
-        (info.width as usize, info.height as usize)
+        Size::new(info.width as usize, info.height as usize)
     }
 
     /// Which samples a pixel has.
@@ -74,7 +74,7 @@ impl<'a> PngLines<'a> {
     /// # Errors
     /// [`Error::Damaged`] when the file's data is.
     pub fn next(&mut self, count: usize) -> Result<Option<(usize, Planes)>, Error> {
-        let (width, height) = self.size();
+        let Size { width, height } = self.size();
         let (first, count) = (self.next, count.min(height - self.next));
         if count == 0 {
             return Ok(None);
@@ -123,7 +123,7 @@ mod tests {
                     .split_channels(3 + usize::from(layout.has_alpha()))
                     .0;
                 let bytes = SharedBytes::default();
-                let mut rows = PngRows::new(bytes.clone(), 5, 7, layout, bits).unwrap();
+                let mut rows = PngRows::new(bytes.clone(), Size::new(5, 7), layout, bits).unwrap();
                 rows.write(0, &image).unwrap();
                 rows.finish().unwrap();
                 let bytes = bytes.take();
@@ -131,7 +131,7 @@ mod tests {
                 let mut lines = PngLines::open(&bytes).unwrap();
                 assert_eq!(
                     (lines.size(), lines.layout(), lines.bits()),
-                    ((5, 7), layout, bits)
+                    (Size::new(5, 7), layout, bits)
                 );
                 let mut read = Planes::zeros(whole.channels(), 7, 5);
                 while let Some((first, rows)) = lines.next(3).unwrap() {

@@ -1,3 +1,5 @@
+use asasr_core::Size;
+
 use crate::phrase::{LARGE_ICC, NO_XMP, Phrase};
 use crate::profile::is_srgb_gamma;
 use crate::{exif, xmp};
@@ -114,7 +116,7 @@ impl From<(Metadata, Vec<Phrase>)> for Told {
 impl Metadata {
     /// The same of an image of another size, in pixels: where EXIF and XMP data tell one, they tell this.
     #[must_use]
-    pub fn sized(&self, size: (usize, usize)) -> Self {
+    pub fn sized(&self, size: Size) -> Self {
         let mut sized = self.clone();
         if let Some(data) = &mut sized.exif {
             exif::set_size(data, size);

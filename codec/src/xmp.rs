@@ -1,5 +1,7 @@
 //! XMP data: what is no longer true of an enlarged, upright image is mended.
 
+use asasr_core::Size;
+
 /// Most bytes that are taken.
 pub(crate) const MOST: usize = 4 << 20;
 
@@ -9,7 +11,8 @@ pub(crate) fn upright(xmp: String) -> String {
 }
 
 /// Says the size, where one is told.
-pub(crate) fn sized(xmp: String, (width, height): (usize, usize)) -> String {
+pub(crate) fn sized(xmp: String, size: Size) -> String {
+    let Size { width, height } = size;
     [
         ("tiff:ImageWidth", width),
         ("tiff:ImageLength", height),
@@ -63,7 +66,7 @@ mod tests {
             tiff:OrientationOther="6"><tiff:Orientation>8</tiff:Orientation> 9 <tiff:ImageLength> 16 </tiff:ImageLength>"#;
         let expected = r#"<rdf:Description tiff:Orientation="1" exif:PixelXDimension = '9600'
             tiff:OrientationOther="6"><tiff:Orientation>1</tiff:Orientation> 9 <tiff:ImageLength> 6400 </tiff:ImageLength>"#;
-        assert_eq!(sized(upright(xmp.to_owned()), (9600, 6400)), expected);
+        assert_eq!(sized(upright(xmp.to_owned()), Size::new(9600, 6400)), expected);
         for odd in [
             "tiff:Orientation",
             "tiff:Orientation=",

@@ -194,7 +194,7 @@ fn enlarged(picture: &Picture) -> Vec<u8> {
     let format = (picture.layout(), picture.bits());
     let mut rows = PngRows::with_metadata(
         bytes.clone(),
-        (width, height),
+        large.size(),
         format.0,
         format.1,
         picture.metadata(),

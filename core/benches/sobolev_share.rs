@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use asasr_core::Size;
 use asasr_core::model::VelocityArchitecture;
 use asasr_core::nn::{Conditioning, Parameters, VelocityField, init_velocity, upload, velocity_field};
 use asasr_core::objective::{PathPoint, Preference, SobolevMetric, align, flow_loss};
@@ -141,8 +142,13 @@ fn main() {
         .iter()
         .map(|(name, p)| (name.clone(), p.clone().autodiff().require_grad()))
         .collect();
-    let metric =
-        SobolevMetric::new(CROP, CROP, Spectrum::default(), Laplacian::default(), &device).expect("plans");
+    let metric = SobolevMetric::new(
+        Size::new(CROP, CROP),
+        Spectrum::default(),
+        Laplacian::default(),
+        &device,
+    )
+    .expect("plans");
     let b = batch(&device);
     println!(
         "{:.1} million parameters, batch {BATCH}, crops of {CROP}x{CROP}; medians of {ROUNDS} rounds",

@@ -4,8 +4,8 @@
 
 use std::hint::black_box;
 
-use asasr_core::Rect;
 use asasr_core::spectral::{ColouredNoise, Laplacian, SobolevOperator, Spectrum};
+use asasr_core::{Rect, Size};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 fn operator(c: &mut Criterion) {
@@ -13,8 +13,8 @@ fn operator(c: &mut Criterion) {
     group.sample_size(10);
     // 1, 4 and 16 megapixels; the odd size is a prime, the transform's worst case.
     for side in [1024, 2048, 4096, 2039] {
-        let operator =
-            SobolevOperator::new(side, side, Spectrum::default(), Laplacian::default()).expect("plans");
+        let operator = SobolevOperator::new(Size::new(side, side), Spectrum::default(), Laplacian::default())
+            .expect("plans");
         let mut plane = vec![0.5f32; side * side];
         group.throughput(Throughput::Elements((side * side) as u64));
         group.bench_function(BenchmarkId::from_parameter(format!("{side}x{side}")), |b| {
@@ -24,7 +24,8 @@ fn operator(c: &mut Criterion) {
     // An order that is no multiple of a half takes a power per coefficient.
     let side = 2048;
     let spectrum = Spectrum::sobolev(1.39).expect("in range");
-    let operator = SobolevOperator::new(side, side, spectrum, Laplacian::default()).expect("plans");
+    let operator =
+        SobolevOperator::new(Size::new(side, side), spectrum, Laplacian::default()).expect("plans");
     let mut plane = vec![0.5f32; side * side];
     group.throughput(Throughput::Elements((side * side) as u64));
     group.bench_function("2048x2048, s = 1.39", |b| {
@@ -38,7 +39,7 @@ fn noise(c: &mut Criterion) {
     group.sample_size(10);
     let tile = 512;
     for side in [512, 4096] {
-        let noise = ColouredNoise::new(1, side, side, Spectrum::default()).expect("plans");
+        let noise = ColouredNoise::new(1, Size::new(side, side), Spectrum::default()).expect("plans");
         let rect = Rect {
             x0: side - tile,
             y0: side - tile,

@@ -15,7 +15,7 @@ use asasr_core::nn::Network;
 use asasr_core::spectral::{
     ColouredNoise, Laplacian, SobolevOperator, Spectrum, estimate_s, radial_power, white_noise,
 };
-use asasr_core::{Planes, Rect, metrics, resample};
+use asasr_core::{Planes, Rect, Size, metrics, resample};
 use burn::tensor::Device;
 use font8x8::UnicodeFonts as _;
 
@@ -81,7 +81,8 @@ fn noise() -> Fallible<Canvas> {
     let (side, zoom) = (80, 3);
     let mut panels = Vec::new();
     for s in [0.0, 0.5, 1.0, 1.5, 2.0] {
-        let n = ColouredNoise::new(4, side, side, Spectrum::sobolev(s)?)?.tile(1, whole(side, side))?;
+        let n = ColouredNoise::new(4, Size::new(side, side), Spectrum::sobolev(s)?)?
+            .tile(1, whole(side, side))?;
         let mut shown = Planes::zeros(3, side * zoom, side * zoom);
         for c in 0..3 {
             for y in 0..side * zoom {
@@ -105,7 +106,7 @@ fn noise() -> Fallible<Canvas> {
 fn spectra(photo: &Planes) -> Fallible<Canvas> {
     let side = 360;
     let (w, h) = (photo.width(), photo.height());
-    let operator = SobolevOperator::new(side, side, Spectrum::default(), Laplacian::default())?;
+    let operator = SobolevOperator::new(Size::new(side, side), Spectrum::default(), Laplacian::default())?;
     let highest = operator.weight(side - 1, side - 1).ln();
     let mut map = Planes::zeros(3, side, side);
     for k in 0..side {
@@ -121,18 +122,18 @@ fn spectra(photo: &Planes) -> Fallible<Canvas> {
     let bands = 48;
     let luma: Vec<f64> = metrics::luma(photo).iter().map(|y| y / 255.0).collect();
     let coloured = |kappa: f64| -> Fallible<_> {
-        let noise = ColouredNoise::new(1, h, w, Spectrum { s, kappa })?.tile(1, whole(w, h))?;
-        Ok(radial_power(noise.plane(0), h, w, bands)?)
+        let noise = ColouredNoise::new(1, Size::new(w, h), Spectrum { s, kappa })?.tile(1, whole(w, h))?;
+        Ok(radial_power(noise.plane(0), Size::new(w, h), bands)?)
     };
     let curves = [
         (
             "white noise",
             GREY,
-            radial_power(&white_noise(2, 0, whole(w, h)), h, w, bands)?,
+            radial_power(&white_noise(2, 0, whole(w, h)), Size::new(w, h), bands)?,
         ),
         ("kappa = 1", ORANGE, coloured(1.0)?),
         ("kappa = 100", GREEN, coloured(100.0)?),
-        ("photo", BLUE, radial_power(&luma, h, w, bands)?),
+        ("photo", BLUE, radial_power(&luma, Size::new(w, h), bands)?),
     ];
     // Each curve relative to its own power at a sixteenth of a cycle per pixel: shapes are compared.
     let at = curves[0]
@@ -185,7 +186,7 @@ fn spectra(photo: &Planes) -> Fallible<Canvas> {
 fn source(photo: &Planes) -> Fallible<Canvas> {
     let (w, h) = (photo.width(), photo.height());
     let with = |s: f64| -> Fallible<Planes> {
-        let mut x = ColouredNoise::new(6, h, w, Spectrum::sobolev(s)?)?.tile(3, whole(w, h))?;
+        let mut x = ColouredNoise::new(6, Size::new(w, h), Spectrum::sobolev(s)?)?.tile(3, whole(w, h))?;
         for (n, p) in x.data_mut().iter_mut().zip(photo.data()) {
             *n = p + 0.15 * *n;
         }
@@ -210,7 +211,7 @@ fn riesz(photo: &Planes) -> Fallible<Canvas> {
     let network = Network::new(&manifest.architecture, &weights, &Device::flex())?;
     let estimate = pollster::block_on(network.enlarge(&resample::shrink(photo, 4)?))?;
 
-    let operator = SobolevOperator::new(h, w, Spectrum::default(), Laplacian::default())?;
+    let operator = SobolevOperator::new(Size::new(w, h), Spectrum::default(), Laplacian::default())?;
     let mut gradient: Vec<f32> = photo
         .data()
         .iter()
@@ -352,7 +353,7 @@ fn viridis(v: f32) -> [f32; 3] {
 
 fn save(canvas: &Canvas, path: &Path) -> Fallible<()> {
     let bytes = SharedBytes::default();
-    let mut png = PngRows::new(bytes.clone(), canvas.0.width(), canvas.0.height(), Layout::Rgb, 8)?;
+    let mut png = PngRows::new(bytes.clone(), canvas.0.size(), Layout::Rgb, 8)?;
     png.write(0, &canvas.0)?;
     png.finish()?;
     fs::write(path, bytes.take()).map_err(|e| format!("{}: {e}", path.display()))?;

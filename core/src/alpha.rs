@@ -46,11 +46,10 @@ pub(crate) struct Weighing {
 impl Weighing {
     /// Of a tile of colours, `[3, h, w]`, and of alpha, `[1, h, w]`.
     pub(crate) fn new(colours: &Planes, alpha: &Planes, part: &Part) -> Self {
-        let (width, height) = part.whole;
-        let enlarge = |image: &Planes| resample::bicubic(image, width, height);
+        let enlarge = |image: &Planes| resample::bicubic(image, part.whole);
         let mut weighed = colours.clone();
         weigh(&mut weighed, alpha.plane(0));
-        let mut share = resample::linear(&steadiness(alpha), width, height).crop(part.inner);
+        let mut share = resample::linear(&steadiness(alpha), part.whole).crop(part.inner);
         let opacity = enlarge(alpha).crop(part.inner);
         let pairs = share.data_mut().iter_mut().zip(opacity.data());
         pairs.for_each(|(g, a)| *g *= a.clamp(0.0, 1.0));
@@ -131,7 +130,7 @@ fn steadiness(alpha: &Planes) -> Planes {
 mod tests {
     use super::*;
     use crate::pipeline::{self, Options, OutputScale};
-    use crate::{Executor, OnStep, Rect, Result};
+    use crate::{Executor, OnStep, Rect, Result, Size};
     use alloc::vec;
 
     /// A white box with a soft black shadow, `[4, 32, 32]`, and the same composed over `background`.
@@ -166,9 +165,8 @@ mod tests {
         async fn run(&self, tile: &Planes, _: Rect, _: OnStep<'_>) -> Result<Planes> {
             let mut out = resample::enlarge(tile, 4);
             let soft = resample::bicubic(
-                &resample::bicubic(&out, tile.width() / 2, tile.height() / 2),
-                out.width(),
-                out.height(),
+                &resample::bicubic(&out, Size::new(tile.width() / 2, tile.height() / 2)),
+                out.size(),
             );
             for (v, s) in out.data_mut().iter_mut().zip(soft.data()) {
                 *v += 0.5 * (*v - s);
@@ -226,7 +224,7 @@ mod tests {
     fn a_filter_sees_only_what_is_seen() {
         // Red that is seen beside green that is not: their mean is red.
         let rows = Planes::new(4, 1, 2, vec![1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0]).expect("sizes agree");
-        let mean = settled(resample::bicubic(&doubled(&rows), 1, 1));
+        let mean = settled(resample::bicubic(&doubled(&rows), Size::new(1, 1)));
         assert!(
             mean.plane(0)[0] > 0.99 && mean.plane(1)[0] < 0.01,
             "{:?}",

@@ -6,7 +6,7 @@
 
 use alloc::{collections::VecDeque, format, vec, vec::Vec};
 
-use crate::{Error, Planes, Result};
+use crate::{Error, Planes, Result, Size};
 
 /// Keys' cubic kernel with `a = -0.5`.
 fn cubic(x: f64) -> f64 {
@@ -164,25 +164,25 @@ impl Axis {
     }
 }
 
-/// Resamples every plane of `image` to `width` x `height`. Values are not clamped: a cubic overshoots at edges.
+/// Resamples every plane of `image` to another size. Values are not clamped: a cubic overshoots at edges.
 ///
 /// # Panics
-/// When `width` or `height` is zero.
-pub fn bicubic(image: &Planes, width: usize, height: usize) -> Planes {
-    let across = Axis::bicubic(image.width(), width);
-    let down = Axis::bicubic(image.height(), height);
+/// When a side of `to` is zero.
+pub fn bicubic(image: &Planes, to: Size) -> Planes {
+    let across = Axis::bicubic(image.width(), to.width);
+    let down = Axis::bicubic(image.height(), to.height);
     separable(image, &across, &down)
 }
 
-/// Enlarges every plane of `image` to `width` x `height` by linear interpolation.
+/// Enlarges every plane of `image` to a size by linear interpolation.
 ///
 /// # Panics
-/// When `width` or `height` is less than the image's.
-pub fn linear(image: &Planes, width: usize, height: usize) -> Planes {
+/// When a side of `to` is less than the image's.
+pub fn linear(image: &Planes, to: Size) -> Planes {
     separable(
         image,
-        &Axis::linear(image.width(), width),
-        &Axis::linear(image.height(), height),
+        &Axis::linear(image.width(), to.width),
+        &Axis::linear(image.height(), to.height),
     )
 }
 
@@ -220,8 +220,8 @@ pub(crate) fn separable(image: &Planes, across: &Axis, down: &Axis) -> Planes {
 #[derive(Debug)]
 pub struct RowResampler {
     channels: usize,
-    /// Columns and rows of what comes.
-    from: (usize, usize),
+    /// Of what comes.
+    from: Size,
     across: Axis,
     /// For each row that comes, the rows of the result that it is part of.
     down: Vec<Vec<(usize, f32)>>,
@@ -234,17 +234,17 @@ pub struct RowResampler {
 }
 
 impl RowResampler {
-    /// For images of `channels` planes, from one size to another, columns and rows each.
+    /// For images of `channels` planes, from one size to another.
     ///
     /// # Errors
     /// [`Error::Size`] when one of these is zero.
-    pub fn new(channels: usize, from: (usize, usize), to: (usize, usize)) -> Result<Self> {
-        if [channels, from.0, from.1, to.0, to.1].contains(&0) {
+    pub fn new(channels: usize, from: Size, to: Size) -> Result<Self> {
+        if [channels, from.width, from.height, to.width, to.height].contains(&0) {
             return Err(Error::Size("an image without pixels cannot be resampled".into()));
         }
-        let rows = Axis::bicubic(from.1, to.1);
-        let mut down = vec![Vec::new(); from.1];
-        let mut last = vec![0; to.1];
+        let rows = Axis::bicubic(from.height, to.height);
+        let mut down = vec![Vec::new(); from.height];
+        let mut last = vec![0; to.height];
         for (i, last) in last.iter_mut().enumerate() {
             for (row, weight) in rows.taps_of(i).filter(|(_, w)| *w != 0.0) {
                 down[row].push((i, weight));
@@ -254,7 +254,7 @@ impl RowResampler {
         Ok(Self {
             channels,
             from,
-            across: Axis::bicubic(from.0, to.0),
+            across: Axis::bicubic(from.width, to.width),
             down,
             last,
             open: VecDeque::new(),
@@ -282,18 +282,18 @@ impl RowResampler {
         rows: &Planes,
         map: impl Fn(f32) -> f32,
     ) -> Result<Option<(usize, Planes)>> {
-        let fits = rows.width() == self.from.0 && rows.channels() >= self.channels;
-        if first != self.next || !fits || first + rows.height() > self.from.1 {
+        let fits = rows.width() == self.from.width && rows.channels() >= self.channels;
+        if first != self.next || !fits || first + rows.height() > self.from.height {
             return Err(Error::Size(format!(
                 "rows {first} to {} of width {} came where row {} of width {} was due",
                 first + rows.height(),
                 rows.width(),
                 self.next,
-                self.from.0
+                self.from.width
             )));
         }
         let width = self.across.len();
-        let mut row = vec![0.0; self.from.0];
+        let mut row = vec![0.0; self.from.width];
         let mut finished = Vec::new();
         for y in 0..rows.height() {
             for c in 0..self.channels {
@@ -342,7 +342,7 @@ impl RowResampler {
 
 /// `image` enlarged by a whole factor.
 pub fn enlarge(image: &Planes, scale: usize) -> Planes {
-    bicubic(image, image.width() * scale, image.height() * scale)
+    bicubic(image, image.size().times(scale))
 }
 
 /// `image` cropped at the right and bottom to a multiple of `scale` and shrunk by it; the degradation of the
@@ -360,7 +360,7 @@ pub fn shrink(image: &Planes, scale: usize) -> Result<Planes> {
         )));
     }
     let crop = image.crop(crate::Rect::whole(w * scale, h * scale));
-    Ok(bicubic(&crop, w, h))
+    Ok(bicubic(&crop, Size::new(w, h)))
 }
 
 #[cfg(test)]
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn linear_enlarging_keeps_a_ramp_and_goes_on_beyond_its_ends() {
-        let big = linear(&ramp(12, 12), 48, 36);
+        let big = linear(&ramp(12, 12), Size::new(48, 36));
         for y in 0..36 {
             for x in 0..48 {
                 let (cx, cy) = ((x as f32 + 0.5) / 4.0 - 0.5, (y as f32 + 0.5) / 3.0 - 0.5);
@@ -405,7 +405,7 @@ mod tests {
         let (n, s) = (20usize, 4usize);
         let signal: Vec<f32> = (0..n).map(|i| ((i * 7 + 3) % 11) as f32 / 11.0).collect();
         let image = Planes::new(1, 1, n, signal.clone()).expect("sizes agree");
-        let out = bicubic(&image, n / s, 1);
+        let out = bicubic(&image, Size::new(n / s, 1));
         for i in 0..n / s {
             let c = (i as f64 + 0.5) * s as f64 - 0.5;
             let (mut sum, mut norm) = (0.0, 0.0);
@@ -429,7 +429,7 @@ mod tests {
         #[test]
         fn a_constant_stays_constant(w in 1usize..20, h in 1usize..20, ow in 1usize..40, oh in 1usize..40, v in 0f32..1.0) {
             let image = Planes::new(1, h, w, vec![v; w * h]).expect("sizes agree");
-            for out in bicubic(&image, ow, oh).data() {
+            for out in bicubic(&image, Size::new(ow, oh)).data() {
                 prop_assert!((out - v).abs() < 1e-5);
             }
         }
@@ -442,8 +442,8 @@ mod tests {
             .collect();
         let image = Planes::new(2, 40, 23, data).expect("sizes agree");
         for (width, height) in [(23, 40), (9, 11), (17, 31), (1, 1), (30, 50)] {
-            let whole = bicubic(&image, width, height);
-            let mut rows = RowResampler::new(2, (23, 40), (width, height)).expect("has pixels");
+            let whole = bicubic(&image, Size::new(width, height));
+            let mut rows = RowResampler::new(2, image.size(), whole.size()).expect("has pixels");
             let mut out = Planes::zeros(2, height, width);
             for (y0, y1) in [(0, 1), (1, 7), (7, 33), (33, 40)] {
                 assert!(!rows.is_complete());
@@ -464,6 +464,6 @@ mod tests {
                 assert!((a - b).abs() < 1e-5, "{width}x{height}: {a} {b}");
             }
         }
-        assert!(RowResampler::new(1, (0, 1), (1, 1)).is_err());
+        assert!(RowResampler::new(1, Size::new(0, 1), Size::new(1, 1)).is_err());
     }
 }

@@ -1,6 +1,6 @@
 use core::fmt;
 
-use crate::Rect;
+use crate::{Planes, Rect};
 
 /// Columns and rows of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +36,20 @@ impl Size {
     #[must_use]
     pub const fn times(self, scale: usize) -> Self {
         Self::new(self.width * scale, self.height * scale)
+    }
+}
+
+impl Rect {
+    /// Columns and rows covered.
+    pub fn size(&self) -> Size {
+        Size::new(self.width(), self.height())
+    }
+}
+
+impl Planes {
+    /// Columns and rows of pixels.
+    pub fn size(&self) -> Size {
+        Size::new(self.width(), self.height())
     }
 }
 

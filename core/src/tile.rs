@@ -6,7 +6,7 @@
 
 use alloc::{format, vec, vec::Vec};
 
-use crate::{Error, Planes, Rect, Result, resample};
+use crate::{Error, Planes, Rect, Result, Size, resample};
 
 /// One tile, in input pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +34,8 @@ impl Tile {
 /// How an image is cut, in raster order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TilePlan {
-    /// Columns and rows of the whole image.
-    image: (usize, usize),
+    /// Of the whole image.
+    image: Size,
     /// What of it is cut.
     area: Rect,
     columns: Vec<usize>,
@@ -52,24 +52,19 @@ fn boundaries(start: usize, end: usize, core: usize) -> Vec<usize> {
 }
 
 impl TilePlan {
-    /// Cuts an image of `width` x `height` into cores of at most `core` pixels a side.
+    /// Cuts an image into cores of at most `core` pixels a side.
     ///
     /// # Errors
     /// [`Error::Size`] for an empty image or a core shorter than four feathers.
-    pub fn new(width: usize, height: usize, core: usize, halo: usize, feather: usize) -> Result<Self> {
-        Self::within(Rect::whole(width, height), (width, height), core, (halo, feather))
+    pub fn new(image: Size, core: usize, halo: usize, feather: usize) -> Result<Self> {
+        Self::within(image.whole(), image, core, (halo, feather))
     }
 
-    /// Cuts an area of an image of so many columns and rows. Halos reach beyond the area, as far as the image does.
+    /// Cuts an area of an image. Halos reach beyond the area, as far as the image does.
     ///
     /// # Errors
     /// [`Error::Size`] for an empty area or a core shorter than four feathers.
-    pub fn within(
-        area: Rect,
-        image: (usize, usize),
-        core: usize,
-        (halo, feather): (usize, usize),
-    ) -> Result<Self> {
+    pub fn within(area: Rect, image: Size, core: usize, (halo, feather): (usize, usize)) -> Result<Self> {
         if area.width() == 0 || area.height() == 0 {
             return Err(Error::Size(format!(
                 "an image of {}x{} pixels has nothing to enlarge",
@@ -95,9 +90,9 @@ impl TilePlan {
 
     /// Which of `sides` is the best for a core: with it, `lanes` workers that take tiles in turn are done first, when a
     /// tile costs its pixels with a halo of `halo`. Of equal ones the first.
-    pub fn quickest(size: (usize, usize), halo: usize, lanes: usize, sides: &[usize]) -> Option<usize> {
+    pub fn quickest(image: Size, halo: usize, lanes: usize, sides: &[usize]) -> Option<usize> {
         let time = |side: &usize| -> Option<usize> {
-            let plan = Self::new(size.0, size.1, *side, halo, 0).ok()?;
+            let plan = Self::new(image, *side, halo, 0).ok()?;
             let mut free_at = vec![0; lanes.max(1)];
             for tile in plan.tiles() {
                 if let Some(first) = free_at.iter_mut().min() {
@@ -137,7 +132,7 @@ impl TilePlan {
         };
         let (core, whole) = (tile.core, self.area);
         Part {
-            whole: (tile.input.width() * scale, tile.input.height() * scale),
+            whole: tile.input.size().times(scale),
             inner: tile.inner().scaled(scale),
             columns: fade(tile.blend.width(), core.x0 > whole.x0, core.x1 < whole.x1),
             rows: fade(tile.blend.height(), core.y0 > whole.y0, core.y1 < whole.y1),
@@ -156,7 +151,7 @@ impl TilePlan {
 
     /// The tiles, row by row from the top left.
     pub fn tiles(&self) -> impl Iterator<Item = Tile> + '_ {
-        let (width, height) = self.image;
+        let whole = self.image.whole();
         let grow = |r: Rect, by: usize, limit: Rect| Rect {
             x0: r.x0.saturating_sub(by).max(limit.x0),
             y0: r.y0.saturating_sub(by).max(limit.y0),
@@ -173,7 +168,7 @@ impl TilePlan {
                 };
                 let blend = grow(core, self.feather, self.area);
                 Tile {
-                    input: grow(blend, self.halo, Rect::whole(width, height)),
+                    input: grow(blend, self.halo, whole),
                     blend,
                     core,
                 }
@@ -185,8 +180,8 @@ impl TilePlan {
 /// Which part of an enlarged tile counts, and how much of it beside its neighbours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
-    /// Columns and rows of the enlarged tile.
-    pub whole: (usize, usize),
+    /// Of the enlarged tile.
+    pub whole: Size,
     /// The pixels that count, within the enlarged tile.
     pub inner: Rect,
     /// The weight of each of their columns.
@@ -204,17 +199,17 @@ impl Part {
         rows.for_each(|(own, w)| *own *= w);
     }
 
-    /// Whether a tile of so many columns and rows was enlarged more than the one that this is part of.
+    /// Whether a tile that is now of a size was enlarged more than the one that this is part of.
     ///
     /// # Panics
     /// When it was enlarged less, or is another tile.
-    pub fn is_of_less(&self, (columns, rows): (usize, usize)) -> bool {
-        let (width, height) = self.whole;
+    pub fn is_of_less(&self, size: Size) -> bool {
+        let whole = self.whole;
         assert!(
-            columns >= width && columns * height == rows * width,
-            "a tile of {columns}x{rows} pixels is none of {width}x{height}"
+            size.width >= whole.width && size.width * whole.height == size.height * whole.width,
+            "a tile of {size} pixels is none of {whole}"
         );
-        columns > width
+        size.width > whole.width
     }
 
     /// The part of an enlarged tile, times its weights. One that was enlarged more is first reduced by [`resample::bicubic`].
@@ -223,9 +218,8 @@ impl Part {
     /// When the tile was enlarged less, or is another one.
     #[must_use]
     pub fn cut(&self, enlarged: &Planes) -> Planes {
-        let (width, height) = self.whole;
-        let mut part = if self.is_of_less((enlarged.width(), enlarged.height())) {
-            resample::bicubic(enlarged, width, height).crop(self.inner)
+        let mut part = if self.is_of_less(enlarged.size()) {
+            resample::bicubic(enlarged, self.whole).crop(self.inner)
         } else {
             enlarged.crop(self.inner)
         };
@@ -371,7 +365,7 @@ mod tests {
         #[test]
         fn tiled_equals_whole(w in 1usize..40, h in 1usize..40, core in 8usize..20, feather in 0usize..3, scale in 2usize..5) {
             let image = noise(w, h);
-            let plan = TilePlan::new(w, h, core, 2, feather).expect("a valid plan");
+            let plan = TilePlan::new(Size::new(w, h), core, 2, feather).expect("a valid plan");
             let whole = resample::enlarge(&image, scale);
             let tiled = assemble(&image, &plan, scale);
             for (a, b) in whole.data().iter().zip(tiled.data()) {
@@ -381,7 +375,7 @@ mod tests {
 
         #[test]
         fn cores_cover_the_image_once(w in 1usize..300, h in 1usize..300, core in 8usize..64) {
-            let plan = TilePlan::new(w, h, core, 7, 2).expect("a valid plan");
+            let plan = TilePlan::new(Size::new(w, h), core, 7, 2).expect("a valid plan");
             let area: usize = plan.tiles().map(|t| t.core.width() * t.core.height()).sum();
             prop_assert_eq!(area, w * h);
             prop_assert_eq!(plan.tiles().count(), plan.len());
@@ -395,7 +389,8 @@ mod tests {
     #[test]
     fn large_tiles_save_halos_and_small_ones_keep_all_workers_busy() {
         let sides = [128, 192, 256];
-        let quickest = |size, lanes| TilePlan::quickest(size, 15, lanes, &sides);
+        let quickest =
+            |(width, height), lanes| TilePlan::quickest(Size::new(width, height), 15, lanes, &sides);
         // One worker: the fewer halos the better, and no halo at all is best.
         assert_eq!(quickest((2000, 2000), 1), Some(256));
         assert_eq!(quickest((256, 256), 1), Some(256));
@@ -403,12 +398,18 @@ mod tests {
         assert_eq!(quickest((256, 256), 4), Some(128));
         assert_eq!(quickest((4000, 3000), 4), Some(256));
         assert_eq!(quickest((0, 0), 4), Some(128), "the plan itself refuses");
-        assert_eq!(TilePlan::quickest((9, 9), 2, 1, &[]), None);
+        assert_eq!(TilePlan::quickest(Size::new(9, 9), 2, 1, &[]), None);
     }
 
     #[test]
     fn nothing_to_cut_is_an_error() {
-        assert!(matches!(TilePlan::new(0, 5, 32, 4, 2), Err(Error::Size(_))));
-        assert!(matches!(TilePlan::new(5, 5, 4, 4, 2), Err(Error::Size(_))));
+        assert!(matches!(
+            TilePlan::new(Size::new(0, 5), 32, 4, 2),
+            Err(Error::Size(_))
+        ));
+        assert!(matches!(
+            TilePlan::new(Size::new(5, 5), 4, 4, 2),
+            Err(Error::Size(_))
+        ));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::f32::consts::LN_2;
 
+use asasr_core::Size;
 use asasr_core::flow;
 use asasr_core::model::{LoraAdapter, LoraConfig, Tensor as Values, VelocityArchitecture, Weights};
 use asasr_core::nn::{AdapterSet, Conditioning, Parameters, VelocityField, upload, velocity_field};
@@ -40,8 +41,7 @@ fn radii(n: usize, radius: f64) -> Tensor<1> {
 fn metric(h: usize, w: usize, s: f64) -> SobolevMetric {
     let spectrum = Spectrum::sobolev(s).expect("in range");
     SobolevMetric::new(
-        h,
-        w,
+        Size::new(w, h),
         spectrum,
         Laplacian::default(),
         (&Device::flex(), DType::F64),
@@ -66,8 +66,8 @@ proptest! {
             stencil: Stencil::FivePoint,
         };
         let spectrum = Spectrum::sobolev(s).expect("in range");
-        let plain = SobolevOperator::new(h, w, spectrum, laplacian).expect("plans");
-        let metric = SobolevMetric::new(h, w, spectrum, laplacian, (&Device::flex(), DType::F64)).expect("plans");
+        let plain = SobolevOperator::new(Size::new(w, h), spectrum, laplacian).expect("plans");
+        let metric = SobolevMetric::new(Size::new(w, h), spectrum, laplacian, (&Device::flex(), DType::F64)).expect("plans");
         let (n, c) = (2, 3);
         let size = c * h * w;
         let (a, b) = (values(n * size, seed), values(n * size, seed ^ 1));
@@ -117,7 +117,7 @@ proptest! {
         let gradients = m.energy(x.clone()).sum().backward();
         let got = wide(x.grad(&gradients).expect("has one"));
         let mut expected = data;
-        let plain = SobolevOperator::new(h, w, Spectrum::sobolev(s).expect("in range"), Laplacian::default())
+        let plain = SobolevOperator::new(Size::new(w, h), Spectrum::sobolev(s).expect("in range"), Laplacian::default())
             .expect("plans");
         plain.precision(&mut expected).expect("sizes");
         let factor = 2.0 / (expected.len() as f64 * plain.mean_weight());
@@ -583,7 +583,13 @@ fn the_adversarys_negative_stays_in_its_ball_and_aligns() {
 fn steps_of_zero_have_finite_gradients() {
     // In f32, as training runs: an image on which adversary and winner agree must not spoil the batch.
     let device = Device::flex();
-    let m = SobolevMetric::new(4, 4, Spectrum::default(), Laplacian::default(), &device).expect("plans");
+    let m = SobolevMetric::new(
+        Size::new(4, 4),
+        Spectrum::default(),
+        Laplacian::default(),
+        &device,
+    )
+    .expect("plans");
     let data: Vec<f32> = (0..96)
         .map(|i| if i < 48 { 0.0 } else { 1e-25 * i as f32 })
         .collect();

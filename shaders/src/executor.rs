@@ -100,9 +100,11 @@ impl Restorer {
         let Some(part) = part else {
             return image.read(gpu).await;
         };
-        let image = if part.is_of_less(image.size) {
+        let image = if part.is_of_less(Size::new(image.size.0, image.size.1)) {
             let reducer = self.reducer.get_or_init(|| Resampler::reducing(gpu));
-            reducer.reduce(gpu, &image, part.whole).await?
+            reducer
+                .reduce(gpu, &image, (part.whole.width, part.whole.height))
+                .await?
         } else {
             image
         };

@@ -115,7 +115,7 @@ impl FlowDevice for GpuFlow {
         noise: &ColouredNoise,
         place: Rect,
     ) -> Result<FlowImage> {
-        Source::check(mean.size, place)?;
+        Source::check(Size::new(mean.size.0, mean.size.1), place)?;
         let gpu = &restorer.gpu;
         let ready = self.ready(gpu)?;
         Ok(FlowImage {

@@ -266,7 +266,7 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
             bytes: (4 * 6 * numbers) as f64,
         };
         let part = Part {
-            whole: (width, height),
+            whole: Size::new(width, height),
             inner: Rect::whole(width, height),
             columns: vec![1.0; width],
             rows: vec![1.0; height],
@@ -292,7 +292,7 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     pub async fn source(&self) -> Result<Measured> {
         let gpu = self.gpu;
         let (width, height) = (self.size.0 * SCALE, self.size.1 * SCALE);
-        let noise = ColouredNoise::new(1, height, width, Spectrum::sobolev(1.5)?)?;
+        let noise = ColouredNoise::new(1, Size::new(width, height), Spectrum::sobolev(1.5)?)?;
         let place = Rect::whole(width, height);
         let maker = NoiseMaker::new(gpu);
         let mean = GpuImage::new(gpu, (width, height)).await?;

@@ -73,7 +73,7 @@ struct Blocks {
 
 impl Blocks {
     fn new(gpu: &Gpu, noise: &ColouredNoise, (height, width): (usize, usize)) -> Result<Self> {
-        let operator = noise.operator(height, width)?;
+        let operator = noise.operator(asasr_core::Size::new(width, height))?;
         let weights: Vec<f32> = (0..height)
             .flat_map(|k| (0..width).map(move |l| (k, l)))
             .map(|(k, l)| operator.weight(k, l).powf(-0.5) as f32)

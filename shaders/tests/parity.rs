@@ -8,7 +8,7 @@ use std::time::Instant;
 use asasr_core::graph::{TypedGraph, nets};
 use asasr_core::pipeline::{Event, Options, OutputScale, enlarge, whole};
 use asasr_core::{
-    Error, Executor, Planes, Rect,
+    Error, Executor, Planes, Rect, Size,
     flow::{Drawing, Sampler, Source},
     model::{
         Activation, Architecture, FlowPart, GaussianSkip, Layer, ParameterShape, Skip, Tensor, Training,
@@ -244,7 +244,7 @@ fn an_image_goes_on_after_its_device_is_lost() {
     .unwrap();
     let image = image(80, 50);
     let draw = |lose_after: usize| {
-        let sampler = Sampler::new(&flow, &part, Drawing::new(1, 2), (80, 50)).unwrap();
+        let sampler = Sampler::new(&flow, &part, Drawing::new(1, 2), Size::new(80, 50)).unwrap();
         let mut out = Planes::zeros(3, 200, 320);
         let mut begun = 0;
         let options = Options::new(OutputScale::new(4).unwrap(), 40);
@@ -345,7 +345,7 @@ fn flows_agree_tuned(tuning: Tuning, limit: f32) {
         let mut worst = 0.0f32;
         for (steps, (width, height)) in [(1, (9, 7)), (3, (1, 1)), (3, (17, 12)), (2, (5, 16))] {
             let image = image(width, height);
-            let (place, size) = (Rect::whole(width, height), (width, height));
+            let (place, size) = (Rect::whole(width, height), Size::new(width, height));
             let drawing = Drawing {
                 mean: true,
                 samples: 2,
@@ -382,8 +382,8 @@ fn tiled_images_agree() {
     let image = image(width, height);
     for (scale, steps) in [(2, 2), (3, 2), (4, 2), (4, 1)] {
         let drawing = Drawing::new(1, steps);
-        let a = Sampler::new(&shaders, &part, drawing, (width, height)).unwrap();
-        let b = Sampler::new(&cpu, &part, drawing, (width, height)).unwrap();
+        let a = Sampler::new(&shaders, &part, drawing, Size::new(width, height)).unwrap();
+        let b = Sampler::new(&cpu, &part, drawing, Size::new(width, height)).unwrap();
         let worst = difference(&tiled(&a, &image, scale), &tiled(&b, &image, scale));
         assert!(worst < 1e-3, "scale {scale}, {steps} steps: {worst}");
     }
@@ -410,7 +410,7 @@ fn a_flow_stops_where_it_is_told_to() {
         &weights(&part.architecture.parameters()),
     )
     .unwrap();
-    let sampler = Sampler::new(flow, &part, Drawing::new(1, 9), (8, 8)).unwrap();
+    let sampler = Sampler::new(flow, &part, Drawing::new(1, 9), Size::new(8, 8)).unwrap();
     let run = |last| {
         let stop = &|done, _| done < last;
         pollster::block_on(sampler.run(&image(8, 8), Rect::whole(8, 8), stop))
@@ -428,7 +428,7 @@ fn transformers_agree() {
     let (shaders, cpu) = both(&architecture, &part);
     for (width, height) in [(16, 8), (11, 19)] {
         let image = image(width, height);
-        let (place, size) = (Rect::whole(width, height), (width, height));
+        let (place, size) = (Rect::whole(width, height), Size::new(width, height));
         let a = Sampler::new(&shaders, &part, Drawing::new(1, 2), size).unwrap();
         let b = Sampler::new(&cpu, &part, Drawing::new(1, 2), size).unwrap();
         let drawn = pollster::block_on(a.run(&image, place, &|_, _| true)).unwrap();

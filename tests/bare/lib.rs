@@ -67,13 +67,13 @@ pub fn compute(part: u32) -> Result<Vec<f32>> {
 const WHOLE: Rect = Rect::whole(24, 20);
 
 fn coloured_noise() -> Result<Vec<f32>> {
-    let noise = ColouredNoise::new(7, WHOLE.y1, WHOLE.x1, Spectrum::default())?;
+    let noise = ColouredNoise::new(7, WHOLE.size(), Spectrum::default())?;
     Ok(noise.tile(3, WHOLE)?.into_data())
 }
 
 /// A photograph's stand-in: smooth, in `[0, 1]`.
 fn image() -> Result<Planes> {
-    let mut image = ColouredNoise::new(3, WHOLE.y1, WHOLE.x1, Spectrum::sobolev(2.0)?)?.tile(3, WHOLE)?;
+    let mut image = ColouredNoise::new(3, WHOLE.size(), Spectrum::sobolev(2.0)?)?.tile(3, WHOLE)?;
     image
         .data_mut()
         .iter_mut()
@@ -82,7 +82,7 @@ fn image() -> Result<Planes> {
 }
 
 fn operators() -> Result<Vec<f32>> {
-    let operator = SobolevOperator::new(WHOLE.y1, WHOLE.x1, Spectrum::sobolev(1.5)?, Laplacian::default())?;
+    let operator = SobolevOperator::new(WHOLE.size(), Spectrum::sobolev(1.5)?, Laplacian::default())?;
     let image = image()?.into_data();
     let mut values = vec![
         operator.energy(&image)? as f32,
@@ -108,7 +108,7 @@ impl Field<Planes> for Towards {
 
 fn flow() -> Result<Vec<f32>> {
     let mean = image()?;
-    let noise = ColouredNoise::new(1, WHOLE.y1, WHOLE.x1, Spectrum::default())?;
+    let noise = ColouredNoise::new(1, WHOLE.size(), Spectrum::default())?;
     let x0 = Source::default().sample((&mean, &mean), &noise, WHOLE)?;
     let mut field = Towards(mean);
     let schedule = Schedule::four().shifted(1.5)?;
@@ -144,16 +144,15 @@ fn tiled_upscale() -> Result<Vec<f32>> {
 
 fn measures() -> Result<Vec<f32>> {
     let image = image()?;
-    let (h, w) = (image.height(), image.width());
-    let blurred = resample::bicubic(&resample::shrink(&image, 2)?, w, h);
-    let lsd = log_spectral_distance(blurred.plane(0), image.plane(0), h, w, 4)?;
+    let blurred = resample::bicubic(&resample::shrink(&image, 2)?, image.size());
+    let lsd = log_spectral_distance(blurred.plane(0), image.plane(0), image.size(), 4)?;
     let mut values = vec![
         metrics::psnr_y(&blurred, &image, 2)? as f32,
         lsd.total as f32,
         estimate_s(&image, 1.0)? as f32,
     ];
     values.extend(lsd.bands.iter().map(|v| *v as f32));
-    let bands = radial_power(image.plane(1), h, w, 5)?;
+    let bands = radial_power(image.plane(1), image.size(), 5)?;
     values.extend(bands.power.iter().chain(&bands.frequency).map(|v| *v as f32));
     Ok(values)
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use asasr_core::Planes;
 use asasr_core::model::VelocityArchitecture;
 use asasr_core::nn::{Conditioning, Parameters, init_velocity, upload, velocity_field};
 use asasr_core::objective::{PathPoint, SobolevMetric, flow_loss};
 use asasr_core::random::SplitMix64;
 use asasr_core::spectral::{Laplacian, Spectrum};
+use asasr_core::{Planes, Size};
 use burn::optim::{Adam, AdamConfig, AdamState, Optimizer as _};
 use burn::tensor::{Device, Tensor};
 
@@ -123,7 +123,12 @@ fn steps(
 ) -> Result<Parts> {
     let field = velocity_field(architecture)?;
     let side = patch * SCALE;
-    let metric = SobolevMetric::new(side, side, Spectrum::default(), Laplacian::default(), device)?;
+    let metric = SobolevMetric::new(
+        Size::new(side, side),
+        Spectrum::default(),
+        Laplacian::default(),
+        device,
+    )?;
     let mut parameters = upload(&init_velocity(architecture, 1), device);
     let adam: Adam = AdamConfig::new().build();
     let mut moments: std::collections::BTreeMap<String, AdamState<1>> = std::collections::BTreeMap::new();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use asasr_core::nn::Network;
 use asasr_core::random::SplitMix64;
-use asasr_core::{Executor, Planes, Rect};
+use asasr_core::{Executor, Planes, Rect, Size};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -80,12 +80,12 @@ fn networks(side: usize) -> Result<()> {
     let graphs = Graphs::open(None)?;
     let maker = |choice| ExecutorMaker::new(&graphs, choice, Mode::Instant, Draw::default());
     let mut cpu = maker(DeviceChoice::Cpu)?;
-    let executor = cpu.for_image(side, side)?;
+    let executor = cpu.for_image(Size::new(side, side))?;
     let (seconds, want) = best(|| run(executor))?;
     print("ours, CPU", seconds);
     let mut gpu = maker(DeviceChoice::Wgpu)?;
     let name = gpu.device().to_owned();
-    let executor = gpu.for_image(side, side)?;
+    let executor = gpu.for_image(Size::new(side, side))?;
     let (seconds, got) = best(|| run(executor))?;
     agree(&name, got.data(), want.data())?;
     print(&format!("ours, {name}"), seconds);

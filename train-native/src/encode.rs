@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 pub(crate) fn png(image: &Planes) -> Result<Vec<u8>> {
     let fail = |e: asasr_codec::Error| Error::new(e.to_string());
     let bytes = SharedBytes::default();
-    let mut png = PngRows::new(bytes.clone(), image.width(), image.height(), Layout::Rgb, 8).map_err(fail)?;
+    let mut png = PngRows::new(bytes.clone(), image.size(), Layout::Rgb, 8).map_err(fail)?;
     png.write(0, image).map_err(fail)?;
     png.finish().map_err(fail)?;
     Ok(bytes.take())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use asasr_core::exec::{CpuExecutor, CpuFlow};
 use asasr_core::flow::{Drawing, Sampler, Sampling};
 use asasr_core::nn::{GraphExecutor, GraphFlow, GraphNetwork};
-use asasr_core::{Beside, Executor, OnStep, Part, Planes, Rect};
+use asasr_core::{Beside, Executor, OnStep, Part, Planes, Rect, Size};
 use burn::tensor::Device;
 
 use crate::cli::{Draw, Mode};
@@ -159,13 +159,13 @@ impl ExecutorMaker {
         &self.name
     }
 
-    /// The executor for an image of that many input pixels.
-    pub(crate) fn for_image(&mut self, width: usize, height: usize) -> Result<&mut AnyExecutor> {
+    /// The executor for an image of `size` input pixels.
+    pub(crate) fn for_image(&mut self, size: Size) -> Result<&mut AnyExecutor> {
         let flow = match &mut self.kind {
             Kind::Restorer(executor) => return Ok(executor),
             Kind::Flow(flow) => &mut **flow,
         };
-        let (sampling, drawing, size) = (flow.sampling, flow.drawing, (width, height));
+        let (sampling, drawing) = (flow.sampling, flow.drawing);
         let made = match &flow.place {
             FlowPlace::Cpu(device) => {
                 let sampler = Sampler::new(Arc::clone(device), sampling, drawing, size)?;

@@ -182,7 +182,7 @@ impl Photo {
             resolution,
             texts,
             ..
-        } = self.picture.metadata().sized((width, height));
+        } = self.picture.metadata().sized(Size::new(width, height));
         Carried {
             icc,
             exif,
@@ -269,7 +269,7 @@ impl PngFile {
             next: Vec::with_capacity(PART),
         };
         Ok(Self {
-            rows: PngRows::new(out, width, height, layout, bits).map_err(js)?,
+            rows: PngRows::new(out, Size::new(width, height), layout, bits).map_err(js)?,
             parts,
         })
     }
@@ -324,9 +324,8 @@ pub fn blend(photo: &Photo, sample: &[u8], mean: &[u8], fidelity: f32) -> Result
     if mean.size() != size || of(&sample) != format || of(&mean) != format {
         return Err(other());
     }
-    let (width, height) = size;
-    let mut file = PngFile::new(width, height, format.0.samples(), format.1)?;
-    let mut blend = Blend::new(picture.raster(), Size::new(width, height), fidelity).map_err(js)?;
+    let mut file = PngFile::new(size.width, size.height, format.0.samples(), format.1)?;
+    let mut blend = Blend::new(picture.raster(), size, fidelity).map_err(js)?;
     let mut bytes = Vec::new();
     while let Some((first, rows)) = sample.next(ROWS).map_err(js)? {
         let (_, certain) = mean.next(ROWS).map_err(js)?.ok_or_else(other)?;
@@ -337,8 +336,8 @@ pub fn blend(photo: &Photo, sample: &[u8], mean: &[u8], fidelity: f32) -> Result
     }
     let told = blend.finish().map_err(js)?;
     Ok(Blended {
-        width,
-        height,
+        width: size.width,
+        height: size.height,
         png: file.finish()?,
         consistency: told.psnr,
         differences: told.differences,

@@ -367,7 +367,6 @@ impl Upscaler {
         };
         let flow = self.backend.flow(part);
         let flow = flow.ok_or_else(|| js(Error::Weights("the flow's are not loaded".into())))?;
-        let size = (size.width, size.height);
         let sampling = part
             .sampling
             .ok_or_else(|| js(Error::Manifest("it samples from nothing".into())))?;

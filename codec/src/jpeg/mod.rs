@@ -14,6 +14,8 @@ use frame::{Colours, Frame, unread};
 use huffman::next_marker;
 use scan::{Scan, Tables};
 
+use asasr_core::Size;
+
 use crate::Error;
 use crate::phrase::DATA;
 
@@ -23,8 +25,7 @@ const MOST_SCANS: usize = 500;
 /// What a JPEG holds.
 #[derive(Debug)]
 pub(crate) struct Jpeg {
-    /// Columns and rows.
-    pub(crate) size: (usize, usize),
+    pub(crate) size: Size,
     /// Whether a pixel is one sample, else red, green and blue.
     pub(crate) grey: bool,
     /// Row by row; mid-grey where the file has nothing.
@@ -73,7 +74,7 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Jpeg, Error> {
         (true, false) => Lack::CutDetail,
     };
     Ok(Jpeg {
-        size: frame.size,
+        size: Size::new(frame.size.0, frame.size.1),
         grey: frame.colours == Colours::Grey,
         samples: rows::pixels(&frame),
         cmyk: matches!(frame.colours, Colours::Cmyk | Colours::Ycck),

@@ -232,8 +232,8 @@ mod tests {
         let tile = photo(24, 16);
         let sampling = Sampling::in_one_step(1.5, 3.0);
         let (a, b) = (
-            Sampler::new(cpu, sampling, Drawing::new(3, 1), (16, 24)).expect("fits"),
-            Sampler::new(burn, sampling, Drawing::new(3, 1), (16, 24)).expect("fits"),
+            Sampler::new(cpu, sampling, Drawing::new(3, 1), Size::new(16, 24)).expect("fits"),
+            Sampler::new(burn, sampling, Drawing::new(3, 1), Size::new(16, 24)).expect("fits"),
         );
         let (a, b) = (run(&a, &tile), run(&b, &tile));
         let pairs = a.data().iter().zip(b.data());
@@ -277,7 +277,7 @@ mod tests {
             assert_eq!(own.halo(), FlowDevice::halo(&burn));
             let tile = photo(24, 16);
             let drawing = Drawing::new(3, 3);
-            let size = (16, 24);
+            let size = Size::new(16, 24);
             let (own, burn) = (
                 Sampler::new(own, &part, drawing, size).expect("fits"),
                 Sampler::new(burn, &part, drawing, size).expect("fits"),

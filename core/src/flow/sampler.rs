@@ -4,7 +4,7 @@ use core::ops::Deref;
 use super::{ColourAnchor, Sampling, Schedule, Source};
 use crate::pipeline;
 use crate::spectral::{ColouredNoise, Laplacian, SobolevOperator, Spectrum};
-use crate::{Beside, Error, Executor, OnStep, Part, Planes, Rect, Result};
+use crate::{Beside, Error, Executor, OnStep, Part, Planes, Rect, Result, Size};
 
 /// A restorer and a velocity field on some device.
 #[expect(
@@ -184,17 +184,12 @@ pub struct Sampler<D> {
 }
 
 impl<D: FlowDevice> Sampler<D> {
-    /// A sampler for one image of `width` by `height` input pixels.
+    /// A sampler for one image, of a size in input pixels.
     ///
     /// # Errors
     /// [`Error::Size`] for an image without pixels, [`Error::Schedule`] for a number of steps or samples or a fidelity out of
     /// range, [`Error::Spectrum`] for the flow's order, source or anchor.
-    pub fn new(
-        device: D,
-        flow: impl Into<Sampling>,
-        drawing: Drawing,
-        (width, height): (usize, usize),
-    ) -> Result<Self> {
+    pub fn new(device: D, flow: impl Into<Sampling>, drawing: Drawing, image: Size) -> Result<Self> {
         let flow = flow.into();
         if !(0.0..=1.0).contains(&drawing.fidelity) || drawing.samples > MOST_SAMPLES {
             return Err(Error::Schedule(alloc::format!(
@@ -208,7 +203,7 @@ impl<D: FlowDevice> Sampler<D> {
         let noise = |i: u64| {
             // The golden ratio's multiples keep the samples' seeds apart from their neighbours'.
             let seed = drawing.seed ^ i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            ColouredNoise::new(seed, height * r, width * r, Spectrum::sobolev(flow.s)?)
+            ColouredNoise::new(seed, image.times(r), Spectrum::sobolev(flow.s)?)
         };
         Ok(Self {
             schedule: Schedule::uniform(drawing.steps)?,
@@ -337,7 +332,7 @@ pub fn spread(samples: &[Planes], s: f64) -> Result<Planes> {
         return Err(Error::Size("the spread of samples of several sizes".into()));
     }
     let (channels, height, width) = size(first);
-    let operator = SobolevOperator::new(height, width, Spectrum::sobolev(s)?, Laplacian::default())?;
+    let operator = SobolevOperator::new(first.size(), Spectrum::sobolev(s)?, Laplacian::default())?;
     let n = samples.len() as f32;
     let mut mean = vec![0.0; first.data().len()];
     for sample in samples {
@@ -426,7 +421,7 @@ mod tests {
     fn run(drawing: Drawing, on_step: OnStep<'_>) -> Result<Planes> {
         let low = Planes::new(3, 5, 6, (0..90).map(|i| (i % 7) as f32 / 7.0).collect())?;
         let place = Rect::whole(6, 5);
-        let sampler = Sampler::new(Lift, flow(1.5), drawing, (6, 5))?;
+        let sampler = Sampler::new(Lift, flow(1.5), drawing, Size::new(6, 5))?;
         pollster::block_on(sampler.run(&low, place, on_step))
     }
 
@@ -493,7 +488,8 @@ mod tests {
                 colour_anchor: anchor,
                 ..flow(1.5)
             };
-            let sampler = Sampler::new(Lift, flow, Drawing::new(3, steps), (6, 5)).expect("in range");
+            let sampler =
+                Sampler::new(Lift, flow, Drawing::new(3, steps), Size::new(6, 5)).expect("in range");
             let image = pollster::block_on(sampler.run(&low, Rect::whole(6, 5), &|_, _| true)).expect("runs");
             (image, sampler.halo())
         };
@@ -511,7 +507,7 @@ mod tests {
             colour_anchor: Some(0.1),
             ..flow(1.5)
         };
-        let refused = Sampler::new(Lift, flow, Drawing::new(0, 4), (6, 5));
+        let refused = Sampler::new(Lift, flow, Drawing::new(0, 4), Size::new(6, 5));
         assert!(matches!(refused, Err(Error::Spectrum(_))));
     }
 
@@ -552,7 +548,7 @@ mod tests {
                 .map(|v| Planes::new(2, 4, 5, v.to_vec()).expect("sizes agree"))
                 .collect();
             let map = spread(&samples, s).expect("of one size");
-            let operator = SobolevOperator::new(4, 5, Spectrum::sobolev(s).expect("in range"), Laplacian::default())
+            let operator = SobolevOperator::new(Size::new(5, 4), Spectrum::sobolev(s).expect("in range"), Laplacian::default())
                 .expect("plans");
             let mean: Vec<f32> = (0..40).map(|i| samples.iter().map(|p| p.data()[i]).sum::<f32>() / 3.0).collect();
             let mut expected = 0.0;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::resample::{Axis, linear, separable};
 use crate::spectral::ColouredNoise;
-use crate::{Error, Planes, Rect, Result};
+use crate::{Error, Planes, Rect, Result, Size};
 
 /// Where the flow starts: `x0 = m + sigma * n` with `n` coloured noise of variance 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -121,18 +121,17 @@ impl Source {
         deviation
     }
 
-    /// Refuses a posterior mean of `width` by `height` pixels that does not fill a tile.
+    /// Refuses a posterior mean of a size that does not fill a tile.
     ///
     /// # Errors
     /// [`Error::Size`].
-    pub fn check((width, height): (usize, usize), rect: Rect) -> Result<()> {
-        if (width, height) == (rect.width(), rect.height()) {
+    pub fn check(mean: Size, rect: Rect) -> Result<()> {
+        if mean == rect.size() {
             return Ok(());
         }
         Err(Error::Size(format!(
-            "a posterior mean of {width}x{height} pixels does not fill a tile of {}x{}",
-            rect.width(),
-            rect.height()
+            "a posterior mean of {mean} pixels does not fill a tile of {}",
+            rect.size()
         )))
     }
 
@@ -148,7 +147,7 @@ impl Source {
         noise: &ColouredNoise,
         rect: Rect,
     ) -> Result<Planes> {
-        Self::check((mean.width(), mean.height()), rect)?;
+        Self::check(mean.size(), rect)?;
         if low.width() > mean.width() || low.height() > mean.height() {
             return Err(Error::Size(format!(
                 "an input of {}x{} pixels is larger than its posterior mean of {}x{}",
@@ -159,7 +158,7 @@ impl Source {
             )));
         }
         let mut x0 = noise.tile(mean.channels(), rect)?;
-        let deviation = linear(&self.deviation(low), mean.width(), mean.height());
+        let deviation = linear(&self.deviation(low), mean.size());
         let pixels = deviation.data().len();
         for (x, m) in x0
             .data_mut()
@@ -190,7 +189,7 @@ mod tests {
             x1: 7,
             y1: 5,
         };
-        let noise = ColouredNoise::new(1, 8, 9, Spectrum::default()).expect("plans");
+        let noise = ColouredNoise::new(1, Size::new(9, 8), Spectrum::default()).expect("plans");
         let n = noise.tile(3, rect).expect("inside");
         let mean = Planes::new(3, 4, 5, alloc::vec![0.25; 60]).expect("sizes agree");
         let low = Planes::zeros(3, 2, 3);
@@ -248,7 +247,7 @@ mod tests {
     fn a_local_source_has_its_deviation_everywhere() {
         let low = edge(1.0);
         let mean = Planes::zeros(3, 36, 80);
-        let noise = ColouredNoise::new(1, 36, 80, Spectrum::default()).expect("plans");
+        let noise = ColouredNoise::new(1, Size::new(80, 36), Spectrum::default()).expect("plans");
         let whole = Rect::whole(80, 36);
         let (x0, n) = (
             LOCAL.sample((&low, &mean), &noise, whole).expect("fits"),
@@ -268,8 +267,7 @@ mod tests {
         let data =
             (0..3 * 40 * 50).map(|i| ((i * 7919) % 257) as f32 / 256.0 * if i % 50 < 25 { 0.1 } else { 1.0 });
         let low = Planes::new(3, 40, 50, data.collect()).expect("sizes agree");
-        let enlarged =
-            |image: &Planes| linear(&LOCAL.deviation(image), 4 * image.width(), 4 * image.height());
+        let enlarged = |image: &Planes| linear(&LOCAL.deviation(image), image.size().times(4));
         let whole = enlarged(&low);
         let tile = Rect {
             x0: 12,

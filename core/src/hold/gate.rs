@@ -4,6 +4,7 @@ use alloc::{vec, vec::Vec};
 
 use super::pixels::Pixels;
 use super::rows::{Rows, along, interpolate, largest_along, ramp};
+use crate::Size;
 use crate::alpha::COLOURS;
 use crate::resample::Axis;
 
@@ -59,9 +60,10 @@ pub(super) struct Given {
 }
 
 impl Gate {
-    /// For a photo of so many columns and rows. One with alpha is not held to its own weighed colours but to those enlarged by bicubic
+    /// For a photo of a size. One with alpha is not held to its own weighed colours but to those enlarged by bicubic
     /// interpolation, as alpha is: otherwise what is half seen would change its colour.
-    pub(super) fn new((width, height): (usize, usize), scale: usize, alpha: bool) -> Self {
+    pub(super) fn new(size: Size, scale: usize, alpha: bool) -> Self {
+        let Size { width, height } = size;
         Self {
             width,
             height,
@@ -69,7 +71,7 @@ impl Gate {
             extremes: Rows::new(height),
             flat: Rows::new(height),
             neutral: Rows::new(height),
-            pixels: (!alpha).then(|| Pixels::new((width, height))),
+            pixels: (!alpha).then(|| Pixels::new(size)),
             softener: alpha.then(|| there_and_back(scale)),
             next: 0,
         }

@@ -27,7 +27,7 @@ mod rows;
 use alloc::{collections::VecDeque, vec, vec::Vec};
 
 use crate::alpha::{self, COLOURS};
-use crate::{Planes, Rect, Result};
+use crate::{Planes, Rect, Result, Size};
 use gate::Gate;
 use pass::Pass;
 
@@ -59,8 +59,8 @@ impl PlaneOrder {
 /// Rows of a result on their way, from the top.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    /// Columns and rows of the photo.
-    size: (usize, usize),
+    /// Of the photo.
+    size: Size,
     scale: usize,
     layout: PlaneOrder,
     gate: Gate,
@@ -77,8 +77,8 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// For a photo of so many columns and rows, enlarged `scale` times.
-    pub(crate) fn new(size: (usize, usize), scale: usize, layout: PlaneOrder) -> Self {
+    /// For a photo of a size, enlarged `scale` times.
+    pub(crate) fn new(size: Size, scale: usize, layout: PlaneOrder) -> Self {
         Self {
             size,
             scale,
@@ -116,7 +116,7 @@ impl Hold {
                 }
             }
         }
-        if self.first + self.done[0].len() / width.max(1) == self.size.1 * self.scale {
+        if self.first + self.done[0].len() / width.max(1) == self.size.height * self.scale {
             self.flush(write)?;
         }
         Ok(())
@@ -128,7 +128,7 @@ impl Hold {
             gate, scale, layout, ..
         } = self;
         let weighed = |y: usize| {
-            let (mut colours, extra) = read(row(self.size.0, y)).split_channels(COLOURS);
+            let (mut colours, extra) = read(row(self.size.width, y)).split_channels(COLOURS);
             if let Some(extra) = extra {
                 alpha::weigh(&mut colours, extra.plane(0));
             }
@@ -163,9 +163,9 @@ impl Hold {
     /// Takes alpha's weight off the rows of a row of input pixels, and keeps them to be handed on.
     fn finish(&mut self, mut planes: Vec<Vec<f32>>, read: &impl Fn(Rect) -> Planes) {
         if let Some(alpha) = self.layout.alpha() {
-            let (width, rows) = (self.size.0 * self.scale, self.scale);
+            let (width, rows) = (self.size.width * self.scale, self.scale);
             let y = self.first / self.scale + self.done[0].len() / (width * rows);
-            let photo = read(row(self.size.0, y));
+            let photo = read(row(self.size.width, y));
             let opacity = planes[alpha].clone();
             for image in self.layout.images() {
                 for c in 0..COLOURS {
@@ -180,7 +180,7 @@ impl Hold {
     }
 
     fn flush(&mut self, write: &mut impl FnMut(usize, &Planes) -> Result<()>) -> Result<()> {
-        let width = self.size.0 * self.scale;
+        let width = self.size.width * self.scale;
         let height = self.done[0].len() / width;
         if height == 0 {
             return Ok(());
@@ -222,13 +222,12 @@ mod tests {
 
     /// A photo's result goes through, in strips of so many rows.
     fn held(photo: &Planes, result: &Planes, scale: usize, strip: usize) -> Planes {
-        let size = (photo.width(), photo.height());
         let layout = PlaneOrder {
             extra: photo.channels() - COLOURS,
             images: 1,
             planes: result.channels(),
         };
-        let mut hold = Hold::new(size, scale, layout);
+        let mut hold = Hold::new(photo.size(), scale, layout);
         let mut out = Planes::zeros(result.channels(), result.height(), result.width());
         let mut next = 0;
         for y0 in (0..result.height()).step_by(strip) {

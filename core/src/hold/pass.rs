@@ -4,6 +4,7 @@ use alloc::{collections::VecDeque, vec, vec::Vec};
 
 use super::gate::{Given, amount};
 use super::rows::{Rows, along, gaussian, interpolate, largest_along, mean_along, ramp};
+use crate::Size;
 use crate::alpha::COLOURS;
 
 /// Deviation in input pixels of the Gaussian below which frequencies are the photo's.
@@ -94,7 +95,8 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    pub(super) fn new((width, height): (usize, usize), scale: usize) -> Self {
+    pub(super) fn new(size: Size, scale: usize) -> Self {
+        let Size { width, height } = size;
         let rows = || Rows::new(height);
         // All of a block, and as far as softening takes away.
         let softened = 2.0;

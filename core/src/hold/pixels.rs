@@ -3,6 +3,7 @@
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 
 use super::rows::{Rows, along, largest_along, mirrored, ramp};
+use crate::Size;
 use crate::resample::reflect;
 
 /// Columns and rows to where a pattern may come again.
@@ -59,7 +60,8 @@ impl Pixels {
     pub(super) const AHEAD: usize = 2 * REACH + WIDEN + 1;
     pub(super) const BEFORE: usize = 2 * REACH;
 
-    pub(super) fn new((width, height): (usize, usize)) -> Self {
+    pub(super) fn new(size: Size) -> Self {
+        let Size { width, height } = size;
         Self {
             width,
             height,
@@ -177,7 +179,7 @@ mod tests {
             let row: Vec<f32> = (0..width).map(|x| colour(x, y)).collect();
             photo.push(Some([&row[..]; COLOURS].concat()));
         }
-        let mut pixels = Pixels::new((width, height));
+        let mut pixels = Pixels::new(Size::new(width, height));
         let rows: Vec<_> = (0..height).map(|y| pixels.at(y, &photo)).collect();
         rows[18].as_ref().map_or(0.0, |row| row[20])
     }

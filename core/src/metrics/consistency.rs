@@ -3,7 +3,7 @@ use alloc::{borrow::Cow, vec::Vec};
 use super::to_u8;
 use crate::alpha;
 use crate::resample::RowResampler;
-use crate::{Error, Planes, Result};
+use crate::{Error, Planes, Result, Size};
 
 /// Measures [`consistency`](super::consistency) while a result's rows are finished, from the top; a few rows of the
 /// reduction are held, and a byte for each pixel of the input.
@@ -16,16 +16,16 @@ pub struct ConsistencyMeter {
 }
 
 impl ConsistencyMeter {
-    /// For a result of so many columns and rows, made of an input of so many, and `channels` channels.
+    /// For a result of a size, made of an input of another, and `channels` channels.
     ///
     /// # Errors
     /// [`Error::Size`] when one of these is zero.
-    pub fn new(channels: usize, input: (usize, usize), result: (usize, usize)) -> Result<Self> {
+    pub fn new(channels: usize, input: Size, result: Size) -> Result<Self> {
         Ok(Self {
             channels,
             reduction: RowResampler::new(channels, result, input)?,
             sum: 0.0,
-            map: Vec::with_capacity(input.0 * input.1),
+            map: Vec::with_capacity(input.pixels()),
         })
     }
 
@@ -119,7 +119,8 @@ mod tests {
         let mut blurred = resample::enlarge(&input, 4);
         quantise(&mut blurred);
         for (image, exact) in [(&truth, true), (&blurred, false)] {
-            let mut meter = ConsistencyMeter::new(3, (13, 9), (52, 36)).expect("has pixels");
+            let mut meter =
+                ConsistencyMeter::new(3, Size::new(13, 9), Size::new(52, 36)).expect("has pixels");
             for (y0, y1) in [(0, 1), (1, 16), (16, 36)] {
                 meter.add(y0, &strip(image, y0, y1), row).expect("the next rows");
                 assert!(meter.reduction.held() <= 6, "little is held");
@@ -135,9 +136,9 @@ mod tests {
                 assert!(map.iter().any(|d| *d > 0));
             }
         }
-        let meter = ConsistencyMeter::new(3, (13, 9), (52, 36)).expect("has pixels");
+        let meter = ConsistencyMeter::new(3, Size::new(13, 9), Size::new(52, 36)).expect("has pixels");
         assert!(meter.finish().is_err());
-        let mut meter = ConsistencyMeter::new(3, (13, 9), (52, 36)).expect("has pixels");
+        let mut meter = ConsistencyMeter::new(3, Size::new(13, 9), Size::new(52, 36)).expect("has pixels");
         assert!(
             meter.add(1, &strip(&truth, 0, 1), row).is_err(),
             "the first is missing"

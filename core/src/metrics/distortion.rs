@@ -65,7 +65,7 @@ pub fn sobolev_error(a: &Planes, b: &Planes, s: f64) -> Result<f64> {
         boundary: Boundary::Neumann,
         stencil: Stencil::FivePoint,
     };
-    let operator = SobolevOperator::new(a.height(), a.width(), Spectrum::sobolev(s)?, laplacian)?;
+    let operator = SobolevOperator::new(a.size(), Spectrum::sobolev(s)?, laplacian)?;
     let difference: Vec<f64> = luma(a).iter().zip(luma(b)).map(|(p, q)| p - q).collect();
     Ok(libm::sqrt(operator.energy(&difference)?))
 }

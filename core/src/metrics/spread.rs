@@ -1,6 +1,6 @@
 use alloc::{vec, vec::Vec};
 
-use crate::{Error, Planes, Result};
+use crate::{Error, Planes, Result, Size};
 
 /// Gathers the [`spread`](crate::flow::spread) of samples, whose rows come one after the other, for each pixel of the input.
 #[derive(Debug)]
@@ -15,11 +15,12 @@ pub struct SpreadMeter {
 }
 
 impl SpreadMeter {
-    /// For an input of `width` by `height` pixels and a spread that is `scale` times larger.
+    /// For an input of a size and a spread that is `scale` times larger.
     ///
     /// # Errors
     /// [`Error::Size`] when one of these is zero.
-    pub fn new((width, height): (usize, usize), scale: usize) -> Result<Self> {
+    pub fn new(input: Size, scale: usize) -> Result<Self> {
+        let Size { width, height } = input;
         if [width, height, scale].contains(&0) {
             return Err(Error::Size("an image without pixels has no spread".into()));
         }
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn blocks_become_deviations_in_grey_levels() {
-        let mut meter = SpreadMeter::new((2, 2), 2).expect("has pixels");
+        let mut meter = SpreadMeter::new(Size::new(2, 2), 2).expect("has pixels");
         let level = |l: f32| (l / 255.0) * (l / 255.0);
         let strip = |values: [f32; 8]| Planes::new(1, 2, 4, values.map(level).to_vec()).expect("sizes agree");
         let rows = strip([3.0, 3.0, 0.0, 8.0, 3.0, 3.0, 0.0, 0.0]);
@@ -91,6 +92,11 @@ mod tests {
             assert!((level - expected).abs() < 1e-4, "{map:?}");
         }
         assert!((whole - libm::sqrt((9.0 + 16.0) / 4.0)).abs() < 1e-4, "{whole}");
-        assert!(SpreadMeter::new((2, 2), 2).expect("has pixels").finish().is_err());
+        assert!(
+            SpreadMeter::new(Size::new(2, 2), 2)
+                .expect("has pixels")
+                .finish()
+                .is_err()
+        );
     }
 }

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
     use crate::flow::ColourAnchor;
     use crate::random::SplitMix64;
-    use crate::{Planes, resample};
+    use crate::{Planes, Size, resample};
     use alloc::vec::Vec;
     use burn::tensor::Device;
 
@@ -68,7 +68,7 @@ mod tests {
             (
                 Axis::bicubic(w, w / 4),
                 Axis::bicubic(h, h / 4),
-                resample::bicubic(&image, w / 4, h / 4),
+                resample::bicubic(&image, Size::new(w / 4, h / 4)),
             ),
         ] {
             let device = Device::flex();

@@ -2,8 +2,8 @@ use alloc::vec::Vec;
 
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
 
-use crate::Result;
 use crate::spectral::{Laplacian, SobolevOperator, Spectrum, basis};
+use crate::{Result, Size};
 
 /// `H^s` energies of image batches of one size.
 ///
@@ -12,8 +12,7 @@ use crate::spectral::{Laplacian, SobolevOperator, Spectrum, basis};
 /// a transposition.
 #[derive(Debug, Clone)]
 pub struct SobolevMetric {
-    height: usize,
-    width: usize,
+    size: Size,
     vertical: Tensor<2>,
     horizontal: Tensor<2>,
     /// `log w`, `[1, 1, width, height]`.
@@ -23,20 +22,20 @@ pub struct SobolevMetric {
 }
 
 impl SobolevMetric {
-    /// The metric of images of `height` by `width` pixels, on the device and of the type of `options`.
+    /// The metric of images of a size, on the device and of the type of `options`.
     ///
     /// # Errors
     /// [`Error::Size`](crate::Error::Size) when a side is zero; [`Error::Spectrum`](crate::Error::Spectrum) when the
     /// spectrum's parameters are out of range.
     pub fn new(
-        height: usize,
-        width: usize,
+        size: Size,
         spectrum: Spectrum,
         laplacian: Laplacian,
         options: impl Into<TensorCreationOptions>,
     ) -> Result<Self> {
         let options = options.into();
-        let operator = SobolevOperator::new(height, width, spectrum, laplacian)?;
+        let Size { width, height } = size;
+        let operator = SobolevOperator::new(size, spectrum, laplacian)?;
         let mut logs = Vec::with_capacity(height * width);
         for l in 0..width {
             logs.extend((0..height).map(|k| libm::log(operator.weight(k, l))));
@@ -46,8 +45,7 @@ impl SobolevMetric {
             Tensor::<2>::from_data(data, options.clone())
         };
         Ok(Self {
-            height,
-            width,
+            size,
             vertical: matrix(height),
             horizontal: matrix(width),
             log_weights: Tensor::from_data(TensorData::new(logs, [1, 1, width, height]), options.clone()),
@@ -110,7 +108,7 @@ impl SobolevMetric {
 
     /// The radius, in `H^s` norm, of the ball whose white members have the deviation `deviation` per value.
     pub fn radius(&self, deviation: f64, channels: usize) -> f64 {
-        deviation * libm::sqrt((channels * self.height * self.width) as f64 * self.mean_weight)
+        deviation * libm::sqrt((channels * self.size.pixels()) as f64 * self.mean_weight)
     }
 
     /// `T(x)`, transposed: `[n, c, width, height]`.
@@ -120,7 +118,7 @@ impl SobolevMetric {
     }
 
     fn elements(&self, x: &Tensor<4>) -> usize {
-        x.dims()[1] * self.height * self.width
+        x.dims()[1] * self.size.pixels()
     }
 }
 

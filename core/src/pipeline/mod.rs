@@ -137,7 +137,7 @@ pub async fn enlarge<E: Executor>(
     let on_event = RefCell::new(on_event);
     let tell = |event: Event<'_>| on_event.borrow_mut()(event);
     tell(Event::Begun {
-        tiles: TilePlan::new(given.width, given.height, side, 0, 0)?.len(),
+        tiles: TilePlan::new(given, side, 0, 0)?.len(),
     })?;
     let made = given.times(scale.get());
     let mut image = Rows::new(photo, made, size, options.consistency)?;
@@ -147,7 +147,7 @@ pub async fn enlarge<E: Executor>(
         .transpose()?;
     let mut spread = beside
         .spread
-        .then(|| SpreadMeter::new((given.width, given.height), scale.get()))
+        .then(|| SpreadMeter::new(given, scale.get()))
         .transpose()?;
     let write = |first: usize, strip: &Planes| -> Result<()> {
         if beside == Beside::default() {
@@ -181,7 +181,7 @@ pub async fn enlarge<E: Executor>(
     };
     let done = tiles::enlarge(
         executor,
-        (given.width, given.height),
+        given,
         side,
         scale.get(),
         |rect| photo.planes(rect),
@@ -356,7 +356,7 @@ mod tests {
             let told = report.consistency.expect("asked for");
             assert_eq!(told.differences.len(), 41 * 30);
             metrics::quantise(&mut image);
-            let mut small = resample::bicubic(&image, 41, 30);
+            let mut small = resample::bicubic(&image, Size::new(41, 30));
             metrics::quantise(&mut small);
             let error: f64 = small
                 .data()
@@ -394,8 +394,8 @@ mod tests {
     fn layers_are_blended_as_files_hold_them() {
         let photo = photo(4);
         let size = Size::new(82, 60);
-        let sample = resample::bicubic(&photo, 82, 60);
-        let mean = resample::bicubic(&resample::bicubic(&photo, 20, 15), 82, 60);
+        let sample = resample::bicubic(&photo, Size::new(82, 60));
+        let mean = resample::bicubic(&resample::bicubic(&photo, Size::new(20, 15)), Size::new(82, 60));
         let mut blend = Blend::new(&photo, size, 0.25).expect("has pixels");
         let part = |image: &Planes, y0, y1| {
             image.crop(Rect {

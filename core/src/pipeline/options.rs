@@ -71,8 +71,7 @@ impl Tiles {
             bytes <= limits.memory
         };
         let sides: Vec<usize> = SIDES.into_iter().filter(fits).collect();
-        TilePlan::quickest((given.width, given.height), halo, limits.workers, &sides)
-            .ok_or(Error::TooWide(given))
+        TilePlan::quickest(given, halo, limits.workers, &sides).ok_or(Error::TooWide(given))
     }
 }
 

@@ -17,9 +17,8 @@ impl<'a, P: Photo> Rows<'a, P> {
     pub(super) fn new(photo: &'a P, made: Size, size: Size, measured: bool) -> Result<Self> {
         // Colours are weighed by alpha where they are summed.
         let planes = if photo.has_alpha() { 7 } else { 3 };
-        let pair = |s: Size| (s.width, s.height);
-        let resampler = (made != size).then(|| RowResampler::new(planes, pair(made), pair(size)));
-        let meter = measured.then(|| ConsistencyMeter::new(3, pair(photo.size()), pair(size)));
+        let resampler = (made != size).then(|| RowResampler::new(planes, made, size));
+        let meter = measured.then(|| ConsistencyMeter::new(3, photo.size(), size));
         Ok(Self {
             photo,
             resampler: resampler.transpose()?,

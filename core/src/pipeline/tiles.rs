@@ -8,7 +8,7 @@ use core::task::Poll;
 
 use crate::alpha::{COLOURS, Weighing};
 use crate::hold::{Hold, PlaneOrder};
-use crate::{Error, Mosaic, Part, Planes, Rect, Result, Tile, TilePlan, resample};
+use crate::{Error, Mosaic, Part, Planes, Rect, Result, Size, Tile, TilePlan, resample};
 
 /// Runs a super-resolution network on one tile.
 #[expect(
@@ -101,7 +101,7 @@ const LEAST: usize = 16;
 /// Those of the executor and of `write`; [`Error::Cancelled`] when `progress` said so.
 pub(super) async fn enlarge<E: Executor>(
     executor: &E,
-    (width, height): (usize, usize),
+    image: Size,
     core: usize,
     scale: usize,
     read: impl Fn(Rect) -> Planes,
@@ -110,7 +110,7 @@ pub(super) async fn enlarge<E: Executor>(
 ) -> Result<()> {
     // Three pixels for how alpha changes nearby, two for the reduction's support.
     let halo = executor.halo().max(3) + if scale < executor.scale() { 2 } else { 0 };
-    let plan = TilePlan::new(width, height, core, halo, FEATHER)?;
+    let plan = TilePlan::new(image, core, halo, FEATHER)?;
     let state = RefCell::new(State {
         progress,
         total: plan.len(),
@@ -119,7 +119,7 @@ pub(super) async fn enlarge<E: Executor>(
     });
     let areas = Areas {
         executor,
-        image: (width, height),
+        image,
         scale,
         halo,
         most: Cell::new(core + 2 * FEATHER),
@@ -154,7 +154,7 @@ pub(super) async fn enlarge<E: Executor>(
             };
             (
                 Mosaic::new(plan, result.channels(), scale),
-                Hold::new((width, height), scale, layout),
+                Hold::new(image, scale, layout),
             )
         });
         mosaic.add(&tile, &result, |_, rows| hold.add(rows, read, &mut write))?;
@@ -178,8 +178,7 @@ fn extra(read: &impl Fn(Rect) -> Planes) -> usize {
 /// Enlarges areas of an image.
 struct Areas<'a, E> {
     executor: &'a E,
-    /// Columns and rows.
-    image: (usize, usize),
+    image: Size,
     scale: usize,
     halo: usize,
     /// Side of the largest area that the executor is given at once, without its halo.
@@ -414,7 +413,7 @@ mod tests {
         let mut out = Planes::zeros(4, 30 * scale, 41 * scale);
         pollster::block_on(enlarge(
             &Bicubic,
-            (41, 30),
+            Size::new(41, 30),
             core,
             scale,
             |rect| image.crop(rect),
@@ -488,7 +487,7 @@ mod tests {
         let mut fractions = Vec::new();
         pollster::block_on(enlarge(
             &lanes,
-            (41, 30),
+            Size::new(41, 30),
             11,
             4,
             |rect| image.crop(rect),
@@ -554,7 +553,7 @@ mod tests {
         let (mut next, mut told) = (0, Vec::new());
         let done = pollster::block_on(enlarge(
             &small,
-            (w, h),
+            Size::new(w, h),
             70,
             2,
             |rect| image.crop(rect),
@@ -597,11 +596,11 @@ mod tests {
     #[test]
     fn what_an_executor_tells_comes_after_the_image_and_its_alpha() {
         let image = image();
-        let red = resample::bicubic(&image.clone().split_channels(1).0, 82, 60);
+        let red = resample::bicubic(&image.clone().split_channels(1).0, Size::new(82, 60));
         let mut fractions = Vec::new();
         pollster::block_on(enlarge(
             &Telling,
-            (41, 30),
+            Size::new(41, 30),
             21,
             2,
             |rect| image.crop(rect),

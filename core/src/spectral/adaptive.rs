@@ -47,7 +47,7 @@ pub fn estimate_s(image: &Planes, kappa: f64) -> Result<f64> {
     }
     let mut power = alloc::vec![0.0; h * w];
     for c in 0..image.channels() {
-        for (sum, p) in power.iter_mut().zip(dct_power(image.plane(c), h, w)?) {
+        for (sum, p) in power.iter_mut().zip(dct_power(image.plane(c), image.size())?) {
             *sum += p;
         }
     }
@@ -60,7 +60,7 @@ pub fn estimate_s(image: &Planes, kappa: f64) -> Result<f64> {
     let (vertical, horizontal) = (laplacian.eigenvalues(h), laplacian.eigenvalues(w));
     for k in 0..h {
         for l in 0..w {
-            let f = radial_frequency(k, h, l, w);
+            let f = radial_frequency((k, l), image.size());
             if f >= lowest && f < HIGHEST {
                 let band = &mut sums[(BANDS_PER_OCTAVE * libm::log2(f / lowest)) as usize];
                 band.0 += power[k * w + l];
@@ -93,8 +93,8 @@ pub fn estimate_s(image: &Planes, kappa: f64) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rect;
     use crate::spectral::{Boundary, ColouredNoise, Laplacian, Stencil, Transform2, white_noise};
+    use crate::{Rect, Size};
 
     /// An image whose power falls as the squared frequency to the power `-s`.
     fn power_law(h: usize, w: usize, s: f64, seed: u64) -> Planes {
@@ -113,7 +113,7 @@ mod tests {
                 x[k * w + l] *= if lambda == 0.0 { 0.0 } else { lambda.powf(-s / 2.0) };
             }
         }
-        Transform2::new(Boundary::Neumann, h, w)
+        Transform2::new(Boundary::Neumann, Size::new(w, h))
             .expect("sizes")
             .inverse(&mut x);
         let data = x.iter().map(|v| (0.5 + 0.1 * v) as f32).collect();
@@ -125,7 +125,7 @@ mod tests {
         let (h, w) = (192, 256);
         for kappa in [1.0, 10.0, 100.0] {
             for s in [0.0, 0.5, 1.0, 1.5, 2.0] {
-                let noise = ColouredNoise::new(3, h, w, Spectrum { s, kappa }).expect("plans");
+                let noise = ColouredNoise::new(3, Size::new(w, h), Spectrum { s, kappa }).expect("plans");
                 let whole = Rect::whole(w, h);
                 let got = estimate_s(&noise.tile(3, whole).expect("inside"), kappa).expect("has texture");
                 assert!((got - s).abs() < 0.1, "kappa {kappa}, s {s}: {got}");

@@ -76,6 +76,7 @@ fn scale<S: Sample>(values: &mut [S], factor: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Size;
     use crate::random::SplitMix64;
     use crate::spectral::{Laplacian, Spectrum};
     use alloc::vec::Vec;
@@ -88,8 +89,7 @@ mod tests {
 
     fn operator(h: usize, w: usize, s: f64) -> SobolevOperator {
         SobolevOperator::new(
-            h,
-            w,
+            Size::new(w, h),
             Spectrum::sobolev(s).expect("in range"),
             Laplacian::default(),
         )

@@ -1,7 +1,7 @@
 use alloc::{format, vec, vec::Vec};
 
 use super::{Boundary, Laplacian, Sample, Stencil, Transform2};
-use crate::{Error, Result};
+use crate::{Error, Result, Size};
 
 /// The highest radial frequency, in cycles per pixel: the corner, `sqrt(1/2)`.
 const CORNER: f64 = core::f64::consts::FRAC_1_SQRT_2;
@@ -25,14 +25,10 @@ pub struct RadialBands {
 ///
 /// # Errors
 /// [`Error::Size`] when `plane` has another length, a side or the number of bands is zero.
-pub fn radial_power<S: Sample>(
-    plane: &[S],
-    height: usize,
-    width: usize,
-    bands: usize,
-) -> Result<RadialBands> {
-    let power = dct_power(plane, height, width)?;
-    let mut sums = BandSums::new(height, width, bands)?;
+pub fn radial_power<S: Sample>(plane: &[S], size: Size, bands: usize) -> Result<RadialBands> {
+    let Size { width, height } = size;
+    let power = dct_power(plane, size)?;
+    let mut sums = BandSums::new(size, bands)?;
     let laplacian = Laplacian {
         boundary: Boundary::Neumann,
         stencil: Stencil::FivePoint,
@@ -46,7 +42,7 @@ pub fn radial_power<S: Sample>(
                 continue;
             };
             lambda[band] += vertical[k] + horizontal[l];
-            frequency[band] += radial_frequency(k, height, l, width);
+            frequency[band] += radial_frequency((k, l), size);
         }
     }
     for i in 0..bands {
@@ -85,16 +81,13 @@ pub struct LogSpectralDistance {
 pub fn log_spectral_distance<S: Sample>(
     result: &[S],
     truth: &[S],
-    height: usize,
-    width: usize,
+    size: Size,
     bands: usize,
 ) -> Result<LogSpectralDistance> {
-    let (p, q) = (
-        dct_power(result, height, width)?,
-        dct_power(truth, height, width)?,
-    );
+    let Size { width, height } = size;
+    let (p, q) = (dct_power(result, size)?, dct_power(truth, size)?);
     let floor = (1e-8 * q.iter().sum::<f64>() / q.len() as f64).max(f64::MIN_POSITIVE);
-    let mut sums = BandSums::new(height, width, bands)?;
+    let mut sums = BandSums::new(size, bands)?;
     let mut total = 0.0;
     for k in 0..height {
         for l in 0..width {
@@ -111,40 +104,41 @@ pub fn log_spectral_distance<S: Sample>(
 }
 
 /// Squared DCT coefficients of a plane.
-pub(super) fn dct_power<S: Sample>(plane: &[S], height: usize, width: usize) -> Result<Vec<f64>> {
-    if plane.len() != height * width {
+pub(super) fn dct_power<S: Sample>(plane: &[S], size: Size) -> Result<Vec<f64>> {
+    if plane.len() != size.pixels() {
         return Err(Error::Size(format!(
-            "{} values are not a plane of {width}x{height} pixels",
+            "{} values are not a plane of {size} pixels",
             plane.len()
         )));
     }
     let mut x: Vec<f64> = plane.iter().map(|v| v.to_f64()).collect();
-    Transform2::new(Boundary::Neumann, height, width)?.forward(&mut x);
+    Transform2::new(Boundary::Neumann, size)?.forward(&mut x);
     x.iter_mut().for_each(|v| *v *= *v);
     Ok(x)
 }
 
 /// Cycles per pixel of DCT coefficient `[k, l]`.
-pub(super) fn radial_frequency(k: usize, height: usize, l: usize, width: usize) -> f64 {
-    let (fy, fx) = (k as f64 / (2 * height) as f64, l as f64 / (2 * width) as f64);
+pub(super) fn radial_frequency((k, l): (usize, usize), size: Size) -> f64 {
+    let (fy, fx) = (
+        k as f64 / (2 * size.height) as f64,
+        l as f64 / (2 * size.width) as f64,
+    );
     libm::sqrt(fy * fy + fx * fx)
 }
 
 struct BandSums {
-    height: usize,
-    width: usize,
+    size: Size,
     sum: Vec<f64>,
     count: Vec<f64>,
 }
 
 impl BandSums {
-    fn new(height: usize, width: usize, bands: usize) -> Result<Self> {
+    fn new(size: Size, bands: usize) -> Result<Self> {
         if bands == 0 {
             return Err(Error::Size("a spectrum has one band or more, not none".into()));
         }
         Ok(Self {
-            height,
-            width,
+            size,
             sum: vec![0.0; bands],
             count: vec![0.0; bands],
         })
@@ -154,7 +148,7 @@ impl BandSums {
         if (k, l) == (0, 0) {
             return None;
         }
-        let at = radial_frequency(k, self.height, l, self.width) / CORNER;
+        let at = radial_frequency((k, l), self.size) / CORNER;
         let band = ((at * self.sum.len() as f64) as usize).min(self.sum.len() - 1);
         self.sum[band] += value;
         self.count[band] += 1.0;
@@ -184,7 +178,7 @@ mod tests {
     fn power_is_counted_once_and_lands_in_its_band() {
         let (h, w) = (20, 33);
         let x = values(h * w);
-        let bands = radial_power(&x, h, w, 11).expect("sizes");
+        let bands = radial_power(&x, Size::new(w, h), 11).expect("sizes");
         let total: f64 = bands.power.iter().zip(&bands.count).map(|(p, n)| p * n).sum();
         let mean = x.iter().sum::<f64>() / x.len() as f64;
         let energy: f64 = x.iter().map(|v| (v - mean) * (v - mean)).sum();
@@ -195,7 +189,7 @@ mod tests {
         let wave: Vec<f64> = (0..32 * 32)
             .map(|i| (core::f64::consts::PI * 16.0 * ((i % 32) as f64 + 0.5) / 32.0).cos())
             .collect();
-        let bands = radial_power(&wave, 32, 32, 10).expect("sizes");
+        let bands = radial_power(&wave, Size::new(32, 32), 10).expect("sizes");
         let strongest = (0..10)
             .max_by(|a, b| bands.power[*a].total_cmp(&bands.power[*b]))
             .expect("some");
@@ -207,7 +201,7 @@ mod tests {
     fn a_louder_copy_is_as_far_as_its_gain() {
         let x = values(24 * 16);
         let double: Vec<f64> = x.iter().map(|v| 2.0 * v).collect();
-        let got = log_spectral_distance(&double, &x, 24, 16, 8).expect("sizes");
+        let got = log_spectral_distance(&double, &x, Size::new(16, 24), 8).expect("sizes");
         let gain = 20.0 * 2f64.log10();
         assert!((got.total - gain).abs() < 1e-3, "{}", got.total);
         assert!(
@@ -216,12 +210,14 @@ mod tests {
             got.bands
         );
         assert_eq!(
-            log_spectral_distance(&x, &x, 24, 16, 8).expect("sizes").total,
+            log_spectral_distance(&x, &x, Size::new(16, 24), 8)
+                .expect("sizes")
+                .total,
             0.0
         );
         let black = vec![0.0; 24 * 16];
         assert_eq!(
-            log_spectral_distance(&black, &black, 24, 16, 8)
+            log_spectral_distance(&black, &black, Size::new(16, 24), 8)
                 .expect("sizes")
                 .total,
             0.0
@@ -230,11 +226,11 @@ mod tests {
 
     #[test]
     fn sizes_and_bands_are_checked() {
-        assert!(radial_power(&[0.0; 5], 2, 3, 4).is_err());
-        assert!(radial_power(&[0.0; 6], 2, 3, 0).is_err());
-        assert!(log_spectral_distance(&[0.0; 6], &[0.0; 5], 2, 3, 4).is_err());
+        assert!(radial_power(&[0.0; 5], Size::new(3, 2), 4).is_err());
+        assert!(radial_power(&[0.0; 6], Size::new(3, 2), 0).is_err());
+        assert!(log_spectral_distance(&[0.0; 6], &[0.0; 5], Size::new(3, 2), 4).is_err());
         // More bands than coefficients: the empty ones are zero.
-        let bands = radial_power(&[1.0; 6], 2, 3, 50).expect("sizes");
+        let bands = radial_power(&[1.0; 6], Size::new(3, 2), 50).expect("sizes");
         assert!(bands.power.iter().all(|p| p.is_finite()));
     }
 }

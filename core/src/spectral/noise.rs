@@ -10,7 +10,7 @@ use alloc::{format, vec::Vec};
 use core::f64::consts::PI;
 
 use super::{Boundary, Laplacian, SobolevOperator, Spectrum, Stencil};
-use crate::{Error, Planes, Rect, Result};
+use crate::{Error, Planes, Rect, Result, Size};
 
 /// Philox-4x32 with ten rounds (Salmon et al. 2011): four random words that are a function of counter and key.
 pub(crate) fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
@@ -72,10 +72,11 @@ fn normals(words: [u32; 4]) -> [f32; 4] {
 ///
 /// ```
 /// use asasr_core::spectral::{ColouredNoise, Spectrum};
-/// use asasr_core::Rect;
+/// use asasr_core::{Rect, Size};
 ///
-/// let noise = ColouredNoise::new(7, 300, 400, Spectrum::sobolev(1.5)?)?;
-/// let whole = noise.tile(3, Rect::whole(400, 300 ))?;
+/// let size = Size::new(400, 300);
+/// let noise = ColouredNoise::new(7, size, Spectrum::sobolev(1.5)?)?;
+/// let whole = noise.tile(3, size.whole())?;
 /// let part = Rect { x0: 250, y0: 100, x1: 400, y1: 290 };
 /// assert_eq!(noise.tile(3, part)?, whole.crop(part));
 /// # Ok::<(), asasr_core::Error>(())
@@ -83,8 +84,7 @@ fn normals(words: [u32; 4]) -> [f32; 4] {
 #[derive(Debug, Clone)]
 pub struct ColouredNoise {
     seed: u64,
-    height: usize,
-    width: usize,
+    size: Size,
     spectrum: Spectrum,
     block: usize,
     halo: usize,
@@ -92,26 +92,23 @@ pub struct ColouredNoise {
 }
 
 impl ColouredNoise {
-    /// The noise of an image of `height` by `width` pixels.
+    /// The noise of an image of a size.
     ///
     /// # Errors
     /// [`Error::Size`] when a side is zero; [`Error::Spectrum`] when the spectrum's parameters are out of range.
-    pub fn new(seed: u64, height: usize, width: usize, spectrum: Spectrum) -> Result<Self> {
+    pub fn new(seed: u64, size: Size, spectrum: Spectrum) -> Result<Self> {
         spectrum.validate()?;
-        if height == 0 || width == 0 {
-            return Err(Error::Size(format!(
-                "an image of {width}x{height} pixels has no noise"
-            )));
+        if size.height == 0 || size.width == 0 {
+            return Err(Error::Size(format!("an image of {size} pixels has no noise")));
         }
         let halo = spectrum.reach();
         Ok(Self {
             seed,
-            height,
-            width,
+            size,
             // With its halo a block stays within the 1024 pixels that need no fast transform.
             block: (2 * halo).max(256),
             halo,
-            scale: 1.0 / libm::sqrt(mean(height, width, |l| spectrum.power(l, -1.0))),
+            scale: 1.0 / libm::sqrt(mean(size, |l| spectrum.power(l, -1.0))),
             spectrum,
         })
     }
@@ -124,10 +121,11 @@ impl ColouredNoise {
         if channels == 0 {
             return Err(Error::Size("noise of no channels".into()));
         }
-        if rect.x0 >= rect.x1 || rect.y0 >= rect.y1 || rect.x1 > self.width || rect.y1 > self.height {
+        if rect.x0 >= rect.x1 || rect.y0 >= rect.y1 || rect.x1 > self.size.width || rect.y1 > self.size.height
+        {
             return Err(Error::Size(format!(
-                "the tile from ({}, {}) to ({}, {}) is not inside an image of {}x{} pixels",
-                rect.x0, rect.y0, rect.x1, rect.y1, self.width, self.height
+                "the tile from ({}, {}) to ({}, {}) is not inside an image of {} pixels",
+                rect.x0, rect.y0, rect.x1, rect.y1, self.size
             )));
         }
         let mut out = Planes::zeros(channels, rect.height(), rect.width());
@@ -144,15 +142,15 @@ impl ColouredNoise {
             cells(rect.x0, rect.x1).map(move |bx| {
                 let (y0, x0) = (by * self.block, bx * self.block);
                 let (y1, x1) = (
-                    (y0 + self.block).min(self.height),
-                    (x0 + self.block).min(self.width),
+                    (y0 + self.block).min(self.size.height),
+                    (x0 + self.block).min(self.size.width),
                 );
                 NoiseBlock {
                     seen: Rect {
                         x0: x0.saturating_sub(self.halo),
                         y0: y0.saturating_sub(self.halo),
-                        x1: (x1 + self.halo).min(self.width),
-                        y1: (y1 + self.halo).min(self.height),
+                        x1: (x1 + self.halo).min(self.size.width),
+                        y1: (y1 + self.halo).min(self.size.height),
                     },
                     kept: Rect {
                         x0: x0.max(rect.x0),
@@ -180,22 +178,22 @@ impl ColouredNoise {
         self.scale
     }
 
-    /// The operator whose root of the covariance colours a block that sees `height` by `width` pixels.
+    /// The operator whose root of the covariance colours a block that sees so many pixels.
     ///
     /// # Errors
     /// [`Error::Size`] when a side is zero.
-    pub fn operator(&self, height: usize, width: usize) -> Result<SobolevOperator> {
+    pub fn operator(&self, seen: Size) -> Result<SobolevOperator> {
         let laplacian = Laplacian {
             boundary: Boundary::Neumann,
             stencil: Stencil::FivePoint,
         };
-        SobolevOperator::new(height, width, self.spectrum, laplacian)
+        SobolevOperator::new(seen, self.spectrum, laplacian)
     }
 
     /// Colours one block with its halo and copies what `rect` covers of it.
     fn put_block(&self, block: &NoiseBlock, rect: Rect, out: &mut Planes) -> Result<()> {
         let NoiseBlock { seen, kept } = *block;
-        let operator = self.operator(seen.height(), seen.width())?;
+        let operator = self.operator(seen.size())?;
         for c in 0..out.channels() {
             let mut plane = white_noise(self.seed, c as u32, seen);
             operator.covariance_sqrt(&mut plane)?;
@@ -221,16 +219,16 @@ pub struct NoiseBlock {
 }
 
 /// The mean of a function of the eigenvalue over an image's coefficients.
-fn mean(height: usize, width: usize, f: impl Fn(f64) -> f64) -> f64 {
+fn mean(size: Size, f: impl Fn(f64) -> f64) -> f64 {
     let (vertical, horizontal) = (
-        Laplacian::default().eigenvalues(height),
-        Laplacian::default().eigenvalues(width),
+        Laplacian::default().eigenvalues(size.height),
+        Laplacian::default().eigenvalues(size.width),
     );
     let mut sum = 0.0;
     for v in &vertical {
         sum += horizontal.iter().map(|h| f(v + h)).sum::<f64>();
     }
-    sum / (height * width) as f64
+    sum / (size.height * size.width) as f64
 }
 
 #[cfg(test)]
@@ -293,9 +291,10 @@ mod tests {
     #[test]
     fn one_block_is_the_operator_itself() {
         let spectrum = Spectrum::sobolev(1.5).expect("in range");
-        let noise = ColouredNoise::new(9, 50, 70, spectrum).expect("plans");
+        let noise = ColouredNoise::new(9, Size::new(70, 50), spectrum).expect("plans");
         let got = noise.tile(2, rect(0, 0, 70, 50)).expect("inside");
-        let operator = SobolevOperator::new(50, 70, spectrum, Laplacian::default()).expect("plans");
+        let operator =
+            SobolevOperator::new(Size::new(70, 50), spectrum, Laplacian::default()).expect("plans");
         for c in 0..2 {
             let mut expected = white_noise(9, c, rect(0, 0, 70, 50));
             operator.colour(&mut expected).expect("sizes");
@@ -310,7 +309,7 @@ mod tests {
         let (h, w) = (300, 700);
         for (s, kappa) in [(0.5, 1.0), (1.5, 1.0), (2.0, 9.0)] {
             let spectrum = Spectrum { s, kappa };
-            let got = ColouredNoise::new(4, h, w, spectrum)
+            let got = ColouredNoise::new(4, Size::new(w, h), spectrum)
                 .expect("plans")
                 .tile(1, rect(0, 0, w, h))
                 .expect("inside");
@@ -318,7 +317,7 @@ mod tests {
                 .iter()
                 .map(|v| f64::from(*v))
                 .collect();
-            SobolevOperator::new(h, w, spectrum, Laplacian::default())
+            SobolevOperator::new(Size::new(w, h), spectrum, Laplacian::default())
                 .expect("plans")
                 .colour(&mut expected)
                 .expect("sizes");
@@ -337,11 +336,12 @@ mod tests {
         let n = 128;
         for s in [0.5, 1.0, 1.5, 2.0] {
             let spectrum = Spectrum::sobolev(s).expect("in range");
-            let operator = SobolevOperator::new(n, n, spectrum, Laplacian::default()).expect("plans");
+            let operator =
+                SobolevOperator::new(Size::new(n, n), spectrum, Laplacian::default()).expect("plans");
             let mut bands = [(0.0, 0.0); 16];
             let (mut power, planes) = (0.0, 12);
             for seed in 0..4 {
-                let noise = ColouredNoise::new(seed, n, n, spectrum).expect("plans");
+                let noise = ColouredNoise::new(seed, Size::new(n, n), spectrum).expect("plans");
                 let mut image = noise.tile(3, rect(0, 0, n, n)).expect("inside");
                 for plane in image.data_mut().chunks_exact_mut(n * n) {
                     power += plane.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
@@ -373,7 +373,7 @@ mod tests {
     fn no_seam_at_block_edges() {
         // Differences across the block's edge at 256 have the variance of differences elsewhere.
         let (h, w) = (512, 512);
-        let noise = ColouredNoise::new(3, h, w, Spectrum::default()).expect("plans");
+        let noise = ColouredNoise::new(3, Size::new(w, h), Spectrum::default()).expect("plans");
         let image = noise.tile(3, rect(0, 0, w, h)).expect("inside");
         let step = |x: usize| {
             let mut sum = 0.0;
@@ -392,11 +392,11 @@ mod tests {
 
     #[test]
     fn tiles_outside_are_named() {
-        let noise = ColouredNoise::new(0, 10, 12, Spectrum::default()).expect("plans");
+        let noise = ColouredNoise::new(0, Size::new(12, 10), Spectrum::default()).expect("plans");
         for bad in [rect(0, 0, 13, 10), rect(5, 5, 5, 6), rect(0, 0, 12, 11)] {
             assert!(matches!(noise.tile(3, bad), Err(Error::Size(_))));
         }
-        assert!(ColouredNoise::new(0, 0, 12, Spectrum::default()).is_err());
+        assert!(ColouredNoise::new(0, Size::new(12, 0), Spectrum::default()).is_err());
     }
 
     proptest! {
@@ -411,7 +411,7 @@ mod tests {
                 (a.min(b), a.max(b) + 1)
             };
             let ((x0, x1), (y0, y1)) = (pick(a, b, w), pick(c, d, h));
-            let noise = ColouredNoise::new(seed, h, w, Spectrum::sobolev(s).expect("in range")).expect("plans");
+            let noise = ColouredNoise::new(seed, Size::new(w, h), Spectrum::sobolev(s).expect("in range")).expect("plans");
             let whole = noise.tile(2, rect(0, 0, w, h)).expect("inside");
             let part = noise.tile(2, rect(x0, y0, x1, y1)).expect("inside");
             prop_assert!(whole.crop(rect(x0, y0, x1, y1)) == part);

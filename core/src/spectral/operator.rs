@@ -1,7 +1,7 @@
 use alloc::{format, vec::Vec};
 
 use super::{Laplacian, Sample, Spectrum, Transform2};
-use crate::{Error, Result};
+use crate::{Error, Result, Size};
 
 /// The precision operator of a Sobolev space on planes of one size, its inverse `Sigma_s`, their roots and norms.
 ///
@@ -18,15 +18,16 @@ pub struct SobolevOperator {
 }
 
 impl SobolevOperator {
-    /// Plans the operator for planes of `height` by `width` pixels.
+    /// Plans the operator for planes of a size.
     ///
     /// # Errors
     /// [`Error::Size`] when a side is zero or, without `std`, above 1024; [`Error::Spectrum`] when the spectrum's
     /// parameters are out of range.
-    pub fn new(height: usize, width: usize, spectrum: Spectrum, laplacian: Laplacian) -> Result<Self> {
+    pub fn new(size: Size, spectrum: Spectrum, laplacian: Laplacian) -> Result<Self> {
         spectrum.validate()?;
+        let Size { width, height } = size;
         let mut operator = Self {
-            transform: Transform2::new(laplacian.boundary, height, width)?,
+            transform: Transform2::new(laplacian.boundary, size)?,
             spectrum,
             vertical: laplacian.eigenvalues(height),
             horizontal: laplacian.eigenvalues(width),
@@ -215,7 +216,7 @@ mod tests {
 
     fn operator(h: usize, w: usize, s: f64) -> SobolevOperator {
         let spectrum = Spectrum::sobolev(s).expect("in range");
-        SobolevOperator::new(h, w, spectrum, Laplacian::default()).expect("plans")
+        SobolevOperator::new(Size::new(w, h), spectrum, Laplacian::default()).expect("plans")
     }
 
     fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -271,7 +272,7 @@ mod tests {
             };
             let spectrum = Spectrum::sobolev(1.5).expect("in range");
             let mut x = ramp.clone();
-            SobolevOperator::new(h, w, spectrum, laplacian)
+            SobolevOperator::new(Size::new(w, h), spectrum, laplacian)
                 .expect("plans")
                 .covariance(&mut x)
                 .expect("sizes");
@@ -300,7 +301,7 @@ mod tests {
             let mut x = vec![0.0f64; h * w];
             x[4 * w] = 1.0;
             let spectrum = Spectrum::sobolev(1.5).expect("in range");
-            SobolevOperator::new(h, w, spectrum, laplacian)
+            SobolevOperator::new(Size::new(w, h), spectrum, laplacian)
                 .expect("plans")
                 .covariance(&mut x)
                 .expect("sizes");
@@ -326,7 +327,7 @@ mod tests {
             let boundary = [Boundary::Neumann, Boundary::Periodic, Boundary::Dirichlet][which % 3];
             let stencil = [Stencil::FivePoint, Stencil::Continuous][which / 3];
             let spectrum = Spectrum { s, kappa: 1.0 };
-            SobolevOperator::new(h, w, spectrum, Laplacian { boundary, stencil }).expect("plans")
+            SobolevOperator::new(Size::new(w, h), spectrum, Laplacian { boundary, stencil }).expect("plans")
         })
     }
 

@@ -10,7 +10,7 @@ use core::f64::consts::PI;
 use alloc::sync::Arc;
 
 use super::{Boundary, Sample};
-use crate::{Error, Result};
+use crate::{Error, Result, Size};
 
 /// The longest line the plain transform takes: its basis matrix is 8 MB.
 const LONGEST_PLAIN: usize = 1024;
@@ -215,14 +215,14 @@ pub struct Transform2 {
 }
 
 impl Transform2 {
-    /// Plans a transform of `height` by `width` pixels.
+    /// Plans a transform of planes of a size.
     ///
     /// # Errors
     /// [`Error::Size`] when a side is zero or, without `std`, above 1024.
-    pub fn new(boundary: Boundary, height: usize, width: usize) -> Result<Self> {
+    pub fn new(boundary: Boundary, size: Size) -> Result<Self> {
         Ok(Self {
-            columns: Transform1::new(boundary, height)?,
-            rows: Transform1::new(boundary, width)?,
+            columns: Transform1::new(boundary, size.height)?,
+            rows: Transform1::new(boundary, size.width)?,
         })
     }
 
@@ -305,7 +305,7 @@ mod tests {
         let (h, w) = (5, 7);
         let x = values(h * w, 1);
         let mut got = x.clone();
-        Transform2::new(Boundary::Neumann, h, w)
+        Transform2::new(Boundary::Neumann, Size::new(w, h))
             .expect("sizes")
             .forward(&mut got);
         for k in 0..h {
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn a_constant_has_only_its_mean() {
         let mut plane = vec![2.0f64; 12 * 9];
-        Transform2::new(Boundary::Neumann, 12, 9)
+        Transform2::new(Boundary::Neumann, Size::new(9, 12))
             .expect("sizes")
             .forward(&mut plane);
         assert!((plane[0] - 2.0 * (108.0f64).sqrt()).abs() < 1e-12);
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn f32_planes_keep_f32_precision() {
         let x: Vec<f32> = values(300 * 200, 3).iter().map(|v| *v as f32).collect();
-        let t = Transform2::new(Boundary::Neumann, 300, 200).expect("sizes");
+        let t = Transform2::new(Boundary::Neumann, Size::new(200, 300)).expect("sizes");
         let mut y = x.clone();
         t.forward(&mut y);
         t.inverse(&mut y);
@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn sizes_that_cannot_be_are_refused() {
         assert!(matches!(
-            Transform2::new(Boundary::Neumann, 0, 4),
+            Transform2::new(Boundary::Neumann, Size::new(4, 0)),
             Err(Error::Size(_))
         ));
         assert!(matches!(
@@ -386,7 +386,7 @@ mod tests {
         #[test]
         fn planes_of_any_shape_invert(h in 1usize..40, w in 1usize..40, seed: u64, which in 0usize..3) {
             let x = values(h * w, seed);
-            let t = Transform2::new(ALL[which], h, w).expect("sizes");
+            let t = Transform2::new(ALL[which], Size::new(w, h)).expect("sizes");
             let mut y = x.clone();
             t.forward(&mut y);
             t.inverse(&mut y);

@@ -86,7 +86,7 @@ proptest! {
         let tile = planes(1, size);
         let (x0, y0) = (x.index(size.0), y.index(size.1));
         let part = Part {
-            whole: size,
+            whole: asasr_core::Size::new(size.0, size.1),
             inner: Rect { x0, y0, x1: size.0, y1: size.1 },
             columns: values(2, size.0 - x0),
             rows: values(3, size.1 - y0),
@@ -108,7 +108,7 @@ proptest! {
         let reducer = Resampler::reducing(&gpu);
         let got = pollster::block_on(reducer.reduce(&gpu, &there, to)).expect("room");
         let got = pollster::block_on(got.read(&gpu)).expect("reads");
-        prop_assert!(worst(got.data(), resample::bicubic(&image, to.0, to.1).data()) < 1e-5);
+        prop_assert!(worst(got.data(), resample::bicubic(&image, asasr_core::Size::new(to.0, to.1)).data()) < 1e-5);
     }
 
     #[test]
@@ -199,8 +199,12 @@ fn sources_are_their_twins() {
         (Source::Noise { sigma: 1.0 }, 0.5),
         (Source::Noise { sigma: 1.0 }, 0.0),
     ] {
-        let noise =
-            ColouredNoise::new(3, height, width, Spectrum::sobolev(s).expect("in range")).expect("plans");
+        let noise = ColouredNoise::new(
+            3,
+            asasr_core::Size::new(width, height),
+            Spectrum::sobolev(s).expect("in range"),
+        )
+        .expect("plans");
         for place in [
             Rect {
                 x0: 200,

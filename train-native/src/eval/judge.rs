@@ -266,14 +266,18 @@ impl Judge {
     /// The scores of an 8-bit result.
     pub(super) fn scores(&self, subject: &Subject, image: &Planes, seconds: Option<f64>) -> Result<Scores> {
         let (truth, scale) = (&subject.pair.hq, subject.scale);
-        let (w, h) = (truth.width(), truth.height());
         let mut scores = Scores::new();
         let psnr_y = metrics::psnr_y(image, truth, scale)?.min(BEST);
         scores.insert("psnr_y", psnr_y);
         scores.insert("psnr_y_gain", psnr_y - subject.bicubic);
         scores.insert("ssim_y", metrics::ssim_y(image, truth, scale)?);
         scores.insert("psnr_rgb", metrics::psnr_rgb(image, truth, scale)?.min(BEST));
-        let lsd = log_spectral_distance(&metrics::luma(image), &metrics::luma(truth), h, w, BANDS.len())?;
+        let lsd = log_spectral_distance(
+            &metrics::luma(image),
+            &metrics::luma(truth),
+            truth.size(),
+            BANDS.len(),
+        )?;
         scores.insert("lsd", lsd.total);
         scores.extend(BANDS.into_iter().zip(lsd.bands));
         for (key, s) in [("hs_-1", -1.0), ("hs_0", 0.0), ("hs_1", 1.0)] {

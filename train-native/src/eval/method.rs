@@ -114,7 +114,7 @@ impl Method {
         let image = match &mut self.source {
             Source::Bicubic => resample::enlarge(&pair.lq, pair.hq.width() / pair.lq.width()),
             Source::Model { maker, .. } => {
-                let executor = maker.for_image(pair.lq.width(), pair.lq.height())?;
+                let executor = maker.for_image(pair.lq.size())?;
                 enlarge(executor, &pair.lq).map_err(|e| Error::at(&pair.path, e))?
             }
             Source::Folder(results) => {

@@ -65,19 +65,19 @@ impl Page {
     }
 
     fn measure(&mut self, pair: &Pair, images: &[Planes]) -> Result<()> {
-        let (w, h) = (pair.hq.width(), pair.hq.height());
+        let size = pair.hq.size();
         let truth = metrics::luma(&pair.hq);
         self.power.resize(images.len() + 1, vec![0.0; BANDS]);
         self.distance.resize(images.len(), vec![0.0; BANDS]);
-        let bands = radial_power(&truth, h, w, BANDS)?;
+        let bands = radial_power(&truth, size, BANDS)?;
         add(&mut self.power[0], &bands.power);
         self.frequency = bands.frequency;
         for (i, image) in images.iter().enumerate() {
             let luma = metrics::luma(image);
-            add(&mut self.power[i + 1], &radial_power(&luma, h, w, BANDS)?.power);
+            add(&mut self.power[i + 1], &radial_power(&luma, size, BANDS)?.power);
             add(
                 &mut self.distance[i],
-                &log_spectral_distance(&luma, &truth, h, w, BANDS)?.bands,
+                &log_spectral_distance(&luma, &truth, size, BANDS)?.bands,
             );
         }
         self.count += 1.0;

@@ -6,13 +6,13 @@
 
 use std::path::Path;
 
-use asasr_core::Planes;
 use asasr_core::flow::TimeSampling;
 use asasr_core::model::{Dtype, LoraAdapter, LoraConfig, ParameterShape, Training, Weights};
 use asasr_core::nn::{AdapterSet, Parameters};
 use asasr_core::objective::{PathPoint, SobolevMetric};
 use asasr_core::random::SplitMix64;
 use asasr_core::spectral::{ColouredNoise, Spectrum};
+use asasr_core::{Planes, Size};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -104,7 +104,8 @@ impl AdversaryStage<'_> {
             .map(|(i, (mean, skip))| {
                 let mut random = SplitMix64::of([key[0], key[1], i as u64]);
                 let spectrum = Spectrum::sobolev(2.0 * random.unit())?;
-                let noise = ColouredNoise::new(random.next_u64(), h, w, spectrum)?.tile(c, whole(w, h))?;
+                let noise =
+                    ColouredNoise::new(random.next_u64(), Size::new(w, h), spectrum)?.tile(c, whole(w, h))?;
                 Ok(artefact::draw(mean, skip, &noise, &mut random).into_data())
             })
             .collect::<Result<_>>()?;

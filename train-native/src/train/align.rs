@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use asasr_core::Size;
 use asasr_core::flow::TimeSampling;
 use asasr_core::model::{Training, Weights};
 use asasr_core::nn::{AdapterSet, Parameters};
@@ -227,7 +228,7 @@ impl Stage for AlignStage<'_> {
         for (i, pair) in pairs.iter().enumerate() {
             let batch = centre(pair, &self.sampler.device);
             let [_, _, h, w] = batch.high.dims();
-            let metric = self.sampler.metric_of_order(h, w, self.args.s)?;
+            let metric = self.sampler.metric_of_order(Size::new(w, h), self.args.s)?;
             let prepared = self.sampler.prepare(batch, [0, i as u64])?;
             let t = self.sampler.times(vec![0.5]);
             let (loss, diagnostics, cosine) =

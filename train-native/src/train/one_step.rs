@@ -26,7 +26,7 @@ use asasr_core::nn::{
 use asasr_core::objective::relativistic;
 use asasr_core::random::SplitMix64;
 use asasr_core::spectral::{ColouredNoise, Spectrum};
-use asasr_core::{Planes, metrics};
+use asasr_core::{Planes, Size, metrics};
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 use serde_json::{Map, json};
@@ -157,7 +157,7 @@ impl OneStepStage<'_> {
             .into_par_iter()
             .map(|i| {
                 let seed = SplitMix64::of([key[0], key[1], i]).next_u64();
-                ColouredNoise::new(seed, h, w, spectrum)?.tile(c, whole(w, h))
+                ColouredNoise::new(seed, Size::new(w, h), spectrum)?.tile(c, whole(w, h))
             })
             .collect::<asasr_core::Result<_>>()?;
         Ok(stacked(&noise, &self.device))

@@ -75,7 +75,7 @@ fn spectra(comparisons: &[Comparison]) -> Result<String> {
             .filter_map(|c| c.get(i))
             .map(|(_, image)| image)
         {
-            let bands = radial_power(&metrics::luma(image), image.height(), image.width(), BANDS)?;
+            let bands = radial_power(&metrics::luma(image), image.size(), BANDS)?;
             for (sum, p) in power.iter_mut().zip(&bands.power) {
                 *sum += p;
             }

@@ -12,7 +12,7 @@ use asasr_core::nn::{
 use asasr_core::objective::{PathPoint, SobolevMetric, flow_loss};
 use asasr_core::random::SplitMix64;
 use asasr_core::spectral::{Boundary, ColouredNoise, Laplacian, Spectrum, log_spectral_distance};
-use asasr_core::{Planes, Rect, metrics, resample};
+use asasr_core::{Planes, Rect, Size, metrics, resample};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde_json::{Map, json};
@@ -123,7 +123,7 @@ impl Sampler {
     /// The metric of order `s` on square training crops.
     pub(super) fn metric(&self, common: &Common, s: f64) -> Result<SobolevMetric> {
         let side = usize::from(common.patch) * SCALE;
-        self.metric_of_order(side, side, s)
+        self.metric_of_order(Size::new(side, side), s)
     }
 
     /// The same under another boundary.
@@ -134,8 +134,7 @@ impl Sampler {
             ..Laplacian::default()
         };
         Ok(SobolevMetric::new(
-            side,
-            side,
+            Size::new(side, side),
             Spectrum::sobolev(s)?,
             laplacian,
             &self.device,
@@ -145,14 +144,13 @@ impl Sampler {
     /// The metric of the source's order for the images of a batch.
     pub(super) fn metric_of(&self, batch: &Batch) -> Result<SobolevMetric> {
         let [_, _, h, w] = batch.high.dims();
-        self.metric_of_order(h, w, self.loss_s)
+        self.metric_of_order(Size::new(w, h), self.loss_s)
     }
 
     /// The metric of order `s` for images of a size.
-    pub(super) fn metric_of_order(&self, h: usize, w: usize, s: f64) -> Result<SobolevMetric> {
+    pub(super) fn metric_of_order(&self, size: Size, s: f64) -> Result<SobolevMetric> {
         Ok(SobolevMetric::new(
-            h,
-            w,
+            size,
             Spectrum::sobolev(s)?,
             Laplacian::default(),
             &self.device,
@@ -173,10 +171,10 @@ impl Sampler {
             .into_par_iter()
             .map(|i| {
                 let seed = SplitMix64::of([key[0], key[1], i]).next_u64();
-                ColouredNoise::new(seed, h, w, spectrum)?.tile(c, whole(w, h))
+                ColouredNoise::new(seed, Size::new(w, h), spectrum)?.tile(c, whole(w, h))
             })
             .collect::<asasr_core::Result<_>>()?;
-        let noise = stacked(&noise, &self.device) * self.deviation(&batch.low, (w, h))?;
+        let noise = stacked(&noise, &self.device) * self.deviation(&batch.low, Size::new(w, h))?;
         let around = if self.source.around_mean() {
             mean.clone()
         } else {
@@ -196,18 +194,18 @@ impl Sampler {
 
     /// The deviation of the source's noise for inputs `[n, 3, h, w]`: `[n, 1, height, width]`, or `[1, 1, 1, 1]` where it is the same
     /// everywhere.
-    fn deviation(&self, low: &Tensor<4>, (width, height): (usize, usize)) -> Result<Tensor<4>> {
+    fn deviation(&self, low: &Tensor<4>, size: Size) -> Result<Tensor<4>> {
         let Source::LocalPosteriorMean { .. } = self.source else {
             return Ok(Tensor::full([1, 1, 1, 1], self.source.sigma(), &self.device));
         };
         let n = low.dims()[0];
-        let mut values = Vec::with_capacity(n * width * height);
+        let mut values = Vec::with_capacity(n * size.pixels());
         for i in 0..n {
             let low = planes(low.clone().narrow(0, i, 1))?;
-            values.extend(resample::linear(&self.source.deviation(&low), width, height).into_data());
+            values.extend(resample::linear(&self.source.deviation(&low), size).into_data());
         }
         Ok(Tensor::from_data(
-            TensorData::new(values, [n, 1, height, width]),
+            TensorData::new(values, [n, 1, size.height, size.width]),
             &self.device,
         ))
     }
@@ -288,7 +286,7 @@ impl Sampler {
         for (i, pair) in pairs.iter().enumerate() {
             let batch = centre(pair, &self.device);
             let [_, _, h, w] = batch.high.dims();
-            let metric = self.metric_of_order(h, w, self.loss_s)?;
+            let metric = self.metric_of_order(Size::new(w, h), self.loss_s)?;
             let (high, truth) = (batch.high.clone(), planes(batch.high.clone())?);
             let prepared = self.prepare(batch, [0, i as u64])?;
             for t in TIMES {
@@ -311,7 +309,12 @@ impl Sampler {
             for (at, mut image) in [(1, sample), (3, mean)] {
                 metrics::quantise(&mut image);
                 sums[at] += metrics::psnr_y(&image, &truth, SCALE)?.min(100.0);
-                let lsd = log_spectral_distance(&metrics::luma(&image), &metrics::luma(&truth), h, w, 1)?;
+                let lsd = log_spectral_distance(
+                    &metrics::luma(&image),
+                    &metrics::luma(&truth),
+                    Size::new(w, h),
+                    1,
+                )?;
                 sums[at + 1] += lsd.total;
             }
         }
@@ -479,7 +482,8 @@ mod tests {
             let prepared = sampler.prepare(batch_of([&low, &low]), key).expect("prepares");
             for i in 0..2 {
                 let seed = SplitMix64::of([key[0], key[1], i as u64]).next_u64();
-                let noise = ColouredNoise::new(seed, 32, 32, Spectrum::sobolev(1.5).expect("in range"));
+                let noise =
+                    ColouredNoise::new(seed, Size::new(32, 32), Spectrum::sobolev(1.5).expect("in range"));
                 let mean = planes(prepared.mean.clone().narrow(0, i, 1)).expect("reads");
                 let want = source
                     .sample((&low, &mean), &noise.expect("plans"), whole(32, 32))

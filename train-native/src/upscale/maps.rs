@@ -131,8 +131,7 @@ fn write(path: &Path, size: Size, levels: impl Iterator<Item = f32>) -> Result<(
     let at = |e: &dyn std::fmt::Display| Error::at(path, e);
     let samples: Vec<u8> = levels.map(|level| metrics::to_u8(GAIN * level / 255.0)).collect();
     let bytes = SharedBytes::default();
-    let mut png =
-        PngRows::new(bytes.clone(), size.width, size.height, Layout::Grey, 8).map_err(|e| at(&e))?;
+    let mut png = PngRows::new(bytes.clone(), size, Layout::Grey, 8).map_err(|e| at(&e))?;
     png.write_samples(&samples).map_err(|e| at(&e))?;
     png.finish().map_err(|e| at(&e))?;
     files::write(path, &bytes.take())

@@ -235,7 +235,7 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     for note in picture.notes() {
         teller.note(&shown(&input.name), &note.to_string());
     }
-    let executor = maker.for_image(picture.width(), picture.height())?;
+    let executor = maker.for_image(picture.size())?;
     let options = pipeline::Options {
         target: args.target()?,
         longest: usize::MAX,
@@ -253,10 +253,9 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     };
     let encode = |e: asasr_codec::Error| Error::at(output, e);
     let (layout, bits) = (picture.layout(), picture.bits());
-    let size = (size.width, size.height);
     let writer = BufWriter::new(writer);
     let mut png = PngRows::with_metadata(writer, size, layout, bits, picture.metadata()).map_err(encode)?;
-    let work = teller.begun(&input.name, (picture.width(), picture.height()));
+    let work = teller.begun(&input.name, picture.size());
     let enlarged = pipeline::enlarge(executor, picture.raster(), &options, |event| match event {
         Event::Rows {
             output: Output::Image,

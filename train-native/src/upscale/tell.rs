@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use asasr_core::Size;
 use asasr_core::pipeline::{Progress, Report};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -42,9 +43,9 @@ impl Teller {
     }
 
     /// The image at work.
-    pub(super) fn begun(self, input: &Path, size: (usize, usize)) -> Work {
+    pub(super) fn begun(self, input: &Path, size: Size) -> Work {
         let input = shown(input);
-        self.event(|| json!({"event": "begun", "input": input, "width": size.0, "height": size.1}));
+        self.event(|| json!({"event": "begun", "input": input, "width": size.width, "height": size.height}));
         let bar = (self.0 == Telling::Bar).then(|| {
             let bar = ProgressBar::new(STEPS).with_message(input.clone());
             if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {percent} %, {eta} left") {
