@@ -95,7 +95,6 @@ enum Own {
     Numbers,
 }
 
-#[expect(clippy::too_many_lines, reason = "a table: a kind of file a row")]
 fn kinds() -> Vec<Kind> {
     let kind = |name, bytes: &[u8], note, own| Kind {
         name,

@@ -92,7 +92,7 @@ fn runners<'a>(
     for (name, device) in [flex, cuda] {
         // A device that this build or machine has not is no line.
         if let Ok(device) = device {
-            all.push((name.to_owned(), burn(graph, weights, inputs, device)));
+            all.push((name.to_owned(), burn(graph, weights, inputs, &device)));
         }
     }
     all
@@ -105,9 +105,9 @@ fn cpu<'a>(graph: &TypedGraph, weights: &Weights, size: Size, inputs: &'a [Value
     }))
 }
 
-fn burn<'a>(graph: &TypedGraph, weights: &Weights, inputs: &[Value], device: Device) -> Result<Runner<'a>> {
-    let network = GraphNetwork::new(graph, weights, &device)?;
-    let given: Vec<GraphValue> = inputs.iter().map(|value| on(value, &device)).collect();
+fn burn<'a>(graph: &TypedGraph, weights: &Weights, inputs: &[Value], device: &Device) -> Result<Runner<'a>> {
+    let network = GraphNetwork::new(graph, weights, device)?;
+    let given: Vec<GraphValue> = inputs.iter().map(|value| on(value, device)).collect();
     Ok(Box::new(move |times| {
         let mut last = None;
         for _ in 0..times {

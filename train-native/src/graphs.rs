@@ -142,12 +142,11 @@ fn network(folder: Option<&Path>, part: &NetworkPart) -> Result<(NetworkPart, We
 pub(crate) fn only(folder: &Path, role: Role) -> Result<(NetworkPart, Weights)> {
     let manifest = manifest(folder)?;
     let mut all = manifest.networks.values();
-    let part = match (manifest.networks.get(&role), all.next(), all.next()) {
-        (Some(part), ..) | (None, Some(part), None) => part,
-        _ => {
-            let why = format!("has several networks, and none of them is its {}", role.name());
-            return Err(Error::at(folder, why));
-        }
+    let ((Some(part), ..) | (None, Some(part), None)) =
+        (manifest.networks.get(&role), all.next(), all.next())
+    else {
+        let why = format!("has several networks, and none of them is its {}", role.name());
+        return Err(Error::at(folder, why));
     };
     network(Some(folder), part)
 }

@@ -122,11 +122,11 @@ pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
         return Err(Error::at(&place, why));
     }
     let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&place, e))?;
-    put_together(manifest, read)
+    put_together(manifest, &read)
 }
 
 /// Reads the weights files that a manifest names.
-fn put_together(manifest: Manifest, read: Reader) -> Result<Model> {
+fn put_together(manifest: Manifest, read: &Reader) -> Result<Model> {
     let (bytes, path) = read(&manifest.file)?;
     let restorer = manifest.open_weights(&bytes).map_err(|e| Error::at(&path, e))?;
     let part = |part: &Option<FlowPart>| -> Result<Option<Weights>> {

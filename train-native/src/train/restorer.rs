@@ -49,10 +49,9 @@ impl Learner {
             });
         };
         let (part, fresh) = graphs::only(folder, Role::Restorer)?;
-        let architecture = match graphs::is_of_graphs(folder)? {
-            true => None,
-            false => Some(model::open(Some(folder))?.manifest.architecture),
-        };
+        let layered = !graphs::is_of_graphs(folder)?;
+        let opened = layered.then(|| model::open(Some(folder))).transpose()?;
+        let architecture = opened.map(|model| model.manifest.architecture);
         if part.scale() != (SCALE, 1) {
             return Err(Error::at(
                 folder,

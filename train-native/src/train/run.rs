@@ -168,33 +168,7 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
                 let batch = crops.take(part)?.on(&workers.devices[worker]);
                 stages[worker].loss(p, batch, step * parts + part)
             })?;
-            if let Some((what, _)) = loss.iter().find(|(_, v)| !v.is_finite()) {
-                state.save(&checkpoint, &record)?;
-                return Err(run.failed(what, step)?);
-            }
-            run.window.add(&loss);
-            run.bar.inc(1);
-            run.bar.set_message(run.message());
-            let stop = interrupt::requested();
-            let validated = state.step.is_multiple_of(common.running.val_every.get()) || state.step == end;
-            if validated || stop {
-                // First of all: neither a validation that fails nor impatience may cost the steps before it.
-                state.save(&checkpoint, &record)?;
-            }
-            if validated && !stop {
-                let best = run.report(&mut state)?;
-                if best {
-                    state.save(&checkpoint, &record)?;
-                }
-                checkpoint::keep(&checkpoint, state.step, common.running.keep, best)?;
-            }
-            if stop {
-                run.bar.abandon();
-                return Err(Error::new(format!(
-                    "stopped at step {}: go on with --resume",
-                    state.step
-                )));
-            }
+            run.after(&mut state, &record, &loss, end)?;
         }
         Ok(())
     })?;
@@ -266,6 +240,38 @@ impl<S: Stage> Run<'_, S> {
         let log = fs::read_to_string(self.common.files.out.join("metrics.jsonl")).unwrap_or_default();
         let of_step = |line: &str| serde_json::from_str::<Value>(line).is_ok_and(|l| l["step"] == step);
         log.lines().any(of_step)
+    }
+
+    /// What follows a step: the bar, validation and checkpoints in their time, and the end where somebody wants it.
+    fn after(&mut self, state: &mut State, record: &Record, loss: &Values, end: u64) -> Result<()> {
+        if let Some((what, _)) = loss.iter().find(|(_, v)| !v.is_finite()) {
+            state.save(self.checkpoint, record)?;
+            return Err(self.failed(what, state.step)?);
+        }
+        self.window.add(loss);
+        self.bar.inc(1);
+        self.bar.set_message(self.message());
+        let stop = interrupt::requested();
+        let validated = state.step.is_multiple_of(self.common.running.val_every.get()) || state.step == end;
+        if validated || stop {
+            // First of all: neither a validation that fails nor impatience may cost the steps before it.
+            state.save(self.checkpoint, record)?;
+        }
+        if validated && !stop {
+            let best = self.report(state)?;
+            if best {
+                state.save(self.checkpoint, record)?;
+            }
+            checkpoint::keep(self.checkpoint, state.step, self.common.running.keep, best)?;
+        }
+        if stop {
+            self.bar.abandon();
+            return Err(Error::new(format!(
+                "stopped at step {}: go on with --resume",
+                state.step
+            )));
+        }
+        Ok(())
     }
 
     /// What the progress bar says: the loss, its terms, crops per second and memory.

@@ -35,8 +35,9 @@ fn stage<O: Run>(rest: &str) -> O {
         let is = |a: &Arg| a.get_id() == option && a.is_required_set();
         command.get_arguments().any(is)
     };
-    let model = ["model", "init"].into_iter().filter(|o| needed(o));
-    let model: String = model.map(|o| format!("--{o} M ")).collect();
+    let given = [("model", "--model M"), ("init", "--init M")];
+    let model = given.iter().find(|(option, _)| needed(option));
+    let model = model.map_or("", |(_, words)| words);
     parsed(&words(&format!(
         "asasr train {name} --data D --out O {model} {rest}"
     )))
