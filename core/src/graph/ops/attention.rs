@@ -133,15 +133,13 @@ impl OnBurn for Attention {
         let [n, windows, tokens, c] = inputs[0].tensor.dims();
         let (heads, each) = (self.heads, c / self.heads);
         let grid = super::grid(&Shape { channels: c, places });
-        // `[n * windows * heads, tokens, each]`
-        let [query, key, value] = inputs.map(|x| -> Tensor<3> {
+        // `[n * windows, heads, tokens, each]`; a product of matrices takes them as they lie.
+        let [query, key, value] = inputs.map(|x| -> Tensor<4> {
             let parts = x.tensor.reshape([n * windows, tokens, heads, each]);
-            parts
-                .permute([0, 2, 1, 3])
-                .reshape([n * windows * heads, tokens, each])
+            parts.permute([0, 2, 1, 3])
         });
         let scale = 1.0 / libm::sqrt(each as f64);
-        let scores = query.matmul(key.swap_dims(1, 2)).mul_scalar(scale);
+        let scores = query.matmul(key.swap_dims(2, 3)).mul_scalar(scale);
         let mut scores = scores.reshape([n, windows, heads, tokens, tokens]);
         let options = (&scores.device(), scores.dtype());
         if let Some(table) = learned.into_iter().next() {
@@ -154,8 +152,8 @@ impl OnBurn for Attention {
                 Tensor::from_data(TensorData::new(edge, [1, windows, 1, 1, tokens]), options);
             scores = scores + edge;
         }
-        let shares = activation::softmax(scores, 4).reshape([n * windows * heads, tokens, tokens]);
-        let mixed = shares.matmul(value).reshape([n * windows, heads, tokens, each]);
+        let shares = activation::softmax(scores, 4).reshape([n * windows, heads, tokens, tokens]);
+        let mixed = shares.matmul(value);
         Batch::rows(
             mixed.permute([0, 2, 1, 3]).reshape([n, windows, tokens, c]),
             places,
