@@ -1,4 +1,4 @@
-use asasr_core::Planes;
+use asasr_core::{Planes, Size};
 use jpeg_encoder::SamplingFactor;
 use pulp::{Arch, Simd, WithSimd};
 
@@ -214,9 +214,10 @@ fn taps(mode: Mode, i: usize, from: usize, to: usize) -> Taps {
 }
 
 /// Resizes every plane; indices beyond the edge take its pixel.
-pub(crate) fn resize(image: &Planes, width: usize, height: usize, mode: Mode) -> Planes {
+pub(crate) fn resize(image: &Planes, to: Size, mode: Mode) -> Planes {
     let (w, h) = (image.width(), image.height());
-    if (w, h) == (width, height) {
+    let Size { width, height } = to;
+    if image.size() == to {
         return image.clone();
     }
     let inside = |at: isize, n: usize| at.clamp(0, n as isize - 1) as usize;
@@ -300,11 +301,11 @@ mod tests {
         flat.data_mut().fill(0.4);
         for mode in [Mode::Area, Mode::Bilinear, Mode::Bicubic] {
             for (w, h) in [(22, 14), (5, 3), (1, 1), (11, 7), (33, 2)] {
-                let out = resize(&flat, w, h, mode);
+                let out = resize(&flat, Size::new(w, h), mode);
                 assert!(out.data().iter().all(|v| (v - 0.4).abs() < 1e-6));
             }
             // A ramp stays one: halved, each value is the mean of the two it covers.
-            let out = resize(&ramp(40, 4), 20, 4, mode);
+            let out = resize(&ramp(40, 4), Size::new(20, 4), mode);
             for x in 3..17 {
                 let expected = (2 * x) as f32 / 40.0 + 0.5 / 40.0;
                 assert!((out.row(0, 2)[x] - expected).abs() < 1e-5, "{mode:?}");

@@ -12,7 +12,7 @@ mod recipe;
 
 use std::path::Path;
 
-use asasr_core::{Planes, metrics, random::SplitMix64, resample};
+use asasr_core::{Planes, Size, metrics, random::SplitMix64, resample};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -94,22 +94,21 @@ pub(crate) fn carry_out(
 
 /// Carries out a recipe; `random` supplies the noise.
 pub(crate) fn apply(recipe: &Recipe, hq: &Planes, scale: usize, random: &mut SplitMix64) -> Result<Planes> {
-    let (w, h) = (hq.width() / scale, hq.height() / scale);
-    if w == 0 || h == 0 {
+    let reduced = Size::new(hq.width() / scale, hq.height() / scale);
+    if reduced.pixels() == 0 {
         return Err(Error::new(format!(
-            "an image of {}x{} pixels cannot be reduced {scale} times",
-            hq.width(),
-            hq.height()
+            "an image of {} pixels cannot be reduced {scale} times",
+            hq.size()
         )));
     }
     let sharp = filter::sharpen(hq);
     let [first, second] = &recipe.rounds;
-    let once = round(first, &sharp, (hq.width(), hq.height()), random);
+    let once = round(first, &sharp, hq.size(), random);
     let once = filter::jpeg(&once, first.quality)?;
     // The second round's sizes are relative to the target's.
-    let twice = round(second, &once, (w, h), random);
+    let twice = round(second, &once, reduced, random);
     let to_size = |x: &Planes| {
-        let mut x = filter::resize(x, w, h, recipe.last_mode);
+        let mut x = filter::resize(x, reduced, recipe.last_mode);
         if let Some(kernel) = &recipe.last_sinc {
             x = filter::convolve(&x, &kernel.values());
         }
@@ -125,13 +124,17 @@ pub(crate) fn apply(recipe: &Recipe, hq: &Planes, scale: usize, random: &mut Spl
 }
 
 /// Blur, resizing to a factor of `size`, noise.
-fn round(round: &Round, image: &Planes, size: (usize, usize), random: &mut SplitMix64) -> Planes {
+fn round(round: &Round, image: &Planes, size: Size, random: &mut SplitMix64) -> Planes {
     let blurred = match &round.blur {
         Some(kernel) => filter::convolve(image, &kernel.values()),
         None => image.clone(),
     };
     let side = |n: usize| ((n as f64 * round.factor) as usize).max(1);
-    let mut resized = filter::resize(&blurred, side(size.0), side(size.1), round.mode);
+    let mut resized = filter::resize(
+        &blurred,
+        Size::new(side(size.width), side(size.height)),
+        round.mode,
+    );
     match round.noise {
         Noise::Gaussian { sigma, grey } => noise::gaussian(&mut resized, sigma, grey, random),
         Noise::Poisson { scale, grey } => noise::poisson(&mut resized, scale, grey, random),

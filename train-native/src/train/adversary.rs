@@ -21,7 +21,7 @@ use super::data::Batch;
 use super::optimise::{Terms, scalar};
 use super::results::{self, Results};
 use super::run::{COMPARED, Stage, Validation, train};
-use super::sampler::{Prepared, Sampler, centre, loss_terms, planes, whole};
+use super::sampler::{Prepared, Sampler, centre, loss_terms, planes};
 use crate::degrade::artefact;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
@@ -104,8 +104,8 @@ impl AdversaryStage<'_> {
             .map(|(i, (mean, skip))| {
                 let mut random = SplitMix64::of([key[0], key[1], i as u64]);
                 let spectrum = Spectrum::sobolev(2.0 * random.unit())?;
-                let noise =
-                    ColouredNoise::new(random.next_u64(), Size::new(w, h), spectrum)?.tile(c, whole(w, h))?;
+                let size = Size::new(w, h);
+                let noise = ColouredNoise::new(random.next_u64(), size, spectrum)?.tile(c, size.whole())?;
                 Ok(artefact::draw(mean, skip, &noise, &mut random).into_data())
             })
             .collect::<Result<_>>()?;

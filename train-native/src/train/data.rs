@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use asasr_core::{Planes, Rect, metrics, random::SplitMix64, resample};
+use asasr_core::{Planes, Rect, Size, metrics, random::SplitMix64, resample};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -18,9 +18,8 @@ const BLUR: (f64, f64) = (1.0, 6.0);
 struct Photo {
     hq: Vec<u8>,
     lq: Option<Vec<u8>>,
-    /// Size of the reduction.
-    width: usize,
-    height: usize,
+    /// Of the reduction.
+    size: Size,
 }
 
 /// Photographs held in memory.
@@ -243,25 +242,25 @@ impl Dataset {
             return self.cut(recipe.as_ref(), &region, (margin, margin), patch, draw);
         }
         let photo = &self.photos[draw.below(self.photos.len())];
-        let x = draw.below(photo.width - patch + 1);
-        let y = draw.below(photo.height - patch + 1);
+        let x = draw.below(photo.size.width - patch + 1);
+        let y = draw.below(photo.size.height - patch + 1);
         let turn = draw.below(8);
         let s = self.scale;
-        let whole = (photo.width * s, photo.height * s);
+        let whole = photo.size.times(s);
         let blur = (self.blurred > 0.0 && draw.unit() < self.blurred)
             .then(|| (BLUR.0.ln() + draw.unit() * (BLUR.1 / BLUR.0).ln()).exp());
         if let (Some(lq), None) = (&photo.lq, blur) {
             // Made of the whole photo, so that a crop's border is like its inside.
-            let low = oriented(lq, (photo.width, photo.height), (x, y), patch, turn);
+            let low = oriented(lq, photo.size, (x, y), patch, turn);
             return Ok(self.pair(low, oriented(&photo.hq, whole, (x * s, y * s), patch * s, turn)));
         }
         // So that it is here too, what is degraded is larger than the crop, as far as there is photo.
         let recipe = self.recipe(draw);
         let blurring = blur.map_or(0, |sigma| (2.0 * sigma / s as f64).ceil() as usize);
         let margin = reach(recipe.as_ref(), s) + blurring;
-        let side = (patch + 2 * margin).min(photo.width).min(photo.height);
+        let side = (patch + 2 * margin).min(photo.size.width).min(photo.size.height);
         let start = |at: usize, size: usize| at.saturating_sub((side - patch) / 2).min(size - side);
-        let (left, top) = (start(x, photo.width), start(y, photo.height));
+        let (left, top) = (start(x, photo.size.width), start(y, photo.size.height));
         let mut region = oriented(&photo.hq, whole, (left * s, top * s), side * s, turn);
         if let Some(sigma) = blur {
             region = filter::blur(&region, sigma);
@@ -320,8 +319,7 @@ impl Photo {
         Ok(Self {
             hq: bytes(hq),
             lq,
-            width: hq.width() / scale,
-            height: hq.height() / scale,
+            size: Size::new(hq.width() / scale, hq.height() / scale),
         })
     }
 }
@@ -344,11 +342,12 @@ fn data_of<'a>(images: impl IntoIterator<Item = &'a Planes>) -> TensorData {
 /// The square of `side` pixels at `(x0, y0)`: bit 0 of `turn` mirrors columns, bit 1 rows, bit 2 transposes.
 pub(super) fn oriented(
     data: &[u8],
-    (w, h): (usize, usize),
+    size: Size,
     (x0, y0): (usize, usize),
     side: usize,
     turn: usize,
 ) -> Planes {
+    let Size { width: w, height: h } = size;
     let mut out = Planes::zeros(3, side, side);
     for c in 0..3 {
         for y in 0..side {
@@ -382,7 +381,7 @@ mod tests {
     fn orientations_are_the_eight_of_the_square() {
         let data: Vec<u8> = (0..3 * 16).map(|i| i as u8).collect();
         let mut seen: Vec<Vec<f32>> = (0..8)
-            .map(|t| oriented(&data, (4, 4), (0, 0), 4, t).into_data())
+            .map(|t| oriented(&data, Size::new(4, 4), (0, 0), 4, t).into_data())
             .collect();
         for s in &seen {
             let mut sorted = s.clone();
@@ -486,7 +485,7 @@ mod tests {
         let data: Vec<u8> = (0..3 * side * side).map(|i| (i * 89 % 251) as u8).collect();
         for turn in 0..8 {
             for at in [(0, 0), (5, 2), (3, 5)] {
-                let whole = oriented(&data, (side, side), (0, 0), side, turn);
+                let whole = oriented(&data, Size::new(side, side), (0, 0), side, turn);
                 let (x, y) = turned(at, side - inner, turn);
                 let square = Rect {
                     x0: x,
@@ -494,7 +493,7 @@ mod tests {
                     x1: x + inner,
                     y1: y + inner,
                 };
-                let direct = oriented(&data, (side, side), at, inner, turn);
+                let direct = oriented(&data, Size::new(side, side), at, inner, turn);
                 assert_eq!(whole.crop(square), direct, "turn {turn} at {at:?}");
             }
         }
@@ -521,12 +520,18 @@ mod tests {
             let sigma = (BLUR.0.ln() + draw.unit() * (BLUR.1 / BLUR.0).ln()).exp();
             let blurred = bytes(&filter::blur(&photo, sigma));
             let lq = bytes(&resample::shrink(&filter::blur(&photo, sigma), s).expect("large enough"));
-            let small = (side / s, side / s);
+            let small = Size::new(side / s, side / s);
             for (got, want) in [
                 (&sample.low, oriented(&lq, small, at, patch, turn)),
                 (
                     &sample.high,
-                    oriented(&blurred, (side, side), (at.0 * s, at.1 * s), patch * s, turn),
+                    oriented(
+                        &blurred,
+                        Size::new(side, side),
+                        (at.0 * s, at.1 * s),
+                        patch * s,
+                        turn,
+                    ),
                 ),
             ] {
                 for (got, want) in got.data().iter().zip(want.data()) {
@@ -553,8 +558,7 @@ mod tests {
             photos: vec![Photo {
                 hq,
                 lq: Some(lq),
-                width: w,
-                height: h,
+                size: Size::new(w, h),
             }],
             scale: s,
             protocol: Protocol::Clean,

@@ -36,7 +36,7 @@ use super::data::{Batch, stacked};
 use super::optimise::{Terms, scalar};
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{COMPARED, SCALE, Stage, Validation, train};
-use super::sampler::{centre, planes, whole};
+use super::sampler::{centre, planes};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
 use crate::graphs;
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &OneStep) -> Result<()> {
             critic: &critic,
             restorer: &restorer,
             mean: GraphNetwork::new(&restorer.0.graph, &restorer.1, device)?,
-            low_pass: low_pass(args, (side, side), device)?,
+            low_pass: low_pass(args, Size::new(side, side), device)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
             fresh: fresh.clone(),
             device: device.clone(),
@@ -101,9 +101,13 @@ pub(crate) fn run(args: &OneStep) -> Result<()> {
     train(args, open)
 }
 
-fn low_pass(args: &OneStep, (w, h): (usize, usize), device: &Device) -> Result<Filter> {
+fn low_pass(args: &OneStep, size: Size, device: &Device) -> Result<Filter> {
     let anchor = ColourAnchor::new(args.colour_anchor.get())?;
-    Ok(Filter::new(&anchor.axis(w), &anchor.axis(h), device))
+    Ok(Filter::new(
+        &anchor.axis(size.width),
+        &anchor.axis(size.height),
+        device,
+    ))
 }
 
 struct OneStepStage<'a> {
@@ -153,11 +157,12 @@ impl OneStepStage<'_> {
     /// Source samples `[n, 3, h, w]`, a function of `key` and each image's index.
     fn noise(&self, key: [u64; 2], [n, c, h, w]: [usize; 4]) -> Result<Tensor<4>> {
         let spectrum = Spectrum::sobolev(self.args.s)?;
+        let size = Size::new(w, h);
         let noise: Vec<Planes> = (0..n as u64)
             .into_par_iter()
             .map(|i| {
                 let seed = SplitMix64::of([key[0], key[1], i]).next_u64();
-                ColouredNoise::new(seed, Size::new(w, h), spectrum)?.tile(c, whole(w, h))
+                ColouredNoise::new(seed, size, spectrum)?.tile(c, size.whole())
             })
             .collect::<asasr_core::Result<_>>()?;
         Ok(stacked(&noise, &self.device))
@@ -276,7 +281,7 @@ impl Stage for OneStepStage<'_> {
         for (i, pair) in pairs.iter().enumerate() {
             let batch = centre(pair, &self.device);
             let [_, _, h, w] = batch.high.dims();
-            let low_pass = low_pass(self.args, (w, h), &self.device)?;
+            let low_pass = low_pass(self.args, Size::new(w, h), &self.device)?;
             let mean = self.mean(batch.low.clone())?;
             let draw = |key: u64| {
                 let noise = self.noise([key, i as u64], batch.high.dims())?;

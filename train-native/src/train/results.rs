@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use asasr_core::{Planes, random::SplitMix64, resample};
+use asasr_core::{Planes, Size, random::SplitMix64, resample};
 use burn::tensor::{Device, Tensor};
 
 use super::config::Common;
@@ -21,9 +21,8 @@ struct Triple {
     low: Vec<u8>,
     high: Vec<u8>,
     made: Vec<u8>,
-    /// Size of the input.
-    width: usize,
-    height: usize,
+    /// Of the input.
+    size: Size,
 }
 
 /// All results of a folder.
@@ -74,13 +73,21 @@ impl Results {
         for i in 0..n as u64 {
             let mut draw = SplitMix64::of([key[0], key[1], i]);
             let t = &self.triples[draw.below(self.triples.len())];
-            let (x, y) = (draw.below(t.width - patch + 1), draw.below(t.height - patch + 1));
+            let (x, y) = (
+                draw.below(t.size.width - patch + 1),
+                draw.below(t.size.height - patch + 1),
+            );
             let turn = draw.below(8);
             let large = |from: &[u8]| {
-                let size = (t.width * SCALE, t.height * SCALE);
-                oriented(from, size, (x * SCALE, y * SCALE), patch * SCALE, turn)
+                oriented(
+                    from,
+                    t.size.times(SCALE),
+                    (x * SCALE, y * SCALE),
+                    patch * SCALE,
+                    turn,
+                )
             };
-            let low = oriented(&t.low, (t.width, t.height), (x, y), patch, turn);
+            let low = oriented(&t.low, t.size, (x, y), patch, turn);
             let crops = [
                 resample::enlarge(&low, SCALE),
                 large(&t.high),
@@ -129,15 +136,14 @@ fn triple(pairs: &Path, made: &Path, patch: usize) -> Result<Triple> {
         eval::truth(&beside(TRUTHS), 1)?,
     );
     let result = eval::truth(made, 1)?;
-    let (width, height) = (low.width(), low.height());
-    let size = (width * SCALE, height * SCALE);
+    let size = low.size();
     for (image, path) in [(&high, beside(TRUTHS)), (&result, made.to_path_buf())] {
-        if (image.width(), image.height()) != size {
-            let why = format!("not {SCALE} times the size of its input, {}x{}", size.0, size.1);
+        if image.size() != size.times(SCALE) {
+            let why = format!("not {SCALE} times the size of its input, {}", size.times(SCALE));
             return Err(Error::at(&path, why));
         }
     }
-    if width < patch || height < patch {
+    if size.width < patch || size.height < patch {
         return Err(Error::at(
             made,
             format!("its input is smaller than a crop of {patch} pixels"),
@@ -147,7 +153,6 @@ fn triple(pairs: &Path, made: &Path, patch: usize) -> Result<Triple> {
         low: bytes(&low),
         high: bytes(&high),
         made: bytes(&result),
-        width,
-        height,
+        size,
     })
 }

@@ -167,14 +167,15 @@ impl Sampler {
         let mean = self.network.residual(batch.low.clone()) + batch.skip.clone();
         let [n, c, h, w] = mean.dims();
         let spectrum = Spectrum::sobolev(self.s)?;
+        let size = Size::new(w, h);
         let noise: Vec<Planes> = (0..n as u64)
             .into_par_iter()
             .map(|i| {
                 let seed = SplitMix64::of([key[0], key[1], i]).next_u64();
-                ColouredNoise::new(seed, Size::new(w, h), spectrum)?.tile(c, whole(w, h))
+                ColouredNoise::new(seed, size, spectrum)?.tile(c, size.whole())
             })
             .collect::<asasr_core::Result<_>>()?;
-        let noise = stacked(&noise, &self.device) * self.deviation(&batch.low, Size::new(w, h))?;
+        let noise = stacked(&noise, &self.device) * self.deviation(&batch.low, size)?;
         let around = if self.source.around_mean() {
             mean.clone()
         } else {
@@ -419,10 +420,6 @@ pub(super) fn loss_terms(metric: &SobolevMetric, gamma: &Tensor<4>, mix: f64) ->
     terms
 }
 
-pub(super) fn whole(width: usize, height: usize) -> Rect {
-    Rect::whole(width, height)
-}
-
 /// The middle of a validation pair as a batch of one.
 pub(super) fn centre(pair: &Pair, device: &Device) -> Batch {
     let side = |n: usize| (n.saturating_sub(VALIDATED) / 2, n.min(VALIDATED));
@@ -486,7 +483,7 @@ mod tests {
                     ColouredNoise::new(seed, Size::new(32, 32), Spectrum::sobolev(1.5).expect("in range"));
                 let mean = planes(prepared.mean.clone().narrow(0, i, 1)).expect("reads");
                 let want = source
-                    .sample((&low, &mean), &noise.expect("plans"), whole(32, 32))
+                    .sample((&low, &mean), &noise.expect("plans"), Rect::whole(32, 32))
                     .expect("fits");
                 let got = planes(prepared.x0.clone().narrow(0, i, 1)).expect("reads");
                 for (a, b) in got.data().iter().zip(want.data()) {
