@@ -23,6 +23,7 @@ extern crate alloc;
 pub mod alpha;
 mod error;
 pub mod exec;
+mod fields;
 pub mod flow;
 pub mod graph;
 mod hold;

@@ -1,12 +1,12 @@
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{ColourAnchor, Schedule, Source};
 use crate::Result;
+use crate::fields::fields;
 use crate::spectral::Spectrum;
 
 /// How a flow is sampled: where it starts, in how many steps, and what its samples get of the posterior mean.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Sampling {
     /// The source sample.
     pub source: Source,
@@ -16,9 +16,16 @@ pub struct Sampling {
     pub steps: usize,
     /// Deviation in output pixels of the [`ColourAnchor`] of samples of `steps` steps or more; those of fewer have the one
     /// [`of_fewer_steps`](ColourAnchor::of_fewer_steps).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub colour_anchor: Option<f64>,
 }
+
+fields!(Sampling {
+    source,
+    s,
+    steps,
+    colour_anchor
+});
 
 impl Sampling {
     /// Of a network that makes an image of a source sample in one step, from noise of deviation 1.

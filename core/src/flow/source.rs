@@ -1,14 +1,15 @@
-use alloc::format;
+use alloc::{format, string::String};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::fields::{Fields, Misfit, Object};
 use crate::resample::{Axis, linear, separable};
 use crate::spectral::ColouredNoise;
 use crate::{Error, Planes, Rect, Result, Size};
 
 /// Where the flow starts: `x0 = m + sigma * n` with `n` coloured noise of variance 1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
 pub enum Source {
     /// `m = 0`: pure noise; the paper's setting with `sigma = 1` (arXiv 2605.23264; its code leaves the noise white).
     Noise {
@@ -34,6 +35,27 @@ pub enum Source {
         /// Deviation of the noise over the gradient's, more than 0.
         slope: f32,
     },
+}
+
+impl Object for Source {
+    fn take(fields: &mut Fields) -> core::result::Result<Self, Misfit> {
+        let mode: String = fields.take("mode")?;
+        let sigma = fields.take("sigma")?;
+        match mode.as_str() {
+            "noise" => Ok(Self::Noise { sigma }),
+            "posterior_mean" => Ok(Self::PosteriorMean { sigma }),
+            "local_posterior_mean" => Ok(Self::LocalPosteriorMean {
+                sigma,
+                least: fields.take("least")?,
+                slope: fields.take("slope")?,
+            }),
+            _ => Err(Misfit::unknown(
+                "mode",
+                &mode,
+                &["noise", "posterior_mean", "local_posterior_mean"],
+            )),
+        }
+    }
 }
 
 /// Deviation of the Gaussian under which gradients are averaged, and pixels to either side that it reaches.

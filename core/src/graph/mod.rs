@@ -46,9 +46,9 @@ pub mod passes;
 pub mod reference;
 mod types;
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
 pub use crate::Size;
@@ -60,11 +60,11 @@ pub use ops::{Extent, Op, Operation};
 pub use reference::Tensor;
 pub use types::{Grid, Kind, Places, Scale, Shape, ValueType, Windows};
 
+use crate::fields::{self, Fields, Misfit, Object, fields, names};
 use crate::{Error, Result};
 
 /// A network as a file describes it; nothing in it is checked yet.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Graph {
     /// What is given.
     pub inputs: Vec<Input>,
@@ -75,23 +75,24 @@ pub struct Graph {
 }
 
 /// A value that is given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Input {
     /// The value's name.
     pub name: String,
     /// Numbers at every place.
     pub channels: usize,
     /// Pixels for each of the image; 1 where it is not given, and for vectors.
-    #[serde(default = "scale_one", skip_serializing_if = "is_scale_one")]
+    #[serde(skip_serializing_if = "is_scale_one")]
     pub scale: Scale,
     /// A map where it is not given.
-    #[serde(default, skip_serializing_if = "is_map")]
+    #[serde(skip_serializing_if = "is_map")]
     pub kind: InputKind,
 }
 
+fields!(Input { name, channels, scale = Scale::ONE, kind = InputKind::Map });
+
 /// How the channels of an input are arranged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputKind {
     /// At every pixel.
@@ -101,9 +102,11 @@ pub enum InputKind {
     Vector,
 }
 
+names!(InputKind { "map" = Map, "vector" = Vector });
+
 /// A value that is computed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "RawNode", into = "RawNode")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(into = "RawNode")]
 pub struct Node {
     /// The value's name.
     pub name: String,
@@ -114,8 +117,7 @@ pub struct Node {
 }
 
 /// A value that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Output {
     /// Its name among the outputs.
     pub name: String,
@@ -123,22 +125,25 @@ pub struct Output {
     pub value: String,
 }
 
+fields!(Output { name, value });
+
 /// A node as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct RawNode {
     name: String,
     op: String,
     inputs: Vec<String>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(skip_serializing_if = "Map::is_empty")]
     params: Map<String, Value>,
 }
+
+fields!(RawNode { name, op, inputs, params = Map::new() });
 
 impl TryFrom<RawNode> for Node {
     type Error = GraphError;
 
     fn try_from(raw: RawNode) -> core::result::Result<Self, GraphError> {
-        let op = Op::read(&raw.op, Value::Object(raw.params)).map_err(|fault| fault.at(&raw.name))?;
+        let op = Op::read(&raw.op, raw.params).map_err(|fault| fault.at(&raw.name))?;
         Ok(Self {
             name: raw.name,
             op,
@@ -149,21 +154,13 @@ impl TryFrom<RawNode> for Node {
 
 impl From<Node> for RawNode {
     fn from(node: Node) -> Self {
-        let params = match node.op.params() {
-            Value::Object(params) => params,
-            _ => Map::new(),
-        };
         Self {
             name: node.name,
             op: node.op.name().into(),
+            params: node.op.params(),
             inputs: node.inputs,
-            params,
         }
     }
-}
-
-fn scale_one() -> Scale {
-    Scale::ONE
 }
 
 fn is_scale_one(scale: &Scale) -> bool {
@@ -186,12 +183,43 @@ impl Input {
 }
 
 /// A graph whose nodes are still to be read.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawGraph {
     inputs: Vec<Input>,
     nodes: Vec<RawNode>,
     outputs: Vec<Output>,
+}
+
+fields!(RawGraph {
+    inputs,
+    nodes,
+    outputs
+});
+
+impl TryFrom<RawGraph> for Graph {
+    type Error = GraphError;
+
+    fn try_from(raw: RawGraph) -> core::result::Result<Self, GraphError> {
+        let nodes: core::result::Result<_, _> = raw.nodes.into_iter().map(Node::try_from).collect();
+        Ok(Self {
+            inputs: raw.inputs,
+            nodes: nodes?,
+            outputs: raw.outputs,
+        })
+    }
+}
+
+impl Object for Graph {
+    fn take(fields: &mut Fields) -> core::result::Result<Self, Misfit> {
+        let graph = RawGraph::take(fields)?.try_into();
+        graph.map_err(|e: GraphError| Misfit(format!("{e}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Graph {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> core::result::Result<Self, D::Error> {
+        let graph = Fields::of(Map::deserialize(deserializer)?, Self::take);
+        graph.map_err(|Misfit(why)| D::Error::custom(why))
+    }
 }
 
 impl Graph {
@@ -200,14 +228,8 @@ impl Graph {
     /// # Errors
     /// [`Error::Graph`], with the node where it is one's: [`Fault::Form`], [`Fault::UnknownOp`] or [`Fault::Params`].
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let form = |e: serde_json::Error| Fault::Form(alloc::format!("{e}")).whole();
-        let raw: RawGraph = serde_json::from_slice(json).map_err(form)?;
-        let nodes: core::result::Result<_, _> = raw.nodes.into_iter().map(Node::try_from).collect();
-        Ok(Self {
-            inputs: raw.inputs,
-            nodes: nodes?,
-            outputs: raw.outputs,
-        })
+        let raw: RawGraph = fields::from_json(json).map_err(|Misfit(why)| Fault::Form(why).whole())?;
+        Ok(raw.try_into()?)
     }
 
     /// The description, on one line.
@@ -215,7 +237,7 @@ impl Graph {
     /// # Errors
     /// [`Error::Graph`] when it cannot be written, which no checked graph's is.
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|e| Error::Graph(Fault::Form(alloc::format!("{e}")).whole()))
+        serde_json::to_string(self).map_err(|e| Error::Graph(Fault::Form(format!("{e}")).whole()))
     }
 
     /// Finds the type of every value.

@@ -1,13 +1,15 @@
 use alloc::{format, string::String};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{Fault, limits};
 use crate::Size;
+use crate::fields::{Field, Misfit};
 
 /// How many pixels along a side a value has for each of the image at scale 1: a reduced fraction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "[usize; 2]", into = "[usize; 2]")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "[usize; 2]")]
 pub struct Scale {
     num: usize,
     den: usize,
@@ -69,6 +71,13 @@ impl TryFrom<[usize; 2]> for Scale {
                 limits::SCALE
             )
         })
+    }
+}
+
+impl Field for Scale {
+    fn read(value: Value, name: &str) -> Result<Self, Misfit> {
+        let scale = Self::try_from(<[usize; 2]>::read(value, name)?);
+        scale.map_err(|why| Misfit(format!("`{name}` is {why}")))
     }
 }
 

@@ -1,17 +1,17 @@
 use alloc::{format, string::String, vec, vec::Vec};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::layer::{Activation, Layer, ParameterShape, check_layers, fail, layer_parameters, layer_radius};
 use crate::Result;
+use crate::fields::{fields, names};
 
 /// A feed-forward super-resolution network that works at low-quality resolution.
 ///
 /// `output = pixel_shuffle(layers(input)) + skip(input)`: each layer reads the output of the one before it, the
 /// last layer makes `3 * scale^2` channels, which are shuffled into an image `scale` times larger. Convolutions
 /// pad with zeros, so that width and height stay.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Architecture {
     /// Enlargement factor.
     pub scale: usize,
@@ -21,8 +21,10 @@ pub struct Architecture {
     pub layers: Vec<Layer>,
 }
 
+fields!(Architecture { scale, skip, layers });
+
 /// The image added to the network's output, made from its input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Skip {
     /// Nothing is added.
@@ -30,6 +32,8 @@ pub enum Skip {
     /// The bicubic enlargement of [`crate::resample::enlarge`].
     Bicubic,
 }
+
+names!(Skip { "none" = None, "bicubic" = Bicubic });
 
 /// Colour channels of input and output.
 pub(super) const COLOURS: usize = 3;
@@ -133,7 +137,10 @@ mod tests {
     fn json_round_trips() {
         let net = Architecture::restorer(4, 8, 1);
         let json = serde_json::to_string(&net).expect("serialises");
-        assert_eq!(serde_json::from_str::<Architecture>(&json).expect("reads"), net);
+        assert_eq!(
+            crate::fields::from_json::<Architecture>(json.as_bytes()).expect("reads"),
+            net
+        );
     }
 
     #[test]

@@ -7,12 +7,14 @@ use alloc::{
     vec::Vec,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::file::{count, line, plain, sha256};
 use super::{
     Architecture, Measured, Mode, NetworkPart, Role, Training, VelocityArchitecture, Weights, WeightsFile,
 };
+use crate::fields::{self, Fields, Misfit, Object, fields};
 use crate::flow::{Sampling, Source};
 use crate::graph::nets;
 use crate::{Error, Result};
@@ -24,7 +26,7 @@ pub const MANIFEST_FORMAT: u32 = 1;
 const FAST_STEPS: usize = 4;
 
 /// What a model is, where its weights are and how they came to be: `manifest.json` beside the weights file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Manifest {
     /// [`MANIFEST_FORMAT`].
     pub format: u32,
@@ -47,15 +49,19 @@ pub struct Manifest {
     /// What was measured on images it was not trained on.
     pub measured: Option<Measured>,
     /// The flow that starts from the network's estimate, where the model has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<FlowPart>,
     /// The same flow distilled to a few steps, where the model has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fast: Option<FlowPart>,
 }
 
+fields!(Manifest {
+    format, id, licence, file, bytes, sha256, parameters, architecture, training, measured, flow, fast; skip
+});
+
 /// The flow of a model: its velocity field and where that starts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FlowPart {
     /// The weights file, in the manifest's folder.
     pub file: String,
@@ -75,11 +81,15 @@ pub struct FlowPart {
     pub steps: usize,
     /// Deviation in output pixels of the [`ColourAnchor`](crate::flow::ColourAnchor) of samples of `steps` steps or more; those of fewer
     /// have the one [`of_fewer_steps`](crate::flow::ColourAnchor::of_fewer_steps).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub colour_anchor: Option<f64>,
     /// How it was trained.
     pub training: Training,
 }
+
+fields!(FlowPart {
+    file, bytes, sha256, parameters, architecture, source, s, steps, colour_anchor, training; skip
+});
 
 impl Manifest {
     /// Reads and checks a `manifest.json`.
@@ -87,7 +97,13 @@ impl Manifest {
     /// # Errors
     /// [`Error::Manifest`] or [`Error::Architecture`], naming what is wrong.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let manifest: Self = serde_json::from_slice(json).map_err(|e| Error::Manifest(e.to_string()))?;
+        let bad = |Misfit(why)| Error::Manifest(why);
+        Self::read(fields::object(json).map_err(bad)?)
+    }
+
+    /// Reads and checks what [`from_json`](Self::from_json) takes.
+    pub(super) fn read(object: Map<String, Value>) -> Result<Self> {
+        let manifest = Fields::of(object, Self::take).map_err(|Misfit(why)| Error::Manifest(why))?;
         if manifest.format != MANIFEST_FORMAT {
             return Err(Error::Manifest(format!(
                 "it has format {}, this program reads format {MANIFEST_FORMAT}: update the program or the model",

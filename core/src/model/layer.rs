@@ -1,12 +1,13 @@
 use alloc::{format, string::String, vec, vec::Vec};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::fields::{Fields, Misfit, Object};
 use crate::{Error, Result};
 
 /// One layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
 pub enum Layer {
     /// A convolution with bias, stride 1 and zero padding, then an activation.
     ///
@@ -44,6 +45,30 @@ pub enum Layer {
     },
 }
 
+impl Object for Layer {
+    fn take(fields: &mut Fields) -> core::result::Result<Self, Misfit> {
+        let op: String = fields.take("op")?;
+        match op.as_str() {
+            "conv" => Ok(Self::Conv {
+                name: fields.take("name")?,
+                inputs: fields.take("inputs")?,
+                outputs: fields.take("outputs")?,
+                kernel: fields.take("kernel")?,
+                activation: fields.take("activation")?,
+            }),
+            "film" => Ok(Self::Film {
+                name: fields.take("name")?,
+                channels: fields.take("channels")?,
+                activation: fields.take("activation")?,
+            }),
+            "add" => Ok(Self::Add {
+                with: fields.take("with")?,
+            }),
+            _ => Err(Misfit::unknown("op", &op, &["conv", "film", "add"])),
+        }
+    }
+}
+
 impl Layer {
     /// Prefix of its parameters' names, where it has parameters.
     pub fn name(&self) -> Option<&String> {
@@ -55,8 +80,8 @@ impl Layer {
 }
 
 /// A point-wise non-linearity.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Activation {
     /// `x`.
     None,
@@ -67,6 +92,20 @@ pub enum Activation {
     },
     /// `x` where positive, else `slope_c * x` with the learned parameter `{name}.slope` of shape `[outputs]`.
     Prelu,
+}
+
+impl Object for Activation {
+    fn take(fields: &mut Fields) -> core::result::Result<Self, Misfit> {
+        let kind: String = fields.take("kind")?;
+        match kind.as_str() {
+            "none" => Ok(Self::None),
+            "leaky_relu" => Ok(Self::LeakyRelu {
+                slope: fields.take("slope")?,
+            }),
+            "prelu" => Ok(Self::Prelu),
+            _ => Err(Misfit::unknown("kind", &kind, &["none", "leaky_relu", "prelu"])),
+        }
+    }
 }
 
 /// The name and shape of one parameter tensor.

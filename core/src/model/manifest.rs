@@ -5,10 +5,12 @@ use alloc::{
     vec::Vec,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::file::{count, line, plain, sha256};
 use super::{Measured, Mode, Training, Weights, WeightsFile, format1};
+use crate::fields::{self, Field, Fields, Misfit, Object, fields, names};
 use crate::flow::Sampling;
 use crate::graph::{Graph, Input, Scale, TypedGraph, ValueType};
 use crate::{Error, Result};
@@ -17,7 +19,7 @@ use crate::{Error, Result};
 pub const MANIFEST_FORMAT: u32 = 2;
 
 /// What a network is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The posterior mean: an image to an image.
@@ -31,6 +33,14 @@ pub enum Role {
     /// Whatever its maker trained it for: an image to an image.
     Community,
 }
+
+names!(Role {
+    "restorer" = Restorer,
+    "field" = Field,
+    "few_steps" = FewSteps,
+    "one_step" = OneStep,
+    "community" = Community
+});
 
 impl Role {
     /// As manifests write it.
@@ -76,12 +86,6 @@ const FAST_STEPS: usize = 4;
 /// Most that a model enlarges.
 const MOST_SCALE: usize = 8;
 
-/// The part of any manifest that says how to read the rest.
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-}
-
 /// What a model is, where its weights are and how they came to be: networks by what they are for, each a graph with a file of weights.
 /// It is format 2 of `manifest.json`, and [format 1](format1) is read as one.
 ///
@@ -119,8 +123,7 @@ pub struct NetworkPart {
 }
 
 /// Published weights.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Provenance {
     /// What it is called there, and where that is.
     pub source: String,
@@ -132,33 +135,70 @@ pub struct Provenance {
     pub sha256: String,
 }
 
+fields!(Provenance {
+    source,
+    author,
+    licence,
+    sha256
+});
+
 /// A network as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct RawPart {
     file: String,
     bytes: usize,
     sha256: String,
     parameters: usize,
     graph: Graph,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     sampling: Option<Sampling>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     training: Option<Training>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     provenance: Option<Provenance>,
 }
 
+fields!(RawPart {
+    file,
+    bytes,
+    sha256,
+    parameters,
+    graph,
+    sampling,
+    training,
+    provenance
+});
+
 /// A manifest as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct RawManifest {
     format: u32,
     id: String,
     licence: String,
     networks: BTreeMap<Role, RawPart>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     measured: Option<Measured>,
+}
+
+fields!(RawManifest {
+    format,
+    id,
+    licence,
+    networks,
+    measured
+});
+
+impl Field for BTreeMap<Role, RawPart> {
+    fn read(value: Value, name: &str) -> core::result::Result<Self, Misfit> {
+        let Value::Object(networks) = value else {
+            return Err(Misfit::wrong(name, "an object"));
+        };
+        let network = |(role, part): (String, Value)| {
+            let part = RawPart::read(part, &role)?;
+            Ok((Role::read(role.into(), name)?, part))
+        };
+        networks.into_iter().map(network).collect()
+    }
 }
 
 impl Manifest {
@@ -167,17 +207,19 @@ impl Manifest {
     /// # Errors
     /// [`Error::Manifest`], [`Error::Architecture`] or [`Error::Graph`], naming what is wrong.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let bad = |e: serde_json::Error| Error::Manifest(e.to_string());
-        let Format { format } = serde_json::from_slice(json).map_err(bad)?;
+        let bad = |Misfit(why)| Error::Manifest(why);
+        let object = fields::object(json).map_err(bad)?;
+        let format = object.get("format").cloned().unwrap_or_default();
+        let format = u32::read(format, "format").map_err(bad)?;
         if format == format1::MANIFEST_FORMAT {
-            return format1::Manifest::from_json(json)?.try_into();
+            return format1::Manifest::read(object)?.try_into();
         }
         if format != MANIFEST_FORMAT {
             return Err(Error::Manifest(format!(
                 "it has format {format}, this program reads formats 1 and {MANIFEST_FORMAT}: update the program or the model"
             )));
         }
-        let raw: RawManifest = serde_json::from_slice(json).map_err(bad)?;
+        let raw = Fields::of(object, RawManifest::take).map_err(bad)?;
         let networks = raw.networks.into_iter();
         let networks = networks.map(|(role, part)| Ok((role, part.checked()?)));
         let manifest = Self {

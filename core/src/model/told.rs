@@ -2,6 +2,8 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fields::fields;
+
 /// What a user asks of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
@@ -34,7 +36,7 @@ impl Mode {
 }
 
 /// How the weights were made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Training {
     /// The command line.
     pub command: String,
@@ -43,6 +45,8 @@ pub struct Training {
     /// Training images.
     pub images: usize,
 }
+
+fields!(Training { command, steps, images; skip });
 
 /// A validation score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,3 +60,5 @@ pub struct Measured {
     /// Mean PSNR-Y of bicubic enlargement of the same inputs in dB.
     pub psnr_y_bicubic: f64,
 }
+
+fields!(Measured { protocol, images, psnr_y, psnr_y_bicubic; skip });

@@ -1,6 +1,6 @@
 use alloc::{format, string::String, vec, vec::Vec};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Weights;
 use super::architecture::{COLOURS, check_scale};
@@ -8,6 +8,7 @@ use super::layer::{
     Activation, Layer, MAX_CHANNELS, ParameterShape, check_layers, fail, layer_parameters, layer_radius,
 };
 use crate::Result;
+use crate::fields::{Fields, Misfit, Object, fields, names};
 use crate::graph::ops::Sinusoidal;
 
 /// A velocity field `v(x_t, t, c)` of the flow, at low-quality resolution.
@@ -15,7 +16,7 @@ use crate::graph::ops::Sinusoidal;
 /// `x_t`, `[3, h * scale, w * scale]`, is pixel-unshuffled to `3 * scale^2` channels of `h` by `w` pixels and the
 /// condition is put behind it; the backbone makes `3 * scale^2` channels of it, which are shuffled back into the
 /// velocity. The two backbones read and write the same, so that whatever trains or samples one does the other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "backbone", rename_all = "snake_case")]
 pub enum VelocityArchitecture {
     /// Convolutions modulated by the time.
@@ -24,8 +25,19 @@ pub enum VelocityArchitecture {
     Dit(DitVelocity),
 }
 
+impl Object for VelocityArchitecture {
+    fn take(fields: &mut Fields) -> core::result::Result<Self, Misfit> {
+        let backbone: String = fields.take("backbone")?;
+        match backbone.as_str() {
+            "conv" => ConvVelocity::take(fields).map(Self::Conv),
+            "dit" => DitVelocity::take(fields).map(Self::Dit),
+            _ => Err(Misfit::unknown("backbone", &backbone, &["conv", "dit"])),
+        }
+    }
+}
+
 /// What the velocity is conditioned on, besides `x_t` and `t`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// The low-quality image `c`, `[3, h, w]`.
@@ -33,6 +45,8 @@ pub enum Condition {
     /// `c` and the restorer's posterior mean `m(c)`, `[3, h * scale, w * scale]`, pixel-unshuffled.
     LowQualityAndMean,
 }
+
+names!(Condition { "low_quality" = LowQuality, "low_quality_and_mean" = LowQualityAndMean });
 
 impl Condition {
     fn channels(self, scale: usize) -> usize {
@@ -47,8 +61,7 @@ impl Condition {
 ///
 /// The time embedding that modulates [`Layer::Film`] is `silu(W2 silu(W1 f(t)))` of `time_features` values, with
 /// `f` the sines and cosines of [`VelocityArchitecture::time_frequencies`]; parameters `time.0` and `time.2`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConvVelocity {
     /// Enlargement factor.
     pub scale: usize,
@@ -57,24 +70,33 @@ pub struct ConvVelocity {
     /// Length of the time embedding, even.
     pub time_features: usize,
     /// What is added to the layers' output.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skip: Option<GaussianSkip>,
     /// The layers in order.
     pub layers: Vec<Layer>,
 }
 
+fields!(ConvVelocity {
+    scale,
+    condition,
+    time_features,
+    skip,
+    layers
+});
+
 /// The velocity a flow would have if the truth were Gaussian around the posterior mean, added to the network's output so
 /// that the network need not carry the noise through its channels: `k(t) (x_t - m(c))` with
 /// `k = (t rho^2 - (1 - t) sigma^2) / (t^2 rho^2 + (1 - t)^2 sigma^2)`, the exact field from `N(m, sigma^2)` to
 /// `N(m, rho^2)`. (The linear part of Karras et al. 2022's preconditioning, for velocities.)
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct GaussianSkip {
     /// Deviation of the source around the posterior mean, the largest where it is local, 0.001 to 10. Only its ratio to `rho` counts.
     pub sigma: f64,
     /// Deviation of the truth around the posterior mean, 0.001 to 10.
     pub rho: f64,
 }
+
+fields!(GaussianSkip { sigma, rho });
 
 impl GaussianSkip {
     /// `k(t)` for `t` in `[0, 1]`: -1 at 0, 1 at 1.
@@ -92,8 +114,7 @@ impl GaussianSkip {
 /// make the time embedding as in [`ConvVelocity`]; block `i` has `blocks.{i}.modulation` `[6 C, E]`,
 /// `blocks.{i}.qkv` `[3 C, C]`, `blocks.{i}.position` `[heads, (2 window - 1)^2]`, `blocks.{i}.proj` `[C, C]`,
 /// `blocks.{i}.mlp.0` `[4 C, C]` and `blocks.{i}.mlp.2` `[C, 4 C]`; `head_modulation` is `[2 C, E]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DitVelocity {
     /// Enlargement factor.
     pub scale: usize,
@@ -102,7 +123,7 @@ pub struct DitVelocity {
     /// Length of the time embedding, even.
     pub time_features: usize,
     /// What is added to the head's output.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skip: Option<GaussianSkip>,
     /// Length of a token.
     pub channels: usize,
@@ -113,6 +134,17 @@ pub struct DitVelocity {
     /// Side of an attention window in low-quality pixels, even.
     pub window: usize,
 }
+
+fields!(DitVelocity {
+    scale,
+    condition,
+    time_features,
+    skip,
+    channels,
+    blocks,
+    heads,
+    window
+});
 
 impl VelocityArchitecture {
     /// A convolutional field of `blocks` residual blocks (convolution, modulation with leaky rectifier, convolution,
@@ -412,7 +444,7 @@ mod tests {
             let json = serde_json::to_string(&a).expect("serialises");
             assert!(json.contains("\"backbone\":"));
             assert_eq!(
-                serde_json::from_str::<VelocityArchitecture>(&json).expect("reads"),
+                crate::fields::from_json::<VelocityArchitecture>(json.as_bytes()).expect("reads"),
                 a
             );
         }

@@ -1,11 +1,12 @@
 use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
-use super::{Operation, Reference, count, map, parameter};
+use super::{Operation, Reference, count, map, parameter, params::params};
 use crate::exec::shade::{self, Shade, Shader};
 use crate::exec::{Compute, Value};
+use crate::fields::{Field, Misfit};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 #[cfg(feature = "burn")]
@@ -14,20 +15,18 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 /// `scale_c x + shift_c` for every channel `c`; what is not given is 1 and 0.
 ///
 /// Reads one value and keeps its type.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Affine {
     /// What is multiplied with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Constants>,
     /// What is added then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift: Option<Constants>,
 }
 
+params!(Affine { scale, shift });
+
 /// A number for each channel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Constants {
     /// The same for all.
     One(f64),
@@ -35,6 +34,17 @@ pub enum Constants {
     Each(Vec<f64>),
     /// The learned tensor of this name, `[channels]`.
     Learned(String),
+}
+
+impl Field for Constants {
+    fn read(value: Json, name: &str) -> Result<Self, Misfit> {
+        match value {
+            Json::String(tensor) => Ok(Self::Learned(tensor)),
+            Json::Array(_) => Field::read(value, name).map(Self::Each),
+            Json::Number(_) => Field::read(value, name).map(Self::One),
+            _ => Err(Misfit::wrong(name, "a number, numbers or the name of a tensor")),
+        }
+    }
 }
 
 impl Constants {

@@ -1,9 +1,7 @@
 use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Extent, Operation, Reference, count, parameter, tokens};
+use super::{Extent, Operation, Reference, count, parameter, params::params, tokens};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
 use crate::exec::{Compute, Value};
 use crate::graph::types::{Kind, Windows};
@@ -16,16 +14,16 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 /// `softmax(q k^T / sqrt(d) + position) v` for parts of `d` channels. Tokens beyond the map's edge are not attended to.
 ///
 /// Reads the queries, keys and values, tokens of one type, which it keeps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attention {
     /// Parts of the channels.
     pub heads: usize,
     /// Name of what is added to the score of two tokens by how far the query is below and right of the key, where it is given:
     /// `[heads, (2 rows - 1) * (2 columns - 1)]` for windows of so many rows and columns, the distance `(0, 0)` in the middle.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<String>,
 }
+
+params!(Attention { heads, position });
 
 /// The windows of checked tokens.
 fn windows(inputs: &[ValueType]) -> Windows {

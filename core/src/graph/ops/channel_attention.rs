@@ -1,9 +1,7 @@
 use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Extent, Operation, Reference, count, map, map_at, parameter};
+use super::{Extent, Operation, Reference, count, map, map_at, parameter, params::params};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
@@ -15,14 +13,15 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 /// by their length, `softmax(temperature q k^T) v`.
 ///
 /// Reads the queries, keys and values, maps of one type, which it keeps. It sees the whole image, so that tiles are not exact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelAttention {
     /// Parts of the channels.
     pub heads: usize,
     /// Name of the temperatures, `[heads]`.
     pub temperature: String,
 }
+
+params!(ChannelAttention { heads, temperature });
 
 /// A row is divided by this at least.
 const SHORTEST: f64 = 1e-12;

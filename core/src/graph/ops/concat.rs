@@ -1,9 +1,7 @@
 use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, channels, map};
+use super::{Operation, Reference, channels, map, params::params};
 use crate::exec::shade::{self, By, Shade, Shader, operand};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
@@ -13,9 +11,10 @@ use crate::nn::graph::{Batch, Given, Layout, OnBurn};
 /// The channels of all that it reads, one value's after the other's.
 ///
 /// Reads values that differ in their channels at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concat {}
+
+params!(Concat {});
 
 impl Operation for Concat {
     fn reads(&self) -> RangeInclusive<usize> {

@@ -1,9 +1,9 @@
 use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Extent, Operation, Reference, channels, count, map, map_at, weight_and_bias, within};
+use super::{
+    Extent, Operation, Reference, channels, count, map, map_at, params::params, weight_and_bias, within,
+};
 use crate::exec::shade::{self, By, Code, Reads, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
@@ -15,13 +15,11 @@ use crate::nn::graph::{Batch, Given, Kernels, OnBurn};
 /// zeros beyond the edge.
 ///
 /// Reads a map; makes one of `outputs` channels, with `2 padding - kernel + 1` rows and columns more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conv {
     /// Name of the weight, `[outputs, inputs / groups, kernel, kernel]`.
     pub weight: String,
     /// Name of the bias, `[outputs]`, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias: Option<String>,
     /// Channels of the result.
     pub outputs: usize,
@@ -29,21 +27,12 @@ pub struct Conv {
     pub kernel: usize,
     /// Equal parts of the channels that do not see each other; as many as there are channels make it depthwise. 1 where it is not
     /// given.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: usize,
     /// Zeros around the map; where it is not given, as many as keep the size.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub padding: Option<usize>,
 }
 
-fn one() -> usize {
-    1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn is_one(n: &usize) -> bool {
-    *n == 1
-}
+params!(Conv { weight, bias, outputs, kernel, groups = 1, padding });
 
 impl Conv {
     /// One with the parameters `{module}.weight` and `{module}.bias` that keeps the size.

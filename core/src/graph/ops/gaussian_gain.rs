@@ -1,7 +1,6 @@
 use alloc::{format, vec, vec::Vec};
 
-use serde::{Deserialize, Serialize};
-
+use super::params::params;
 use super::{Fault, pointwise::Pointwise, real};
 use crate::exec::shade::{self, Shade, Shader};
 use crate::graph::ValueType;
@@ -11,14 +10,15 @@ use crate::model::GaussianSkip;
 /// `(t rho^2 - (1 - t) sigma^2) / (t^2 rho^2 + (1 - t)^2 sigma^2)`. See [`GaussianSkip`].
 ///
 /// Reads one value, the time, and keeps its type.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GaussianGain {
     /// Deviation at time 0, 0.001 to 10.
     pub sigma: f64,
     /// Deviation at time 1, 0.001 to 10.
     pub rho: f64,
 }
+
+params!(GaussianGain { sigma, rho });
 
 impl Pointwise for GaussianGain {
     fn samples() -> Vec<Self> {

@@ -1,7 +1,6 @@
 use alloc::{vec, vec::Vec};
 
-use serde::{Deserialize, Serialize};
-
+use super::params::params;
 use super::pointwise::Pointwise;
 use crate::exec::shade::{self, Shade, Shader};
 use crate::graph::ValueType;
@@ -9,9 +8,10 @@ use crate::graph::ValueType;
 /// The Gaussian error linear unit, exactly: `x Phi(x)` with the distribution function of the normal (Hendrycks and Gimpel 2016).
 ///
 /// Reads one value and keeps its type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gelu {}
+
+params!(Gelu {});
 
 impl Pointwise for Gelu {
     fn samples() -> Vec<Self> {

@@ -1,9 +1,7 @@
 use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Extent, Operation, Reference, count, map, map_at, parameter, real};
+use super::{Extent, Operation, Reference, count, map, map_at, parameter, params::params, real};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
@@ -15,8 +13,7 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 /// then `weight_c` times that, plus `bias_c`.
 ///
 /// Reads a map and keeps its type. Its statistics are those of the whole image, so that tiles are not exact.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GroupNorm {
     /// Parts of the channels.
     pub groups: usize,
@@ -27,6 +24,13 @@ pub struct GroupNorm {
     /// Name of the bias, `[channels]`.
     pub bias: String,
 }
+
+params!(GroupNorm {
+    groups,
+    epsilon,
+    weight,
+    bias
+});
 
 impl Operation for GroupNorm {
     fn reads(&self) -> RangeInclusive<usize> {

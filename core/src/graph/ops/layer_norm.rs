@@ -1,9 +1,7 @@
 use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, count, map, parameter, real, tokens};
+use super::{Operation, Reference, count, map, parameter, params::params, real, tokens};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
@@ -15,18 +13,21 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 /// `weight_c` times that, plus `bias_c`, where they are given.
 ///
 /// Reads a value of any kind and keeps its type.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LayerNorm {
     /// What keeps the root from zero, 1e-12 to 1.
     pub epsilon: f64,
     /// Name of the weight, `[channels]`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
     /// Name of the bias, `[channels]`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias: Option<String>,
 }
+
+params!(LayerNorm {
+    epsilon,
+    weight,
+    bias
+});
 
 impl Operation for LayerNorm {
     fn reads(&self) -> RangeInclusive<usize> {

@@ -1,7 +1,6 @@
 use alloc::{format, vec::Vec};
 
-use serde::{Deserialize, Serialize};
-
+use super::params::params;
 use super::{Fault, pointwise::Pointwise, real};
 use crate::exec::shade::{self, Shade, Shader};
 use crate::graph::ValueType;
@@ -9,12 +8,13 @@ use crate::graph::ValueType;
 /// The leaky rectifier (Maas et al. 2013): `x` where positive, else `slope * x`; with a slope of zero the rectifier.
 ///
 /// Reads one value and keeps its type.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Leaky {
     /// From -1 to 1.
     pub slope: f64,
 }
+
+params!(Leaky { slope });
 
 impl Pointwise for Leaky {
     fn samples() -> Vec<Self> {

@@ -1,9 +1,7 @@
 use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, channels, count, map, tokens, weight_and_bias};
+use super::{Operation, Reference, channels, count, map, params::params, tokens, weight_and_bias};
 use crate::exec::shade::{Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
@@ -14,17 +12,21 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 /// A linear map of the channels at every place: `y_o = b_o + sum over i of w_oi x_i`.
 ///
 /// Reads a value of any kind; keeps its places and has `outputs` channels.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Linear {
     /// Name of the weight, `[outputs, inputs]`.
     pub weight: String,
     /// Name of the bias, `[outputs]`, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias: Option<String>,
     /// Channels of the result.
     pub outputs: usize,
 }
+
+params!(Linear {
+    weight,
+    bias,
+    outputs
+});
 
 impl Linear {
     /// One with the parameters `{module}.weight` and `{module}.bias`.

@@ -1,9 +1,7 @@
 use alloc::{vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Extent, Operation, Reference, count, map, map_at};
+use super::{Extent, Operation, Reference, count, map, map_at, params::params};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
@@ -13,9 +11,10 @@ use crate::nn::graph::{Batch, Given, Layout, OnBurn};
 /// The mean of each channel over all pixels of a map, a vector: what channel attention begins with (Hu et al. 2017).
 ///
 /// It sees the whole image, so that tiles are not exact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mean {}
+
+params!(Mean {});
 
 impl Operation for Mean {
     fn reads(&self) -> RangeInclusive<usize> {

@@ -1,7 +1,6 @@
 use alloc::{vec, vec::Vec};
 
-use serde::{Deserialize, Serialize};
-
+use super::params::params;
 use super::pointwise::{Pointwise, exp};
 use crate::exec::shade::{self, Shade, Shader};
 use crate::graph::ValueType;
@@ -9,9 +8,10 @@ use crate::graph::ValueType;
 /// `x tanh(ln(1 + e^x))` (Misra 2019).
 ///
 /// Reads one value and keeps its type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mish {}
+
+params!(Mish {});
 
 impl Pointwise for Mish {
     fn samples() -> Vec<Self> {

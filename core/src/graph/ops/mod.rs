@@ -22,6 +22,7 @@ mod mish;
 mod modulate;
 mod mul;
 mod pad;
+mod params;
 mod pixel_shuffle;
 mod pixel_unshuffle;
 mod pointwise;
@@ -39,14 +40,17 @@ mod window_partition;
 use alloc::{format, string::String, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::types::{Grid, Kind, Places, Windows};
 use super::{Fault, Scale, Shape, Tensor, ValueType, limits};
 use crate::exec::{Compute, Shade};
+use crate::fields::{Fields, Misfit, Object, Take};
 use crate::model::ParameterShape;
 #[cfg(feature = "burn")]
 use crate::nn::graph::OnBurn;
+
+use params::Params;
 
 pub use affine::Constants;
 pub use resize::Interpolation;
@@ -178,20 +182,22 @@ macro_rules! registry {
                 all
             }
 
-            /// The operation `name` with `params`, an object.
-            pub(super) fn read(name: &str, params: Value) -> Result<Self, Fault> {
-                let bad = |e: serde_json::Error| Fault::Params(format!("{e}"));
-                match name {
-                    $($name => serde_json::from_value(params).map(Self::$Op).map_err(bad),)*
-                    _ => Err(Fault::UnknownOp(name.chars().take(limits::NAME).collect())),
-                }
+            /// The operation `name` with `params`.
+            pub(super) fn read(name: &str, params: Map<String, Value>) -> Result<Self, Fault> {
+                let take: Take<Self> = match name {
+                    $($name => |fields| Object::take(fields).map(Self::$Op),)*
+                    _ => return Err(Fault::UnknownOp(name.chars().take(limits::NAME).collect())),
+                };
+                Fields::of(params, take).map_err(|Misfit(why)| Fault::Params(why))
             }
 
             /// What [`read`](Self::read) reads; numbers that are not finite become null.
-            pub(super) fn params(&self) -> Value {
+            pub(super) fn params(&self) -> Map<String, Value> {
+                let mut params = Map::new();
                 match self {
-                    $(Self::$Op(op) => serde_json::to_value(op).unwrap_or_default(),)*
+                    $(Self::$Op(op) => Params::put(op, &mut params),)*
                 }
+                params
             }
         }
     };

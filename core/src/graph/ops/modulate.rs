@@ -1,9 +1,7 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, count, map, tokens};
+use super::{Operation, Reference, count, map, params::params, tokens};
 use crate::exec::shade::{self, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
@@ -14,9 +12,10 @@ use crate::nn::graph::{Batch, Given, Kernels, Layout, OnBurn};
 ///
 /// Reads `x` and the vectors `gamma` and `beta` of its channels; keeps the type of `x`. A gate is [`mul`](struct@super::Mul) by a
 /// vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Modulate {}
+
+params!(Modulate {});
 
 impl Operation for Modulate {
     fn reads(&self) -> RangeInclusive<usize> {

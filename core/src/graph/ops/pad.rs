@@ -1,9 +1,7 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, map, map_at, within};
+use super::{Operation, Reference, map, map_at, params::params, within};
 use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
@@ -11,12 +9,13 @@ use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// A map with `pixels` zeros on each of its four sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pad {
     /// How many, one at least.
     pub pixels: usize,
 }
+
+params!(Pad { pixels });
 
 impl Operation for Pad {
     fn reads(&self) -> RangeInclusive<usize> {

@@ -1,9 +1,7 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, map, map_at, within};
+use super::{Operation, Reference, map, map_at, params::params, within};
 use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
@@ -12,12 +10,13 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// Channels to pixels (Shi et al. 2016): channel `c r^2 + i r + j` of a map becomes row `i` and column `j` of blocks of `r` by `r`
 /// pixels of channel `c`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PixelShuffle {
     /// `r`.
     pub factor: usize,
 }
+
+params!(PixelShuffle { factor });
 
 impl Operation for PixelShuffle {
     fn reads(&self) -> RangeInclusive<usize> {

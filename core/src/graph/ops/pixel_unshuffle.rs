@@ -1,9 +1,7 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, channels, map, map_at, within};
+use super::{Operation, Reference, channels, map, map_at, params::params, within};
 use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
@@ -12,12 +10,13 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// Pixels to channels, what undoes [`pixel_shuffle`](struct@super::PixelShuffle): row `i` and column `j` of blocks of `r` by `r`
 /// pixels of channel `c` of a map become channel `c r^2 + i r + j`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PixelUnshuffle {
     /// `r`.
     pub factor: usize,
 }
+
+params!(PixelUnshuffle { factor });
 
 impl Operation for PixelUnshuffle {
     fn reads(&self) -> RangeInclusive<usize> {

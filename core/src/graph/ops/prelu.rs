@@ -1,9 +1,7 @@
 use alloc::{string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, count, map, parameter};
+use super::{Operation, Reference, count, map, parameter, params::params};
 use crate::exec::shade::{self, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
@@ -14,12 +12,13 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 /// The rectifier with a learned slope for each channel (He et al. 2015): `x` where positive, else `slope_c x`.
 ///
 /// Reads one value and keeps its type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prelu {
     /// Name of the slopes, `[channels]`.
     pub slope: String,
 }
+
+params!(Prelu { slope });
 
 impl Operation for Prelu {
     fn reads(&self) -> RangeInclusive<usize> {

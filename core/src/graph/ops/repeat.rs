@@ -1,9 +1,7 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, channels, map, within};
+use super::{Operation, Reference, channels, map, params::params, within};
 use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
@@ -11,12 +9,13 @@ use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 use crate::nn::graph::{Batch, Given, Layout, OnBurn};
 
 /// Every channel `times` times in a row. Before a pixel shuffle this makes the nearest enlargement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
     /// How often, once at least.
     pub times: usize,
 }
+
+params!(Repeat { times });
 
 impl Operation for Repeat {
     fn reads(&self) -> RangeInclusive<usize> {

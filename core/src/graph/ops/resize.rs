@@ -1,19 +1,17 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Extent, Operation, Reference, count, map, map_at, within};
+use super::{Extent, Operation, Reference, count, map, map_at, params::params, within};
 use crate::exec::shade::{self, By, Code, Reads, Shade, Shader};
 use crate::exec::{Compute, Value};
+use crate::fields::names;
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 #[cfg(feature = "burn")]
 use crate::nn::graph::{Batch, Given, OnBurn};
 use crate::resample::Axis;
 
 /// A map enlarged by a whole factor; pixel centres lie at halves, so that output pixel `i` is at `(i + 1/2) / factor - 1/2`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resize {
     /// How many times larger each side is.
     pub factor: usize,
@@ -21,9 +19,10 @@ pub struct Resize {
     pub by: Interpolation,
 }
 
+params!(Resize { factor, by });
+
 /// What lies between pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interpolation {
     /// The nearest pixel, so that each becomes a block.
     Nearest,
@@ -32,6 +31,19 @@ pub enum Interpolation {
     /// Keys' cubic with `a = -1/2`, reflected at the edge: [`crate::resample::enlarge`].
     Bicubic,
 }
+
+impl Interpolation {
+    /// As descriptions write it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+        }
+    }
+}
+
+names!(Interpolation { "nearest" = Nearest, "bilinear" = Bilinear, "bicubic" = Bicubic });
 
 impl Resize {
     fn axis(self, n: usize) -> Axis {

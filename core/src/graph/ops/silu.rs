@@ -1,7 +1,6 @@
 use alloc::{vec, vec::Vec};
 
-use serde::{Deserialize, Serialize};
-
+use super::params::params;
 use super::pointwise::{Pointwise, logistic, logistic_number};
 use crate::exec::shade::{self, Shade, Shader};
 use crate::graph::ValueType;
@@ -9,9 +8,10 @@ use crate::graph::ValueType;
 /// `x / (1 + e^-x)` (Elfwing et al. 2017), also called Swish.
 ///
 /// Reads one value and keeps its type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Silu {}
+
+params!(Silu {});
 
 impl Pointwise for Silu {
     fn samples() -> Vec<Self> {

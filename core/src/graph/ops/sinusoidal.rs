@@ -1,9 +1,7 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, channels, count, real};
+use super::{Operation, Reference, channels, count, params::params, real};
 use crate::exec::shade::{By, Code, Reads, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
@@ -14,8 +12,7 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 /// n)`, then `sin(f_i t)`, `n` in all.
 ///
 /// Reads a vector of one channel and makes one of `features`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sinusoidal {
     /// `n`, even.
     pub features: usize,
@@ -24,6 +21,12 @@ pub struct Sinusoidal {
     /// How many times lower the frequency after the last would be.
     pub period: f64,
 }
+
+params!(Sinusoidal {
+    features,
+    highest,
+    period
+});
 
 impl Sinusoidal {
     /// The features of times in `[0, 1]`, as diffusion transformers take them.

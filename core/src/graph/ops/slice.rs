@@ -1,9 +1,7 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, map, tokens};
+use super::{Operation, Reference, map, params::params, tokens};
 use crate::exec::shade::{self, By, Code, Reads, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
@@ -11,14 +9,15 @@ use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// Channels `first` to `first + channels` of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
     /// The first channel.
     pub first: usize,
     /// How many, one at least.
     pub channels: usize,
 }
+
+params!(Slice { first, channels });
 
 impl Operation for Slice {
     fn reads(&self) -> RangeInclusive<usize> {

@@ -346,3 +346,91 @@ fn every_operation_says_its_name_once() {
     assert_eq!(names.len(), Op::NAMES.len());
     assert!(names.is_sorted());
 }
+
+/// Parameters that need not be there.
+const OPTIONAL: &[(&str, &str)] = &[
+    ("affine", "scale"),
+    ("affine", "shift"),
+    ("attention", "position"),
+    ("conv", "bias"),
+    ("conv", "groups"),
+    ("conv", "padding"),
+    ("layer_norm", "bias"),
+    ("layer_norm", "weight"),
+    ("linear", "bias"),
+    ("window_partition", "shift"),
+];
+
+/// What [`Op::read`] says of parameters that it refuses.
+fn refusal(name: &str, params: Map<String, Value>) -> String {
+    match Op::read(name, params) {
+        Err(Fault::Params(why)) => why,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[test]
+fn parameters_are_read_as_they_were_written() {
+    for (op, _) in Op::cases() {
+        assert_eq!(Op::read(op.name(), op.params()), Ok(op));
+    }
+}
+
+#[test]
+fn a_parameter_that_is_missing_wrong_or_unknown_is_named() {
+    let mut left_out = alloc::collections::BTreeSet::new();
+    for (op, _) in Op::cases() {
+        let (name, params) = (op.name(), op.params());
+        for field in params.keys() {
+            let said = format!("`{field}`");
+            let mut without = params.clone();
+            without.remove(field);
+            if OPTIONAL.contains(&(name, field.as_str())) {
+                left_out.insert((name, field.clone()));
+                assert_ne!(Op::read(name, without).expect("reads"), op, "{field}");
+            } else {
+                let why = refusal(name, without);
+                assert!(why.contains(&said) && why.contains("missing"), "{name}: {why}");
+            }
+            for wrong in [true.into(), Map::new().into(), serde_json::json!([[]])] {
+                let mut params = params.clone();
+                params.insert(field.clone(), wrong);
+                let why = refusal(name, params);
+                assert!(why.contains(&said) && why.contains("is not"), "{name}: {why}");
+            }
+        }
+        let mut more = params.clone();
+        more.insert("more".into(), 1.into());
+        let why = refusal(name, more);
+        assert!(why.contains("\"more\""), "{name}: {why}");
+    }
+    assert_eq!(left_out.len(), OPTIONAL.len(), "{left_out:?}");
+}
+
+#[test]
+fn numbers_must_be_in_range_and_texts_known() {
+    let with =
+        |name: &str, field: &str, value: Value| Op::read(name, [(field.into(), value)].into_iter().collect());
+    for wrong in [(-1).into(), 1.5.into(), 1.0.into(), "1".into(), Value::Null] {
+        let read = with("repeat", "times", wrong);
+        assert!(matches!(read, Err(Fault::Params(_))), "{read:?}");
+    }
+    assert_eq!(with("leaky", "slope", 1.into()), Ok(Leaky { slope: 1.0 }.into()));
+    assert!(with("leaky", "slope", f64::NAN.into()).is_err());
+    let none = Affine::default();
+    assert_eq!(with("affine", "scale", Value::Null), Ok(none.into()));
+    for (name, params) in [
+        ("resize", serde_json::json!({"factor": 2, "by": "sinc"})),
+        ("window_partition", serde_json::json!({"window": [4]})),
+        ("window_partition", serde_json::json!({"window": [4, 4, 4]})),
+        ("window_partition", serde_json::json!({"window": [4, -4]})),
+        ("affine", serde_json::json!({"scale": [1, "x"]})),
+    ] {
+        let Value::Object(params) = params else { panic!() };
+        let why = refusal(name, params);
+        assert!(
+            ["`by`", "`window`", "`scale`"].iter().any(|f| why.contains(f)),
+            "{why}"
+        );
+    }
+}

@@ -1,9 +1,7 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, tokens};
+use super::{Operation, Reference, params::params, tokens};
 use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 #[cfg(feature = "burn")]
@@ -15,9 +13,10 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// The map that tokens were cut from, what undoes [`window_partition`](struct@super::WindowPartition); tokens beyond the edge are
 /// left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowMerge {}
+
+params!(WindowMerge {});
 
 impl Operation for WindowMerge {
     fn reads(&self) -> RangeInclusive<usize> {

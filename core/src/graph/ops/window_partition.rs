@@ -1,9 +1,7 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Operation, Reference, map, map_at, within};
+use super::{Operation, Reference, map, map_at, params::params, within};
 use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
 use crate::graph::types::{Kind, Windows};
@@ -16,19 +14,15 @@ use crate::nn::graph::{Batch, Given, OnBurn};
 ///
 /// Where the map's sides are whole numbers of windows, attention in these is that of windows rolled round the edge whose parts from
 /// opposite sides are masked from each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowPartition {
     /// Rows and columns of a window.
     pub window: [usize; 2],
     /// Rows and columns that the grid begins early, less than a window.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub shift: [usize; 2],
 }
 
-fn is_zero(shift: &[usize; 2]) -> bool {
-    *shift == [0, 0]
-}
+params!(WindowPartition { window, shift = [0, 0] });
 
 impl Operation for WindowPartition {
     fn reads(&self) -> RangeInclusive<usize> {
