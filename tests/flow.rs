@@ -92,13 +92,13 @@ async fn draws_in_one_step(device: &str) {
     browser.drop_file("drawn.png", &photo).await;
     browser.finished().await;
     assert_eq!(browser.text("error").await, "");
-    let instant = planes(&browser.download("drawn-x4.png").await);
+    let instant = planes(&browser.download("drawn-x4-small.png").await);
     browser.set("mode", "fast").await;
     browser.set("seed", "5").await;
     browser.drop_file("drawn.png", &photo).await;
     browser.finished().await;
     assert_eq!(browser.text("error").await, "");
-    let fast = planes(&browser.download("drawn-x4-fast-5.png").await);
+    let fast = planes(&browser.download("drawn-x4-small-fast-5.png").await);
     for (got, seed) in [(&instant, None), (&fast, Some(5))] {
         let expected = of_one_step_natively(&files, &photo, seed).all_planes();
         let worst = farthest(got, &expected) / LEVEL;
