@@ -14,7 +14,7 @@ use asasr_core::{
         Activation, Architecture, FlowPart, GaussianSkip, Layer, ParameterShape, Skip, Tensor, Training,
         VelocityArchitecture, Weights,
     },
-    nn::{BurnExecutor, BurnFlow, Network},
+    nn::{BurnExecutor, GraphFlow, GraphNetwork, Network},
 };
 use asasr_shaders::{Gpu, GpuExecutor, GpuFlow, Precision, Tuning};
 use burn::tensor::Device;
@@ -304,19 +304,19 @@ fn flow(channels: usize, blocks: usize, skip: bool) -> (Architecture, FlowPart) 
 }
 
 /// The same flow of lively weights by our kernels and by burn-flex.
-fn both(architecture: &Architecture, part: &FlowPart) -> (GpuFlow, BurnFlow) {
+fn both(architecture: &Architecture, part: &FlowPart) -> (GpuFlow, GraphFlow) {
     both_on(gpu(), architecture, part)
 }
 
-fn both_on(gpu: Gpu, architecture: &Architecture, part: &FlowPart) -> (GpuFlow, BurnFlow) {
+fn both_on(gpu: Gpu, architecture: &Architecture, part: &FlowPart) -> (GpuFlow, GraphFlow) {
     let restorer = weights(&architecture.parameters());
     let field = weights(&part.architecture.parameters());
-    let shaders = GpuExecutor::new(gpu, &restorer_graph(architecture), &restorer).unwrap();
-    let device = Device::flex();
-    let network = Network::new(architecture, &restorer, &device).unwrap();
+    let (graph, own) = (field_graph(part), restorer_graph(architecture));
+    let shaders = GpuExecutor::new(gpu, &own, &restorer).unwrap();
+    let network = GraphNetwork::new(&own, &restorer, &Device::flex()).unwrap();
     (
-        GpuFlow::new(shaders, &field_graph(part), &field).unwrap(),
-        BurnFlow::new(network, part, &field, &device).unwrap(),
+        GpuFlow::new(shaders, &graph, &field).unwrap(),
+        GraphFlow::new(network, &graph, &field).unwrap(),
     )
 }
 

@@ -1,19 +1,18 @@
 //! Models as graphs: to be run, to begin a training with, and written as format 2.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use asasr_core::flow::Source;
 use asasr_core::graph::TypedGraph;
 use asasr_core::model::{Dtype, MANIFEST_FORMAT, Manifest, NetworkPart, Role, Tensor, Weights, sha256_hex};
-use asasr_core::nn::GraphValue;
 use asasr_core::random::SplitMix64;
 use serde::Deserialize;
 
 use crate::cli::Mode;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model;
+use crate::model::{self, Reader};
 
 /// The part of any manifest that says how to read the rest.
 #[derive(Deserialize)]
@@ -38,12 +37,8 @@ pub(crate) type Loaded<'a> = (&'a NetworkPart, &'a Weights);
 impl Graphs {
     /// The model in `folder`, or the built-in one of that name, or the default one.
     pub(crate) fn open(folder: Option<&Path>) -> Result<Self> {
-        let (json, place, read) = model::files_of(folder)?;
-        let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&place, e))?;
-        let loaded = |(role, part): (&Role, &NetworkPart)| {
-            let (bytes, path) = read(&part.file)?;
-            Ok((*role, part.open_weights(&bytes).map_err(|e| Error::at(&path, e))?))
-        };
+        let (manifest, _, read) = manifest(folder)?;
+        let loaded = |(role, part): (&Role, &NetworkPart)| Ok((*role, weights_of(part, &read)?));
         let weights = manifest.networks.iter().map(loaded).collect::<Result<_>>()?;
         Ok(Self { manifest, weights })
     }
@@ -124,23 +119,22 @@ pub(crate) fn is_of_graphs(folder: &Path) -> Result<bool> {
     Ok(format_of(&json) == Some(MANIFEST_FORMAT))
 }
 
-/// The manifest of the model in `folder`.
-fn manifest(folder: &Path) -> Result<Manifest> {
-    let (json, place, _) = model::files_of(Some(folder))?;
-    Manifest::from_json(&json).map_err(|e| Error::at(&place, e))
+/// The manifest of the model in `folder`, or of a built-in one, or of the default one, its place, and its files.
+fn manifest(folder: Option<&Path>) -> Result<(Manifest, PathBuf, Reader)> {
+    let (json, place, read) = model::files_of(folder)?;
+    let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&place, e))?;
+    Ok((manifest, place, read))
 }
 
-/// A network of the model in `folder` with its weights.
-fn network(folder: Option<&Path>, part: &NetworkPart) -> Result<(NetworkPart, Weights)> {
-    let (_, _, read) = model::files_of(folder)?;
+/// The weights of a network.
+fn weights_of(part: &NetworkPart, read: &Reader) -> Result<Weights> {
     let (bytes, path) = read(&part.file)?;
-    let weights = part.open_weights(&bytes).map_err(|e| Error::at(&path, e))?;
-    Ok((part.clone(), weights))
+    part.open_weights(&bytes).map_err(|e| Error::at(&path, e))
 }
 
 /// The network of that role in the model in `folder`, or else the only one that it has.
 pub(crate) fn only(folder: &Path, role: Role) -> Result<(NetworkPart, Weights)> {
-    let manifest = manifest(folder)?;
+    let (manifest, _, read) = manifest(Some(folder))?;
     let mut all = manifest.networks.values();
     let ((Some(part), ..) | (None, Some(part), None)) =
         (manifest.networks.get(&role), all.next(), all.next())
@@ -148,25 +142,16 @@ pub(crate) fn only(folder: &Path, role: Role) -> Result<(NetworkPart, Weights)> 
         let why = format!("has several networks, and none of them is its {}", role.name());
         return Err(Error::at(folder, why));
     };
-    network(Some(folder), part)
+    Ok((part.clone(), weights_of(part, &read)?))
 }
 
 /// The restorer of the model in `folder`, or of a built-in one, or of the default one.
 pub(crate) fn restorer(folder: Option<&Path>) -> Result<(NetworkPart, Weights)> {
-    let (json, place, _) = model::files_of(folder)?;
-    let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&place, e))?;
+    let (manifest, place, read) = manifest(folder)?;
     let part = manifest
         .network(Role::Restorer)
         .map_err(|e| Error::at(&place, e))?;
-    network(folder, part)
-}
-
-/// The one image that a graph makes.
-pub(crate) fn image(mut values: Vec<GraphValue>) -> Result<burn::tensor::Tensor<4>> {
-    match values.pop() {
-        Some(GraphValue::Map(x)) => Ok(x),
-        _ => Err(Error::new("a network's result is no image")),
-    }
+    Ok((part.clone(), weights_of(part, &read)?))
 }
 
 /// Writes a model with these networks into `folder`, the manifest last.

@@ -3,8 +3,7 @@
 use alloc::{sync::Arc, vec, vec::Vec};
 
 use super::{CpuNetwork, Value};
-use crate::flow::FieldInputs;
-use crate::flow::{ColourAnchor, Field, FlowDevice, Schedule, Source, integrate};
+use crate::flow::{ColourAnchor, Field, FieldInputs, FlowDevice, Schedule, Source, integrate};
 use crate::graph::{Places, Shape, Size, TypedGraph};
 use crate::model::Weights;
 use crate::spectral::ColouredNoise;
@@ -172,12 +171,11 @@ impl Field<Planes> for Conditioned<'_> {
 #[cfg(all(test, feature = "burn"))]
 mod tests {
     use super::*;
-    use crate::flow::{Drawing, Sampler};
+    use crate::flow::{Drawing, Sampler, Sampling};
     use crate::graph::{Graph, conformance, nets};
-    use crate::model::{Architecture, FlowPart, Training, VelocityArchitecture};
-    use crate::nn::{BurnExecutor, BurnFlow, Network};
+    use crate::model::{Architecture, VelocityArchitecture};
+    use crate::nn::{BurnExecutor, GraphFlow, GraphNetwork, Network};
     use crate::random::SplitMix64;
-    use alloc::string::String;
     use burn::tensor::Device;
 
     fn photo(height: usize, width: usize) -> Planes {
@@ -212,9 +210,6 @@ mod tests {
 
     #[test]
     fn one_step_gives_burns_numbers() {
-        use crate::flow::Sampling;
-        use crate::nn::{GraphFlow, GraphNetwork};
-
         let compact = nets::Compact {
             colours: 3,
             features: 6,
@@ -254,24 +249,14 @@ mod tests {
         ] {
             let graph = nets::velocity(&field).and_then(Graph::check).expect("a network");
             let weights = conformance::weights(&graph, 2);
-            let part = FlowPart {
-                file: "flow.safetensors".into(),
-                bytes: 0,
-                sha256: String::new(),
-                parameters: 0,
-                architecture: field,
+            let sampling = Sampling {
                 source: Source::PosteriorMean { sigma: 0.1 },
                 s: 1.0,
                 steps: 3,
                 colour_anchor: Some(1.0),
-                training: Training {
-                    command: String::new(),
-                    steps: 0,
-                    images: 0,
-                },
             };
-            let network = Network::new(&architecture, &restorer, &Device::flex()).expect("fits");
-            let burn = BurnFlow::new(network, &part, &weights, &Device::flex()).expect("fits");
+            let network = GraphNetwork::new(&of_restorer, &restorer, &Device::flex()).expect("fits");
+            let burn = GraphFlow::new(network, &graph, &weights).expect("fits");
             let own = CpuExecutor::new(&of_restorer, &restorer).expect("fits");
             let own = CpuFlow::new(own, &graph, &weights).expect("fits");
             assert_eq!(own.halo(), FlowDevice::halo(&burn));
@@ -279,8 +264,8 @@ mod tests {
             let drawing = Drawing::new(3, 3);
             let size = Size::new(16, 24);
             let (own, burn) = (
-                Sampler::new(own, &part, drawing, size).expect("fits"),
-                Sampler::new(burn, &part, drawing, size).expect("fits"),
+                Sampler::new(own, sampling, drawing, size).expect("fits"),
+                Sampler::new(burn, sampling, drawing, size).expect("fits"),
             );
             let (own, burn) = (run(&own, &tile), run(&burn, &tile));
             let pairs = own.data().iter().zip(burn.data());

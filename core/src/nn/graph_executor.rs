@@ -1,6 +1,6 @@
 use alloc::format;
 
-use super::graph_flow::{download, map, upload};
+use super::graph_flow::{download, image_of, upload};
 use super::{GraphNetwork, GraphValue};
 use crate::graph::Fault;
 use crate::{Error, Executor, OnStep, Planes, Rect, Result};
@@ -42,6 +42,6 @@ impl Executor for GraphExecutor {
 
     async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
         let given = GraphValue::Map(upload(tile, &self.network));
-        download(map(self.network.run(&[given])?)?).await
+        download(image_of(self.network.run(&[given])?)?).await
     }
 }

@@ -39,8 +39,11 @@ pub(super) fn upload(image: &Planes, network: &GraphNetwork) -> Tensor<4> {
     Tensor::from_data(data, network.device())
 }
 
-/// The one map that a network gave.
-pub(super) fn map(made: Vec<GraphValue>) -> Result<Tensor<4>> {
+/// The one map that a network of one output gave.
+///
+/// # Errors
+/// [`Error::Graph`] when it is none.
+pub fn image_of(made: Vec<GraphValue>) -> Result<Tensor<4>> {
     match made.into_iter().next() {
         Some(GraphValue::Map(made)) => Ok(made),
         _ => Err(Error::Graph(
@@ -78,7 +81,7 @@ impl FlowDevice for GraphFlow {
 
     async fn mean(&self, low: &Planes) -> Result<Planes> {
         let low = GraphValue::Map(upload(low, &self.restorer));
-        download(map(self.restorer.run(&[low])?)?).await
+        download(image_of(self.restorer.run(&[low])?)?).await
     }
 
     async fn source(
@@ -135,6 +138,6 @@ impl Field<Tensor<4>> for Conditioned<'_> {
         let time = Tensor::full([x.dims()[0], 1], t, (&x.device(), x.dtype()));
         let [state, low, mean] = [x, &self.low, &self.mean].map(|x| GraphValue::Map(x.clone()));
         let inputs = self.reads.order(state, low, mean, GraphValue::Vector(time));
-        map(self.network.run(&inputs)?)
+        image_of(self.network.run(&inputs)?)
     }
 }

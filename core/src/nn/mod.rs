@@ -4,7 +4,6 @@
 //! average, a checkpoint and an [`AdapterSet`] treat all networks alike, and one backbone serves as policy and as reference
 //! by being handed other parameters.
 
-mod burn_flow;
 pub(crate) mod cpu;
 mod filter;
 pub(crate) mod graph;
@@ -18,11 +17,10 @@ mod perceptual;
 mod spectral_norm;
 mod velocity;
 
-pub use burn_flow::BurnFlow;
 pub use filter::Filter;
 pub use graph::{GraphNetwork, GraphValue, run_graph};
 pub use graph_executor::GraphExecutor;
-pub use graph_flow::GraphFlow;
+pub use graph_flow::{GraphFlow, image_of};
 pub use lora::AdapterSet;
 pub use network::{BurnExecutor, Network, init_weights};
 pub use parameters::{Parameters, cast, download, upload};

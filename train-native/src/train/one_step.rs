@@ -21,22 +21,20 @@ use asasr_core::graph::TypedGraph;
 use asasr_core::graph::nets::{self, Discriminator, NOISE, NOISE_WEIGHT};
 use asasr_core::model::{Manifest, NetworkPart, Role, Tensor as Stored, Training, Weights};
 use asasr_core::nn::{
-    Filter, GraphNetwork, GraphValue, Parameters, download, run_graph, spectrally_normalised,
+    Filter, GraphNetwork, GraphValue, Parameters, download, image_of, run_graph, spectrally_normalised,
 };
 use asasr_core::objective::relativistic;
-use asasr_core::random::SplitMix64;
-use asasr_core::spectral::{ColouredNoise, Spectrum};
-use asasr_core::{Planes, Size, metrics};
+use asasr_core::spectral::Spectrum;
+use asasr_core::{Size, metrics};
 use burn::tensor::{Device, Tensor};
-use rayon::prelude::*;
 use serde_json::{Map, json};
 
 use super::config::OneStep;
-use super::data::{Batch, stacked};
+use super::data::Batch;
 use super::optimise::{Terms, scalar};
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{COMPARED, SCALE, Stage, Validation, train};
-use super::sampler::{centre, planes};
+use super::sampler::{centre, coloured, planes};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
 use crate::graphs;
@@ -151,21 +149,12 @@ impl Judgement {
 impl OneStepStage<'_> {
     /// The posterior mean of inputs.
     fn mean(&self, low: Tensor<4>) -> Result<Tensor<4>> {
-        graphs::image(self.mean.run(&[GraphValue::Map(low)])?)
+        Ok(image_of(self.mean.run(&[GraphValue::Map(low)])?)?)
     }
 
     /// Source samples `[n, 3, h, w]`, a function of `key` and each image's index.
-    fn noise(&self, key: [u64; 2], [n, c, h, w]: [usize; 4]) -> Result<Tensor<4>> {
-        let spectrum = Spectrum::sobolev(self.args.s)?;
-        let size = Size::new(w, h);
-        let noise: Vec<Planes> = (0..n as u64)
-            .into_par_iter()
-            .map(|i| {
-                let seed = SplitMix64::of([key[0], key[1], i]).next_u64();
-                ColouredNoise::new(seed, size, spectrum)?.tile(c, size.whole())
-            })
-            .collect::<asasr_core::Result<_>>()?;
-        Ok(stacked(&noise, &self.device))
+    fn noise(&self, key: [u64; 2], dims: [usize; 4]) -> Result<Tensor<4>> {
+        coloured(self.args.s, key, dims, &self.device)
     }
 
     /// The generator's images, with the mean's low frequencies.
@@ -178,7 +167,7 @@ impl OneStepStage<'_> {
     ) -> Result<Tensor<4>> {
         let own = self.args.common.precision.of(&own(parameters, self.generator));
         let inputs = [GraphValue::Map(low), GraphValue::Map(noise)];
-        let x = graphs::image(run_graph(self.generator, &own, &inputs)?)?;
+        let x = image_of(run_graph(self.generator, &own, &inputs)?)?;
         Ok(x.clone() + low_pass.apply(mean.clone() - x))
     }
 
@@ -201,12 +190,12 @@ impl OneStepStage<'_> {
     fn judge(&self, critic: &Parameters, image: Tensor<4>, mean: &Tensor<4>) -> Result<Judgement> {
         let given = Tensor::cat(vec![image, mean.clone()], 1);
         let values = run_graph(self.critic, critic, &[GraphValue::Map(given)])?;
-        let mut maps = values.into_iter().map(|value| graphs::image(vec![value]));
+        let mut maps = values.into_iter().map(|value| image_of(vec![value]));
         Ok(Judgement {
             logits: maps
                 .next()
                 .ok_or_else(|| Error::new("a discriminator without logits"))??,
-            features: maps.collect::<Result<_>>()?,
+            features: maps.collect::<asasr_core::Result<_>>()?,
         })
     }
 }

@@ -7,7 +7,9 @@ use asasr_core::Planes;
 use asasr_core::graph::nets;
 use asasr_core::model::format1;
 use asasr_core::model::{Architecture, Dtype, Manifest, Measured, NetworkPart, Role, Training, Weights};
-use asasr_core::nn::{GraphExecutor, GraphNetwork, GraphValue, Parameters, init_weights, run_graph};
+use asasr_core::nn::{
+    GraphExecutor, GraphNetwork, GraphValue, Parameters, image_of, init_weights, run_graph,
+};
 use burn::tensor::{Device, Tensor};
 use serde_json::{Value, json};
 
@@ -102,7 +104,7 @@ impl RestorerStage<'_> {
     /// The enlargement of a batch.
     fn answer(&self, parameters: &Parameters, low: Tensor<4>) -> Result<Tensor<4>> {
         let made = run_graph(&self.learner.part.graph, parameters, &[GraphValue::Map(low)])?;
-        graphs::image(made)
+        Ok(image_of(made)?)
     }
 }
 

@@ -165,17 +165,9 @@ impl Sampler {
     /// The posterior mean and the source sample of a batch; the noise is a function of `key` and the image's index.
     pub(super) fn prepare(&self, batch: Batch, key: [u64; 2]) -> Result<Prepared> {
         let mean = self.network.residual(batch.low.clone()) + batch.skip.clone();
-        let [n, c, h, w] = mean.dims();
-        let spectrum = Spectrum::sobolev(self.s)?;
-        let size = Size::new(w, h);
-        let noise: Vec<Planes> = (0..n as u64)
-            .into_par_iter()
-            .map(|i| {
-                let seed = SplitMix64::of([key[0], key[1], i]).next_u64();
-                ColouredNoise::new(seed, size, spectrum)?.tile(c, size.whole())
-            })
-            .collect::<asasr_core::Result<_>>()?;
-        let noise = stacked(&noise, &self.device) * self.deviation(&batch.low, size)?;
+        let [_, _, h, w] = mean.dims();
+        let deviation = self.deviation(&batch.low, Size::new(w, h))?;
+        let noise = coloured(self.s, key, mean.dims(), &self.device)? * deviation;
         let around = if self.source.around_mean() {
             mean.clone()
         } else {
@@ -396,6 +388,25 @@ impl Sampler {
         };
         model.write(folder, Dtype::F16)
     }
+}
+
+/// Coloured noise of order `s` and deviation 1, `[n, c, h, w]`, a function of `key` and each image's index.
+pub(super) fn coloured(
+    s: f64,
+    key: [u64; 2],
+    [n, c, h, w]: [usize; 4],
+    device: &Device,
+) -> Result<Tensor<4>> {
+    let spectrum = Spectrum::sobolev(s)?;
+    let size = Size::new(w, h);
+    let noise: Vec<Planes> = (0..n as u64)
+        .into_par_iter()
+        .map(|i| {
+            let seed = SplitMix64::of([key[0], key[1], i]).next_u64();
+            ColouredNoise::new(seed, size, spectrum)?.tile(c, size.whole())
+        })
+        .collect::<asasr_core::Result<_>>()?;
+    Ok(stacked(&noise, device))
 }
 
 /// Parameters without the graph that they are learned on.
