@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use asasr_core::exec::{CpuNetwork, Value};
+use asasr_core::exec::{CpuNetwork, Scratch, Value};
 use asasr_core::graph::{Size, TypedGraph, conformance};
 use asasr_core::model::Weights;
 use asasr_core::nn::{GraphNetwork, GraphValue};
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 const LEAST: f64 = 0.1;
 
 /// Runs an operation again and again; returns when what was asked of it is done.
-type Runner<'a> = Box<dyn Fn(usize) -> Result<()> + 'a>;
+type Runner<'a> = Box<dyn FnMut(usize) -> Result<()> + 'a>;
 
 /// Runs the command.
 pub(crate) fn run(args: &BenchOps) -> Result<()> {
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &BenchOps) -> Result<()> {
             all.push((name, wgsl(gpu, &graph, &weights, size, &inputs)));
         }
         for (executor, runner) in all {
-            let told = runner.and_then(|run| seconds(&run));
+            let told = runner.and_then(|mut run| seconds(&mut run));
             match told {
                 Ok(seconds) => say!(
                     "| {name} | {executor} | {:.3} | {:.2} | {:.2} |",
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &BenchOps) -> Result<()> {
 }
 
 /// The mean time of a run.
-fn seconds(run: &Runner<'_>) -> Result<f64> {
+fn seconds(run: &mut Runner<'_>) -> Result<f64> {
     run(1)?;
     let mut times = 1;
     loop {
@@ -100,8 +100,10 @@ fn runners<'a>(
 
 fn cpu<'a>(graph: &TypedGraph, weights: &Weights, size: Size, inputs: &'a [Value]) -> Result<Runner<'a>> {
     let network = CpuNetwork::new(graph, weights)?;
+    let mut scratch = Scratch::default();
     Ok(Box::new(move |times| {
-        (0..times).try_for_each(|_| Ok(network.run(size, inputs).map(drop)?))
+        let mut once = || network.run(size, inputs, &mut scratch).map(drop);
+        Ok((0..times).try_for_each(|_| once())?)
     }))
 }
 

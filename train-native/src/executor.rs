@@ -36,7 +36,7 @@ struct Flow {
 
 /// Where a network draws.
 enum FlowPlace {
-    Cpu(Arc<CpuFlow>),
+    Cpu(CpuFlow),
     Burn(Arc<GraphFlow>),
     #[cfg(feature = "wgpu")]
     Wgpu(Arc<asasr_shaders::GpuFlow>),
@@ -55,7 +55,7 @@ impl Place {
             None => Self::Restorer(AnyExecutor::Cpu(restorer)),
             Some((part, weights)) => {
                 let flow = CpuFlow::new(restorer, &part.graph, weights)?;
-                Self::Flow(FlowPlace::Cpu(Arc::new(flow)))
+                Self::Flow(FlowPlace::Cpu(flow))
             }
         };
         Ok((place, "CPU".to_owned()))
@@ -168,7 +168,7 @@ impl ExecutorMaker {
         let (sampling, drawing) = (flow.sampling, flow.drawing);
         let made = match &flow.place {
             FlowPlace::Cpu(device) => {
-                let sampler = Sampler::new(Arc::clone(device), sampling, drawing, size)?;
+                let sampler = Sampler::new(device.clone(), sampling, drawing, size)?;
                 AnyExecutor::CpuFlow(Box::new(sampler))
             }
             FlowPlace::Burn(device) => {
@@ -188,7 +188,7 @@ impl ExecutorMaker {
 /// A network on the device of the user's choice.
 pub(crate) enum AnyExecutor {
     Cpu(CpuExecutor),
-    CpuFlow(Box<Sampler<Arc<CpuFlow>>>),
+    CpuFlow(Box<Sampler<CpuFlow>>),
     Burn(Box<GraphExecutor>),
     BurnFlow(Box<Sampler<Arc<GraphFlow>>>),
     #[cfg(feature = "wgpu")]

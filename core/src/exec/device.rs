@@ -1,8 +1,9 @@
 //! Models on the processor: restorers, flows, and networks that sample in one step.
 
 use alloc::{sync::Arc, vec, vec::Vec};
+use core::cell::RefCell;
 
-use super::{CpuNetwork, Value};
+use super::{CpuNetwork, Scratch, Value};
 use crate::flow::{ColourAnchor, Field, FieldInputs, FlowDevice, Schedule, Source, integrate};
 use crate::graph::{Places, Shape, Size, TypedGraph};
 use crate::model::Weights;
@@ -10,11 +11,22 @@ use crate::spectral::ColouredNoise;
 use crate::{Error, Executor, OnStep, Part, Planes, Rect, Result};
 
 /// Runs a restorer tile by tile. Copies share their weights.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct CpuExecutor {
     network: Arc<CpuNetwork>,
+    scratch: RefCell<Scratch>,
     scale: usize,
     radius: usize,
+}
+
+impl Clone for CpuExecutor {
+    fn clone(&self) -> Self {
+        Self {
+            network: self.network.clone(),
+            scratch: RefCell::default(),
+            ..*self
+        }
+    }
 }
 
 impl CpuExecutor {
@@ -25,6 +37,7 @@ impl CpuExecutor {
     pub fn new(graph: &TypedGraph, weights: &Weights) -> Result<Self> {
         Ok(Self {
             network: Arc::new(CpuNetwork::new(graph, weights)?),
+            scratch: RefCell::default(),
             scale: graph.output_scale(0).terms().0,
             radius: graph.reach().radius,
         })
@@ -32,7 +45,8 @@ impl CpuExecutor {
 
     fn enlarge(&self, tile: &Planes) -> Result<Planes> {
         let size = Size::new(tile.width(), tile.height());
-        image(self.network.run(size, &[Value::from(tile)])?)
+        let mut scratch = self.scratch.borrow_mut();
+        image(self.network.run(size, &[Value::from(tile)], &mut scratch)?)
     }
 }
 
@@ -117,6 +131,7 @@ impl FlowDevice for CpuFlow {
     ) -> Result<Planes> {
         let mut field = Conditioned {
             network: &self.field,
+            scratch: &self.restorer.scratch,
             reads: self.reads,
             low,
             mean,
@@ -141,6 +156,7 @@ impl FlowDevice for CpuFlow {
 /// A field with its condition, whose estimate of the end is held to `[0, 1]`, as [`FlowDevice::integrate`] asks for.
 struct Conditioned<'a> {
     network: &'a CpuNetwork,
+    scratch: &'a RefCell<Scratch>,
     reads: FieldInputs,
     low: &'a Planes,
     mean: &'a Planes,
@@ -158,7 +174,7 @@ impl Field<Planes> for Conditioned<'_> {
         let [state, low, mean] = [x, self.low, self.mean].map(Value::from);
         let inputs = self.reads.order(state, low, mean, time);
         let size = Size::new(self.low.width(), self.low.height());
-        let mut v = image(self.network.run(size, &inputs)?)?;
+        let mut v = image(self.network.run(size, &inputs, &mut self.scratch.borrow_mut())?)?;
         let left = (1.0 - t) as f32;
         for (v, x) in v.data_mut().iter_mut().zip(x.data()) {
             let end = (x + *v * left).clamp(0.0, 1.0);

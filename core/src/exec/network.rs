@@ -1,8 +1,8 @@
-use alloc::vec::Vec;
-use core::mem;
+use alloc::{vec, vec::Vec};
 
-use super::Value;
-use crate::graph::passes::{Kernel, Slots, Step, fold, fuse, place};
+use super::in_place::{Step, Steps};
+use super::{After, InPlace, Value};
+use crate::graph::passes::{Kernel, Slots, fold, fuse, place};
 use crate::graph::{Fault, Op, Places, Shape, Size, TypedGraph};
 use crate::model::Weights;
 use crate::{Error, Result};
@@ -14,6 +14,8 @@ pub struct CpuNetwork {
     kernels: Vec<Kernel>,
     /// For each node, its learned tensors.
     parameters: Vec<Vec<Vec<f32>>>,
+    /// For each node that is a step of a kernel, its [`InPlace::numbers`].
+    numbers: Vec<Vec<Vec<f32>>>,
 }
 
 impl CpuNetwork {
@@ -33,11 +35,20 @@ impl CpuNetwork {
                 let values = |name: &str| Ok(weights.get(name)?.values.clone());
                 tensors.iter().map(|p| values(&p.name)).collect()
             })
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<Vec<_>>>>()?;
+        let mut numbers = vec![Vec::new(); parameters.len()];
+        for step in kernels.iter().flat_map(|k| &k.steps) {
+            let op = graph.graph().nodes[step.node].op.compute().in_place();
+            let parameters: Vec<&[f32]> = parameters[step.node].iter().map(Vec::as_slice).collect();
+            numbers[step.node] = op.map_or_else(Vec::new, |op| {
+                op.numbers(&graph.input_types(step.node), &parameters)
+            });
+        }
         Ok(Self {
             graph,
             kernels,
             parameters,
+            numbers,
         })
     }
 
@@ -46,11 +57,11 @@ impl CpuNetwork {
         &self.graph
     }
 
-    /// The outputs for `inputs`, in the order of the description.
+    /// The outputs for `inputs`, in the order of the description. What it computes between lies in `scratch`.
     ///
     /// # Errors
     /// [`Error::Graph`] when the inputs are not those of one image.
-    pub fn run(&self, size: Size, inputs: &[Value]) -> Result<Vec<Value>> {
+    pub fn run(&self, size: Size, inputs: &[Value], scratch: &mut Scratch) -> Result<Vec<Value>> {
         let shapes = self.graph.shapes(size)?;
         let own = &shapes[..self.graph.graph().inputs.len()];
         let fits =
@@ -59,11 +70,12 @@ impl CpuNetwork {
             let why = "the inputs are not those of an image of that size".into();
             return Err(Fault::Size(why).whole().into());
         }
-        let slots = place(&self.graph, &self.kernels, &shapes);
+        let slots = place(&self.graph, &self.kernels, &shapes, |kernel| self.added(kernel));
         let mut memory = Memory {
             inputs,
             slots: &slots,
             held: slots.numbers().iter().map(|_| None).collect(),
+            scratch,
         };
         for kernel in &self.kernels {
             self.step(kernel, &shapes, &mut memory)?;
@@ -77,54 +89,89 @@ impl CpuNetwork {
                 memory.give(outputs[i])
             }
         };
-        (0..outputs.len()).map(given).collect()
+        let outputs = (0..outputs.len()).map(given).collect();
+        memory.leave();
+        outputs
     }
 
     /// Runs a kernel into its slot.
     fn step(&self, kernel: &Kernel, shapes: &[Shape], memory: &mut Memory<'_>) -> Result<()> {
         let made = self.graph.made_by(kernel.last());
         let mut out = memory.take(made, shapes[made]);
-        let (first, rest) = self.beginning(kernel);
         let reads = memory.all(self.graph.reads(kernel.root))?;
-        let root = self.op(kernel.root);
-        let parameters = self.learned(kernel.root);
-        match (root, first) {
-            #[cfg(feature = "simd")]
-            (Op::Conv(conv), Some(slope)) => conv.with_slope(reads[0], &parameters, slope, &mut out),
-            _ => root.compute().compute(&reads, &parameters, &mut out),
-        }
-        for Step { node, operand } in rest {
-            let reads = self.graph.reads(*node).iter().enumerate();
-            let others: Vec<usize> = reads.filter(|(i, _)| i != operand).map(|(_, v)| *v).collect();
-            let others = memory.all(&others)?;
-            let (op, parameters) = (self.op(*node).compute(), self.learned(*node));
-            if op.in_place(&mut out, *operand, &others, &parameters) {
-                continue;
+        let (root, parameters) = (self.op(kernel.root), self.learned(kernel.root));
+        let own = self.own_steps(kernel);
+        let adds = self
+            .added(kernel)
+            .is_some_and(|value| memory.slots.of(value) == memory.slots.of(made));
+        let taken = usize::from(own.slope.is_some()) + usize::from(adds);
+        let steps = kernel.steps[taken..].iter().map(|step| {
+            let others = self.graph.reads(step.node).iter().enumerate();
+            let others: Vec<usize> = others
+                .filter(|(i, _)| *i != step.operand)
+                .map(|(_, v)| *v)
+                .collect();
+            Ok(Step {
+                op: self.in_place(step.node)?,
+                operand: step.operand,
+                others: memory.all(&others)?,
+                numbers: &self.numbers[step.node],
+            })
+        });
+        let steps = Steps::new(out.shape, steps.collect::<Result<_>>()?);
+        match root {
+            Op::Conv(conv)
+                if conv.vectorised(
+                    reads[0],
+                    &parameters,
+                    &mut out,
+                    After {
+                        slope: own.slope.unwrap_or(1.0),
+                        adds,
+                        finish: Some(&|channel, start, own| steps.run(channel, start, own)),
+                    },
+                ) => {}
+            _ => {
+                root.compute().compute(&reads, &parameters, &mut out);
+                steps.whole(&mut out.data);
             }
-            let own = mem::replace(&mut out, Value::zeros(shapes[made]));
-            let mut reads = others;
-            reads.insert(*operand, &own);
-            op.compute(&reads, &parameters, &mut out);
         }
         memory.put(made, out);
         Ok(())
     }
 
-    /// The slope that a convolution applies itself, and the steps after that.
-    fn beginning<'a>(&self, kernel: &'a Kernel) -> (Option<f32>, &'a [Step]) {
-        let steps = &kernel.steps[..];
-        let Op::Conv(_) = self.op(kernel.root) else {
-            return (None, steps);
+    /// What a kernel's convolution does itself of its steps.
+    fn own_steps(&self, kernel: &Kernel) -> OwnSteps {
+        let Op::Conv(conv) = self.op(kernel.root) else {
+            return OwnSteps::default();
         };
-        match steps.split_first() {
-            Some((first, rest)) => match self.op(first.node) {
-                Op::Leaky(leaky) if cfg!(feature = "simd") && leaky.slope >= 0.0 => {
-                    (Some(leaky.slope as f32), rest)
-                }
-                _ => (None, steps),
-            },
-            None => (None, steps),
+        if !conv.is_vectorised() {
+            return OwnSteps::default();
         }
+        let mut steps = kernel.steps.iter().peekable();
+        let slope =
+            steps.next_if(|step| matches!(self.op(step.node), Op::Leaky(leaky) if leaky.slope >= 0.0));
+        let slope = slope.and_then(|step| match self.op(step.node) {
+            Op::Leaky(leaky) => Some(leaky.slope as f32),
+            _ => None,
+        });
+        let made = self.graph.made_by(kernel.last());
+        let added = steps
+            .next()
+            .filter(|step| matches!(self.op(step.node), Op::Add(_)));
+        let added = added.map(|step| self.graph.reads(step.node)[1 - step.operand]);
+        let added = added.filter(|value| self.graph.types()[*value] == self.graph.types()[made]);
+        OwnSteps { slope, added }
+    }
+
+    /// The value that a kernel's convolution may add to where it lies.
+    fn added(&self, kernel: &Kernel) -> Option<usize> {
+        self.own_steps(kernel).added
+    }
+
+    fn in_place(&self, node: usize) -> Result<&dyn InPlace> {
+        let op = self.op(node).compute().in_place();
+        op.ok_or_else(|| Error::Device("an operation is none that is done in place".into()))
     }
 
     fn op(&self, node: usize) -> &Op {
@@ -136,11 +183,21 @@ impl CpuNetwork {
     }
 }
 
+/// Steps that the processor's convolution does itself, the first of its kernel.
+#[derive(Debug, Clone, Copy, Default)]
+struct OwnSteps {
+    /// It multiplies what is below zero.
+    slope: Option<f32>,
+    /// Then it adds to this value, where it can write over it.
+    added: Option<usize>,
+}
+
 /// What is computed so far.
 struct Memory<'a> {
     inputs: &'a [Value],
     slots: &'a Slots,
     held: Vec<Option<Value>>,
+    scratch: &'a mut Scratch,
 }
 
 impl Memory<'_> {
@@ -159,7 +216,7 @@ impl Memory<'_> {
     /// The memory of the value's slot, with what was there before.
     fn take(&mut self, value: usize, shape: Shape) -> Value {
         let held = self.slots.of(value).and_then(|slot| self.held[slot].take());
-        let mut data = held.map_or_else(Vec::new, |v| v.data);
+        let mut data = held.map_or_else(|| self.scratch.take(shape.numbers()), |v| v.data);
         data.resize(shape.numbers(), 0.0);
         Value { shape, data }
     }
@@ -172,10 +229,35 @@ impl Memory<'_> {
         }
     }
 
+    /// Leaves what is held to the next run.
+    fn leave(self) {
+        self.scratch
+            .0
+            .extend(self.held.into_iter().flatten().map(|v| v.data));
+    }
+
     fn put(&mut self, value: usize, made: Value) {
         if let Some(slot) = self.slots.of(value) {
             self.held[slot] = Some(made);
         }
+    }
+}
+
+/// Memory that a run leaves for the next one: new pages cost the system more time than some operations take.
+#[derive(Debug, Default)]
+pub struct Scratch(Vec<Vec<f32>>);
+
+impl Scratch {
+    /// The smallest piece that holds so many numbers; none where there is none.
+    fn take(&mut self, numbers: usize) -> Vec<f32> {
+        let pieces = self.0.iter().enumerate();
+        let large = pieces.filter(|(_, piece)| piece.capacity() >= numbers);
+        if let Some((at, _)) = large.min_by_key(|(_, piece)| piece.capacity()) {
+            return self.0.swap_remove(at);
+        }
+        // One that would have to grow would be copied.
+        self.0.pop();
+        Vec::new()
     }
 }
 
@@ -218,19 +300,28 @@ mod tests {
         for case in conformance::cases().expect("they fit") {
             let network = CpuNetwork::new(&case.graph, &case.weights).expect("fits");
             let inputs: Vec<Value> = case.inputs.iter().map(value).collect();
-            let got = network.run(case.size, &inputs).expect("runs");
+            let got = network
+                .run(case.size, &inputs, &mut Scratch::default())
+                .expect("runs");
             assert_near(&case.name, &got[0], &case.expected, 2e-5);
         }
     }
 
     #[test]
     fn inputs_of_another_size_are_refused() {
+        let mut scratch = Scratch::default();
         let case = conformance::cases().expect("they fit").swap_remove(0);
         let network = CpuNetwork::new(&case.graph, &case.weights).expect("fits");
         let inputs: Vec<Value> = case.inputs.iter().map(value).collect();
         let other = Size::new(case.size.width + 1, case.size.height);
-        assert!(matches!(network.run(other, &inputs), Err(Error::Graph(_))));
-        assert!(matches!(network.run(case.size, &[]), Err(Error::Graph(_))));
+        assert!(matches!(
+            network.run(other, &inputs, &mut scratch),
+            Err(Error::Graph(_))
+        ));
+        assert!(matches!(
+            network.run(case.size, &[], &mut scratch),
+            Err(Error::Graph(_))
+        ));
     }
 
     proptest! {
@@ -246,7 +337,8 @@ mod tests {
             let expected = reference::run(&graph, &weights, &inputs).expect("runs");
             let network = CpuNetwork::new(&graph, &weights).expect("fits");
             let given: Vec<Value> = inputs.iter().map(value).collect();
-            let got = network.run(size, &given).expect("runs");
+            let mut scratch = Scratch::default();
+            let got = network.run(size, &given, &mut scratch).expect("runs");
             // Norms of what hardly differs make rounding large.
             for (got, expected) in got.iter().zip(&expected) {
                 assert_near(&alloc::format!("{seed}"), got, expected, 5e-3);

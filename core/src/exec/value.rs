@@ -38,6 +38,7 @@ impl Value {
         }
     }
 
+    #[cfg(not(feature = "simd"))]
     /// How far apart neighbouring channels lie, and neighbouring places.
     pub(crate) fn steps(&self) -> (usize, usize) {
         match self.shape.places {
@@ -57,48 +58,6 @@ impl Value {
         let (n, all) = (self.channels(), other.channels());
         for p in 0..places {
             self.data[p * n + channel] = other.data[p * all + from];
-        }
-    }
-
-    /// Calls `f(channel, numbers)` for runs of numbers of one channel each.
-    pub(crate) fn each_channel(&mut self, mut f: impl FnMut(usize, &mut [f32])) {
-        let n = self.channels();
-        match self.shape.places {
-            Places::Map(size) => {
-                let planes = self.data.chunks_exact_mut(size.pixels()).enumerate();
-                planes.for_each(|(c, plane)| f(c, plane));
-            }
-            Places::Tokens(_) | Places::Vector => {
-                for place in self.data.chunks_exact_mut(n) {
-                    for (c, number) in place.iter_mut().enumerate() {
-                        f(c, core::slice::from_mut(number));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Sets every number to `f(itself, the other's)`, where the other may have one channel, or be a vector.
-    pub(crate) fn zip(&mut self, other: &Self, f: impl Fn(f32, f32) -> f32) {
-        if self.shape == other.shape {
-            let pairs = self.data.iter_mut().zip(&other.data);
-            pairs.for_each(|(a, b)| *a = f(*a, *b));
-            return;
-        }
-        let (by_channel, by_place) = self.steps();
-        let (step, place) = other.steps();
-        let step = if other.channels() == 1 { 0 } else { step };
-        let place = if other.shape.places == Places::Vector {
-            0
-        } else {
-            place
-        };
-        let places = self.places();
-        for c in 0..self.channels() {
-            for p in 0..places {
-                let own = &mut self.data[c * by_channel + p * by_place];
-                *own = f(*own, other.data[c * step + p * place]);
-            }
         }
     }
 }

@@ -199,7 +199,7 @@ impl WgslNetwork {
             places: Places::Vector,
         };
         let counted: Vec<Shape> = shapes.iter().enumerate().map(in_bytes).collect();
-        let slots = place(&self.graph, &self.kernels, &counted);
+        let slots = place(&self.graph, &self.kernels, &counted, |_| None);
         let mut frames = Vec::with_capacity(self.ready.len() * FRAME / 4);
         let mut groups: Vec<Vec<[u32; 3]>> = Vec::with_capacity(self.ready.len());
         for ready in &self.ready {

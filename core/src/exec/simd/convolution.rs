@@ -18,9 +18,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::lines::{Combination, Lines, Values};
 use super::transform::{MOST, Transform};
+use crate::exec::{After, for_each};
 
-/// Sides of kernels that this module serves.
-pub(crate) const KERNELS: [usize; 2] = [1, 3];
 /// Vectors of pixels, and taps of a gradient, in a tile: with four or eight channels they fill 16 or 32 registers. Without
 /// fused multiply-add, which WebAssembly lacks, a product takes a register more, and three vectors would not fit.
 pub(crate) const COLUMNS: usize = if cfg!(target_family = "wasm") { 2 } else { 3 };
@@ -34,14 +33,6 @@ pub(crate) struct Convolution {
     pub(crate) kernel: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
-}
-
-/// Does every unit, on all threads where there are several.
-pub(crate) fn for_each<T: Send>(units: Vec<T>, work: impl Fn(T) + Sync + Send) {
-    #[cfg(feature = "rayon")]
-    rayon::iter::ParallelIterator::for_each(rayon::iter::IntoParallelIterator::into_par_iter(units), work);
-    #[cfg(not(feature = "rayon"))]
-    units.into_iter().for_each(work);
 }
 
 /// Most output channels in a tile.
@@ -120,15 +111,22 @@ impl Convolution {
     #[cfg(feature = "burn")]
     pub(crate) fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32], slope: f32) -> Vec<f32> {
         let mut out = vec![0.0; x.len() / self.inputs * self.outputs];
-        self.forward_into(x, weight, bias, slope, &mut out);
+        self.forward_into(x, weight, bias, &mut out, After::slope(slope));
         out
     }
 
-    /// The same into `out`.
-    pub(crate) fn forward_into(&self, x: &[f32], weight: &[f32], bias: &[f32], slope: f32, out: &mut [f32]) {
+    /// The same into `out`, with what comes after it.
+    pub(crate) fn forward_into(
+        &self,
+        x: &[f32],
+        weight: &[f32],
+        bias: &[f32],
+        out: &mut [f32],
+        after: After<'_>,
+    ) {
         let (inputs, taps) = (self.inputs, self.taps());
         let straight = |o: usize, i: usize, tap: usize| weight[(o * inputs + i) * taps + tap];
-        self.pass_into(Values::Plain(x), straight, bias, slope, out);
+        self.pass_into(Values::Plain(x), straight, bias, out, after);
     }
 
     /// A pass over all images. `weight` is given output, input and tap.
@@ -141,7 +139,7 @@ impl Convolution {
         slope: f32,
     ) -> Vec<f32> {
         let mut out = vec![0.0; x.len() / self.inputs * self.outputs];
-        self.pass_into(x, weight, bias, slope, &mut out);
+        self.pass_into(x, weight, bias, &mut out, After::slope(slope));
         out
     }
 
@@ -150,8 +148,8 @@ impl Convolution {
         x: Values,
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
         bias: &[f32],
-        slope: f32,
         out: &mut [f32],
+        after: After<'_>,
     ) {
         let (arch, area, transform) = (Arch::new(), self.area(), self.transform());
         if out.is_empty() {
@@ -178,7 +176,7 @@ impl Convolution {
                 out,
                 packed: &packed,
                 bias,
-                slope,
+                after,
             }));
         }
         for_each(units, |band| dispatch(arch, channels, self.kernel, band));
@@ -226,7 +224,7 @@ struct Band<'a> {
     out: Vec<&'a mut [f32]>,
     packed: &'a [f32],
     bias: &'a [f32],
-    slope: f32,
+    after: After<'a>,
 }
 
 impl<const CHANNELS: usize, const K: usize> WithSimd for Tile<Band<'_>, CHANNELS, K> {
@@ -242,7 +240,7 @@ impl<const CHANNELS: usize, const K: usize> WithSimd for Tile<Band<'_>, CHANNELS
             mut out,
             packed,
             bias,
-            slope,
+            after,
         } = self.0;
         let transform = c.transform();
         let lines = c.lines((out[0].len() / c.width).div_ceil(transform.rows));
@@ -258,7 +256,7 @@ impl<const CHANNELS: usize, const K: usize> WithSimd for Tile<Band<'_>, CHANNELS
         let blocks = packed
             .chunks_exact(transform.parts * c.inputs * K * CHANNELS)
             .zip(out.chunks_mut(CHANNELS).zip(bias.chunks(CHANNELS)));
-        for (weights, (out, bias)) in blocks {
+        for (first_output, (weights, (out, bias))) in (0..).step_by(CHANNELS).zip(blocks) {
             let mut block = Block::<CHANNELS, K> {
                 planes: &planes,
                 lines,
@@ -266,7 +264,7 @@ impl<const CHANNELS: usize, const K: usize> WithSimd for Tile<Band<'_>, CHANNELS
                 weights: weights.as_chunks::<CHANNELS>().0,
                 out,
                 bias,
-                slope,
+                after,
             };
             for v in (0..vectors).step_by(COLUMNS) {
                 let q = v * S::F32_LANES;
@@ -274,6 +272,11 @@ impl<const CHANNELS: usize, const K: usize> WithSimd for Tile<Band<'_>, CHANNELS
                     1 => block.tile::<S, 1>(simd, q),
                     left if left < COLUMNS => block.tile::<S, 2>(simd, q),
                     _ => block.tile::<S, COLUMNS>(simd, q),
+                }
+            }
+            if let Some(finish) = after.finish {
+                for (output, out) in (first_output..).zip(block.out) {
+                    finish(output, first * c.width, out);
                 }
             }
         }
@@ -289,7 +292,7 @@ struct Block<'a, 'b, const CHANNELS: usize, const K: usize> {
     weights: &'a [[f32; CHANNELS]],
     out: &'a mut [&'b mut [f32]],
     bias: &'a [f32],
-    slope: f32,
+    after: After<'a>,
 }
 
 impl<const CHANNELS: usize, const K: usize> Block<'_, '_, CHANNELS, K> {
@@ -301,7 +304,7 @@ impl<const CHANNELS: usize, const K: usize> Block<'_, '_, CHANNELS, K> {
         for (part, sums) in sums[..t.parts].iter_mut().enumerate() {
             *sums = self.sums::<S, N>(simd, part, q);
         }
-        let (zero, slope) = (simd.splat_f32s(0.0), simd.splat_f32s(self.slope));
+        let (zero, slope) = (simd.splat_f32s(0.0), simd.splat_f32s(self.after.slope));
         for (m, (bias, out)) in self.bias.iter().zip(self.out.iter_mut()).enumerate() {
             let bias = simd.splat_f32s(*bias);
             for row in 0..t.rows {
@@ -316,13 +319,29 @@ impl<const CHANNELS: usize, const K: usize> Block<'_, '_, CHANNELS, K> {
                     let below = simd.less_than_f32s(*y, zero);
                     *y = simd.select_f32s(below, simd.mul_f32s(*y, slope), *y);
                 }
-                let values: &[f32] = pulp::bytemuck::cast_slice(&y);
                 for (run, line, column) in self.lines.runs(q, pixels) {
                     let start = (line * t.rows + row) * width + column;
                     let Some(out) = out.get_mut(start..start + run.len()) else {
                         break;
                     };
-                    out.copy_from_slice(&values[run]);
+                    // Nearly all runs are whole tiles: those are stored without the call that copies a few bytes.
+                    if run.len() == pixels {
+                        let out = S::as_mut_simd_f32s(out).0;
+                        if self.after.adds {
+                            for (y, out) in y.iter_mut().zip(&*out) {
+                                *y = simd.add_f32s(*out, *y);
+                            }
+                        }
+                        out.copy_from_slice(&y);
+                    } else {
+                        let values: &[f32] = pulp::bytemuck::cast_slice(&y);
+                        let pairs = out.iter_mut().zip(&values[run]);
+                        if self.after.adds {
+                            pairs.for_each(|(out, y)| *out += y);
+                        } else {
+                            pairs.for_each(|(out, y)| *out = *y);
+                        }
+                    }
                 }
             }
         }

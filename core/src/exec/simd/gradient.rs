@@ -15,8 +15,9 @@ use core::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::convolution::{COLUMNS, Convolution, Tile, channels, dispatch, for_each};
+use super::convolution::{COLUMNS, Convolution, Tile, channels, dispatch};
 use super::lines::{Combination, Lines, Values};
+use crate::exec::for_each;
 
 /// Pixels over which the gradient of the weights works at a time: those of a block of outputs stay in the first-level
 /// cache while all taps pass.

@@ -6,7 +6,7 @@
 use alloc::{vec, vec::Vec};
 use core::array::from_fn;
 
-use super::convolution::for_each;
+use crate::exec::for_each;
 
 /// The sides of a plane and of the window, which are shorter: two maxima a side can be reflected.
 #[derive(Debug, Clone, Copy)]

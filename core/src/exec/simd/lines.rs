@@ -36,7 +36,7 @@ pub(crate) enum Values<'a> {
     },
 }
 
-impl Values<'_> {
+impl<'a> Values<'a> {
     #[cfg(feature = "autodiff")]
     pub(crate) fn len(&self) -> usize {
         match self {
@@ -46,12 +46,15 @@ impl Values<'_> {
         }
     }
 
-    /// Copies the values from `start` on.
+    /// As many values from `start` on as `piece` has, which is where they are computed if they have to be.
     #[inline(always)]
-    fn read(&self, start: usize, out: &mut [f32]) {
-        let range = start..start + out.len();
+    fn row<'b>(&self, start: usize, piece: &'b mut [f32]) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        let range = start..start + piece.len();
         match self {
-            Self::Plain(values) => out.copy_from_slice(&values[range]),
+            Self::Plain(values) => &values[range],
             #[cfg(feature = "autodiff")]
             Self::Activated {
                 gradient,
@@ -59,9 +62,10 @@ impl Values<'_> {
                 slope,
             } => {
                 let pairs = gradient[range.clone()].iter().zip(&result[range]);
-                for (out, (g, y)) in out.iter_mut().zip(pairs) {
+                for (out, (g, y)) in piece.iter_mut().zip(pairs) {
                     *out = through(*g, *y, *slope);
                 }
+                piece
             }
         }
     }
@@ -88,6 +92,40 @@ pub(crate) struct Combination<'a> {
     /// Rows read for a line, and how many of them lie before its own.
     pub(crate) read: usize,
     pub(crate) before: usize,
+}
+
+/// Writes the sum of rows times their factors.
+#[inline(always)]
+fn combine(factors: &[f32; MOST], rows: &[&[f32]], out: &mut [f32]) {
+    let mut terms = [(0.0, &[][..]); MOST];
+    let mut n = 0;
+    for (factor, row) in factors.iter().zip(rows).filter(|(f, _)| **f != 0.0) {
+        terms[n] = (*factor, *row);
+        n += 1;
+    }
+    match n {
+        0 => out.fill(0.0),
+        1 => sum::<1>(&terms, out),
+        2 => sum::<2>(&terms, out),
+        3 => sum::<3>(&terms, out),
+        4 => sum::<4>(&terms, out),
+        5 => sum::<5>(&terms, out),
+        _ => sum::<MOST>(&terms, out),
+    }
+}
+
+/// Writes the sum of the first `N` rows, each times its factor; the others are zeros.
+#[inline(always)]
+fn sum<const N: usize>(terms: &[(f32, &[f32]); MOST], out: &mut [f32]) {
+    let n = out.len();
+    let rows: [&[f32]; N] = core::array::from_fn(|k| &terms[k].1[..n]);
+    for (i, out) in out.iter_mut().enumerate() {
+        let mut sum = terms[0].0 * rows[0][i];
+        for k in 1..N {
+            sum += terms[k].0 * rows[k][i];
+        }
+        *out = sum;
+    }
 }
 
 /// The layout of a plane.
@@ -125,24 +163,24 @@ impl Lines {
         (line, count): (usize, usize),
         out: &mut [f32],
     ) {
-        // Each of the rows read for a line, for all lines, as far apart as the lines: then whole planes are added up.
-        let span = count * self.pitch();
-        let mut rows: Vec<f32> = vec![0.0; how.read * span];
-        for (j, rows) in rows.chunks_exact_mut(span).enumerate() {
-            for (l, row) in rows.chunks_exact_mut(self.pitch()).enumerate() {
+        let mut read = vec![0.0; MOST * self.width];
+        let mut planes: Vec<&mut [f32]> = out.chunks_exact_mut(self.plane()).collect();
+        for l in 0..count {
+            let mut rows = [&[][..]; MOST];
+            let mut pieces = read.chunks_exact_mut(self.width);
+            for (j, row) in rows[..how.read].iter_mut().enumerate() {
                 let y = (first + l * how.advance + j).checked_sub(how.before);
-                if let Some(y) = y.filter(|y| *y < height) {
-                    from.read((plane * height + y) * self.width, &mut row[..self.width]);
-                }
+                let piece = pieces.next().unwrap_or_default();
+                *row = if let Some(y) = y.filter(|y| *y < height) {
+                    from.row((plane * height + y) * self.width, piece)
+                } else {
+                    piece.fill(0.0);
+                    piece
+                };
             }
-        }
-        let start = self.radius + line * self.pitch();
-        for (factors, plane) in how.factors.iter().zip(out.chunks_exact_mut(self.plane())) {
-            let to = &mut plane[start..start + span];
-            for (factor, rows) in factors.iter().zip(rows.chunks_exact(span)) {
-                if *factor != 0.0 {
-                    to.iter_mut().zip(rows).for_each(|(to, v)| *to += factor * v);
-                }
+            let start = self.radius + (line + l) * self.pitch();
+            for (factors, plane) in how.factors.iter().zip(&mut planes) {
+                combine(factors, &rows[..how.read], &mut plane[start..start + self.width]);
             }
         }
     }

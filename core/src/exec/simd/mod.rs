@@ -7,6 +7,7 @@
 //! | `convolution` | a convolution |
 //! | `gradient` | its gradients |
 //! | `modulation` | the same for the modulation by the time |
+//! | `linear` | a linear map of rows |
 //! | `halving` | the pooling of a shift-tolerant distance, with its gradient |
 
 pub(crate) mod convolution;
@@ -14,6 +15,7 @@ pub(crate) mod convolution;
 pub(crate) mod gradient;
 #[cfg(feature = "burn")]
 pub(crate) mod halving;
+pub(crate) mod linear;
 pub(crate) mod lines;
 #[cfg(feature = "burn")]
 pub(crate) mod modulation;

@@ -4,9 +4,9 @@
 
 use alloc::{vec, vec::Vec};
 
-use super::convolution::for_each;
 #[cfg(feature = "autodiff")]
 use super::lines::through;
+use crate::exec::for_each;
 
 /// The modulated planes; values below zero are multiplied by `slope`.
 pub(crate) fn forward(x: &[f32], gamma: &[f32], beta: &[f32], slope: f32) -> Vec<f32> {

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::{Operation, Reference, count, map, parameter, params::params};
 use crate::exec::shade::{self, Shade, Shader};
-use crate::exec::{Compute, Value};
+use crate::exec::{self, InPlace, Run};
 use crate::fields::{Field, Misfit};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
@@ -172,32 +172,26 @@ impl OnBurn for Affine {
     }
 }
 
-impl Compute for Affine {
-    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
-        out.data.copy_from_slice(&inputs[0].data);
-        self.in_place(out, 0, &[], parameters);
+impl InPlace for Affine {
+    fn on_run(&self, own: &mut [f32], _: usize, _: &[Run<'_>], numbers: &[Run<'_>]) {
+        match (&self.scale, numbers) {
+            (_, [scale, shift]) => exec::zip_two(own, [*scale, *shift], |x, scale, shift| scale * x + shift),
+            (Some(_), [scale]) => exec::zip(own, *scale, |x, scale| scale * x),
+            (None, [shift]) => exec::zip(own, *shift, |x, shift| x + shift),
+            _ => {}
+        }
     }
 
-    fn in_place(&self, own: &mut Value, _: usize, _: &[&Value], parameters: &[&[f32]]) -> bool {
-        let learned_scale = matches!(self.scale, Some(Constants::Learned(_)));
-        let scales = parameters.first().copied().unwrap_or_default();
-        let shifts = parameters
-            .get(usize::from(learned_scale))
-            .copied()
-            .unwrap_or_default();
-        let number =
-            |constants: &Option<Constants>, c: usize, learned: &[f32], otherwise: f32| match constants {
-                None => otherwise,
-                Some(Constants::One(one)) => *one as f32,
-                Some(Constants::Each(all)) => all[c] as f32,
-                Some(Constants::Learned(_)) => learned[c],
-            };
-        own.each_channel(|c, numbers| {
-            let scale = number(&self.scale, c, scales, 1.0);
-            let shift = number(&self.shift, c, shifts, 0.0);
-            numbers.iter_mut().for_each(|x| *x = scale * *x + shift);
-        });
-        true
+    fn numbers(&self, inputs: &[ValueType], parameters: &[&[f32]]) -> Vec<Vec<f32>> {
+        let mut learned = parameters.iter();
+        let given = self.scale.iter().chain(&self.shift);
+        given
+            .map(|constants| match constants {
+                Constants::One(one) => vec![*one as f32; inputs[0].channels],
+                Constants::Each(all) => all.iter().map(|x| *x as f32).collect(),
+                Constants::Learned(_) => learned.next().map_or_else(Vec::new, |p| p.to_vec()),
+            })
+            .collect()
     }
 }
 
@@ -215,14 +209,6 @@ impl Shade for Affine {
     }
 
     fn tensors(&self, inputs: &[ValueType], parameters: &[&[f32]]) -> Vec<Vec<f32>> {
-        let mut learned = parameters.iter();
-        let given = self.scale.iter().chain(&self.shift);
-        given
-            .map(|constants| match constants {
-                Constants::One(one) => vec![*one as f32; inputs[0].channels],
-                Constants::Each(all) => all.iter().map(|x| *x as f32).collect(),
-                Constants::Learned(_) => learned.next().map_or_else(Vec::new, |p| p.to_vec()),
-            })
-            .collect()
+        self.numbers(inputs, parameters)
     }
 }

@@ -1,9 +1,15 @@
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into the dispatched function is compiled without its instructions"
+)]
+
 use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use super::{Extent, Operation, Reference, count, parameter, params::params, tokens};
+use crate::exec::lanes::{self, vectorised};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
-use crate::exec::{Compute, Value};
+use crate::exec::{Compute, Value, for_each};
 use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
@@ -192,36 +198,101 @@ impl Attention {
 
 impl Compute for Attention {
     fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
-        out.data.fill(0.0);
-        let grid = super::grid(&out.shape);
-        let ([rows, columns], tokens, n) = (grid.windows.window, grid.tokens(), out.channels());
-        let per_head = n / self.heads;
-        let scale = 1.0 / libm::sqrtf(per_head as f32);
-        let distances = (2 * rows - 1) * (2 * columns - 1);
-        let mut scores = Vec::new();
-        for window in 0..out.places() / tokens {
-            let seen: Vec<usize> = (0..tokens).filter(|k| grid.pixel(window, *k).is_some()).collect();
-            for (head, q) in (0..self.heads).flat_map(|head| (0..tokens).map(move |q| (head, q))) {
-                let part = |token: usize| (window * tokens + token) * n + head * per_head;
-                let query = &inputs[0].data[part(q)..][..per_head];
-                scores.clear();
-                scores.extend(seen.iter().map(|k| {
-                    let key = &inputs[1].data[part(*k)..][..per_head];
-                    let products: f32 = query.iter().zip(key).map(|(a, b)| a * b).sum();
-                    let down = q / columns + rows - 1 - k / columns;
-                    let across = q % columns + columns - 1 - k % columns;
-                    let at = head * distances + down * (2 * columns - 1) + across;
-                    scale * products + parameters.first().map_or(0.0, |p| p[at])
-                }));
-                super::shares(&mut scores);
-                let mixed = &mut out.data[part(q)..][..per_head];
-                for (k, share) in seen.iter().zip(&scores) {
-                    let value = &inputs[2].data[part(*k)..][..per_head];
-                    mixed.iter_mut().zip(value).for_each(|(m, v)| *m += share * v);
+        let (grid, n) = (super::grid(&out.shape), out.channels());
+        let ([rows, columns], tokens) = (grid.windows.window, grid.tokens());
+        // Where the position's number is for every query and key.
+        let distance = |pair: usize| {
+            let (q, k) = (pair / tokens, pair % tokens);
+            let down = q / columns + rows - 1 - k / columns;
+            down * (2 * columns - 1) + q % columns + columns - 1 - k % columns
+        };
+        let distances: Vec<usize> = (0..tokens * tokens).map(distance).collect();
+        let windows = out.data.chunks_exact_mut(tokens * n).enumerate();
+        for_each(windows.collect(), |(window, mixed)| {
+            let own = window * tokens * n..(window + 1) * tokens * n;
+            let seen = (0..tokens).filter(|k| grid.pixel(window, *k).is_some());
+            let window = Window {
+                given: [0, 1, 2].map(|i| &inputs[i].data[own.clone()]),
+                seen: seen.collect(),
+                distances: &distances,
+                positions: parameters.first().copied(),
+                channels: n,
+                heads: self.heads,
+            };
+            vectorised(|| window.mix(mixed));
+        });
+    }
+}
+
+/// A window on the processor.
+struct Window<'a> {
+    /// Queries, keys and values, a row for each token.
+    given: [&'a [f32]; 3],
+    /// The tokens that are pixels.
+    seen: Vec<usize>,
+    distances: &'a [usize],
+    positions: Option<&'a [f32]>,
+    channels: usize,
+    heads: usize,
+}
+
+impl Window<'_> {
+    /// Writes the mixture for every token.
+    #[inline(always)]
+    fn mix(&self, out: &mut [f32]) {
+        let (n, seen) = (self.channels, self.seen.len());
+        let (each, tokens) = (n / self.heads, out.len() / n);
+        let scale = 1.0 / libm::sqrtf(each as f32);
+        let positions = self.positions.map(|p| p.chunks_exact(p.len() / self.heads));
+        // Keys as columns and values as rows, filled up to whole blocks.
+        let (columns, channels) = (seen.div_ceil(LANES), each.div_ceil(LANES));
+        let mut keys = vec![[0.0; LANES]; each * columns];
+        let mut values = vec![[0.0; LANES]; seen * channels];
+        let mut scores = vec![[0.0; LANES]; columns];
+        for head in 0..self.heads {
+            let part = |token: usize| token * n + head * each..token * n + (head + 1) * each;
+            for (at, k) in self.seen.iter().enumerate() {
+                let (key, value) = (&self.given[1][part(*k)], &self.given[2][part(*k)]);
+                for (i, key) in key.iter().enumerate() {
+                    keys[i * columns + at / LANES][at % LANES] = *key;
+                }
+                values[at * channels..][..channels].as_flattened_mut()[..each].copy_from_slice(value);
+            }
+            let positions = positions.clone().and_then(|mut p| p.nth(head));
+            for q in 0..tokens {
+                let query = &self.given[0][part(q)];
+                for (block, scores) in scores.iter_mut().enumerate() {
+                    *scores = weighed(query, keys[block..].iter().step_by(columns));
+                    scores.iter_mut().for_each(|s| *s *= scale);
+                }
+                let scores = &mut scores.as_flattened_mut()[..seen];
+                if let Some(positions) = positions {
+                    let distances = &self.distances[q * tokens..][..tokens];
+                    for (score, k) in scores.iter_mut().zip(&self.seen) {
+                        *score += positions[distances[*k]];
+                    }
+                }
+                lanes::shares(scores);
+                for (block, mixed) in out[part(q)].chunks_mut(LANES).enumerate() {
+                    let sums = weighed(scores, values[block..].iter().step_by(channels));
+                    mixed.copy_from_slice(&sums[..mixed.len()]);
                 }
             }
         }
     }
+}
+
+/// Numbers that are summed side by side.
+const LANES: usize = 16;
+
+/// The sum of rows, each times its weight.
+#[inline(always)]
+fn weighed<'a>(weights: &[f32], rows: impl Iterator<Item = &'a [f32; LANES]>) -> [f32; LANES] {
+    let mut sums = [0.0; LANES];
+    for (weight, row) in weights.iter().zip(rows) {
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x);
+    }
+    sums
 }
 
 /// Channels of a head that an invocation holds at most.

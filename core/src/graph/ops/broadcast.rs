@@ -87,26 +87,20 @@ macro_rules! binary {
             }
         }
 
-        impl $crate::exec::Compute for $Op {
-            fn compute(&self, inputs: &[&$crate::exec::Value], _: &[&[f32]], out: &mut $crate::exec::Value) {
-                out.data.copy_from_slice(&inputs[0].data);
-                out.zip(inputs[1], $f);
-            }
-
-            fn in_place(
+        impl $crate::exec::InPlace for $Op {
+            fn on_run(
                 &self,
-                own: &mut $crate::exec::Value,
+                own: &mut [f32],
                 operand: usize,
-                others: &[&$crate::exec::Value],
-                _: &[&[f32]],
-            ) -> bool {
+                others: &[$crate::exec::Run<'_>],
+                _: &[$crate::exec::Run<'_>],
+            ) {
                 // Where the result is made in the second operand's place, both are of its type.
                 if operand == 0 {
-                    own.zip(others[0], $f);
+                    $crate::exec::zip(own, others[0], |a, b| $f(a, b));
                 } else {
-                    own.zip(others[0], |b, a| $f(a, b));
+                    $crate::exec::zip(own, others[0], |b, a| $f(a, b));
                 }
-                true
             }
         }
     };

@@ -2,8 +2,9 @@ use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use super::{Extent, Operation, Reference, count, map, map_at, parameter, params::params};
+use crate::exec::lanes::{self, vectorised};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
-use crate::exec::{Compute, Value};
+use crate::exec::{self, Compute, Run, Value, for_each};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 #[cfg(feature = "burn")]
@@ -122,25 +123,23 @@ impl Compute for ChannelAttention {
         out.data.fill(0.0);
         let (places, per_head) = (out.places(), out.channels() / self.heads);
         let plane = |input: usize, c: usize| &inputs[input].data[c * places..][..places];
-        let dot = |a: &[f32], b: &[f32]| -> f64 {
-            let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
-            products.sum()
-        };
+        let dot = |a, b| vectorised(|| lanes::dot(a, b));
         let length = |input, c| libm::sqrt(dot(plane(input, c), plane(input, c))).max(SHORTEST);
-        for (q, mixed) in out.data.chunks_exact_mut(places).enumerate() {
-            let head = q / per_head;
+        let keys: Vec<f64> = (0..out.channels()).map(|k| length(1, k)).collect();
+        let queries = out.data.chunks_exact_mut(places).enumerate();
+        for_each(queries.collect(), |(q, mixed): (usize, &mut [f32])| {
+            let (head, own) = (q / per_head, length(0, q));
             let channels = head * per_head..(head + 1) * per_head;
             let score = |k: usize| {
-                let cosine = dot(plane(0, q), plane(1, k)) / (length(0, q) * length(1, k));
+                let cosine = dot(plane(0, q), plane(1, k)) / (own * keys[k]);
                 parameters[0][head] * cosine as f32
             };
             let mut scores: Vec<f32> = channels.clone().map(score).collect();
-            super::shares(&mut scores);
+            lanes::shares(&mut scores);
             for (c, share) in channels.zip(&scores) {
-                let values = mixed.iter_mut().zip(plane(2, c));
-                values.for_each(|(m, v)| *m += share * v);
+                exec::zip(mixed, Run::Each(plane(2, c)), |m, v| m + share * v);
             }
-        }
+        });
     }
 }
 

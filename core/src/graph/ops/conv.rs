@@ -5,7 +5,7 @@ use super::{
     Extent, Operation, Reference, channels, count, map, map_at, params::params, weight_and_bias, within,
 };
 use crate::exec::shade::{self, By, Code, Reads, Shade, Shader};
-use crate::exec::{Compute, Value};
+use crate::exec::{After, Compute, FAST_KERNELS, Value};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 use crate::model::ParameterShape;
 #[cfg(feature = "burn")]
@@ -191,24 +191,18 @@ impl OnBurn for Conv {
 }
 
 impl Conv {
-    /// The same, and values below zero are then multiplied by `slope`.
-    #[cfg(feature = "simd")]
-    pub(crate) fn with_slope(&self, x: &Value, parameters: &[&[f32]], slope: f32, out: &mut Value) {
-        if self.vectorised(x, parameters, slope, out) {
-            return;
-        }
-        self.compute(&[x], parameters, out);
-        for v in out.data.iter_mut().filter(|v| **v < 0.0) {
-            *v *= slope;
-        }
-    }
-
     /// By the vectorised kernel, where it serves this one.
     #[cfg(feature = "simd")]
-    fn vectorised(&self, x: &Value, parameters: &[&[f32]], slope: f32, out: &mut Value) -> bool {
-        use crate::exec::simd::convolution::{Convolution, KERNELS};
+    pub(crate) fn vectorised(
+        &self,
+        x: &Value,
+        parameters: &[&[f32]],
+        out: &mut Value,
+        after: After<'_>,
+    ) -> bool {
+        use crate::exec::simd::convolution::Convolution;
 
-        if self.groups > 1 || self.padding() != self.kernel / 2 || !KERNELS.contains(&self.kernel) {
+        if !self.is_vectorised() {
             return false;
         }
         let size = x.map_size();
@@ -221,16 +215,26 @@ impl Conv {
         };
         let none = vec![0.0; self.outputs];
         let bias = parameters.get(1).copied().unwrap_or(&none);
-        convolution.forward_into(&x.data, parameters[0], bias, slope, &mut out.data);
+        convolution.forward_into(&x.data, parameters[0], bias, &mut out.data, after);
         true
+    }
+
+    #[cfg(not(feature = "simd"))]
+    #[expect(clippy::unused_self, reason = "as where there is one")]
+    pub(crate) fn vectorised(&self, _: &Value, _: &[&[f32]], _: &mut Value, _: After<'_>) -> bool {
+        false
+    }
+
+    /// Whether the vectorised kernel serves it.
+    pub(crate) fn is_vectorised(&self) -> bool {
+        cfg!(feature = "simd") && self.is_plain()
     }
 }
 
 impl Compute for Conv {
     fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
         let x = inputs[0];
-        #[cfg(feature = "simd")]
-        if self.vectorised(x, parameters, 1.0, out) {
+        if self.vectorised(x, parameters, out, After::slope(1.0)) {
             return;
         }
         let (k, padding) = (self.kernel, self.padding());
@@ -265,7 +269,7 @@ impl Compute for Conv {
 impl Conv {
     /// Whether executors' fastest kernels compute it.
     fn is_plain(&self) -> bool {
-        self.groups == 1 && [1, 3].contains(&self.kernel) && self.padding() == self.kernel / 2
+        self.groups == 1 && FAST_KERNELS.contains(&self.kernel) && self.padding() == self.kernel / 2
     }
 
     /// Whether every channel sees itself only and makes one.

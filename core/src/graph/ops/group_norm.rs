@@ -2,8 +2,9 @@ use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use super::{Extent, Operation, Reference, count, map, map_at, parameter, params::params, real};
+use crate::exec::lanes::{self, vectorised};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
-use crate::exec::{Compute, Value};
+use crate::exec::{Compute, Value, for_each};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 #[cfg(feature = "burn")]
@@ -119,13 +120,18 @@ impl Compute for GroupNorm {
     fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
         let (places, n) = (out.places(), out.channels() / self.groups);
         let groups = inputs[0].data.chunks_exact(n * places);
-        for (g, (x, made)) in groups.zip(out.data.chunks_exact_mut(n * places)).enumerate() {
-            let (mean, scale) = super::mean_and_scale(x.iter().copied(), self.epsilon);
-            for (i, (y, x)) in made.iter_mut().zip(x).enumerate() {
-                let c = g * n + i / places;
-                *y = parameters[0][c] * (x - mean) * scale + parameters[1][c];
-            }
-        }
+        let groups = groups.zip(out.data.chunks_exact_mut(n * places)).enumerate();
+        for_each(groups.collect(), |(g, (x, made))| {
+            vectorised(|| {
+                let (mean, scale) = lanes::mean_and_scale(x, self.epsilon);
+                let planes = made.chunks_exact_mut(places).zip(x.chunks_exact(places));
+                for (c, (made, x)) in (g * n..).zip(planes) {
+                    let (weight, bias) = (parameters[0][c] * scale, parameters[1][c]);
+                    let pairs = made.iter_mut().zip(x);
+                    pairs.for_each(|(y, x)| *y = weight * (x - mean) + bias);
+                }
+            });
+        });
     }
 }
 

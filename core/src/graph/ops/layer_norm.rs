@@ -1,10 +1,16 @@
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into the dispatched function is compiled without its instructions"
+)]
+
 use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use super::{Operation, Reference, count, map, parameter, params::params, real, tokens};
+use crate::exec::lanes::{self, vectorised};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
-use crate::exec::{Compute, Value};
-use crate::graph::{Fault, Shape, Tensor, ValueType};
+use crate::exec::{Compute, Value, for_each};
+use crate::graph::{Fault, Places, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 #[cfg(feature = "burn")]
 use crate::nn::graph::{Batch, Given, OnBurn};
@@ -110,15 +116,69 @@ impl OnBurn for LayerNorm {
 
 impl Compute for LayerNorm {
     fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
-        let (x, n, (step, place)) = (inputs[0], out.channels(), out.steps());
-        let weight = self.weight.as_ref().map(|_| parameters[0]);
-        let bias = parameters.get(usize::from(weight.is_some()));
-        for p in 0..out.places() {
-            let at = |c: usize| c * step + p * place;
-            let (mean, scale) = super::mean_and_scale((0..n).map(|c| x.data[at(c)]), self.epsilon);
-            for c in 0..n {
-                let normal = (x.data[at(c)] - mean) * scale;
-                out.data[at(c)] = weight.map_or(1.0, |w| w[c]) * normal + bias.map_or(0.0, |b| b[c]);
+        let (x, n) = (&inputs[0].data, out.channels());
+        let mut learned = parameters.iter();
+        let weight = match self.weight.as_ref().and_then(|_| learned.next()) {
+            Some(weight) => weight.to_vec(),
+            None => vec![1.0; n],
+        };
+        let bias = learned.next().map_or_else(|| vec![0.0; n], |bias| bias.to_vec());
+        if let Places::Map(size) = out.shape.places {
+            let places = size.pixels();
+            for_each(lanes::parts(&mut out.data, places, PLACES), |(first, made)| {
+                let n = made[0].len();
+                let x = |c: usize| &x[c * places + first..][..n];
+                vectorised(|| self.of_planes(x, &weight, &bias, made));
+            });
+        } else {
+            let rows = out.data.chunks_mut(PLACES * n).zip(x.chunks(PLACES * n));
+            for_each(rows.collect(), |(made, x)| {
+                vectorised(|| {
+                    for (made, x) in made.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
+                        let (mean, scale) = lanes::mean_and_scale(x, self.epsilon);
+                        let learned = weight.iter().zip(&bias);
+                        for ((y, x), (weight, bias)) in made.iter_mut().zip(x).zip(learned) {
+                            *y = weight * (x - mean) * scale + bias;
+                        }
+                    }
+                });
+            });
+        }
+    }
+}
+
+/// Places that a thread takes at a time.
+const PLACES: usize = 256;
+
+impl LayerNorm {
+    /// At most [`PLACES`] places, of which `x` gives every channel.
+    #[inline(always)]
+    fn of_planes<'a>(
+        &self,
+        x: impl Fn(usize) -> &'a [f32],
+        weight: &[f32],
+        bias: &[f32],
+        made: Vec<&mut [f32]>,
+    ) {
+        let (n, channels) = (made.len() as f32, 0..made.len());
+        let (mut mean, mut scale) = ([0.0; PLACES], [0.0; PLACES]);
+        for c in channels.clone() {
+            mean.iter_mut().zip(x(c)).for_each(|(sum, x)| *sum += x);
+        }
+        mean.iter_mut().for_each(|sum| *sum /= n);
+        for c in channels {
+            for (sum, (x, mean)) in scale.iter_mut().zip(x(c).iter().zip(&mean)) {
+                *sum += (x - mean) * (x - mean);
+            }
+        }
+        let epsilon = self.epsilon as f32;
+        scale
+            .iter_mut()
+            .for_each(|sum| *sum = 1.0 / libm::sqrtf(*sum / n + epsilon));
+        for (c, made) in made.into_iter().enumerate() {
+            let statistics = mean.iter().zip(&scale);
+            for ((y, x), (mean, scale)) in made.iter_mut().zip(x(c)).zip(statistics) {
+                *y = weight[c] * (x - mean) * scale + bias[c];
             }
         }
     }

@@ -102,6 +102,29 @@ impl OnBurn for Linear {
 }
 
 impl Compute for Linear {
+    #[cfg(feature = "simd")]
+    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
+        use crate::exec::After;
+        use crate::exec::simd::{convolution::Convolution, linear::linear};
+        use crate::graph::Places;
+
+        let (x, bias) = (inputs[0], parameters.get(1).copied());
+        let Places::Map(size) = x.shape.places else {
+            return linear(&x.data, x.channels(), parameters[0], bias, &mut out.data);
+        };
+        let convolution = Convolution {
+            inputs: x.channels(),
+            outputs: self.outputs,
+            kernel: 1,
+            height: size.height,
+            width: size.width,
+        };
+        let none = vec![0.0; self.outputs];
+        let bias = bias.unwrap_or(&none);
+        convolution.forward_into(&x.data, parameters[0], bias, &mut out.data, After::slope(1.0));
+    }
+
+    #[cfg(not(feature = "simd"))]
     fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
         let (x, n) = (inputs[0], inputs[0].channels());
         let ((from, pixel), (to, place)) = (x.steps(), out.steps());

@@ -2,8 +2,9 @@ use alloc::{vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use super::{Extent, Operation, Reference, count, map, map_at, params::params};
+use crate::exec::lanes::{self, vectorised};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
-use crate::exec::{Compute, Value};
+use crate::exec::{Compute, Value, for_each};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 #[cfg(feature = "burn")]
 use crate::nn::graph::{Batch, Given, Layout, OnBurn};
@@ -63,9 +64,11 @@ impl OnBurn for Mean {
 impl Compute for Mean {
     fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
         let x = inputs[0];
-        for (mean, plane) in out.data.iter_mut().zip(x.data.chunks_exact(x.places())) {
-            *mean = (plane.iter().map(|v| f64::from(*v)).sum::<f64>() / plane.len() as f64) as f32;
-        }
+        let planes = out.data.iter_mut().zip(x.data.chunks_exact(x.places()));
+        for_each(planes.collect(), |(mean, plane)| {
+            let sum = vectorised(|| lanes::sum(plane, |v| v));
+            *mean = (sum / plane.len() as f64) as f32;
+        });
     }
 }
 

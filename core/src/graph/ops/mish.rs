@@ -1,7 +1,8 @@
 use alloc::{vec, vec::Vec};
 
 use super::params::params;
-use super::pointwise::{Pointwise, exp};
+use super::pointwise::Pointwise;
+use crate::exec::lanes::exp;
 use crate::exec::shade::{self, Shade, Shader};
 use crate::graph::ValueType;
 
@@ -26,12 +27,10 @@ impl Pointwise for Mish {
 
     fn number(&self, x: f32) -> f32 {
         // With e = e^x the hyperbolic tangent of log(1 + e) is e (e + 2) / (e (e + 2) + 2).
-        if x > 20.0 {
-            return x;
-        }
-        let e = exp(x);
+        // Beyond 20 that is 1.
+        let e = exp(x.min(20.0));
         let product = e * (e + 2.0);
-        x * product / (product + 2.0)
+        x * (product / (product + 2.0))
     }
 
     #[cfg(feature = "burn")]

@@ -351,23 +351,6 @@ fn mean_and_root(values: impl Iterator<Item = f64> + Clone, epsilon: f64) -> (f6
     (mean, libm::sqrt(variance + epsilon))
 }
 
-/// Scores, as shares of one, in their place: `e^score` of each, divided by the sum.
-fn shares(scores: &mut [f32]) {
-    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for score in &mut *scores {
-        *score = pointwise::exp(*score - highest);
-        sum += *score;
-    }
-    scores.iter_mut().for_each(|s| *s /= sum);
-}
-
-/// The mean of `values` and what makes their deviation one: `1 / sqrt(variance + epsilon)`.
-fn mean_and_scale(values: impl Iterator<Item = f32> + Clone, epsilon: f64) -> (f32, f32) {
-    let (mean, root) = mean_and_root(values.map(f64::from), epsilon);
-    (mean as f32, (1.0 / root) as f32)
-}
-
 /// `e^score` of each, divided by their sum.
 fn softmax(mut scores: Vec<f64>) -> Vec<f64> {
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);

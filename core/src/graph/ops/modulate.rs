@@ -3,7 +3,7 @@ use core::ops::RangeInclusive;
 
 use super::{Operation, Reference, count, map, params::params, tokens};
 use crate::exec::shade::{self, Shade, Shader};
-use crate::exec::{Compute, Value};
+use crate::exec::{self, InPlace, Run};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 #[cfg(feature = "burn")]
 use crate::nn::graph::{Batch, Given, Kernels, Layout, OnBurn};
@@ -79,21 +79,14 @@ impl OnBurn for Modulate {
     }
 }
 
-impl Compute for Modulate {
-    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
-        out.data.copy_from_slice(&inputs[0].data);
-        self.in_place(out, 0, &inputs[1..], parameters);
-    }
-
-    fn in_place(&self, own: &mut Value, operand: usize, others: &[&Value], _: &[&[f32]]) -> bool {
-        if operand != 0 {
-            return false;
+impl InPlace for Modulate {
+    fn on_run(&self, own: &mut [f32], operand: usize, others: &[Run<'_>], _: &[Run<'_>]) {
+        let others = [others[0], others[1]];
+        match operand {
+            0 => exec::zip_two(own, others, |x, gamma, beta| (1.0 + gamma) * x + beta),
+            1 => exec::zip_two(own, others, |gamma, x, beta| (1.0 + gamma) * x + beta),
+            _ => exec::zip_two(own, others, |beta, x, gamma| (1.0 + gamma) * x + beta),
         }
-        own.each_channel(|c, numbers| {
-            let (gain, shift) = (1.0 + others[0].data[c], others[1].data[c]);
-            numbers.iter_mut().for_each(|x| *x = gain * *x + shift);
-        });
-        true
     }
 }
 

@@ -4,12 +4,12 @@ use alloc::{vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use super::{Fault, Operation, Reference, Shape, Tensor, ValueType, count, map, tokens};
-use crate::exec::{Compute, Value};
+use crate::exec::{self, InPlace, Run, lanes};
 #[cfg(feature = "burn")]
 use crate::nn::graph::{Batch, Given, OnBurn};
 
 /// A function of one number.
-pub(super) trait Pointwise: core::fmt::Debug + Sized {
+pub(super) trait Pointwise: core::fmt::Debug + Sized + Sync {
     /// Some of these, to be tested on every executor.
     fn samples() -> Vec<Self>;
 
@@ -69,29 +69,20 @@ impl<P: Pointwise> OnBurn for P {
     }
 }
 
-impl<P: Pointwise> Compute for P {
-    fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
-        let pairs = out.data.iter_mut().zip(&inputs[0].data);
-        pairs.for_each(|(y, x)| *y = self.number(*x));
+impl<P: Pointwise> InPlace for P {
+    fn on_run(&self, own: &mut [f32], _: usize, _: &[Run<'_>], _: &[Run<'_>]) {
+        exec::map(own, |x| self.number(x));
     }
-
-    fn in_place(&self, own: &mut Value, _: usize, _: &[&Value], _: &[&[f32]]) -> bool {
-        own.data.iter_mut().for_each(|x| *x = self.number(*x));
-        true
-    }
-}
-
-/// `e^x`.
-pub(super) fn exp(x: f32) -> f32 {
-    #[cfg(any(test, feature = "std"))]
-    return x.exp();
-    #[cfg(not(any(test, feature = "std")))]
-    libm::expf(x)
 }
 
 /// The logistic function, as the processor computes it.
+#[expect(
+    clippy::inline_always,
+    reason = "what is not inlined into the dispatched function is compiled without its instructions"
+)]
+#[inline(always)]
 pub(super) fn logistic_number(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+    1.0 / (1.0 + lanes::exp(-x))
 }
 
 /// The logistic function.

@@ -3,7 +3,7 @@ use core::ops::RangeInclusive;
 
 use super::{Operation, Reference, count, map, parameter, params::params};
 use crate::exec::shade::{self, Shade, Shader};
-use crate::exec::{Compute, Value};
+use crate::exec::{self, InPlace, Run};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 #[cfg(feature = "burn")]
@@ -71,20 +71,9 @@ impl OnBurn for Prelu {
     }
 }
 
-impl Compute for Prelu {
-    fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
-        out.data.copy_from_slice(&inputs[0].data);
-        self.in_place(out, 0, &[], parameters);
-    }
-
-    fn in_place(&self, own: &mut Value, _: usize, _: &[&Value], parameters: &[&[f32]]) -> bool {
-        own.each_channel(|c, numbers| {
-            let slope = parameters[0][c];
-            for x in numbers.iter_mut().filter(|x| **x <= 0.0) {
-                *x *= slope;
-            }
-        });
-        true
+impl InPlace for Prelu {
+    fn on_run(&self, own: &mut [f32], _: usize, _: &[Run<'_>], numbers: &[Run<'_>]) {
+        exec::zip(own, numbers[0], |x, slope| if x > 0.0 { x } else { slope * x });
     }
 }
 

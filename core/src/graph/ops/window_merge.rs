@@ -3,7 +3,7 @@ use core::ops::RangeInclusive;
 
 use super::{Operation, Reference, params::params, tokens};
 use crate::exec::shade::{self, By, Shade, Shader};
-use crate::exec::{Compute, Value};
+use crate::exec::{Compute, Value, for_each};
 #[cfg(feature = "burn")]
 use crate::graph::Places;
 use crate::graph::types::{Kind, Windows};
@@ -84,13 +84,18 @@ impl OnBurn for WindowMerge {
 impl Compute for WindowMerge {
     fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
         let (grid, n, places) = (super::grid(&inputs[0].shape), out.channels(), out.places());
-        for (token, given) in inputs[0].data.chunks_exact(n).enumerate() {
+        // Where in the windows each pixel is.
+        let mut from = vec![0; places];
+        for token in 0..inputs[0].places() {
             if let Some((x, y)) = grid.pixel(token / grid.tokens(), token % grid.tokens()) {
-                let at = y * grid.map.width + x;
-                let values = given.iter().enumerate();
-                values.for_each(|(c, v)| out.data[c * places + at] = *v);
+                from[y * grid.map.width + x] = token * n;
             }
         }
+        let planes = out.data.chunks_exact_mut(places).enumerate();
+        for_each(planes.collect(), |(c, plane)| {
+            let pixels = plane.iter_mut().zip(&from);
+            pixels.for_each(|(y, at)| *y = inputs[0].data[at + c]);
+        });
     }
 }
 

@@ -3,7 +3,7 @@ use core::ops::RangeInclusive;
 
 use super::{Operation, Reference, map, map_at, params::params, within};
 use crate::exec::shade::{self, By, Shade, Shader};
-use crate::exec::{Compute, Value};
+use crate::exec::{Compute, Value, for_each};
 use crate::graph::types::{Kind, Windows};
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 #[cfg(feature = "burn")]
@@ -97,15 +97,20 @@ impl OnBurn for WindowPartition {
 
 impl Compute for WindowPartition {
     fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
-        out.data.fill(0.0);
         let (grid, n, places) = (super::grid(&out.shape), out.channels(), inputs[0].places());
-        for (token, made) in out.data.chunks_exact_mut(n).enumerate() {
-            if let Some((x, y)) = grid.pixel(token / grid.tokens(), token % grid.tokens()) {
-                let at = y * grid.map.width + x;
-                let values = made.iter_mut().enumerate();
-                values.for_each(|(c, v)| *v = inputs[0].data[c * places + at]);
+        let windows = out.data.chunks_exact_mut(grid.tokens() * n).enumerate();
+        for_each(windows.collect(), |(window, made): (usize, &mut [f32])| {
+            made.fill(0.0);
+            let pixels = (0..grid.tokens()).map(|token| grid.pixel(window, token));
+            let pixels: Vec<_> = pixels.map(|at| at.map(|(x, y)| y * grid.map.width + x)).collect();
+            for (c, plane) in inputs[0].data.chunks_exact(places).enumerate() {
+                for (at, made) in pixels.iter().zip(made.iter_mut().skip(c).step_by(n)) {
+                    if let Some(at) = at {
+                        *made = plane[*at];
+                    }
+                }
             }
-        }
+        });
     }
 }
 

@@ -33,11 +33,17 @@ impl Slots {
     }
 }
 
-/// Gives every kernel's result a slot that is free from then until its last reader is done; outputs keep theirs. A kernel never
-/// writes where it reads. `shapes` are those of all values at the size that is run.
+/// Gives every kernel's result a slot that is free from then until its last reader is done; outputs keep theirs. A kernel writes where
+/// it reads only over the value that `over` names for it, one of the result's shape that it reads at no place but the one it writes; it is
+/// done there where nothing else reads that value any more. `shapes` are those of all values at the size that is run.
 ///
-/// Each takes the smallest free slot that is large enough, or else the largest, which grows.
-pub fn place(graph: &TypedGraph, kernels: &[Kernel], shapes: &[Shape]) -> Slots {
+/// Each other takes the smallest free slot that is large enough, or else the largest, which grows.
+pub fn place(
+    graph: &TypedGraph,
+    kernels: &[Kernel],
+    shapes: &[Shape],
+    over: impl Fn(&Kernel) -> Option<usize>,
+) -> Slots {
     let mut last_read = vec![0; shapes.len()];
     for (k, kernel) in kernels.iter().enumerate() {
         for value in kernel.reads(graph) {
@@ -56,6 +62,15 @@ pub fn place(graph: &TypedGraph, kernels: &[Kernel], shapes: &[Shape]) -> Slots 
     for (k, kernel) in kernels.iter().enumerate() {
         let value = graph.made_by(kernel.last());
         let need = shapes[value].numbers() as u64;
+        if let Some(read) = over(kernel)
+            && last_read[read] == k
+            && kernel.reads(graph).iter().filter(|v| **v == read).count() == 1
+            && let Some(slot) = slots.of[read]
+        {
+            busy_until[slot] = last_read[value];
+            slots.of[value] = Some(slot);
+            continue;
+        }
         let free = (0..busy_until.len()).filter(|slot| busy_until[*slot] < k);
         // Large enough ones first, the smallest of them; then the largest of the others.
         let best = free.min_by_key(|slot| {
@@ -130,6 +145,7 @@ mod tests {
         weights: &Weights,
         inputs: &[Tensor],
         shapes: &[Shape],
+        over: impl Fn(&Kernel) -> Option<usize>,
     ) -> Vec<Tensor> {
         let mut memory: Vec<Option<(usize, Tensor)>> = vec![None; slots.numbers().len()];
         let read = |memory: &[Option<(usize, Tensor)>], value: usize| match slots.of(value) {
@@ -145,8 +161,11 @@ mod tests {
             let made = graph.made_by(kernel.last());
             let slot = slots.of(made).expect("every result has a slot");
             let beside = kernel.reads(graph);
-            let beside = beside.iter().any(|v| slots.of(*v) == Some(slot));
-            assert!(!beside, "a kernel writes where it reads");
+            let beside = beside.iter().find(|v| slots.of(**v) == Some(slot));
+            assert!(
+                beside.is_none_or(|v| over(kernel) == Some(*v)),
+                "a kernel writes where it reads"
+            );
             assert!(slots.numbers()[slot] >= shapes[made].numbers() as u64);
             memory[slot] = Some((made, value));
         }
@@ -177,8 +196,17 @@ mod tests {
             seen.sort_unstable();
             prop_assert!(seen.into_iter().eq(0..graph.graph().nodes.len()), "every node is in one kernel");
             let shapes = graph.shapes(size).expect("fits");
-            let slots = place(&graph, &kernels, &shapes);
-            let got = run_in_slots(&graph, &kernels, &slots, &weights, &inputs, &shapes);
+            // What a step alone reads may be written over.
+            let over = |kernel: &Kernel| {
+                let mut others = kernel.steps.iter().flat_map(|step| {
+                    let reads = graph.reads(step.node).iter().enumerate();
+                    reads.filter(|(i, _)| *i != step.operand).map(|(_, v)| *v)
+                });
+                let made = graph.types()[graph.made_by(kernel.last())];
+                others.rfind(|v| share > 1 && graph.types()[*v] == made)
+            };
+            let slots = place(&graph, &kernels, &shapes, over);
+            let got = run_in_slots(&graph, &kernels, &slots, &weights, &inputs, &shapes, over);
             let expected = reference::run(&graph, &weights, &inputs).expect("runs");
             for (a, b) in got.iter().zip(&expected) {
                 prop_assert!(a.data().iter().zip(b.data()).all(|(a, b)| a == b || a.is_nan() && b.is_nan()));
@@ -191,7 +219,7 @@ mod tests {
         let size = Size::new(16, 16);
         let used = |graph: TypedGraph| {
             let kernels = fuse(&graph, |_, _| true);
-            let slots = place(&graph, &kernels, &graph.shapes(size).expect("fits"));
+            let slots = place(&graph, &kernels, &graph.shapes(size).expect("fits"), |_| None);
             (slots.numbers().len(), slots.bytes(4))
         };
         let graph = restorer(&Architecture::restorer(4, 48, 6)).expect("a network");

@@ -12,7 +12,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Tensor, activation::leaky_relu, module::conv2d, ops::ConvOptions};
 
 use self::operations::CpuOps;
-use crate::exec::simd::convolution;
+use crate::exec::FAST_KERNELS;
 
 /// A convolution of stride 1 and what follows it.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Convolution {
     pub(crate) fn of(self, x: Tensor<4>) -> Tensor<4> {
         let [outputs, _, kernel, _] = self.weight.dims();
         let plain = self.groups == 1 && self.padding == kernel / 2;
-        if !(plain && ours(&x) && convolution::KERNELS.contains(&kernel)) {
+        if !(plain && ours(&x) && FAST_KERNELS.contains(&kernel)) {
             return self.by_burn(x);
         }
         let zeros = || Tensor::zeros([outputs], (&x.device(), x.dtype()));
