@@ -78,10 +78,15 @@ export interface Upscaled {
   differences: Uint8Array;
   /** Columns of the given image, and thus of the maps. */
   mapWidth: number;
-  /** For each given pixel the deviation of the samples in grey levels, fine detail weighed more; `null` for one sample. */
-  spread: Float32Array | null;
+  /**
+   * For each given pixel the deviation of the samples in grey levels, fine detail weighed more; `null` for one sample. In a mode whose
+   * samples are one, its deviation from the mean of all likely images.
+   */
+  invented: Float32Array | null;
   /** That of the whole image. */
   deviation: number;
+  /** Whether these are the departure from the mean. */
+  departure: boolean;
   /** Where they were asked for and the mode has them. */
   layers?: Layers;
 }

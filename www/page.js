@@ -139,7 +139,7 @@ function report() {
       $('device').textContent = text('device', { where: translated(message) });
       document.body.dataset.ready = 'yes';
       device = where.startsWith('WebGPU') ? 'webgpu' : 'cpu';
-      known[model] = modes.map(({ mode }) => mode);
+      known[model] = modes;
       queue?.runsOn(where, model, modes);
       offer();
     },
@@ -155,7 +155,7 @@ function report() {
 /** Offers the modes that the chosen model has; all of them while that is not known. */
 function offer() {
   const modes = known[$('model').value];
-  for (const option of $('mode').options) option.disabled = Boolean(modes) && !modes.includes(option.value);
+  for (const option of $('mode').options) option.disabled = Boolean(modes) && !modes.some(({ mode }) => mode === option.value);
   if ($('mode').selectedOptions[0]?.disabled) $('mode').value = 'instant';
   explainMode();
 }
@@ -166,14 +166,22 @@ function explainMode() {
   const time = queue?.seconds(1e6, { model, mode }) ?? null;
   const explained = text(mode === 'instant' ? 'aboutInstant' : 'aboutFlow');
   $('about-mode').textContent = time === null ? explained : `${explained} ${text('perMegapixel', { time: duration(time) })}`;
-  $('seed-choice').hidden = mode === 'instant';
+  $('seed-choice').hidden = mode === 'instant' || drawsOne(model, mode);
+}
+
+/** Whether all samples of a model's mode are one, as far as that is known. */
+function drawsOne(model, mode) {
+  return known[model]?.find((each) => each.mode === mode)?.draws === false;
 }
 
 function chosenOptions() {
   const [mode, format] = [$('mode').value, $('format').value];
   const size = $('scale').value === 'width' ? { width: $('width').valueAsNumber } : { scale: Number($('scale').value) };
-  const drawn = mode === 'instant' ? {} : { seed: $('seed').valueAsNumber, layers: true };
-  return { model: $('model').value, mode, ...size, ...drawn, format, quality: $('quality').value / 100, strip: !$('carry').checked };
+  const model = $('model').value;
+  // What departs from the mean is measured at once: it takes no further sample.
+  const which = drawsOne(model, mode) ? { samples: 2 } : { seed: $('seed').valueAsNumber };
+  const drawn = mode === 'instant' ? {} : { ...which, layers: true };
+  return { model, mode, ...size, ...drawn, format, quality: $('quality').value / 100, strip: !$('carry').checked };
 }
 
 /** Hands the options chosen now to `use`, or says which of them makes no sense. */
@@ -276,7 +284,8 @@ function describe({ result, options }) {
   const choice = [...$('model').options].find(({ value }) => value === options.model);
   // The first model goes without saying.
   if (choice?.index) told.push(text('takenAs', { condition: choice.textContent }));
-  if (options.mode !== 'instant') told.push(text(options.mode === 'fast' ? 'fast' : 'thorough'), text('variation', options));
+  if (options.mode !== 'instant') told.push(text(options.mode === 'fast' ? 'fast' : 'thorough'));
+  if (options.seed !== undefined) told.push(text('variation', options));
   return told.join(', ');
 }
 
@@ -335,7 +344,7 @@ function turned(job, parts, measuredOnly) {
   if (job.state === 'done') {
     offerDownload(job);
     // A measurement may come to nothing; the result is there all the same.
-    if (measuredOnly && !job.result.spread) $('live').textContent = text('announceKept', { name });
+    if (measuredOnly && !job.result.invented) $('live').textContent = text('announceKept', { name });
     if (job.error) fail(job.error, job);
     else better(job);
     // The first result shows itself; later ones do not push away what is looked at.
@@ -423,26 +432,26 @@ function relabel() {
   // Rounding to 8 bits alone leaves about 59 dB.
   const grade = text(result.consistency >= 45 ? 'good' : result.consistency >= 35 ? 'fair' : 'poor');
   $('consistency').textContent = exact ? text('exact') : text('consistency', { psnr: number(result.consistency, 1), grade });
-  $('deviation').textContent = result.spread ? text('deviation', { levels: number(result.deviation, 1) }) : text('notMeasured');
+  $('deviation').textContent = result.invented ? text(result.departure ? 'departure' : 'deviation', { levels: number(result.deviation, 1) }) : text('notMeasured');
   tellMeasuring(shown);
 }
 
 /** How far the measurement of what is invented is. */
 function tellMeasuring({ result, measuring, progress }) {
-  $('measure').hidden = Boolean(result?.spread);
+  $('measure').hidden = Boolean(result?.invented);
   $('measure').disabled = Boolean(measuring);
   $('measure').textContent = measuring
     ? text('measuring', { percent: Math.round(100 * (progress?.fraction ?? 0)) })
     : text('measure', { count: SAMPLES });
-  $('show-spread').disabled = !result?.spread;
+  $('show-spread').disabled = !result?.invented;
 }
 
 /** The result that is shown was measured; its image is what it was. */
 function measured(job) {
-  if (!job.result.spread) $('show-spread').checked = false;
+  if (!job.result.invented) $('show-spread').checked = false;
   tell();
   // The button went away under the keyboard's focus.
-  if (job.result.spread && document.activeElement === document.body) $('show-spread').focus();
+  if (job.result.invented && document.activeElement === document.body) $('show-spread').focus();
 }
 
 /** The blend at work: what ends it, its job, and when it is over. */
@@ -497,7 +506,7 @@ function drawMaps() {
   const result = shown?.result;
   // One grey level is rounding; from there to full colour.
   drawMap('differences', result?.differences, 0x2800ff, 8);
-  drawMap('spread', result?.spread, 0x00beff, 16);
+  drawMap('spread', result?.invented, 0x00beff, 16);
 }
 
 /** Paints grey levels of the given image's pixels in a colour, `0xbbggrr`, which is full at so many of them. */

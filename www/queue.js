@@ -12,7 +12,7 @@ const ENDINGS = { png: 'png', jpeg: 'jpg', webp: 'webp' };
 export function resultName(name, { model, scale, width, mode, seed, fidelity, format }) {
   const parts = [name.replace(/\.[^.]*$/, ''), width ? `${width}px` : `x${scale}`];
   if (model !== 'asasr-x4-real') parts.push(model.replace(/^asasr-x4-/, ''));
-  if (mode !== 'instant') parts.push(mode, seed);
+  if (mode !== 'instant') parts.push(mode, ...[seed ?? []].flat());
   if (fidelity) parts.push(`f${Math.round(100 * fidelity)}`);
   return `${parts.join('-')}.${ENDINGS[format]}`;
 }
@@ -48,7 +48,7 @@ function remember(device, mode, speed, pixels) {
 /**
  * A photo and what became of it. `state` is 'waiting', 'running', 'done', 'failed' or 'cancelled'.
  * `options` are those of `Upscaler.upscale` and the model's name; `fidelity` is that of the result; `measuring` is set while a finished job
- * runs once more for its `spread`.
+ * runs once more to be `invented`.
  * `original` is the photo upright, where the browser shows `file` otherwise turned.
  * @typedef {{ id: number, file: File, original: ?Blob, options: object, state: string, fidelity: number,
  *   progress: ?{ done: number, total: number, fraction: number, left: ?number }, width: number, height: number, pixels: ?number,
@@ -214,8 +214,8 @@ export class Queue extends EventTarget {
       remember(this.#device, options.mode, pixels * (this.#workOf(options) ?? 1) / since(begun), pixels);
       if (job.measuring) {
         // The image is the same; what was done with it meanwhile stays.
-        const { spread, deviation } = result;
-        job.result = { ...job.result, spread, deviation };
+        const { invented, deviation, departure } = result;
+        job.result = { ...job.result, invented, deviation, departure };
       } else {
         // A format that could not be written came as PNG.
         const name = resultName(job.file.name || 'image', { ...options, format: result.blob.type.slice('image/'.length) });

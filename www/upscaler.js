@@ -122,7 +122,10 @@ export class Upscaler {
   /** Resolves to the same as a code with what fills its text's places: { code, args }. */
   get where() { return this.#opened.then(({ where }) => where); }
 
-  /** Resolves to the modes that the model has: { mode, work } with 'instant', 'fast' or 'quality', and how many times the first one's work it is. */
+  /**
+   * Resolves to the modes that the model has: { mode, work, draws } with 'instant', 'fast' or 'quality', how many times the first one's
+   * work it is, and whether its samples differ.
+   */
   get modes() { return this.#opened.then(({ modes }) => modes); }
 
   /** Resolves to the addresses of the model, the module that runs, and that for image files. */
@@ -193,15 +196,15 @@ export class Upscaler {
    *
    * `mode` is 'instant', the mean of all likely images, or 'fast' or 'quality', one of them: that of `seed`, taken back
    * towards the mean by `fidelity` from 0 to 1. With `layers` both are given, for `blend`. With `samples` above 1 so many of
-   * them are drawn to see where they differ.
+   * them are drawn to see where they differ; where a mode's samples are one, its departure from the mean is measured instead.
    *
    * `onProgress(done, total, fraction)` counts tiles and the share of all the work, `onRows(first, width, rgba)` is given rows as they
    * are finished, `onLoading(received, total)` counts bytes of weights that come first. `onOriginal(blob, width, height)` is given the image
    * upright where the browser shows its file otherwise turned. `signal` cancels.
    *
-   * Resolves to { blob, width, height, notes, said, consistency, differences, spread, deviation, layers }: the PSNR in dB between the given
-   * image and the result made as small again, and for each given pixel how many grey levels they differ; the samples'
-   * deviation at each given pixel in grey levels, and over all.
+   * Resolves to { blob, width, height, notes, said, consistency, differences, invented, deviation, departure, layers }: the PSNR in dB
+   * between the given image and the result made as small again, and for each given pixel how many grey levels they differ; the samples'
+   * deviation, or the `departure` of the only one from the mean, at each given pixel in grey levels, and over all.
    */
   async upscale(file, options = {}) {
     check(options);

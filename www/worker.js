@@ -122,7 +122,7 @@ async function open({ id, device: wanted, model, publicKey, tunings }) {
   // Browsers often keep the adapter's name to themselves.
   const where = detail === name ? said('where', { device: name, why }) : said('where-exactly', { device: name, detail, why });
   const tuned = upscaler.tuning === undefined ? {} : { [adapter]: upscaler.tuning };
-  return { where, device, tuned, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i] })), loaded: [described, ...signature, address, ...files] };
+  return { where, device, tuned, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i], draws: Boolean(upscaler.draws[i]) })), loaded: [described, ...signature, address, ...files] };
 }
 
 /** An image as a file of another type, on white where that type has no transparency. */
@@ -150,7 +150,7 @@ function wishFor({ mode, scale, width, format, seed, fidelity, layers, samples }
 
 /** A result as the page takes it: its report, PNG files without metadata of the `sample` and perhaps the `mean`, and the photo as it was read. */
 async function finished(report, { sample, mean }, { format, quality, strip, layered = format }, { photo, notes: first, converted = false }) {
-  const { width, height, consistency, differences, spread, deviation = 0 } = report;
+  const { width, height, consistency, differences, invented, deviation = 0, departure } = report;
   free(report);
   const notes = [...first];
   // Layers are seen in the photo's own colours.
@@ -185,7 +185,7 @@ async function finished(report, { sample, mean }, { format, quality, strip, laye
     mean: coloured(mean),
     converted,
   };
-  return { blob, width, height, notes, consistency, differences, mapWidth: photo.width, spread: spread ?? null, deviation, layers };
+  return { blob, width, height, notes, consistency, differences, mapWidth: photo.width, invented: invented ?? null, deviation, departure, layers };
 }
 
 async function upscale({ id, bytes: given, preview, original, ...wanted }) {
@@ -263,8 +263,8 @@ async function enlarged(read, { id, preview, given, ...wanted }) {
   const [sample, mean] = pngs.map((png) => new Blob(png.finish(), { type: 'image/png' }));
   if (!wanted.layers || !mean || wanted.fidelity === 0) return finished(report, { sample, mean }, wanted, read);
   // The layers stay as they are, the file is their blend, whose photo is read once more.
-  const { layers, spread, deviation } = await finished(report, { sample, mean }, { ...wanted, format: 'png', layered: wanted.format }, read);
-  return { ...await blend({ ...wanted, bytes: given, layers }), layers, spread, deviation };
+  const { layers, invented, deviation, departure } = await finished(report, { sample, mean }, { ...wanted, format: 'png', layered: wanted.format }, read);
+  return { ...await blend({ ...wanted, bytes: given, layers }), layers, invented, deviation, departure };
 }
 
 /** The blend of two layers of an image. */

@@ -96,6 +96,10 @@ impl FlowDevice for GpuFlow {
         self.restorer.lanes()
     }
 
+    fn draws(&self) -> bool {
+        self.reads.draws()
+    }
+
     async fn mean(&self, low: &Planes) -> Result<FlowImage> {
         let restorer = self.restorer.ready().await?;
         let image = restorer.enlarge(low).await?;

@@ -362,8 +362,8 @@ pub(crate) struct Upscale {
     /// Draw so many images, of which the first is the result, for --spread
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) samples: u8,
-    /// Draw where the samples differ: a grey PNG of the input's size, 8 times as bright as they deviate, in grey levels; a folder for
-    /// several images
+    /// Draw what is invented: where the samples differ, or where the only one that a mode has departs from the mean; a grey PNG of the
+    /// input's size, 8 times as bright as they deviate, in grey levels; a folder for several images
     #[arg(long, value_name = "PNG|DIR")]
     pub(crate) spread: Option<PathBuf>,
     /// Draw where the result, made as small again, departs from the input: a grey PNG of the input's size, 8 times as bright as it

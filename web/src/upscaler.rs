@@ -1,7 +1,7 @@
 use asasr_core::flow::{Drawing, Sampler};
 use asasr_core::model::{Manifest, Mode, NetworkPart};
 use asasr_core::pipeline::{
-    self, Beside, Event, Limits, Options, Output, OutputScale, Photo as _, Target, Tiles,
+    self, Beside, Event, Invention, Limits, Options, Output, OutputScale, Photo as _, Target, Tiles,
 };
 use asasr_core::{Error, Executor, Layout, OnStep, Planes, Raster, Rect, Samples, Size, metrics};
 use js_sys::{Array, Float32Array, Function, Promise, Uint8Array, Uint8ClampedArray};
@@ -42,7 +42,7 @@ pub struct Wish {
     pub fidelity: f32,
     /// Whether the posterior mean is given as rows of its own.
     pub layers: bool,
-    /// Samples whose spread is measured; fewer than 2 measure none.
+    /// Samples whose spread is measured, or the departure of the only one; fewer than 2 measure none.
     pub samples: usize,
 }
 
@@ -141,9 +141,11 @@ pub struct Report {
     pub differences: Vec<u8>,
     /// For each input pixel the deviation of the samples, weighed in the `H^s` norm, in grey levels; nothing where it was not
     /// measured.
-    pub spread: Option<Vec<f32>>,
+    pub invented: Option<Vec<f32>>,
     /// The deviation over the whole image, in grey levels.
     pub deviation: f64,
+    /// Whether these are the departure of the only sample from the posterior mean.
+    pub departure: bool,
 }
 
 impl From<pipeline::Report> for Report {
@@ -152,13 +154,18 @@ impl From<pipeline::Report> for Report {
             .consistency
             .map(|c| (c.psnr, c.differences))
             .unwrap_or_default();
-        let (deviation, spread) = report.spread.map(|s| (s.deviation, s.map)).unzip();
+        let departure = report
+            .invented
+            .as_ref()
+            .is_some_and(|i| i.by == Invention::Departure);
+        let (deviation, invented) = report.invented.map(|i| (i.deviation, i.map)).unzip();
         Self {
             width: report.size.width,
             height: report.size.height,
             consistency,
             differences,
-            spread,
+            invented,
+            departure,
             deviation: deviation.unwrap_or_default(),
         }
     }
@@ -207,6 +214,13 @@ impl Upscaler {
     #[wasm_bindgen(getter)]
     pub fn work(&self) -> Vec<f64> {
         self.offers().map(|(_, work)| work).collect()
+    }
+
+    /// Whether the samples of each of the [modes](Self::modes) differ.
+    #[wasm_bindgen(getter)]
+    pub fn draws(&self) -> Vec<u8> {
+        let draws = |mode| self.manifest.sampler(mode).is_some_and(|(part, _)| part.draws());
+        self.offers().map(|(mode, _)| draws(mode).into()).collect()
     }
 
     fn offers(&self) -> impl Iterator<Item = (Mode, f64)> {

@@ -108,6 +108,10 @@ impl FlowDevice for CpuFlow {
         self.reads.halo(self.restorer.radius, self.radius)
     }
 
+    fn draws(&self) -> bool {
+        self.reads.draws()
+    }
+
     async fn mean(&self, low: &Planes) -> Result<Planes> {
         self.restorer.enlarge(low)
     }

@@ -13,6 +13,8 @@ pub enum FieldInputs {
     WithoutMean,
     /// The field of a network that samples in one step: the low-quality image and the state.
     Untimed,
+    /// The same of a network that reads no source sample: all of its samples are one.
+    Deterministic,
 }
 
 impl FieldInputs {
@@ -23,7 +25,12 @@ impl FieldInputs {
     pub fn of(graph: &TypedGraph) -> Result<(TypedGraph, Self)> {
         let inputs = &graph.graph().inputs;
         if inputs.iter().all(|input| input.kind == InputKind::Map) {
-            return Ok((nets::field_of(graph)?, Self::Untimed));
+            let reads = if inputs.len() > 1 {
+                Self::Untimed
+            } else {
+                Self::Deterministic
+            };
+            return Ok((nets::field_of(graph)?, reads));
         }
         let reads = if inputs.len() > 3 {
             Self::WithMean
@@ -33,12 +40,17 @@ impl FieldInputs {
         Ok((graph.clone(), reads))
     }
 
+    /// Whether its samples differ.
+    pub fn draws(self) -> bool {
+        self != Self::Deterministic
+    }
+
     /// The values in the order in which the field reads them.
     pub fn order<T>(self, state: T, low: T, mean: T, time: T) -> Vec<T> {
         match self {
             Self::WithMean => vec![state, low, mean, time],
             Self::WithoutMean => vec![state, low, time],
-            Self::Untimed => vec![low, state],
+            Self::Untimed | Self::Deterministic => vec![low, state],
         }
     }
 
@@ -47,7 +59,7 @@ impl FieldInputs {
         match self {
             Self::WithMean | Self::WithoutMean => restorer.max(Source::REACH) + field,
             // It sees neither the posterior mean nor a source that depends on the image.
-            Self::Untimed => restorer.max(field),
+            Self::Untimed | Self::Deterministic => restorer.max(field),
         }
     }
 }

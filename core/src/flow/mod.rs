@@ -18,7 +18,7 @@ mod time;
 
 pub use anchor::ColourAnchor;
 pub use inputs::FieldInputs;
-pub use sampler::{Drawing, FlowDevice, Sampler, spread};
+pub use sampler::{Drawing, FlowDevice, Sampler, departure, spread};
 pub use sampling::Sampling;
 pub use schedule::Schedule;
 pub use solver::{Field, State, Step, integrate};

@@ -2,7 +2,7 @@ use alloc::{vec, vec::Vec};
 use core::ops::Deref;
 
 use super::{ColourAnchor, Sampling, Schedule, Source};
-use crate::pipeline;
+use crate::pipeline::{self, Invention};
 use crate::spectral::{ColouredNoise, Laplacian, SobolevOperator, Spectrum};
 use crate::{Beside, Error, Executor, OnStep, Part, Planes, Rect, Result, Size};
 
@@ -21,6 +21,9 @@ pub trait FlowDevice {
     /// Input pixels around a tile that a step of the flow depends on: the field's own, and before these the restorer's or, where they are
     /// more, [`Source::REACH`].
     fn halo(&self) -> usize;
+
+    /// Whether its samples differ: where they do not, all are one.
+    fn draws(&self) -> bool;
 
     /// The posterior mean `m(c)`, `[3, h * scale, w * scale]`, of `low`, `[3, h, w]`.
     ///
@@ -94,6 +97,10 @@ where
         (**self).halo()
     }
 
+    fn draws(&self) -> bool {
+        (**self).draws()
+    }
+
     async fn mean(&self, low: &Planes) -> Result<D::Image> {
         (**self).mean(low).await
     }
@@ -143,7 +150,8 @@ pub struct Drawing {
     pub fidelity: f32,
     /// Whether the posterior mean is given beside the image.
     pub mean: bool,
-    /// Samples whose spread is given beside the image; fewer than 2 give none. The first is the image's own.
+    /// Samples whose [`spread`] is given beside the image; fewer than 2 give none. The first is the image's own. Of a device whose samples
+    /// are one its [`departure`] is given.
     pub samples: usize,
 }
 
@@ -170,7 +178,7 @@ const MOST_SAMPLES: usize = 64;
 /// beyond the halo of one.
 ///
 /// Beside the image, as further planes of a result: the posterior mean (3 planes) where it is asked for, then the
-/// [`spread`] of the samples (1 plane), before they are anchored, where there are several.
+/// [`spread`] of the samples (1 plane), before they are anchored, where there are several, or the [`departure`] of the only one.
 #[derive(Debug)]
 pub struct Sampler<D> {
     device: D,
@@ -207,7 +215,7 @@ impl<D: FlowDevice> Sampler<D> {
         };
         Ok(Self {
             schedule: Schedule::uniform(drawing.steps)?,
-            noises: (0..drawing.samples.max(1) as u64)
+            noises: (0..if device.draws() { drawing.samples.max(1) } else { 1 } as u64)
                 .map(noise)
                 .collect::<Result<_>>()?,
             device,
@@ -239,7 +247,13 @@ impl<D: FlowDevice> Executor for Sampler<D> {
     fn beside(&self) -> Beside {
         Beside {
             mean: self.drawing.mean,
-            spread: self.drawing.samples > 1,
+            invention: (self.drawing.samples > 1).then(|| {
+                if self.device.draws() {
+                    Invention::Spread
+                } else {
+                    Invention::Departure
+                }
+            }),
         }
     }
 
@@ -251,14 +265,18 @@ impl<D: FlowDevice> Executor for Sampler<D> {
             samples.push(self.device.read(sample, None).await?);
         }
         // Anchored samples agree at low frequencies, which says nothing of how sure these are.
-        let spread = (samples.len() > 1)
+        let mut invention = (samples.len() > 1)
             .then(|| spread(&samples, self.s))
             .transpose()?;
         let mut image = samples.swap_remove(0);
-        if self.anchor.is_some() || self.drawing.fidelity != 0.0 || self.drawing.mean {
+        let alone = self.drawing.samples > 1 && invention.is_none();
+        if self.anchor.is_some() || self.drawing.fidelity != 0.0 || self.drawing.mean || alone {
             let mean = self.device.read(mean, None).await?;
             if let Some(anchor) = self.anchor {
                 anchor.apply(&mut image, &mean);
+            }
+            if alone {
+                invention = Some(departure(&image, &mean, self.s)?);
             }
             if self.drawing.fidelity != 0.0 {
                 pipeline::fidelity(&mut image, &mean, self.drawing.fidelity);
@@ -267,14 +285,14 @@ impl<D: FlowDevice> Executor for Sampler<D> {
                 image = image.with_channels(mean);
             }
         }
-        Ok(match spread {
-            Some(spread) => image.with_channels(spread),
+        Ok(match invention {
+            Some(invention) => image.with_channels(invention),
             None => image,
         })
     }
 
     async fn run_part(&self, tile: &Planes, place: Rect, part: &Part, on_step: OnStep<'_>) -> Result<Planes> {
-        if self.drawing.fidelity != 0.0 || self.noises.len() > 1 {
+        if self.drawing.fidelity != 0.0 || self.drawing.samples > 1 {
             return Ok(part.cut(&self.run(tile, place, on_step).await?));
         }
         let mean = self.device.mean(tile).await?;
@@ -331,19 +349,40 @@ pub fn spread(samples: &[Planes], s: f64) -> Result<Planes> {
     if samples.iter().any(|p| size(p) != size(first)) {
         return Err(Error::Size("the spread of samples of several sizes".into()));
     }
-    let (channels, height, width) = size(first);
-    let operator = SobolevOperator::new(first.size(), Spectrum::sobolev(s)?, Laplacian::default())?;
     let n = samples.len() as f32;
     let mut mean = vec![0.0; first.data().len()];
     for sample in samples {
         mean.iter_mut().zip(sample.data()).for_each(|(m, v)| *m += v / n);
     }
-    let mut out = Planes::zeros(1, height, width);
-    let share = 1.0 / (operator.mean_weight() * f64::from(n - 1.0) * channels as f64);
-    for sample in samples {
-        let mut departure: Vec<f32> = sample.data().iter().zip(&mean).map(|(v, m)| v - m).collect();
+    let departures = samples.iter().map(|sample| {
+        let pairs = sample.data().iter().zip(&mean);
+        pairs.map(|(v, m)| v - m).collect()
+    });
+    squares(departures, first, s, f64::from(n - 1.0))
+}
+
+/// How far a sample departs from the posterior mean, in the geometry of [`spread`]: `[1, h, w]` of squares.
+///
+/// # Errors
+/// [`Error::Size`] for images of two sizes; [`Error::Spectrum`] for an order out of range.
+pub fn departure(sample: &Planes, mean: &Planes, s: f64) -> Result<Planes> {
+    if sample.size() != mean.size() || sample.channels() != mean.channels() {
+        return Err(Error::Size("a sample and a mean of two sizes".into()));
+    }
+    let pairs = sample.data().iter().zip(mean.data());
+    let departure = pairs.map(|(v, m)| v - m).collect();
+    squares([departure].into_iter(), sample, s, 1.0)
+}
+
+/// The sum of the squares of departures, each weighed by the root of the precision operator, over `n`, the mean weight and the channels.
+fn squares(departures: impl Iterator<Item = Vec<f32>>, like: &Planes, s: f64, n: f64) -> Result<Planes> {
+    let size = like.size();
+    let operator = SobolevOperator::new(size, Spectrum::sobolev(s)?, Laplacian::default())?;
+    let mut out = Planes::zeros(1, size.height, size.width);
+    let share = 1.0 / (operator.mean_weight() * n * like.channels() as f64);
+    for mut departure in departures {
         operator.apply(&mut departure, 0.5)?;
-        for plane in departure.chunks_exact(height * width) {
+        for plane in departure.chunks_exact(size.pixels()) {
             for (o, r) in out.data_mut().iter_mut().zip(plane) {
                 *o += (f64::from(*r) * f64::from(*r) * share) as f32;
             }
@@ -361,7 +400,11 @@ mod tests {
     use proptest::prelude::*;
 
     /// The mean is the bicubic image, the field a constant, so that `x1 = x0 + 0.5`.
-    struct Lift;
+    struct Lift {
+        draws: bool,
+    }
+
+    const LIFT: Lift = Lift { draws: true };
 
     impl Field<Planes> for Lift {
         async fn velocity(&mut self, x: &Planes, _t: f64) -> Result<Planes> {
@@ -373,6 +416,9 @@ mod tests {
 
     impl FlowDevice for Lift {
         type Image = Planes;
+        fn draws(&self) -> bool {
+            self.draws
+        }
         fn scale(&self) -> usize {
             2
         }
@@ -405,7 +451,10 @@ mod tests {
             schedule: &Schedule,
             on_step: OnStep<'_>,
         ) -> Result<Planes> {
-            integrate(&mut Lift, x0, schedule, |s| on_step(s.done, s.total)).await
+            integrate(&mut Lift { draws: true }, x0, schedule, |s| {
+                on_step(s.done, s.total)
+            })
+            .await
         }
     }
 
@@ -421,7 +470,7 @@ mod tests {
     fn run(drawing: Drawing, on_step: OnStep<'_>) -> Result<Planes> {
         let low = Planes::new(3, 5, 6, (0..90).map(|i| (i % 7) as f32 / 7.0).collect())?;
         let place = Rect::whole(6, 5);
-        let sampler = Sampler::new(Lift, flow(1.5), drawing, Size::new(6, 5))?;
+        let sampler = Sampler::new(LIFT, flow(1.5), drawing, Size::new(6, 5))?;
         pollster::block_on(sampler.run(&low, place, on_step))
     }
 
@@ -462,6 +511,30 @@ mod tests {
     }
 
     #[test]
+    fn of_a_device_with_one_sample_the_departure_is_told() {
+        let drawing = Drawing {
+            samples: 4,
+            ..Drawing::new(3, 1)
+        };
+        let sampling = Sampling::in_one_step(1.5, 2.0);
+        let values = (0..90).map(|i| (i % 7) as f32 / 7.0).collect();
+        let tile = Planes::new(3, 5, 6, values).expect("sizes agree");
+        let sampler = Sampler::new(Lift { draws: false }, sampling, drawing, tile.size()).expect("fits");
+        assert_eq!(sampler.beside().invention, Some(Invention::Departure));
+        let place = Rect::whole(tile.width(), tile.height());
+        let all = pollster::block_on(sampler.run(&tile, place, &|_, _| true)).expect("runs");
+        let (image, told) = all.split_channels(3);
+        let mean = resample::enlarge(&tile, 2);
+        let expected = departure(&image, &mean, 1.5).expect("of one size");
+        assert_eq!(told.expect("asked for").data(), expected.data());
+        // Two samples spread by half the square of what is between them.
+        let twice = spread(&[image, mean], 1.5).expect("of one size");
+        for (one, half) in expected.data().iter().zip(twice.data()) {
+            assert!((one - 2.0 * half).abs() < 1e-5 * one.max(1e-3), "{one} {half}");
+        }
+    }
+
+    #[test]
     fn more_samples_change_the_image_in_nothing_and_tell_their_spread() {
         let one = run(Drawing::new(3, 2), &|_, _| true).expect("runs");
         let several = Drawing {
@@ -489,7 +562,7 @@ mod tests {
                 ..flow(1.5)
             };
             let sampler =
-                Sampler::new(Lift, flow, Drawing::new(3, steps), Size::new(6, 5)).expect("in range");
+                Sampler::new(LIFT, flow, Drawing::new(3, steps), Size::new(6, 5)).expect("in range");
             let image = pollster::block_on(sampler.run(&low, Rect::whole(6, 5), &|_, _| true)).expect("runs");
             (image, sampler.halo())
         };
@@ -507,7 +580,7 @@ mod tests {
             colour_anchor: Some(0.1),
             ..flow(1.5)
         };
-        let refused = Sampler::new(Lift, flow, Drawing::new(0, 4), Size::new(6, 5));
+        let refused = Sampler::new(LIFT, flow, Drawing::new(0, 4), Size::new(6, 5));
         assert!(matches!(refused, Err(Error::Spectrum(_))));
     }
 
@@ -532,6 +605,7 @@ mod tests {
             };
             assert!(matches!(run(drawing, &|_, _| true), Err(Error::Schedule(_))));
         }
+        assert!(departure(&Planes::zeros(1, 2, 2), &Planes::zeros(1, 2, 3), 0.0).is_err());
         assert!(spread(&[Planes::zeros(1, 2, 2)], 0.0).is_err());
         assert!(spread(&[Planes::zeros(1, 2, 2), Planes::zeros(1, 2, 3)], 0.0).is_err());
     }

@@ -349,6 +349,11 @@ impl NetworkPart {
         }
     }
 
+    /// Whether its samples differ: a network that reads nothing but the image makes one.
+    pub fn draws(&self) -> bool {
+        self.graph.graph().inputs.len() > 1
+    }
+
     /// How many times larger the result is than the image.
     pub fn scale(&self) -> (usize, usize) {
         self.graph.output_scale(0).terms()

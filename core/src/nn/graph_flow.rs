@@ -79,6 +79,10 @@ impl FlowDevice for GraphFlow {
         self.reads.halo(radius(&self.restorer), radius(&self.field))
     }
 
+    fn draws(&self) -> bool {
+        self.reads.draws()
+    }
+
     async fn mean(&self, low: &Planes) -> Result<Planes> {
         let low = GraphValue::Map(upload(low, &self.restorer));
         download(image_of(self.restorer.run(&[low])?)?).await

@@ -22,7 +22,7 @@ use core::cell::RefCell;
 use self::output::Rows;
 pub use blend::{Blend, fidelity};
 pub use options::{Limits, Options, OutputScale, Target, Tiles};
-pub use tiles::{Beside, Executor, OnStep, Progress};
+pub use tiles::{Beside, Executor, Invention, OnStep, Progress};
 
 use crate::metrics::SpreadMeter;
 use crate::{Error, Planes, Rect, Result, Size, TilePlan};
@@ -96,12 +96,15 @@ pub struct Consistency {
     pub differences: Vec<u8>,
 }
 
-/// How far several samples of an image are apart.
+/// How much of an image is invented, and where.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spread {
+pub struct Invented {
+    /// How it was measured.
+    pub by: Invention,
     /// The deviation over the whole image, in grey levels.
     pub deviation: f64,
-    /// For each input pixel, row by row, the deviation of the samples, weighed in the `H^s` norm, in grey levels.
+    /// For each input pixel, row by row, the deviation of the samples, or of the only one from the mean, weighed in the `H^s` norm, in
+    /// grey levels.
     pub map: Vec<f32>,
 }
 
@@ -112,8 +115,8 @@ pub struct Report {
     pub size: Size,
     /// Where [`Options::consistency`] asked for it.
     pub consistency: Option<Consistency>,
-    /// Where the executor tells it ([`Beside::spread`]).
-    pub spread: Option<Spread>,
+    /// Where the executor tells it ([`Beside::invention`]).
+    pub invented: Option<Invented>,
 }
 
 /// Enlarges a photo, tile by tile; `on_event` is told of all that happens, and stops the work by an error, which is then this
@@ -146,8 +149,8 @@ pub async fn enlarge<E: Executor>(
         .then(|| Rows::new(photo, made, size, false))
         .transpose()?;
     let mut spread = beside
-        .spread
-        .then(|| SpreadMeter::new(given, scale.get()))
+        .invention
+        .map(|_| SpreadMeter::new(given, scale.get()))
         .transpose()?;
     let write = |first: usize, strip: &Planes| -> Result<()> {
         if beside == Beside::default() {
@@ -199,10 +202,13 @@ pub async fn enlarge<E: Executor>(
     Ok(Report {
         size,
         consistency: image.finish()?,
-        spread: spread
-            .map(SpreadMeter::finish)
-            .transpose()?
-            .map(|(map, deviation)| Spread { deviation, map }),
+        invented: match (beside.invention, spread) {
+            (Some(by), Some(spread)) => {
+                let (map, deviation) = spread.finish()?;
+                Some(Invented { by, deviation, map })
+            }
+            _ => None,
+        },
     })
 }
 
@@ -268,7 +274,7 @@ mod tests {
             if self.0.mean {
                 image = image.with_channels(mean);
             }
-            if self.0.spread {
+            if self.0.invention.is_some() {
                 image = image.with_channels(Planes::new(1, h, w, vec![(1.0 / 255.0f32).powi(2); w * h])?);
             }
             Ok(image)
@@ -325,17 +331,22 @@ mod tests {
         for channels in [3, 4] {
             let photo = photo(channels);
             let alone = run(Beside::default(), &photo, scale);
-            assert_eq!(alone.2.spread, None);
-            for (mean, spread) in [(true, false), (false, true), (true, true)] {
-                let told = run(Beside { mean, spread }, &photo, scale);
+            assert_eq!(alone.2.invented, None);
+            for (mean, invention) in [
+                (true, None),
+                (false, Some(Invention::Spread)),
+                (true, Some(Invention::Departure)),
+            ] {
+                let told = run(Beside { mean, invention }, &photo, scale);
                 assert_eq!(told.0, alone.0, "the image is what it is alone");
                 if mean && channels == 4 {
                     assert_eq!(told.1.plane(3), told.0.plane(3), "one transparency");
                 }
-                let Some(measured) = told.2.spread else {
-                    assert!(!spread);
+                let Some(measured) = told.2.invented else {
+                    assert_eq!(invention, None);
                     continue;
                 };
+                assert_eq!(Some(measured.by), invention);
                 let level = photo.plane(if channels == 4 { 3 } else { 0 }).iter();
                 for (got, alpha) in measured.map.iter().zip(level) {
                     let wanted = if channels == 4 { *alpha } else { 1.0 };

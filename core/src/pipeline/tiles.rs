@@ -57,14 +57,23 @@ pub trait Executor {
 pub struct Beside {
     /// The posterior mean, three planes; it is held to the photo as the image is.
     pub mean: bool,
-    /// The [spread](crate::flow::spread) of several samples, one plane.
-    pub spread: bool,
+    /// What is invented in the image, one plane.
+    pub invention: Option<Invention>,
+}
+
+/// How what is invented is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Invention {
+    /// By the [spread](crate::flow::spread) of several samples.
+    Spread,
+    /// By the [departure](crate::flow::departure) of the only sample there is from the posterior mean.
+    Departure,
 }
 
 impl Beside {
     /// How many planes these are.
     pub fn planes(self) -> usize {
-        3 * usize::from(self.mean) + usize::from(self.spread)
+        3 * usize::from(self.mean) + usize::from(self.invention.is_some())
     }
 }
 

@@ -40,16 +40,10 @@ impl MapPlaces {
                 place => Ok(Some(place)),
             }
         };
-        let places = Self {
+        Ok(Self {
             consistency: place("consistency", &args.consistency)?,
             spread: place("spread", &args.spread)?,
-        };
-        match (args.samples, &places.spread) {
-            (1, Some(_)) => Err(Error::new(
-                "--spread shows where samples differ: add --samples 4, or as many as you like",
-            )),
-            _ => Ok(places),
-        }
+        })
     }
 
     /// The maps of an image whose result has that place. A folder's maps have the result's name.
@@ -119,7 +113,7 @@ impl Maps {
         if let (Some(path), Some(told)) = (&self.consistency, &report.consistency) {
             write(path, size, told.differences.iter().map(|level| f32::from(*level)))?;
         }
-        if let (Some(path), Some(told)) = (&self.spread, &report.spread) {
+        if let (Some(path), Some(told)) = (&self.spread, &report.invented) {
             write(path, size, told.map.iter().copied())?;
         }
         Ok(())

@@ -82,9 +82,15 @@ fn open_model(args: &Upscale) -> Result<Graphs> {
         Package::from_folder(folder)?.check_signature(&key)?;
     }
     let model = Graphs::open(args.weights.as_deref())?;
-    if args.samples > 1 && args.mode == Mode::Instant {
+    if (args.samples > 1 || args.spread.is_some()) && args.mode == Mode::Instant {
         return Err(Error::new(
             "--samples draws from a flow: add --mode fast or --mode quality",
+        ));
+    }
+    let sampler = model.sampler(args.mode)?;
+    if args.samples == 1 && args.spread.is_some() && sampler.is_some_and(|((part, _), _)| part.draws()) {
+        return Err(Error::new(
+            "--spread shows where samples differ: add --samples 4, or as many as you like",
         ));
     }
     if args.samples > 1 && args.spread.is_none() && args.progress == Telling::Bar {
@@ -109,7 +115,9 @@ fn work(args: &Upscale, plan: &Plan, model: &Graphs) -> Result<usize> {
         return Ok(0);
     }
     let make = |model: &Graphs| {
-        ExecutorMaker::new(model, args.device, args.mode, args.draw).map(|m| m.of_samples(args.samples))
+        // A map of what is invented is measured with the first sample beside another, or beside the mean.
+        let samples = args.samples.max(1 + u8::from(args.spread.is_some()));
+        ExecutorMaker::new(model, args.device, args.mode, args.draw).map(|m| m.of_samples(samples))
     };
     let mut maker = make(model)?;
     if !args.alone {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use asasr_core::Size;
-use asasr_core::pipeline::{Progress, Report};
+use asasr_core::pipeline::{Invention, Progress, Report};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -97,7 +97,14 @@ impl Work {
     /// The result lies in its place; none is standard output.
     pub(super) fn done(&self, output: Option<&Path>, report: &Report) {
         let psnr = report.consistency.as_ref().map(|c| c.psnr);
-        let deviation = report.spread.as_ref().map(|s| s.deviation);
+        let invented = |by| {
+            report
+                .invented
+                .as_ref()
+                .filter(|i| i.by == by)
+                .map(|i| i.deviation)
+        };
+        let (spread, departure) = (invented(Invention::Spread), invented(Invention::Departure));
         if self.teller.0 == Telling::Bar {
             if let Some(output) = output {
                 say!("{} ({})", shown(output), report.size);
@@ -106,8 +113,13 @@ impl Work {
             if let Some(db) = psnr {
                 note!("{input}: made as small again, the result agrees with it to {db:.1} dB");
             }
-            if let Some(levels) = deviation {
+            if let Some(levels) = spread {
                 note!("{input}: the samples deviate by {levels:.2} grey levels");
+            }
+            if let Some(levels) = departure {
+                note!(
+                    "{input}: this mode has one sample; it departs from the mean of all likely images by {levels:.2} grey levels"
+                );
             }
         }
         self.teller.event(|| {
@@ -119,7 +131,8 @@ impl Work {
                 "height": report.size.height,
                 // Where nothing differs it is infinite, which JSON cannot say.
                 "consistency_db": psnr.filter(|db| db.is_finite()),
-                "spread_levels": deviation,
+                "spread_levels": spread,
+                "departure_levels": departure,
             })
         });
     }
