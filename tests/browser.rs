@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use asasr_codec::decode;
 use asasr_tests::{Browser, Server, Site, copy_folder, drawn, enlarged_natively};
+use asasr_weights::DEFAULT;
 use serde_json::Value;
 
 /// Two tiles wide, so that planning, halo and blending take part.
@@ -31,7 +32,7 @@ async fn end_to_end(device: &str, shown: &str) {
     assert!(browser.text("summary").await.contains("600 × 96"));
 
     let got = decode(&browser.download("drawn-x4.png").await, 1 << 20).unwrap();
-    let expected = enlarged_natively(&image);
+    let expected = enlarged_natively(DEFAULT, &image);
     assert_eq!(
         (got.width(), got.height(), got.layout()),
         (600, 96, expected.layout())
@@ -117,7 +118,7 @@ async fn no_request_leaves_the_origin() {
         "page.js",
         "worker.js",
         "asasr-cpu_bg.wasm",
-        "v1/models/asasr-x4-real/flow.safetensors",
+        "v1/models/asasr-x4-real/one-step.safetensors",
         "v1/models/asasr-x4-clean/",
     ] {
         assert!(seen.iter().any(|r| r.starts_with(part)), "{part} is in {seen:?}");
@@ -181,7 +182,7 @@ async fn bad_files_are_named_and_do_no_harm() {
 async fn damaged_models_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     copy_folder(Path::new(&std::env::var_os("ASASR_PAGE").unwrap()), folder.path());
-    let shipped = asasr_weights::DEFAULT;
+    let shipped = DEFAULT;
     let text = String::from_utf8(shipped.manifest.to_vec()).unwrap();
     let hash = asasr_core::model::sha256_hex(shipped.weights);
     let models: [(&str, String, &[u8], &str); 3] = [
@@ -244,34 +245,37 @@ async fn damaged_models_are_refused() {
 /// A model of one's own, as training leaves it, with a flow beside the restorer: the page takes it by its name.
 #[tokio::test]
 async fn a_trained_model_with_a_flow_is_taken() {
-    use asasr_core::flow::Source;
-    use asasr_core::model::format1::{FlowPart, Manifest};
-    use asasr_core::model::{Dtype, VelocityArchitecture, sha256_hex};
+    use asasr_core::flow::{Sampling, Source};
+    use asasr_core::graph::nets;
+    use asasr_core::model::{Dtype, Manifest, NetworkPart, Role, VelocityArchitecture, sha256_hex};
 
-    let shipped = asasr_weights::DEFAULT;
+    let shipped = DEFAULT;
     let mut manifest = Manifest::from_json(shipped.manifest).unwrap();
     let architecture = VelocityArchitecture::conv(4, 8, 1);
     let flow = asasr_core::nn::init_velocity(&architecture, 1)
         .to_safetensors(Dtype::F16)
         .unwrap();
     manifest.id = "my-own".into();
-    manifest.flow = Some(FlowPart {
-        file: "flow.safetensors".into(),
+    let graph = nets::velocity(&architecture).unwrap().check().unwrap();
+    let field = NetworkPart {
         bytes: flow.len(),
         sha256: sha256_hex(&flow),
-        parameters: architecture.parameter_count(),
-        architecture,
-        source: Source::PosteriorMean { sigma: 0.1 },
-        s: 1.5,
-        steps: 28,
-        colour_anchor: None,
-        training: manifest.training.clone(),
-    });
+        sampling: Some(Sampling {
+            source: Source::PosteriorMean { sigma: 0.1 },
+            s: 1.5,
+            steps: 28,
+            colour_anchor: None,
+        }),
+        ..NetworkPart::new("flow.safetensors", graph)
+    };
+    manifest.networks.retain(|role, _| *role == Role::Restorer);
+    manifest.networks.insert(Role::Field, field);
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("my-own");
     fs::create_dir(&model).unwrap();
     fs::write(model.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
-    fs::write(model.join(&manifest.file), shipped.weights).unwrap();
+    let file = &manifest.restorer().unwrap().file;
+    fs::write(model.join(file), shipped.weights).unwrap();
     fs::write(model.join("flow.safetensors"), flow).unwrap();
     let server = Server::with_models(folder.path()).await;
     let browser = Browser::start().await;
@@ -316,12 +320,12 @@ async fn only_signed_models_are_used_where_a_key_is_trusted() {
     let folder = tempfile::tempdir().unwrap();
     let models = folder.path().join("models");
     let model = models.join("asasr-x4-real");
-    let shipped = asasr_weights::DEFAULT;
+    let shipped = DEFAULT;
     fs::create_dir_all(&model).unwrap();
     fs::write(model.join(MANIFEST), shipped.manifest).unwrap();
     fs::write(model.join(SIGNATURE), key.sign(shipped.manifest).to_string()).unwrap();
     fs::write(model.join("restorer.safetensors"), shipped.weights).unwrap();
-    for (name, bytes) in shipped.flows {
+    for (name, bytes) in shipped.samplers {
         fs::write(model.join(name), bytes).unwrap();
     }
     let line = |key: &SigningKey| -> String {

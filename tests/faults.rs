@@ -7,6 +7,7 @@ use asasr_codec::{Layout, PngRows, SharedBytes, decode};
 use asasr_core::model::Mode;
 use asasr_core::{Planes, Size};
 use asasr_tests::{Browser, Server, drawn, drawn_natively, enlarged_natively};
+use asasr_weights::X4_CLEAN;
 
 /// The process behind WebGPU is brought down while it works: the device is opened again and the image finished. A flow's tiles run two
 /// at a time.
@@ -17,7 +18,9 @@ async fn a_lost_device_is_opened_again() {
     for (mode, size, limit) in [(Mode::Instant, (200, 150), 2.0), (Mode::Fast, (140, 24), 12.0)] {
         // After a second crash Chromium gives its pages no adapter any more.
         let browser = Browser::start().await;
-        browser.open(&format!("{}?device=webgpu", server.url())).await;
+        browser
+            .open(&format!("{}?device=webgpu&model=asasr-x4-clean", server.url()))
+            .await;
         let image = drawn(size.0, size.1);
         browser.set("mode", mode.name()).await;
         browser.set("seed", "5").await;
@@ -31,13 +34,17 @@ async fn a_lost_device_is_opened_again() {
         let saved = browser
             .download(&format!(
                 "large-{}.png",
-                if mode == Mode::Fast { "x4-fast-5" } else { "x4" }
+                if mode == Mode::Fast {
+                    "x4-clean-fast-5"
+                } else {
+                    "x4-clean"
+                }
             ))
             .await;
         let got = decode(&saved, 1 << 24).unwrap().all_planes();
         let expected = match mode {
-            Mode::Instant => enlarged_natively(&image),
-            _ => drawn_natively(&image, mode, 5),
+            Mode::Instant => enlarged_natively(X4_CLEAN, &image),
+            _ => drawn_natively(X4_CLEAN, &image, mode, 5),
         };
         let expected = expected.all_planes();
         let pairs = got.data().iter().zip(expected.data());

@@ -578,7 +578,6 @@ async fn it_is_accessible() {
         browser.set("mode", "fast").await;
         browser.drop_files(&[("a.png", &drawn(20, 16))]).await;
         browser.finished().await;
-        browser.click("#measure").await;
         browser.measured().await;
         browser.set("language", "de").await;
         assert_eq!(
@@ -719,7 +718,6 @@ async fn pictures_of_the_page() {
         browser.set("mode", "fast").await;
         browser.drop_files(&[("cat.png", &cat)]).await;
         browser.finished().await;
-        browser.click("#measure").await;
         browser.measured().await;
         browser.set("fidelity", "30").await;
         browser.blended().await;

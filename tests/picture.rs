@@ -8,6 +8,7 @@ use asasr_core::model::{Dtype, Manifest, Mode, NetworkPart, Role, sha256_hex};
 use asasr_core::nn::{GraphExecutor, GraphFlow, GraphNetwork};
 use asasr_core::pipeline::{Event, Options, OutputScale, enlarge};
 use asasr_core::{Executor, Planes, Size};
+use asasr_weights::Model;
 use burn::tensor::Device;
 
 /// A PNG with edges, a gradient and fine texture in every channel.
@@ -31,20 +32,18 @@ pub fn drawn(width: usize, height: usize) -> Vec<u8> {
     bytes.take()
 }
 
-/// `file` four times larger by the shipped model by burn on the CPU, in one piece and rounded to 8 bits.
-pub fn enlarged_natively(file: &[u8]) -> Picture {
-    let (manifest, network) = shipped();
+/// `file` four times larger by a shipped model by burn on the CPU, in one piece and rounded to 8 bits.
+pub fn enlarged_natively(model: Model, file: &[u8]) -> Picture {
+    let (manifest, network) = opened(model);
     assert_eq!(manifest.scale().unwrap(), 4);
     enlarged(file, &GraphExecutor::new(network).unwrap())
 }
 
-/// Likewise, drawn from what the shipped model draws from in that mode.
-pub fn drawn_natively(file: &[u8], mode: Mode, seed: u64) -> Picture {
-    let (manifest, network) = shipped();
+/// Likewise, drawn from what the model draws from in that mode.
+pub fn drawn_natively(model: Model, file: &[u8], mode: Mode, seed: u64) -> Picture {
+    let (manifest, network) = opened(model);
     let (part, steps) = manifest.sampler(mode).expect("the shipped model has such a mode");
-    let weights = asasr_weights::DEFAULT
-        .flow(&part.file)
-        .expect("its weights are there");
+    let weights = model.sampler(&part.file).expect("its weights are there");
     let weights = part.open_weights(weights).unwrap();
     let flow = GraphFlow::new(network, &part.graph, &weights).unwrap();
     let picture = decode(file, 1 << 20).unwrap();
@@ -114,11 +113,10 @@ pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], seed: Opti
     )
 }
 
-fn shipped() -> (Manifest, GraphNetwork) {
-    let shipped = asasr_weights::DEFAULT;
-    let manifest = Manifest::from_json(shipped.manifest).unwrap();
+fn opened(model: Model) -> (Manifest, GraphNetwork) {
+    let manifest = Manifest::from_json(model.manifest).unwrap();
     let part = manifest.restorer().unwrap();
-    let weights = part.open_weights(shipped.weights).unwrap();
+    let weights = part.open_weights(model.weights).unwrap();
     let network = GraphNetwork::new(&part.graph, &weights, &Device::flex()).unwrap();
     (manifest, network)
 }

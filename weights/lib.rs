@@ -6,17 +6,17 @@
 pub struct Model {
     /// `manifest.json`.
     pub manifest: &'static [u8],
-    /// The restorer: the safetensors file that the manifest names first.
+    /// The restorer's safetensors file.
     pub weights: &'static [u8],
-    /// The files of its flows, by the names in the manifest.
-    pub flows: &'static [(&'static str, &'static [u8])],
+    /// The files of its networks that draw, by the names in the manifest.
+    pub samplers: &'static [(&'static str, &'static [u8])],
 }
 
 /// `asasr-x4-clean`: for sharp, undamaged images; enlarges four times.
 pub const X4_CLEAN: Model = Model {
     manifest: include_bytes!("asasr-x4-clean/manifest.json"),
     weights: include_bytes!("asasr-x4-clean/restorer.safetensors"),
-    flows: &[(
+    samplers: &[(
         "flow.safetensors",
         include_bytes!("asasr-x4-clean/flow.safetensors"),
     )],
@@ -26,14 +26,20 @@ pub const X4_CLEAN: Model = Model {
 pub const X4_REAL: Model = Model {
     manifest: include_bytes!("asasr-x4-real/manifest.json"),
     weights: include_bytes!("asasr-x4-real/restorer.safetensors"),
-    flows: &[(
-        "flow.safetensors",
-        include_bytes!("asasr-x4-real/flow.safetensors"),
-    )],
+    samplers: &[
+        (
+            "flow.safetensors",
+            include_bytes!("asasr-x4-real/flow.safetensors"),
+        ),
+        (
+            "one-step.safetensors",
+            include_bytes!("asasr-x4-real/one-step.safetensors"),
+        ),
+    ],
 };
 
 /// When one of them last changed.
-pub const RELEASED: &str = "2026-11-27T07:45:00Z";
+pub const RELEASED: &str = "2026-11-30T03:00:00Z";
 
 /// What is used when nobody asks for another: few photographs are free of noise and compression.
 pub const DEFAULT: Model = X4_REAL;
@@ -42,9 +48,9 @@ pub const DEFAULT: Model = X4_REAL;
 pub const ALL: [Model; 2] = [X4_CLEAN, X4_REAL];
 
 impl Model {
-    /// The weights of a flow, by its file's name in the manifest.
-    pub fn flow(&self, file: &str) -> Option<&'static [u8]> {
-        self.flows
+    /// The weights of a network that draws, by its file's name in the manifest.
+    pub fn sampler(&self, file: &str) -> Option<&'static [u8]> {
+        self.samplers
             .iter()
             .find(|(name, _)| *name == file)
             .map(|(_, bytes)| *bytes)
@@ -55,18 +61,31 @@ impl Model {
 mod tests {
     use asasr_core::model::Manifest;
 
+    const NOTICE: &str = include_str!("../NOTICE");
+
     #[test]
     fn every_shipped_model_opens() {
         for model in super::ALL {
             let manifest = Manifest::from_json(model.manifest).expect("a manifest");
             let files = manifest.files();
             for file in &files {
-                let bytes = model.flow(file.name).unwrap_or(model.weights);
+                let bytes = model.sampler(file.name).unwrap_or(model.weights);
                 file.open(bytes).expect("the weights it describes");
             }
-            assert_eq!(files.len(), model.flows.len() + 1);
-            let size = model.weights.len() + model.flows.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+            assert_eq!(files.len(), model.samplers.len() + 1);
+            let size =
+                model.weights.len() + model.samplers.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
             assert!(size <= 8_000_000, "{} takes {size} bytes", manifest.id);
+            for part in manifest.networks.values() {
+                assert!(
+                    part.training.is_some() || part.provenance.is_some(),
+                    "{}",
+                    part.file
+                );
+                if let Some(from) = &part.provenance {
+                    assert!(NOTICE.contains(&manifest.id) && manifest.licence.contains(&from.licence));
+                }
+            }
             let measured = manifest.measured.expect("shipped models are measured");
             assert!(measured.psnr_y >= measured.psnr_y_bicubic + 0.5, "{measured:?}");
         }

@@ -284,7 +284,7 @@ function describe({ result, options }) {
   const choice = [...$('model').options].find(({ value }) => value === options.model);
   // The first model goes without saying.
   if (choice?.index) told.push(text('takenAs', { condition: choice.textContent }));
-  if (options.mode !== 'instant') told.push(text(options.mode === 'fast' ? 'fast' : 'thorough'));
+  if (options.mode !== 'instant') told.push(text('fast'));
   if (options.seed !== undefined) told.push(text('variation', options));
   return told.join(', ');
 }

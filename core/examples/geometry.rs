@@ -10,13 +10,12 @@ use std::fs;
 use std::path::Path;
 
 use asasr_codec::{Layout, PngRows, SharedBytes, decode};
-use asasr_core::model::format1::Manifest;
-use asasr_core::nn::Network;
+use asasr_core::exec::CpuExecutor;
+use asasr_core::model::Manifest;
 use asasr_core::spectral::{
     ColouredNoise, Laplacian, SobolevOperator, Spectrum, estimate_s, radial_power, white_noise,
 };
-use asasr_core::{Planes, Rect, Size, metrics, resample};
-use burn::tensor::Device;
+use asasr_core::{Executor as _, Planes, Rect, Size, metrics, resample};
 use font8x8::UnicodeFonts as _;
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
@@ -207,9 +206,11 @@ fn riesz(photo: &Planes) -> Fallible<Canvas> {
     let (w, h) = (photo.width(), photo.height());
     let shipped = asasr_weights::X4_CLEAN;
     let manifest = Manifest::from_json(shipped.manifest)?;
-    let weights = manifest.open_weights(shipped.weights)?;
-    let network = Network::new(&manifest.architecture, &weights, &Device::flex())?;
-    let estimate = pollster::block_on(network.enlarge(&resample::shrink(photo, 4)?))?;
+    let part = manifest.restorer()?;
+    let restorer = CpuExecutor::new(&part.graph, &part.open_weights(shipped.weights)?)?;
+    let small = resample::shrink(photo, 4)?;
+    let place = Rect::whole(small.width(), small.height());
+    let estimate = pollster::block_on(restorer.run(&small, place, &|_, _| true))?;
 
     let operator = SobolevOperator::new(Size::new(w, h), Spectrum::default(), Laplacian::default())?;
     let mut gradient: Vec<f32> = photo

@@ -26,7 +26,7 @@ pub async fn embedded() -> Result<Store, asasr_store::Error> {
         .parse::<DateTime<Utc>>()
         .unwrap_or_default();
     for model in asasr_weights::ALL {
-        let read = |file: &str| Ok(model.flow(file).unwrap_or(model.weights).into());
+        let read = |file: &str| Ok(model.sampler(file).unwrap_or(model.weights).into());
         let package = Package::new("a built-in model", model.manifest.into(), None, read)?;
         store.publish_at(&package, released).await?;
     }

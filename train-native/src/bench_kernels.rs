@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use asasr_core::nn::Network;
+use asasr_core::nn::{GraphNetwork, GraphValue, image_of};
 use asasr_core::random::SplitMix64;
 use asasr_core::{Executor, Planes, Rect, Size};
 use burn::tensor::module::conv2d;
@@ -14,7 +14,6 @@ use crate::device::{DeviceChoice, burn_device};
 use crate::error::{Error, Result};
 use crate::executor::{AnyExecutor, ExecutorMaker};
 use crate::graphs::Graphs;
-use crate::model;
 
 /// Channels of the convolution.
 const CHANNELS: usize = 48;
@@ -45,8 +44,9 @@ pub(crate) fn run(args: &BenchKernels) -> Result<()> {
 
 /// Prints how fast the default model's restorer is, by our operations and by burn's.
 fn networks(side: usize) -> Result<()> {
-    let model = model::open(None)?;
-    let (architecture, weights) = (&model.manifest.architecture, &model.restorer);
+    let graphs = Graphs::open(None)?;
+    let (part, weights) = graphs.restorer()?;
+    let scale = graphs.scale()?;
     let mut random = SplitMix64::new(1);
     let pixels = (0..3 * side * side).map(|_| random.unit() as f32).collect();
     let image = Planes::new(3, side, side, pixels)?;
@@ -54,30 +54,29 @@ fn networks(side: usize) -> Result<()> {
         let place = Rect::whole(side, side);
         Ok(pollster::block_on(executor.run(&image, place, &|_, _| true))?)
     };
-    let network = |device: &Device| Network::new(architecture, weights, device);
-    let input = |device: &Device| -> Tensor<4> {
-        Tensor::from_data(TensorData::new(image.data().to_vec(), [1, 3, side, side]), device)
-    };
-    let residual = |device: &Device| -> Result<(f64, Vec<f32>)> {
-        let network = network(device)?;
-        best(|| read(network.residual_by_burn(input(device))))
+    let by_burn = |device: &Device| -> Result<(f64, Vec<f32>)> {
+        let network = GraphNetwork::new(&part.graph, weights, device)?;
+        best(|| {
+            let given = TensorData::new(image.data().to_vec(), [1, 3, side, side]);
+            let given = GraphValue::Map(Tensor::from_data(given, device));
+            read(image_of(network.run_by_burn(&[given])?)?)
+        })
     };
     say!(
         "\nThe restorer of {}, {side}x{side} pixels, from pixels in memory to pixels in memory:\n",
-        model.manifest.id
+        graphs.id()
     );
     say!("| | ms | output MP/s | GFLOP/s |\n|---|---:|---:|---:|");
     let print = |name: &str, seconds: f64| {
         let inputs = (side * side) as f64;
-        let outputs = inputs * (architecture.scale * architecture.scale) as f64;
+        let outputs = inputs * (scale * scale) as f64;
         say!(
             "| {name} | {:.1} | {:.3} | {:.1} |",
             seconds * 1e3,
             outputs / seconds / 1e6,
-            2.0 * architecture.parameter_count() as f64 * inputs / seconds / 1e9
+            2.0 * part.graph.parameter_count() as f64 * inputs / seconds / 1e9
         );
     };
-    let graphs = Graphs::open(None)?;
     let maker = |choice| ExecutorMaker::new(&graphs, choice, Mode::Instant, Draw::default());
     let mut cpu = maker(DeviceChoice::Cpu)?;
     let executor = cpu.for_image(Size::new(side, side))?;
@@ -89,15 +88,13 @@ fn networks(side: usize) -> Result<()> {
     let (seconds, got) = best(|| run(executor))?;
     agree(&name, got.data(), want.data())?;
     print(&format!("ours, {name}"), seconds);
-    // burn's layers stand alone: the bicubic skip is no work of theirs.
-    let want = read(network(&Device::flex())?.residual(input(&Device::flex())))?;
     for (name, device) in burns() {
-        match residual(&device) {
+        match by_burn(&device) {
             Ok((seconds, got)) => {
-                agree(name, &got, &want)?;
-                print(&format!("burn's layers, {name}"), seconds);
+                agree(name, &got, want.data())?;
+                print(&format!("burn's kernels, {name}"), seconds);
             }
-            Err(why) => say!("| burn's layers, {name} | none: {why} | | |"),
+            Err(why) => say!("| burn's kernels, {name} | none: {why} | | |"),
         }
     }
     Ok(())

@@ -5,29 +5,18 @@ use std::path::{Path, PathBuf};
 
 use asasr_core::flow::Source;
 use asasr_core::graph::TypedGraph;
-use asasr_core::model::{Dtype, MANIFEST_FORMAT, Manifest, NetworkPart, Role, Tensor, Weights, sha256_hex};
+use asasr_core::model::{Dtype, Manifest, NetworkPart, Role, Tensor, Weights, sha256_hex};
 use asasr_core::random::SplitMix64;
-use serde::Deserialize;
 
 use crate::cli::Mode;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{self, Reader};
 
-/// The part of any manifest that says how to read the rest.
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-}
-
-/// The format of a manifest; none where it is no manifest.
-pub(crate) fn format_of(json: &[u8]) -> Option<u32> {
-    serde_json::from_slice::<Format>(json).ok().map(|f| f.format)
-}
-
-/// A model of any format with the weights of all its networks, to be run.
+/// A model of any format with the weights of all its networks.
+#[derive(Clone)]
 pub(crate) struct Graphs {
-    manifest: Manifest,
+    pub(crate) manifest: Manifest,
     weights: BTreeMap<Role, Weights>,
 }
 
@@ -41,6 +30,57 @@ impl Graphs {
         let loaded = |(role, part): (&Role, &NetworkPart)| Ok((*role, weights_of(part, &read)?));
         let weights = manifest.networks.iter().map(loaded).collect::<Result<_>>()?;
         Ok(Self { manifest, weights })
+    }
+
+    /// One without networks.
+    pub(crate) fn named(id: String, licence: String) -> Self {
+        Self {
+            manifest: Manifest {
+                id,
+                licence,
+                networks: BTreeMap::new(),
+                measured: None,
+            },
+            weights: BTreeMap::new(),
+        }
+    }
+
+    /// The network of a role, where it has one.
+    pub(crate) fn network(&self, role: Role) -> Option<Loaded<'_>> {
+        self.manifest.networks.get(&role).zip(self.weights.get(&role))
+    }
+
+    /// The part of the manifest for a role, where it has one.
+    pub(crate) fn part_mut(&mut self, role: Role) -> Option<&mut NetworkPart> {
+        self.manifest.networks.get_mut(&role)
+    }
+
+    /// Takes a network out.
+    pub(crate) fn take(&mut self, role: Role) -> Option<(NetworkPart, Weights)> {
+        self.manifest
+            .networks
+            .remove(&role)
+            .zip(self.weights.remove(&role))
+    }
+
+    /// Puts a network in, in place of what has that role.
+    pub(crate) fn put(&mut self, role: Role, (part, weights): (NetworkPart, Weights)) {
+        self.manifest.networks.insert(role, part);
+        self.weights.insert(role, weights);
+    }
+
+    /// Writes it into `folder`, the manifest last; sizes and hashes in the manifest become those of the files.
+    pub(crate) fn write(mut self, folder: &Path, dtype: Dtype) -> Result<()> {
+        files::make_folder(folder)?;
+        for (role, weights) in &self.weights {
+            if let Some(part) = self.manifest.networks.get_mut(role) {
+                let bytes = weights.to_safetensors(dtype)?;
+                files::write(&folder.join(&part.file), &bytes)?;
+                (part.bytes, part.sha256) = (bytes.len(), sha256_hex(&bytes));
+            }
+        }
+        let json = self.manifest.to_json()?;
+        files::write(&folder.join("manifest.json"), json.as_bytes())
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -113,12 +153,6 @@ impl Graphs {
     }
 }
 
-/// Whether the model in `folder`, or the built-in one of that name, has a manifest of format 2.
-pub(crate) fn is_of_graphs(folder: &Path) -> Result<bool> {
-    let (json, ..) = model::files_of(Some(folder))?;
-    Ok(format_of(&json) == Some(MANIFEST_FORMAT))
-}
-
 /// The manifest of the model in `folder`, or of a built-in one, or of the default one, its place, and its files.
 fn manifest(folder: Option<&Path>) -> Result<(Manifest, PathBuf, Reader)> {
     let (json, place, read) = model::files_of(folder)?;
@@ -152,22 +186,6 @@ pub(crate) fn restorer(folder: Option<&Path>) -> Result<(NetworkPart, Weights)> 
         .network(Role::Restorer)
         .map_err(|e| Error::at(&place, e))?;
     Ok((part.clone(), weights_of(part, &read)?))
-}
-
-/// Writes a model with these networks into `folder`, the manifest last.
-pub(crate) fn write(
-    folder: &Path,
-    mut manifest: Manifest,
-    networks: impl IntoIterator<Item = (Role, (NetworkPart, Weights))>,
-) -> Result<()> {
-    files::make_folder(folder)?;
-    for (role, (mut part, weights)) in networks {
-        let bytes = weights.to_safetensors(Dtype::F16)?;
-        files::write(&folder.join(&part.file), &bytes)?;
-        (part.bytes, part.sha256) = (bytes.len(), sha256_hex(&bytes));
-        manifest.networks.insert(role, part);
-    }
-    files::write(&folder.join("manifest.json"), manifest.to_json()?.as_bytes())
 }
 
 /// Fresh weights: He-normal kernels (He et al. 2015) and zero biases, a pure function of `seed`.

@@ -1,43 +1,11 @@
-//! Where a model is: built in, or a folder with a manifest; and models of format 1, which flows are trained on.
+//! Where a model is: built in, or a folder with a manifest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use asasr_core::model::format1::{FlowPart, Manifest};
-use asasr_core::model::{Dtype, MANIFEST_FORMAT, Weights, sha256_hex};
+use asasr_core::model::Manifest;
 
 use crate::error::{Error, Result};
-use crate::{files, graphs};
-
-/// A model as its folder holds it.
-pub(crate) struct Model {
-    pub(crate) manifest: Manifest,
-    pub(crate) restorer: Weights,
-    /// Where the manifest has a flow.
-    pub(crate) flow: Option<Weights>,
-    /// Where it has a fast one.
-    pub(crate) fast: Option<Weights>,
-}
-
-impl Model {
-    /// Writes the model into `folder`, the manifest last; sizes and hashes in the manifest become those of the files.
-    pub(crate) fn write(mut self, folder: &Path, dtype: Dtype) -> Result<()> {
-        files::make_folder(folder)?;
-        let store = |file: &str, weights: &Weights| -> Result<(usize, String)> {
-            let bytes = weights.to_safetensors(dtype)?;
-            files::write(&folder.join(file), &bytes)?;
-            Ok((bytes.len(), sha256_hex(&bytes)))
-        };
-        let manifest = &mut self.manifest;
-        (manifest.bytes, manifest.sha256) = store(&manifest.file, &self.restorer)?;
-        for (part, weights) in [(&mut manifest.flow, &self.flow), (&mut manifest.fast, &self.fast)] {
-            if let (Some(part), Some(weights)) = (part, weights) {
-                (part.bytes, part.sha256) = store(&part.file, weights)?;
-            }
-        }
-        files::write(&folder.join("manifest.json"), manifest.to_json()?.as_bytes())
-    }
-}
 
 /// Why a model has no other mode than `instant`.
 pub(crate) fn no_flow(id: &str) -> Error {
@@ -97,7 +65,7 @@ pub(crate) fn files_of(folder: Option<&Path>) -> Result<(Vec<u8>, PathBuf, Reade
     };
     if let Some(built_in) = built_in {
         let read = move |file: &str| {
-            let bytes = built_in.flow(file).unwrap_or(built_in.weights);
+            let bytes = built_in.sampler(file).unwrap_or(built_in.weights);
             Ok((bytes.to_vec(), file.into()))
         };
         let place = folder.unwrap_or(Path::new("the built-in model")).to_path_buf();
@@ -112,33 +80,4 @@ pub(crate) fn files_of(folder: Option<&Path>) -> Result<(Vec<u8>, PathBuf, Reade
         Ok((bytes, path))
     };
     Ok((json, path, Box::new(read)))
-}
-
-/// The model of format 1 in `folder`, of the built-in one of that name, or of the default one.
-pub(crate) fn open(folder: Option<&Path>) -> Result<Model> {
-    let (json, place, read) = files_of(folder)?;
-    if graphs::format_of(&json) == Some(MANIFEST_FORMAT) {
-        let why = "its networks are graphs (format 2), and what goes on with a flow takes lists of layers (format 1)";
-        return Err(Error::at(&place, why));
-    }
-    let manifest = Manifest::from_json(&json).map_err(|e| Error::at(&place, e))?;
-    put_together(manifest, &read)
-}
-
-/// Reads the weights files that a manifest names.
-fn put_together(manifest: Manifest, read: &Reader) -> Result<Model> {
-    let (bytes, path) = read(&manifest.file)?;
-    let restorer = manifest.open_weights(&bytes).map_err(|e| Error::at(&path, e))?;
-    let part = |part: &Option<FlowPart>| -> Result<Option<Weights>> {
-        let Some(part) = part else { return Ok(None) };
-        let (bytes, path) = read(&part.file)?;
-        Ok(Some(part.open_weights(&bytes).map_err(|e| Error::at(&path, e))?))
-    };
-    let (flow, fast) = (part(&manifest.flow)?, part(&manifest.fast)?);
-    Ok(Model {
-        manifest,
-        restorer,
-        flow,
-        fast,
-    })
 }

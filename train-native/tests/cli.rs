@@ -19,6 +19,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use asasr_core::model::{Manifest, Role};
 use image::{
     DynamicImage, GenericImageView as _, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage,
 };
@@ -455,9 +456,9 @@ fn a_printed_command_trains_the_same() {
         if stage != "adversary" {
             let manifest: serde_json::Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
             let part = match stage {
-                "restorer" => &manifest,
-                "distill" => &manifest["fast"],
-                _ => &manifest["flow"],
+                "restorer" => &manifest["networks"]["restorer"],
+                "distill" => &manifest["networks"]["few_steps"],
+                _ => &manifest["networks"]["field"],
             };
             let published = part["training"]["command"].as_str().unwrap();
             assert!(
@@ -796,7 +797,10 @@ fn one_file_trains_every_stage() {
     let model = fs::read_to_string(path("run/model/manifest.json")).unwrap();
     let model: serde_json::Value = serde_json::from_str(&model).unwrap();
     assert_eq!(
-        (&model["id"], &model["flow"]["colour_anchor"]),
+        (
+            &model["id"],
+            &model["networks"]["field"]["sampling"]["colour_anchor"]
+        ),
         (&"mine".into(), &2.0.into())
     );
     // What stands on a flow that is another now is not taken for done.
@@ -906,11 +910,14 @@ fn a_sweep_trains_and_scores_every_seed() {
         serde_json::from_slice(&text).unwrap()
     };
     assert_eq!(
-        (&manifest("white")["flow"]["s"], &manifest("base")["flow"]["s"]),
+        (
+            &manifest("white")["networks"]["field"]["sampling"]["s"],
+            &manifest("base")["networks"]["field"]["sampling"]["s"]
+        ),
         (&0.0.into(), &1.5.into())
     );
     assert!(
-        manifest("aligned")["flow"]["training"]["command"]
+        manifest("aligned")["networks"]["field"]["training"]["command"]
             .to_string()
             .contains("--boundary periodic")
     );
@@ -1728,11 +1735,12 @@ fn a_perceptual_term_joins_the_loss() {
 /// The shipped model without its flow, in a folder of its own.
 fn restorer_alone(folder: &Path) {
     let shipped = asasr_weights::DEFAULT;
-    let mut manifest = asasr_core::model::format1::Manifest::from_json(shipped.manifest).unwrap();
-    manifest.flow = None;
+    let mut manifest = Manifest::from_json(shipped.manifest).unwrap();
+    manifest.networks.retain(|role, _| *role == Role::Restorer);
     fs::create_dir(folder).unwrap();
     fs::write(folder.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
-    fs::write(folder.join(&manifest.file), shipped.weights).unwrap();
+    let file = &manifest.restorer().unwrap().file;
+    fs::write(folder.join(file), shipped.weights).unwrap();
 }
 
 #[test]

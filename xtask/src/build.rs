@@ -15,7 +15,7 @@ use crate::shell::{Result, cargo, root, run, say, target};
 use crate::tools;
 
 /// What the page is made of.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     ".cargo",
     "Cargo.lock",
     "Cargo.toml",
@@ -30,6 +30,7 @@ const SOURCES: [&str; 14] = [
     POLICY_FILE,
     "LICENSE-MIT",
     "LICENSE-APACHE",
+    "NOTICE",
 ];
 
 /// The page's policy, of which the server makes a header.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::shell::{Result, cargo, output, root};
 
-/// The files, of which the first two are the project's own.
-pub(crate) const FILES: [&str; 3] = ["LICENSE-MIT", "LICENSE-APACHE", "THIRD-PARTY-NOTICES"];
+/// The files, of which all but the last are the project's own.
+pub(crate) const FILES: [&str; 4] = ["LICENSE-MIT", "LICENSE-APACHE", "NOTICE", "THIRD-PARTY-NOTICES"];
 
 /// A crate inside the modules.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -241,7 +241,7 @@ mod tests {
     fn the_notices_name_every_crate_and_have_its_text() {
         let folder = tempfile();
         write(&folder).expect("every licence is found");
-        let text = fs::read_to_string(folder.join(FILES[2])).expect("written");
+        let text = fs::read_to_string(folder.join(FILES[3])).expect("written");
         let _ = fs::remove_dir_all(&folder);
         let crates = crates().expect("cargo tells");
         assert!(crates.len() > 50, "only {}", crates.len());

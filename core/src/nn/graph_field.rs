@@ -3,30 +3,39 @@ use burn::tensor::Tensor;
 use super::graph::{only_map, run_graph};
 use super::{Conditioning, GraphValue, Parameters, VelocityField};
 use crate::Result;
-use crate::graph::{TypedGraph, nets};
-use crate::model::{Condition, VelocityArchitecture};
+use crate::flow::FieldInputs;
+use crate::graph::{Fault, TypedGraph};
 
-/// A velocity field of format 1, as the graph that its description is.
+/// A velocity field as a graph.
 #[derive(Debug)]
 pub(super) struct GraphField {
-    architecture: VelocityArchitecture,
     graph: TypedGraph,
+    reads: FieldInputs,
 }
 
 impl GraphField {
     /// # Errors
-    /// [`Error::Architecture`](crate::Error::Architecture) when the description is none.
-    pub(super) fn new(architecture: &VelocityArchitecture) -> Result<Self> {
-        Ok(Self {
-            architecture: architecture.clone(),
-            graph: nets::velocity(architecture)?.check()?,
-        })
+    /// [`Error::Graph`](crate::Error::Graph) when it is none that reads the time.
+    pub(super) fn new(graph: &TypedGraph) -> Result<Self> {
+        let (graph, reads) = FieldInputs::of(graph)?;
+        match reads {
+            FieldInputs::WithMean | FieldInputs::WithoutMean => Ok(Self { graph, reads }),
+            FieldInputs::Untimed | FieldInputs::Deterministic => {
+                let why = "a network that samples in one step is no velocity field of several times".into();
+                Err(Fault::Inputs(why).whole().into())
+            }
+        }
     }
 }
 
 impl VelocityField for GraphField {
-    fn architecture(&self) -> VelocityArchitecture {
-        self.architecture.clone()
+    fn scale(&self) -> usize {
+        // The state is of the image's size, the low-quality image as many times smaller.
+        self.graph.output_scale(0).terms().0
+    }
+
+    fn reads_mean(&self) -> bool {
+        self.reads == FieldInputs::WithMean
     }
 
     fn velocity(
@@ -37,14 +46,17 @@ impl VelocityField for GraphField {
         condition: &Conditioning,
     ) -> Tensor<4> {
         let [n] = t.dims();
-        let mut inputs = alloc::vec![GraphValue::Map(x_t), GraphValue::Map(condition.low.clone())];
-        if self.architecture.condition() == Condition::LowQualityAndMean {
-            let mean = condition.mean.clone();
-            inputs.push(GraphValue::Map(
-                mean.expect("the architecture is conditioned on the posterior mean"),
-            ));
-        }
-        inputs.push(GraphValue::Vector(t.reshape([n, 1])));
+        let map = GraphValue::Map;
+        // A field that does not read it is given what is not used.
+        let mean = match (&condition.mean, self.reads_mean()) {
+            (Some(mean), true) => mean.clone(),
+            (None, true) => panic!("the field is conditioned on the posterior mean"),
+            (_, false) => condition.low.clone(),
+        };
+        let time = GraphValue::Vector(t.reshape([n, 1]));
+        let inputs = self
+            .reads
+            .order(map(x_t), map(condition.low.clone()), map(mean), time);
         only_map(run_graph(&self.graph, parameters, &inputs))
     }
 }

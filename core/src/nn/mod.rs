@@ -26,4 +26,6 @@ pub use network::{BurnExecutor, Network, init_weights};
 pub use parameters::{Parameters, cast, download, upload};
 pub use perceptual::{Backbone, Embedding, PerceptualDistance, TextureDistance};
 pub use spectral_norm::spectrally_normalised;
-pub use velocity::{ConditionedField, Conditioning, Held, VelocityField, init_velocity, velocity_field};
+pub use velocity::{
+    ConditionedField, Conditioning, Held, VelocityField, graph_field, init_velocity, velocity_field,
+};

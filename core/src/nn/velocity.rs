@@ -4,14 +4,18 @@ use burn::tensor::Tensor;
 
 use super::Parameters;
 use super::graph_field::GraphField;
-use crate::model::{Condition, Layer, ParameterShape, VelocityArchitecture, Weights};
+use crate::graph::{TypedGraph, nets};
+use crate::model::{Layer, ParameterShape, VelocityArchitecture, Weights};
 use crate::random::SplitMix64;
 use crate::{Error, Result, flow, model};
 
 /// A velocity field as a function of its parameters. Training, alignment and sampling know this trait only.
 pub trait VelocityField: core::fmt::Debug + Send + Sync {
-    /// The network's description.
-    fn architecture(&self) -> VelocityArchitecture;
+    /// How many times larger the state is than the low-quality image.
+    fn scale(&self) -> usize;
+
+    /// Whether it is conditioned on the posterior mean too.
+    fn reads_mean(&self) -> bool;
 
     /// The velocity `v(x_t, t, c)`, `[n, 3, h * scale, w * scale]` as `x_t`; `t` is `[n]` in `[0, 1]`.
     ///
@@ -40,7 +44,15 @@ pub struct Conditioning {
 /// # Errors
 /// [`Error::Architecture`] when it describes none.
 pub fn velocity_field(architecture: &VelocityArchitecture) -> Result<Box<dyn VelocityField>> {
-    Ok(Box::new(GraphField::new(architecture)?))
+    graph_field(&nets::velocity(architecture)?.check()?)
+}
+
+/// The velocity field that a graph is, of the inputs that [`Role::Field`](crate::model::Role::Field) has.
+///
+/// # Errors
+/// [`Error::Graph`] when it is none.
+pub fn graph_field(graph: &TypedGraph) -> Result<Box<dyn VelocityField>> {
+    Ok(Box::new(GraphField::new(graph)?))
 }
 
 /// Fresh weights, a pure function of `seed`: normal weights of variance `2 / fan_in` for convolutions (He et al.
@@ -112,16 +124,15 @@ impl<'a> ConditionedField<'a> {
         parameters: &'a Parameters,
         condition: Conditioning,
     ) -> Result<Self> {
-        let architecture = field.architecture();
         let [n, c, h, w] = condition.low.dims();
-        let r = architecture.scale();
+        let r = field.scale();
         if c != 3 {
             return Err(Error::Size(format!(
                 "a low-quality image of {c} channels; 3 are needed"
             )));
         }
         let mean = condition.mean.as_ref().map(Tensor::dims);
-        if architecture.condition() == Condition::LowQualityAndMean && mean != Some([n, 3, h * r, w * r]) {
+        if field.reads_mean() && mean != Some([n, 3, h * r, w * r]) {
             return Err(Error::Size(format!(
                 "the field needs a posterior mean of {:?} and was given {}",
                 [n, 3, h * r, w * r],
@@ -140,7 +151,7 @@ impl flow::Field<Tensor<4>> for ConditionedField<'_> {
     async fn velocity(&mut self, x: &Tensor<4>, t: f64) -> Result<Tensor<4>> {
         let [n, _, height, width] = x.dims();
         let [batch, _, h, w] = self.condition.low.dims();
-        let r = self.field.architecture().scale();
+        let r = self.field.scale();
         if (n, height, width) != (batch, h * r, w * r) {
             return Err(Error::Size(format!(
                 "a state of {n} images, {width}x{height}, does not fit {batch} low-quality images of {w}x{h}"

@@ -66,8 +66,8 @@ pub(super) fn fresh_adapter(
     seed: u64,
     sampler: &Sampler,
 ) -> Result<(LoraAdapter, AdapterSet)> {
-    let shapes = sampler.architecture.parameters();
-    let adapter = LoraAdapter::new(&LoraConfig::new(rank), &shapes, seed)?;
+    let shapes = sampler.graph.parameters();
+    let adapter = LoraAdapter::new(&LoraConfig::new(rank), shapes, seed)?;
     let mut adapters = AdapterSet::default();
     adapters.insert(name, &adapter, &sampler.device);
     Ok((adapter, adapters))

@@ -53,9 +53,9 @@ pub(crate) fn run(args: &Align) -> Result<()> {
         let base = sampler.upload(&weights);
         let adversary = match &args.adapter {
             Some(folder) => {
-                let shapes = sampler.architecture.parameters();
+                let shapes = sampler.graph.parameters();
                 let mut learned = AdapterSet::default();
-                learned.insert(adversary::NAME, &read_adapter(folder, &shapes)?, device);
+                learned.insert(adversary::NAME, &read_adapter(folder, shapes)?, device);
                 Some(learned.apply(&base)?)
             }
             None => None,

@@ -134,7 +134,7 @@ impl Stage for DistillStage<'_> {
         training: Training,
         _score: &Validation,
     ) -> Result<()> {
-        let student = download(average, &self.sampler.architecture.parameters())?;
+        let student = download(average, self.sampler.graph.parameters())?;
         let fast = Some((usize::from(self.args.to), &self.weights));
         self.sampler
             .export(folder, &self.args.common, student, training, fast)

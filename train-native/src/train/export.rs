@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use asasr_core::model::{Dtype, FlowPart, Weights};
+use asasr_core::model::{Dtype, NetworkPart, Role, Weights};
 
 use super::adversary::read_adapter;
 use super::config::options::{self, Options as _, Paths};
-use super::config::{Export, Share, Stored, Strength};
+use super::config::{Anchor, Export, Share, Stored, Strength};
+use super::sampler::sampling_of;
 use super::source;
 use crate::error::{Error, Result};
-use crate::model::{self, Model};
+use crate::graphs::Graphs;
 
 /// Runs the command.
 pub(crate) fn run(args: &Export) -> Result<()> {
@@ -25,64 +26,64 @@ pub(crate) fn run(args: &Export) -> Result<()> {
 
 /// Writes the model over what is there.
 pub(super) fn write(args: &Export) -> Result<()> {
-    let mut made = model::open(Some(&args.model))?;
+    let mut made = Graphs::open(Some(&args.model))?;
     let command = format!("; {}", options::printed(args, Paths::Published)?);
     if args.flow.is_some() || args.adapter.is_some() {
         // It was distilled from the flow as it was.
-        (made.manifest.fast, made.fast) = (None, None);
+        made.take(Role::FewSteps);
     }
     if let Some(folder) = &args.flow {
-        let other = beside(&made, folder)?;
-        let own = (made.manifest.flow.take(), made.flow.take());
-        (made.manifest.flow, made.flow) = named(folder, "flow", other.manifest.flow, other.flow)?;
+        let own = made.take(Role::Field);
+        let flow = named(&made, folder, Role::Field)?;
         let share = args.share.map_or(1.0, Share::get);
-        if share < 1.0 {
-            interpolate(&mut made, own, (args, share))?;
-        }
+        let flow = if share < 1.0 {
+            interpolated(flow, own, (args, share))?
+        } else {
+            flow
+        };
+        made.put(Role::Field, flow);
     }
     if let Some(folder) = &args.adapter {
-        let (Some(part), Some(weights)) = (&mut made.manifest.flow, &mut made.flow) else {
-            return Err(Error::at(
-                &args.model,
-                "has no flow for the adapter: name one with --flow",
-            ));
-        };
-        let adapter = read_adapter(folder, &part.architecture.parameters())?;
-        adapter.merge(weights, args.strength.map_or(1.0, Strength::get))?;
-    }
-    if let Some(deviation) = args.finish.colour_anchor {
-        let Some(part) = &mut made.manifest.flow else {
-            return Err(Error::at(
-                &args.model,
-                "has no flow to anchor: name one with --flow",
-            ));
-        };
-        part.colour_anchor = Some(deviation.get()).filter(|d| *d > 0.0);
+        let flow = made.take(Role::Field);
+        let why = "has no flow for the adapter: name one with --flow";
+        let (part, mut weights) = flow.ok_or_else(|| Error::at(&args.model, why))?;
+        let adapter = read_adapter(folder, part.graph.parameters())?;
+        adapter.merge(&mut weights, args.strength.map_or(1.0, Strength::get))?;
+        made.put(Role::Field, (part, weights));
     }
     let source = &args.finish.source;
-    if source.given().is_some() {
-        let Some(part) = &mut made.manifest.flow else {
-            return Err(Error::at(
-                &args.model,
-                "has no flow whose source could be another: name one with --flow",
-            ));
+    let anchor = args.finish.colour_anchor.map(Anchor::get);
+    if anchor.is_some() || source.given().is_some() {
+        let why = match anchor {
+            Some(_) => "has no flow to anchor: name one with --flow",
+            None => "has no flow whose source could be another: name one with --flow",
         };
-        part.source = source::of(source, Some(part.source))?;
+        let part = made.part_mut(Role::Field);
+        let part = part.ok_or_else(|| Error::at(&args.model, why))?;
+        let mut sampling = sampling_of(part)?;
+        if let Some(deviation) = anchor {
+            sampling.colour_anchor = Some(deviation).filter(|d| *d > 0.0);
+        }
+        if source.given().is_some() {
+            sampling.source = source::of(source, Some(sampling.source))?;
+        }
+        part.sampling = Some(sampling);
     }
     // Its flow is another than the one that was trained.
     let another = args.adapter.is_some() || args.share.is_some() || source.given().is_some();
-    if let Some(part) = made.manifest.flow.as_mut().filter(|_| another) {
-        part.training.command += &command;
+    let flow = made.part_mut(Role::Field).filter(|_| another);
+    if let Some(training) = flow.and_then(|part| part.training.as_mut()) {
+        training.command += &command;
     }
     if let Some(folder) = &args.fast {
-        if made.flow.is_none() {
+        if made.network(Role::Field).is_none() {
             return Err(Error::at(
                 &args.model,
                 "has no flow beside the distilled one: name one with --flow",
             ));
         }
-        let other = beside(&made, folder)?;
-        (made.manifest.fast, made.fast) = named(folder, "distilled flow", other.manifest.fast, other.fast)?;
+        let fast = named(&made, folder, Role::FewSteps)?;
+        made.put(Role::FewSteps, fast);
     }
     if let Some(id) = &args.finish.id {
         made.manifest.id = id.clone().into();
@@ -90,10 +91,13 @@ pub(super) fn write(args: &Export) -> Result<()> {
     if let Some(licence) = &args.finish.licence {
         made.manifest.licence = licence.clone().into();
     }
-    let modes = match (&made.flow, &made.fast) {
-        (None, _) => "instant",
-        (Some(_), None) => "instant, fast, quality",
-        (Some(_), Some(_)) => "instant, fast (distilled), quality",
+    let has = |role| made.network(role).is_some();
+    let modes = match (has(Role::Field), has(Role::OneStep), has(Role::FewSteps)) {
+        (false, false, _) => "instant",
+        (false, true, _) => "instant, fast (in one step)",
+        (true, true, _) => "instant, fast (in one step), quality",
+        (true, false, false) => "instant, fast, quality",
+        (true, false, true) => "instant, fast (distilled), quality",
     };
     let dtype = match args.finish.dtype {
         Stored::F16 => Dtype::F16,
@@ -105,54 +109,44 @@ pub(super) fn write(args: &Export) -> Result<()> {
     Ok(())
 }
 
-/// Puts the model's flow between `own` and what it is now.
-fn interpolate(
-    made: &mut Model,
-    own: (Option<FlowPart>, Option<Weights>),
+/// A flow between the model's own and another.
+fn interpolated(
+    (mut part, mut weights): (NetworkPart, Weights),
+    own: Option<(NetworkPart, Weights)>,
     (args, share): (&Export, f64),
-) -> Result<()> {
-    let (Some(part), Some(weights)) = (&mut made.manifest.flow, &mut made.flow) else {
-        return Ok(());
-    };
-    let (Some(own), Some(from)) = own else {
-        return Err(Error::at(
-            &args.model,
-            "has no flow of its own: leave --share out",
-        ));
-    };
-    if (&own.architecture, &own.source, own.s) != (&part.architecture, &part.source, part.s) {
+) -> Result<(NetworkPart, Weights)> {
+    let why = "has no flow of its own: leave --share out";
+    let (own, from) = own.ok_or_else(|| Error::at(&args.model, why))?;
+    let begins = |part: &NetworkPart| part.sampling.map(|sampling| (sampling.source, sampling.s));
+    if own.graph != part.graph || begins(&own) != begins(&part) {
         return Err(Error::at(
             &args.model,
             "its flow has another network or source than the one of --flow: leave --share out",
         ));
     }
     weights.interpolate(&from, (1.0 - share) as f32)?;
-    let note = format!("; the model's own flow by {}", own.training.command);
-    part.training.command.push_str(&note);
-    Ok(())
+    if let (Some(training), Some(before)) = (&mut part.training, &own.training) {
+        let note = format!("; the model's own flow by {}", before.command);
+        training.command.push_str(&note);
+    }
+    Ok((part, weights))
 }
 
-/// Another model on the same restorer.
-fn beside(model: &Model, folder: &Path) -> Result<Model> {
-    let other = model::open(Some(folder))?;
-    if other.restorer != model.restorer {
+/// The network of a role in another model on the same restorer.
+fn named(model: &Graphs, folder: &Path, role: Role) -> Result<(NetworkPart, Weights)> {
+    let mut other = Graphs::open(Some(folder))?;
+    let ((part, weights), (own, own_weights)) = (other.restorer()?, model.restorer()?);
+    if part.graph != own.graph || weights != own_weights {
         return Err(Error::at(
             folder,
             "its flow starts from another restorer than the model's: train it with --restorer naming that one",
         ));
     }
-    Ok(other)
-}
-
-/// A flow that must be there, and keeps its name.
-fn named(
-    folder: &Path,
-    what: &str,
-    part: Option<FlowPart>,
-    weights: Option<Weights>,
-) -> Result<(Option<FlowPart>, Option<Weights>)> {
-    if part.is_none() || weights.is_none() {
-        return Err(Error::at(folder, format!("this model has no {what}")));
-    }
-    Ok((part, weights))
+    let what = if role == Role::Field {
+        "flow"
+    } else {
+        "distilled flow"
+    };
+    let taken = other.take(role);
+    taken.ok_or_else(|| Error::at(folder, format!("this model has no {what}")))
 }

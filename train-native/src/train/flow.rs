@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use asasr_core::flow::{Source, TimeSampling};
-use asasr_core::model::{GaussianSkip, Training, VelocityArchitecture, Weights};
+use asasr_core::graph::{TypedGraph, nets};
+use asasr_core::model::{GaussianSkip, Role, Training, VelocityArchitecture, Weights};
 use asasr_core::nn::{Parameters, download, init_velocity};
 use asasr_core::objective::{PathPoint, SobolevMetric};
 use asasr_core::random::SplitMix64;
@@ -15,11 +16,11 @@ use super::data::Batch;
 use super::optimise::Terms;
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{SCALE, Stage, Validation, train};
-use super::sampler::{Sampler, loss_terms, off_graph};
+use super::sampler::{Sampler, loss_terms, off_graph, sampling_of};
 use super::source;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
-use crate::model;
+use crate::graphs::Graphs;
 
 /// Steps of a validation sample.
 const SAMPLED: usize = 4;
@@ -38,10 +39,10 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
     let begin = start(args)?;
     let restorer = args.restorer.as_deref();
     let open = |device: &Device| {
-        let model = model::open(args.init.as_deref().or(restorer))?;
-        let (architecture, source) = (begin.architecture.clone(), begin.source);
+        let model = Graphs::open(args.init.as_deref().or(restorer))?;
+        let (graph, source) = (begin.graph.clone(), begin.source);
         let noise = args.source_s.unwrap_or(begin.s);
-        let mut sampler = Sampler::new(model, architecture, source, noise, &args.common, device)?;
+        let mut sampler = Sampler::new(model, graph, source, noise, &args.common, device)?;
         sampler.loss_s = begin.s;
         sampler.colour_anchor = begin.colour_anchor;
         Ok(FlowStage {
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
 
 /// A flow before its first step.
 struct Begin {
-    architecture: VelocityArchitecture,
+    graph: TypedGraph,
     weights: Weights,
     source: Source,
     s: f64,
@@ -66,16 +67,16 @@ struct Begin {
 
 fn start(args: &Flow) -> Result<Begin> {
     if let Some(folder) = &args.init {
-        let begun = model::open(Some(folder))?;
-        let (Some(part), Some(weights)) = (begun.manifest.flow, begun.flow) else {
-            return Err(Error::at(folder, "this model has no flow to begin with"));
-        };
+        let begun = Graphs::open(Some(folder))?.take(Role::Field);
+        let why = "this model has no flow to begin with";
+        let (part, weights) = begun.ok_or_else(|| Error::at(folder, why))?;
+        let sampling = sampling_of(&part)?;
         return Ok(Begin {
-            architecture: part.architecture,
+            graph: part.graph,
             weights,
-            source: source::of(&args.source, Some(part.source))?,
-            s: part.s,
-            colour_anchor: part.colour_anchor,
+            source: source::of(&args.source, Some(sampling.source))?,
+            s: sampling.s,
+            colour_anchor: sampling.colour_anchor,
         });
     }
     let channels = args.channels.unwrap_or(Flow::CHANNELS).into();
@@ -92,7 +93,7 @@ fn start(args: &Flow) -> Result<Begin> {
     architecture.validate()?;
     Ok(Begin {
         weights: init_velocity(&architecture, args.common.seed),
-        architecture,
+        graph: nets::velocity(&architecture)?.check()?,
         source: source::of(&args.source, None)?,
         s: args.s.unwrap_or(Flow::S),
         colour_anchor: None,
@@ -161,7 +162,7 @@ impl Stage for FlowStage<'_> {
         training: Training,
         _score: &Validation,
     ) -> Result<()> {
-        let weights = download(average, &self.sampler.architecture.parameters())?;
+        let weights = download(average, self.sampler.graph.parameters())?;
         self.sampler
             .export(folder, &self.args.common, weights, training, None)
     }

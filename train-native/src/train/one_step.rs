@@ -13,13 +13,12 @@
 //!
 //! Both learn in the same step: generator and discriminator are parameters of one state, and each sees the other's held.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use asasr_core::flow::{ColourAnchor, Sampling};
 use asasr_core::graph::TypedGraph;
 use asasr_core::graph::nets::{self, Discriminator, NOISE, NOISE_WEIGHT};
-use asasr_core::model::{Manifest, NetworkPart, Role, Tensor as Stored, Training, Weights};
+use asasr_core::model::{Dtype, NetworkPart, Role, Tensor as Stored, Training, Weights};
 use asasr_core::nn::{
     Filter, GraphNetwork, GraphValue, Parameters, download, image_of, run_graph, spectrally_normalised,
 };
@@ -37,7 +36,7 @@ use super::run::{COMPARED, SCALE, Stage, Validation, train};
 use super::sampler::{centre, coloured, planes};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
-use crate::graphs;
+use crate::graphs::{self, Graphs};
 
 /// What the discriminator's parameters are named after.
 const CRITIC: &str = "discriminator.";
@@ -332,17 +331,10 @@ impl Stage for OneStepStage<'_> {
             provenance: self.base.provenance.clone(),
             ..NetworkPart::new(FILE, self.generator.clone())
         };
-        let (restorer, restoring) = self.restorer;
-        let networks = [
-            (Role::Restorer, (restorer.clone(), restoring.clone())),
-            (Role::OneStep, (part, weights)),
-        ];
-        let manifest = Manifest {
-            id: self.args.common.id.clone().into(),
-            licence: self.args.common.licence.clone().into(),
-            networks: BTreeMap::new(),
-            measured: None,
-        };
-        graphs::write(folder, manifest, networks)
+        let common = &self.args.common;
+        let mut model = Graphs::named(common.id.clone().into(), common.licence.clone().into());
+        model.put(Role::Restorer, self.restorer.clone());
+        model.put(Role::OneStep, (part, weights));
+        model.write(folder, Dtype::F16)
     }
 }

@@ -1,12 +1,10 @@
 //! `asasr train restorer`: the posterior mean.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use asasr_core::Planes;
 use asasr_core::graph::nets;
-use asasr_core::model::format1;
-use asasr_core::model::{Architecture, Dtype, Manifest, Measured, NetworkPart, Role, Training, Weights};
+use asasr_core::model::{Architecture, Dtype, Measured, NetworkPart, Role, Training, Weights};
 use asasr_core::nn::{
     GraphExecutor, GraphNetwork, GraphValue, Parameters, image_of, init_weights, run_graph,
 };
@@ -21,61 +19,43 @@ use super::run::{COMPARED, SCALE, Stage, Validation, train};
 use super::sampler::{centre, planes};
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
-use crate::graphs;
-use crate::model::{self, Model};
+use crate::graphs::{self, Graphs};
 
 /// Refuses before any work what cannot be.
 pub(crate) fn check(args: &Restorer) -> Result<()> {
     perceptual::check(&args.perceptual)
 }
 
-/// What learns, and how it is written down.
-struct Learner {
-    part: NetworkPart,
-    fresh: Weights,
-    /// Of a network that format 1 has words for.
-    architecture: Option<Architecture>,
-}
-
-impl Learner {
-    fn open(args: &Restorer) -> Result<Self> {
-        let Some(folder) = &args.init else {
-            let channels = args.channels.unwrap_or(Restorer::CHANNELS);
-            let blocks = args.blocks.unwrap_or(Restorer::BLOCKS);
-            let architecture = Architecture::restorer(SCALE, channels.into(), blocks.into());
-            architecture.validate()?;
-            return Ok(Self {
-                part: NetworkPart::new(FILE, nets::restorer(&architecture)?.check()?),
-                fresh: init_weights(&architecture, args.common.seed),
-                architecture: Some(architecture),
-            });
-        };
-        let (part, fresh) = graphs::only(folder, Role::Restorer)?;
-        let layered = !graphs::is_of_graphs(folder)?;
-        let opened = layered.then(|| model::open(Some(folder))).transpose()?;
-        let architecture = opened.map(|model| model.manifest.architecture);
-        if part.scale() != (SCALE, 1) {
-            return Err(Error::at(
-                folder,
-                format!("training is for models that enlarge {SCALE} times"),
-            ));
-        }
-        Ok(Self {
-            part,
-            fresh,
-            architecture,
-        })
+/// What learns: its description and where it begins.
+fn open(args: &Restorer) -> Result<(NetworkPart, Weights)> {
+    let Some(folder) = &args.init else {
+        let channels = args.channels.unwrap_or(Restorer::CHANNELS);
+        let blocks = args.blocks.unwrap_or(Restorer::BLOCKS);
+        let architecture = Architecture::restorer(SCALE, channels.into(), blocks.into());
+        architecture.validate()?;
+        let graph = nets::restorer(&architecture)?.check()?;
+        let fresh = init_weights(&architecture, args.common.seed);
+        return Ok((NetworkPart::new(FILE, graph), fresh));
+    };
+    let (part, fresh) = graphs::only(folder, Role::Restorer)?;
+    if part.scale() != (SCALE, 1) {
+        return Err(Error::at(
+            folder,
+            format!("training is for models that enlarge {SCALE} times"),
+        ));
     }
+    Ok((part, fresh))
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Restorer) -> Result<()> {
-    let learner = Learner::open(args)?;
+    let (part, fresh) = open(args)?;
     let open = |device: &Device| {
         Ok(RestorerStage {
             args,
-            learner: &learner,
-            network: GraphNetwork::new(&learner.part.graph, &learner.fresh, device)?,
+            part: &part,
+            fresh: &fresh,
+            network: GraphNetwork::new(&part.graph, &fresh, device)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
             device: device.clone(),
         })
@@ -88,7 +68,8 @@ const FILE: &str = "restorer.safetensors";
 
 struct RestorerStage<'a> {
     args: &'a Restorer,
-    learner: &'a Learner,
+    part: &'a NetworkPart,
+    fresh: &'a Weights,
     network: GraphNetwork,
     perceptual: Option<PerceptualTerm>,
     device: Device,
@@ -103,7 +84,7 @@ impl RestorerStage<'_> {
 
     /// The enlargement of a batch.
     fn answer(&self, parameters: &Parameters, low: Tensor<4>) -> Result<Tensor<4>> {
-        let made = run_graph(&self.learner.part.graph, parameters, &[GraphValue::Map(low)])?;
+        let made = run_graph(&self.part.graph, parameters, &[GraphValue::Map(low)])?;
         Ok(image_of(made)?)
     }
 }
@@ -121,7 +102,7 @@ impl Stage for RestorerStage<'_> {
     }
 
     fn fresh(&self) -> Weights {
-        self.learner.fresh.clone()
+        self.fresh.clone()
     }
 
     fn loss(&self, parameters: &Parameters, batch: Batch, _step: u64) -> Result<Terms> {
@@ -178,44 +159,15 @@ impl Stage for RestorerStage<'_> {
     ) -> Result<()> {
         let measured: Option<Measured> = serde_json::from_value(json!(score.record)).ok();
         let restorer = self.with(average).weights()?;
-        let (id, licence) = (
-            self.args.common.id.clone().into(),
-            self.args.common.licence.clone().into(),
-        );
-        let Some(architecture) = &self.learner.architecture else {
-            let part = NetworkPart {
-                training: Some(training),
-                provenance: self.learner.part.provenance.clone(),
-                ..NetworkPart::new(FILE, self.learner.part.graph.clone())
-            };
-            let manifest = Manifest {
-                id,
-                licence,
-                networks: BTreeMap::new(),
-                measured,
-            };
-            return graphs::write(folder, manifest, [(Role::Restorer, (part, restorer))]);
+        let part = NetworkPart {
+            training: Some(training),
+            provenance: self.part.provenance.clone(),
+            ..NetworkPart::new(FILE, self.part.graph.clone())
         };
-        let manifest = format1::Manifest {
-            format: format1::MANIFEST_FORMAT,
-            id,
-            licence,
-            file: FILE.into(),
-            bytes: 0,
-            sha256: String::new(),
-            parameters: architecture.parameter_count(),
-            architecture: architecture.clone(),
-            training,
-            measured,
-            flow: None,
-            fast: None,
-        };
-        let model = Model {
-            manifest,
-            restorer,
-            flow: None,
-            fast: None,
-        };
+        let common = &self.args.common;
+        let mut model = Graphs::named(common.id.clone().into(), common.licence.clone().into());
+        model.manifest.measured = measured;
+        model.put(Role::Restorer, (part, restorer));
         model.write(folder, Dtype::F16)
     }
 }

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use asasr_core::flow::{Field as _, Schedule, Source, State as _, integrate};
-use asasr_core::model::format1::{FlowPart, Manifest};
-use asasr_core::model::{Dtype, Training, VelocityArchitecture, Weights};
+use asasr_core::flow::{Field as _, Sampling, Schedule, Source, State as _, integrate};
+use asasr_core::graph::TypedGraph;
+use asasr_core::model::{Dtype, NetworkPart, Role, Training, Weights};
 use asasr_core::nn::{
-    ConditionedField, Conditioning, Held, Network, Parameters, VelocityField, upload, velocity_field,
+    ConditionedField, Conditioning, GraphNetwork, GraphValue, Held, Parameters, VelocityField, graph_field,
+    image_of, upload,
 };
 use asasr_core::objective::{PathPoint, SobolevMetric, flow_loss};
 use asasr_core::random::SplitMix64;
@@ -25,7 +26,7 @@ use super::run::{COMPARED, SCALE, Validation};
 use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
-use crate::model::{self, Model};
+use crate::graphs::Graphs;
 
 /// Side of the crop that validation samples, in low-quality pixels.
 const VALIDATED: usize = 40;
@@ -34,10 +35,9 @@ const TIMES: [f64; 3] = [0.1, 0.5, 0.9];
 
 /// A restorer and a velocity field that starts from it.
 pub(super) struct Sampler {
-    manifest: Manifest,
-    restorer: Weights,
-    network: Network,
-    pub(super) architecture: VelocityArchitecture,
+    model: Graphs,
+    restorer: GraphNetwork,
+    pub(super) graph: TypedGraph,
     pub(super) field: Box<dyn VelocityField>,
     pub(super) source: Source,
     /// Sobolev order of the source's noise.
@@ -64,28 +64,26 @@ pub(super) struct Prepared {
 impl Sampler {
     /// A field to be trained on the restorer of `model`.
     pub(super) fn new(
-        Model {
-            manifest, restorer, ..
-        }: Model,
-        architecture: VelocityArchitecture,
+        model: Graphs,
+        graph: TypedGraph,
         source: Source,
         s: f64,
         common: &Common,
         device: &Device,
     ) -> Result<Self> {
-        if manifest.architecture.scale != SCALE {
+        if model.scale()? != SCALE {
             return Err(Error::new(format!(
                 "the restorer enlarges {} times; flows are trained for {SCALE}",
-                manifest.architecture.scale
+                model.scale()?
             )));
         }
         Spectrum::sobolev(s)?;
+        let (part, weights) = model.restorer()?;
         Ok(Self {
-            network: Network::new(&manifest.architecture, &restorer, device)?,
-            manifest,
-            restorer,
-            field: velocity_field(&architecture)?,
-            architecture,
+            restorer: GraphNetwork::new(&part.graph, weights, device)?,
+            model,
+            field: graph_field(&graph)?,
+            graph,
             source,
             s,
             loss_s: s,
@@ -97,22 +95,21 @@ impl Sampler {
 
     /// The flow of the model in `folder`, and its weights.
     pub(super) fn open(folder: &Path, common: &Common, device: &Device) -> Result<(Self, Weights)> {
-        let mut model = model::open(Some(folder))?;
-        let (Some(part), Some(weights)) = (model.manifest.flow.clone(), model.flow.take()) else {
-            return Err(Error::at(
-                folder,
-                "this model has no flow: train one with `asasr train flow`",
-            ));
-        };
-        let mut sampler = Self::new(model, part.architecture, part.source, part.s, common, device)?;
-        sampler.colour_anchor = part.colour_anchor;
+        let model = Graphs::open(Some(folder))?;
+        let why = "this model has no flow: train one with `asasr train flow`";
+        let (part, weights) = model.network(Role::Field).ok_or_else(|| Error::at(folder, why))?;
+        let (graph, weights, sampling) = (part.graph.clone(), weights.clone(), sampling_of(part)?);
+        let mut sampler = Self::new(model, graph, sampling.source, sampling.s, common, device)?;
+        sampler.colour_anchor = sampling.colour_anchor;
         Ok((sampler, weights))
     }
 
     /// The hashes of the model that a stage builds on, of a model without a flow those of its restorer, and its source where it is local.
     pub(super) fn base(&self, with_flow: bool) -> String {
-        let flow = self.manifest.flow.as_ref().filter(|_| with_flow);
-        let mut base = format!("{} {}", self.manifest.sha256, flow.map_or("", |f| &f.sha256));
+        let networks = &self.model.manifest.networks;
+        let flow = networks.get(&Role::Field).filter(|_| with_flow);
+        let restorer = self.model.manifest.restorer().map_or("", |part| &part.sha256);
+        let mut base = format!("{restorer} {}", flow.map_or("", |f| &f.sha256));
         // The same weights may be sampled from another source.
         if let Source::LocalPosteriorMean { sigma, least, slope } = self.source {
             let _ = write!(base, " {sigma} {least} {slope}");
@@ -164,7 +161,7 @@ impl Sampler {
 
     /// The posterior mean and the source sample of a batch; the noise is a function of `key` and the image's index.
     pub(super) fn prepare(&self, batch: Batch, key: [u64; 2]) -> Result<Prepared> {
-        let mean = self.network.residual(batch.low.clone()) + batch.skip.clone();
+        let mean = image_of(self.restorer.run(&[GraphValue::Map(batch.low.clone())])?)?;
         let [_, _, h, w] = mean.dims();
         let deviation = self.deviation(&batch.low, Size::new(w, h))?;
         let noise = coloured(self.s, key, mean.dims(), &self.device)? * deviation;
@@ -348,46 +345,51 @@ impl Sampler {
         training: Training,
         fast: Option<(usize, &Weights)>,
     ) -> Result<()> {
-        let part = |file: &str, steps: usize, training: Training| FlowPart {
-            file: file.into(),
-            bytes: 0,
-            sha256: String::new(),
-            parameters: self.architecture.parameter_count(),
-            architecture: self.architecture.clone(),
-            source: self.source,
-            s: self.s,
-            steps,
-            colour_anchor: None,
-            training,
-        };
-        let mut manifest = Manifest {
-            id: common.id.clone().into(),
-            licence: common.licence.clone().into(),
-            ..self.manifest.clone()
-        };
-        let quality = Schedule::default().steps();
-        let (flow, fast) = if let Some((steps, teacher)) = fast {
-            let own = manifest.flow.as_ref().map_or(&training, |f| &f.training).clone();
-            manifest.flow = Some(part("flow.safetensors", quality, own));
-            manifest.fast = Some(part("fast.safetensors", steps, training));
-            (teacher.clone(), Some(weights))
+        // What the anchor would do to a distilled flow is not measured.
+        let part =
+            |file: &str, (steps, colour_anchor): (usize, Option<f64>), training: Training| NetworkPart {
+                sampling: Some(Sampling {
+                    source: self.source,
+                    s: self.s,
+                    steps,
+                    colour_anchor,
+                }),
+                training: Some(training),
+                ..NetworkPart::new(file, self.graph.clone())
+            };
+        let mut model = Graphs::named(common.id.clone().into(), common.licence.clone().into());
+        let (restorer, restoring) = self.model.restorer()?;
+        model.manifest.measured.clone_from(&self.model.manifest.measured);
+        model.put(Role::Restorer, (restorer.clone(), restoring.clone()));
+        let quality = (Schedule::default().steps(), self.colour_anchor);
+        if let Some((steps, teacher)) = fast {
+            let own = self.model.network(Role::Field);
+            let own = own.and_then(|(part, _)| part.training.clone());
+            let flow = part(
+                "flow.safetensors",
+                quality,
+                own.unwrap_or_else(|| training.clone()),
+            );
+            model.put(Role::Field, (flow, teacher.clone()));
+            let fast = part("fast.safetensors", (steps, None), training);
+            model.put(Role::FewSteps, (fast, weights));
         } else {
-            manifest.flow = Some(part("flow.safetensors", quality, training));
-            manifest.fast = None;
-            (weights, None)
-        };
-        // What it would do to a distilled flow is not measured.
-        if let Some(flow) = &mut manifest.flow {
-            flow.colour_anchor = self.colour_anchor;
+            let flow = part("flow.safetensors", quality, training);
+            model.put(Role::Field, (flow, weights));
         }
-        let model = Model {
-            manifest,
-            restorer: self.restorer.clone(),
-            flow: Some(flow),
-            fast,
-        };
         model.write(folder, Dtype::F16)
     }
+}
+
+/// How a network that draws is sampled.
+pub(super) fn sampling_of(part: &NetworkPart) -> Result<Sampling> {
+    let why = || {
+        Error::new(format!(
+            "the network of {} does not say how it is sampled",
+            part.file
+        ))
+    };
+    part.sampling.ok_or_else(why)
 }
 
 /// Coloured noise of order `s` and deviation 1, `[n, c, h, w]`, a function of `key` and each image's index.
@@ -466,6 +468,8 @@ pub(super) fn planes(x: Tensor<4>) -> Result<Planes> {
 mod tests {
     use super::*;
     use crate::train::config::{Flow, options::parsed};
+    use asasr_core::graph::{Graph, nets};
+    use asasr_core::model::VelocityArchitecture;
 
     /// What training starts from is what sampling starts from.
     #[test]
@@ -483,10 +487,10 @@ mod tests {
                 slope: 0.2,
             },
         ] {
-            let architecture = VelocityArchitecture::conv(SCALE, 8, 1);
-            let model = model::open(None).expect("built in");
-            let sampler =
-                Sampler::new(model, architecture, source, 1.5, &args.common, &device).expect("opens");
+            let field = nets::velocity(&VelocityArchitecture::conv(SCALE, 8, 1)).and_then(Graph::check);
+            let model = Graphs::open(None).expect("built in");
+            let field = field.expect("a network");
+            let sampler = Sampler::new(model, field, source, 1.5, &args.common, &device).expect("opens");
             let prepared = sampler.prepare(batch_of([&low, &low]), key).expect("prepares");
             for i in 0..2 {
                 let seed = SplitMix64::of([key[0], key[1], i as u64]).next_u64();

@@ -66,7 +66,7 @@ fn maps_show_what_was_measured() {
     let folder = folder();
     let run = line(
         folder.path(),
-        "upscale @/a.png -o @/r.png --mode fast --samples 3 --spread @/s.png --consistency @/c.png --device cpu",
+        "upscale @/a.png -o @/r.png --weights asasr-x4-clean --mode fast --samples 3 --spread @/s.png --consistency @/c.png --device cpu",
     );
     assert!(run.status.success(), "{}", text(&run));
     assert!(
@@ -91,7 +91,7 @@ fn maps_show_what_was_measured() {
     // The result is the first of the samples.
     let alone = line(
         folder.path(),
-        "upscale @/a.png -o @/one.png --mode fast --device cpu",
+        "upscale @/a.png -o @/one.png --weights asasr-x4-clean --mode fast --device cpu",
     );
     assert!(alone.status.success(), "{}", text(&alone));
     let read = |name: &str| image::open(folder.path().join(name)).unwrap().to_rgb8();
@@ -109,13 +109,31 @@ fn maps_show_what_was_measured() {
 }
 
 #[test]
+fn the_only_sample_is_measured_by_its_departure() {
+    let folder = folder();
+    let run = line(
+        folder.path(),
+        "upscale @/a.png -o @/r.png --mode fast --spread @/s.png --progress json --device cpu",
+    );
+    assert!(run.status.success(), "{}", text(&run));
+    let done = String::from_utf8(run.stdout).unwrap();
+    let done = done.lines().find(|l| l.contains("\"done\"")).unwrap();
+    let told: Value = serde_json::from_str(done).unwrap();
+    assert!(told["departure_levels"].as_f64().unwrap() > 0.1 && told["spread_levels"].is_null());
+    assert!(map(folder.path(), "s.png").pixels().any(|Luma([v])| *v > 8));
+}
+
+#[test]
 fn maps_replace_nothing_and_need_samples() {
     let folder = folder();
     let before = fs::read(folder.path().join("a.png")).unwrap();
     for (words, why) in [
         ("-o @/r.png --consistency @/a.png", "would replace"),
         ("-o @/r.png --consistency @/r.png", "cannot be one file"),
-        ("-o @/r.png --spread @/s.png --mode fast", "add --samples"),
+        (
+            "-o @/r.png --spread @/s.png --mode fast --weights asasr-x4-clean",
+            "add --samples",
+        ),
         ("-o @/r.png --samples 3 --mode fast", "add --spread"),
         ("-o @/r.png --samples 3 --spread @/s.png", "--mode fast"),
         ("-o @/r.png --consistency -", "a map goes to a file"),

@@ -84,6 +84,14 @@ impl GraphNetwork {
     pub fn run(&self, inputs: &[GraphValue]) -> Result<Vec<GraphValue>> {
         run_graph(&self.graph, &self.parameters, inputs)
     }
+
+    /// [`Self::run`] by burn's own kernels, to be compared with.
+    ///
+    /// # Errors
+    /// As [`run_graph`].
+    pub fn run_by_burn(&self, inputs: &[GraphValue]) -> Result<Vec<GraphValue>> {
+        run_with(&self.graph, &self.parameters, inputs, Kernels::Burns)
+    }
 }
 
 /// The outputs of `graph`, maps all, for a batch of `inputs`, both in the order of the description, with parameters that may be

@@ -33,7 +33,7 @@ pub(crate) use flow::{Backbone, Flow, Times};
 pub(crate) use one_step::OneStep;
 pub(crate) use options::Options;
 pub(crate) use restorer::{Loss, Restorer};
-pub(crate) use values::{ModelPlace, Place, Rate, Share, Shares, Strength};
+pub(crate) use values::{Anchor, ModelPlace, Place, Rate, Share, Shares, Strength};
 #[cfg(test)]
 pub(crate) use values::{Sigma, Slope};
 
