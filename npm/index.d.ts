@@ -30,13 +30,16 @@ export type Mode = 'instant' | 'fast' | 'quality';
 export interface UpscaleOptions {
   /** Default `'instant'`. */
   mode?: Mode;
-  /** Which of the likely images. Default 0. */
+  /** Which of the likely images, in a mode that draws more than one. Default 0. */
   seed?: number;
   /** From the likely image, 0, back to the mean, 1. Default 0. */
   fidelity?: number;
   /** Gives both as files beside the result, for `Upscaler.blend`. Default `false`. */
   layers?: boolean;
-  /** Likely images to draw and to compare, at most 64: the work grows with them. Default 1, which compares none. */
+  /**
+   * Likely images to draw and to compare, at most 64: the work grows with them. In a mode that draws one, 2 or more compare it with the
+   * mean of all, at no further work. Default 1, which compares none.
+   */
   samples?: number;
   /** How many times wider and higher. Default 4. */
   scale?: 2 | 3 | 4;
@@ -116,8 +119,8 @@ export class Upscaler {
   readonly ready: Promise<string>;
   /** The same for other languages. */
   readonly where: Promise<Message>;
-  /** What the model can do, and how many times the first one's work it is. */
-  readonly modes: Promise<{ mode: Mode; work: number }[]>;
+  /** What the model can do, how many times the first one's work it is, and whether it draws more than one image. */
+  readonly modes: Promise<{ mode: Mode; work: number; draws: boolean }[]>;
   /** Calls wait for each other: there is one network. */
   upscale(file: Blob, options?: UpscaleOptions): Promise<Upscaled>;
   /** The same as a sequence of rows; its return value is the result. */

@@ -141,7 +141,7 @@ fn the_package_and_the_page_carry_their_licences() {
         (variable("ASASR_PACKAGE"), variable("ASASR_PACKAGE")),
         (variable("ASASR_PAGE"), variable("ASASR_PAGE").join("licences")),
     ] {
-        for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        for name in ["LICENSE-MIT", "LICENSE-APACHE", "NOTICE"] {
             let [own, given] = [root, licences.as_path()].map(|folder| fs::read(folder.join(name)).unwrap());
             assert!(own == given, "{name} is another one");
         }
@@ -198,7 +198,7 @@ async fn a_bundler_takes_its_package() {
             "../asasr-upscaler-0.1.0.tgz",
         ],
     );
-    for name in ["LICENSE-MIT", "LICENSE-APACHE", "THIRD-PARTY-NOTICES"] {
+    for name in ["LICENSE-MIT", "LICENSE-APACHE", "NOTICE", "THIRD-PARTY-NOTICES"] {
         let installed = app.join("node_modules/asasr-upscaler").join(name);
         assert!(installed.is_file(), "{name} is not in what npm installs");
     }

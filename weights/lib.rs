@@ -83,7 +83,17 @@ mod tests {
                     part.file
                 );
                 if let Some(from) = &part.provenance {
-                    assert!(NOTICE.contains(&manifest.id) && manifest.licence.contains(&from.licence));
+                    let first = from.author.split(',').next().unwrap_or_default();
+                    let first = first.trim_end_matches(" et al.");
+                    let told = NOTICE.lines().any(|l| l.starts_with(&manifest.id)) && NOTICE.contains(first);
+                    assert!(told, "{} is in the NOTICE", from.source);
+                    // Not as an alternative to another.
+                    let parts = manifest.licence.split(" AND ");
+                    assert!(
+                        parts.into_iter().any(|l| l == from.licence),
+                        "{}",
+                        manifest.licence
+                    );
                 }
             }
             let measured = manifest.measured.expect("shipped models are measured");

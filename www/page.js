@@ -117,7 +117,7 @@ async function everything() {
         const bytes = await (await fetch(described)).arrayBuffer();
         const manifest = JSON.parse(new TextDecoder().decode(bytes));
         const signature = trusted() ? [await signatureAddress(bytes, folder)] : [];
-        return [described.href, ...signature, ...networks(manifest).map((part) => weightsAddress(part, folder))];
+        return [described.href, ...signature, ...offered(manifest).map((part) => weightsAddress(part, folder))];
       }));
       return [...new Set([...own, ...models.flat()])];
     } catch (error) {
@@ -126,6 +126,12 @@ async function everything() {
       await new Promise((resolve) => { setTimeout(resolve, 500); });
     }
   }
+}
+
+/** The networks of a manifest that the page's modes use: what draws in one step stands for a flow in many. */
+function offered(manifest) {
+  const { field, ...others } = manifest.networks ?? {};
+  return networks(others.one_step ? { ...manifest, networks: others } : manifest);
 }
 
 /** Says where the network runs, or why it does not. */
@@ -177,11 +183,8 @@ function drawsOne(model, mode) {
 function chosenOptions() {
   const [mode, format] = [$('mode').value, $('format').value];
   const size = $('scale').value === 'width' ? { width: $('width').valueAsNumber } : { scale: Number($('scale').value) };
-  const model = $('model').value;
-  // What departs from the mean is measured at once: it takes no further sample.
-  const which = drawsOne(model, mode) ? { samples: 2 } : { seed: $('seed').valueAsNumber };
-  const drawn = mode === 'instant' ? {} : { ...which, layers: true };
-  return { model, mode, ...size, ...drawn, format, quality: $('quality').value / 100, strip: !$('carry').checked };
+  const drawn = mode === 'instant' ? {} : { seed: $('seed').valueAsNumber, layers: true };
+  return { model: $('model').value, mode, ...size, ...drawn, format, quality: $('quality').value / 100, strip: !$('carry').checked };
 }
 
 /** Hands the options chosen now to `use`, or says which of them makes no sense. */

@@ -3,6 +3,9 @@
 /** Where a measured speed is kept between visits, in input pixels per second and unit of work. */
 const SPEED = 'asasr-speed';
 
+/** Samples of a mode that has one: it is compared with the mean, which takes no further one. */
+const COMPARED = 2;
+
 const ENDINGS = { png: 'png', jpeg: 'jpg', webp: 'webp' };
 
 /**
@@ -12,7 +15,8 @@ const ENDINGS = { png: 'png', jpeg: 'jpg', webp: 'webp' };
 export function resultName(name, { model, scale, width, mode, seed, fidelity, format }) {
   const parts = [name.replace(/\.[^.]*$/, ''), width ? `${width}px` : `x${scale}`];
   if (model !== 'asasr-x4-real') parts.push(model.replace(/^asasr-x4-/, ''));
-  if (mode !== 'instant') parts.push(mode, ...[seed ?? []].flat());
+  if (mode !== 'instant') parts.push(mode);
+  if (mode !== 'instant' && seed !== undefined) parts.push(seed);
   if (fidelity) parts.push(`f${Math.round(100 * fidelity)}`);
   return `${parts.join('-')}.${ENDINGS[format]}`;
 }
@@ -48,7 +52,7 @@ function remember(device, mode, speed, pixels) {
 /**
  * A photo and what became of it. `state` is 'waiting', 'running', 'done', 'failed' or 'cancelled'.
  * `options` are those of `Upscaler.upscale` and the model's name; `fidelity` is that of the result; `measuring` is set while a finished job
- * runs once more to be `invented`.
+ * runs once more to tell what is `invented`.
  * `original` is the photo upright, where the browser shows `file` otherwise turned.
  * @typedef {{ id: number, file: File, original: ?Blob, options: object, state: string, fidelity: number,
  *   progress: ?{ done: number, total: number, fraction: number, left: ?number }, width: number, height: number, pixels: ?number,
@@ -81,14 +85,14 @@ export class Queue extends EventTarget {
   /** Tells where a model runs, and what work its modes are: its speed depends on both. */
   runsOn(where, model, modes) {
     this.#device = where;
-    this.#work[model] = Object.fromEntries(modes.map(({ mode, work }) => [mode, work]));
+    this.#work[model] = Object.fromEntries(modes.map(({ mode, work, draws }) => [mode, { work, draws }]));
     this.jobs.filter((job) => job.state === 'waiting').forEach((job) => this.#changed(job));
   }
 
   /** A job's work for a pixel; null where its model is not known yet. */
   #workOf({ model, mode, samples = 1 }) {
-    const work = this.#work[model]?.[mode];
-    return work ? 1 + (work - 1) * samples : null;
+    const { work, draws } = this.#work[model]?.[mode] ?? {};
+    return work ? 1 + (work - 1) * (draws ? samples : 1) : null;
   }
 
   get unfinished() { return this.jobs.filter((job) => ['waiting', 'running'].includes(job.state)); }
@@ -184,6 +188,13 @@ export class Queue extends EventTarget {
         begun = performance.now();
         this.runsOn(where, model, modes);
       }, () => {});
+      // Only now it is certain whether the mode has more than one sample. What fails to open `upscale` tells.
+      await this.#upscaler.modes.then((modes) => {
+        const { seed, ...others } = job.options;
+        const one = job.options.mode !== 'instant' && modes.some(({ mode, draws }) => mode === job.options.mode && !draws);
+        if (one) job.options = { ...others, samples: COMPARED };
+      }, () => {});
+      if (!current()) return;
       const options = job.measuring ? { ...job.options, samples: job.measuring } : job.options;
       const result = await this.#upscaler.upscale(job.file, {
         ...options,

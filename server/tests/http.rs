@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use asasr_core::model::format1::Manifest;
+use asasr_core::model::{Manifest, format1};
 use asasr_server::{Config, PageSource, Wish};
 use asasr_store::{SigningKey, Store, sha256_hex};
 use axum::body::Body;
@@ -26,9 +26,10 @@ async fn manifest(app: &App) -> Manifest {
 
 async fn weights_address(app: &App) -> (String, String) {
     let manifest = manifest(app).await;
+    let part = manifest.restorer().unwrap();
     (
-        format!("/v1/models/{}/{}", manifest.id, manifest.file),
-        manifest.sha256,
+        format!("/v1/models/{}/{}", manifest.id, part.file),
+        part.sha256.clone(),
     )
 }
 
@@ -501,13 +502,13 @@ async fn releases_flip_at_once_and_old_files_stay_for_a_while() {
     );
     let catalogue = app.service.catalogue();
     catalogue.refresh().await.unwrap();
-    let old = Manifest::from_json(&app.bytes("/v1/models/m/manifest.json").await).unwrap();
+    let old = format1::Manifest::from_json(&app.bytes("/v1/models/m/manifest.json").await).unwrap();
     store.publish(&package("m", 0.5)).await.unwrap();
     store.publish(&package("n", 0.5)).await.unwrap();
     assert_eq!(catalogue.ids(), ["m"]);
     catalogue.refresh().await.unwrap();
     assert_eq!(catalogue.ids(), ["m", "n"]);
-    let new = Manifest::from_json(&app.bytes("/v1/models/m/manifest.json").await).unwrap();
+    let new = format1::Manifest::from_json(&app.bytes("/v1/models/m/manifest.json").await).unwrap();
     assert_ne!(old.sha256, new.sha256);
     for sha256 in [&old.sha256, &new.sha256] {
         let bytes = app
@@ -519,7 +520,7 @@ async fn releases_flip_at_once_and_old_files_stay_for_a_while() {
     assert_eq!(sha256_hex(&bytes), new.sha256);
     store.roll_back("m", None, None).await.unwrap();
     catalogue.refresh().await.unwrap();
-    let again = Manifest::from_json(&app.bytes("/v1/models/m/manifest.json").await).unwrap();
+    let again = format1::Manifest::from_json(&app.bytes("/v1/models/m/manifest.json").await).unwrap();
     assert_eq!(again, old);
     // Long after, the file is of no model.
     for value in 1..8_u8 {

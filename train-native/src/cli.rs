@@ -288,9 +288,9 @@ pub(crate) enum Mode {
     /// The restorer's answer: the mean of all likely images
     #[default]
     Instant,
-    /// The flow in four steps
+    /// A likely image, in one step or a few
     Fast,
-    /// The flow in 28 steps
+    /// A likely image, in all the steps of the flow
     Quality,
 }
 
@@ -313,7 +313,7 @@ impl Mode {
 /// Which of the likely images a flow draws.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Draw {
-    /// Seed of the flow's noise
+    /// Which of the likely images, of a mode that draws more than one
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// How far to go back from the flow's sample, 0, to the restorer's answer, 1, which invents nothing
@@ -354,7 +354,7 @@ pub(crate) struct Upscale {
     /// Use the model of --weights only if this ed25519 key signed its manifest: a PEM file or the base64 inside it
     #[arg(long, value_name = "KEY", requires = "weights")]
     pub(crate) public_key: Option<String>,
-    /// The restorer alone, or the flow in few or in many steps, where the model has one
+    /// The restorer alone, or likely detail as well, where the model has it
     #[arg(long, value_enum, default_value_t)]
     pub(crate) mode: Mode,
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! Models on the processor: restorers, flows, and networks that sample in one step.
 
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{rc::Rc, sync::Arc, vec, vec::Vec};
 use core::cell::RefCell;
 
 use super::{CpuNetwork, Scratch, Value};
@@ -10,23 +10,13 @@ use crate::model::Weights;
 use crate::spectral::ColouredNoise;
 use crate::{Error, Executor, OnStep, Part, Planes, Rect, Result};
 
-/// Runs a restorer tile by tile. Copies share their weights.
-#[derive(Debug)]
+/// Runs a restorer tile by tile. Copies share their weights, and their memory: one of them runs at a time.
+#[derive(Debug, Clone)]
 pub struct CpuExecutor {
     network: Arc<CpuNetwork>,
-    scratch: RefCell<Scratch>,
+    scratch: Rc<RefCell<Scratch>>,
     scale: usize,
     radius: usize,
-}
-
-impl Clone for CpuExecutor {
-    fn clone(&self) -> Self {
-        Self {
-            network: self.network.clone(),
-            scratch: RefCell::default(),
-            ..*self
-        }
-    }
 }
 
 impl CpuExecutor {
@@ -37,7 +27,7 @@ impl CpuExecutor {
     pub fn new(graph: &TypedGraph, weights: &Weights) -> Result<Self> {
         Ok(Self {
             network: Arc::new(CpuNetwork::new(graph, weights)?),
-            scratch: RefCell::default(),
+            scratch: Rc::default(),
             scale: graph.output_scale(0).terms().0,
             radius: graph.reach().radius,
         })

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `device` | models of format 1 as executors: restorers and flows |
+//! | `device` | executors of models: restorers, and what draws around them |
 //! | `in_place` | pointwise operations, done where another has just written its result |
 //! | `lanes` | sums and shares in vectors |
 //! | `network` | a checked graph with its weights: planned for a size, run in slots of memory |

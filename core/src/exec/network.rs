@@ -101,8 +101,8 @@ impl CpuNetwork {
         let reads = memory.all(self.graph.reads(kernel.root))?;
         let (root, parameters) = (self.op(kernel.root), self.learned(kernel.root));
         let own = self.own_steps(kernel);
-        let adds = self
-            .added(kernel)
+        let adds = own
+            .added
             .is_some_and(|value| memory.slots.of(value) == memory.slots.of(made));
         let taken = usize::from(own.slope.is_some()) + usize::from(adds);
         let steps = kernel.steps[taken..].iter().map(|step| {
@@ -215,8 +215,11 @@ impl Memory<'_> {
 
     /// The memory of the value's slot, with what was there before.
     fn take(&mut self, value: usize, shape: Shape) -> Value {
-        let held = self.slots.of(value).and_then(|slot| self.held[slot].take());
-        let mut data = held.map_or_else(|| self.scratch.take(shape.numbers()), |v| v.data);
+        let slot = self.slots.of(value);
+        let held = slot.and_then(|slot| self.held[slot].take());
+        // As much as the slot will ever hold: to grow it would be copied.
+        let most = slot.map_or(0, |slot| self.slots.numbers()[slot] as usize);
+        let mut data = held.map_or_else(|| self.scratch.take(most), |v| v.data);
         data.resize(shape.numbers(), 0.0);
         Value { shape, data }
     }
@@ -248,16 +251,15 @@ impl Memory<'_> {
 pub struct Scratch(Vec<Vec<f32>>);
 
 impl Scratch {
-    /// The smallest piece that holds so many numbers; none where there is none.
+    /// The smallest piece that holds so many numbers, or a new one in place of another.
     fn take(&mut self, numbers: usize) -> Vec<f32> {
         let pieces = self.0.iter().enumerate();
         let large = pieces.filter(|(_, piece)| piece.capacity() >= numbers);
         if let Some((at, _)) = large.min_by_key(|(_, piece)| piece.capacity()) {
             return self.0.swap_remove(at);
         }
-        // One that would have to grow would be copied.
         self.0.pop();
-        Vec::new()
+        Vec::with_capacity(numbers)
     }
 }
 
@@ -324,6 +326,30 @@ mod tests {
         ));
     }
 
+    /// More than a band of rows, and more than a thread takes at a time.
+    #[test]
+    fn large_maps_are_finished_where_they_are_written() {
+        let description = r#"{"inputs": [{"name": "image", "channels": 3}], "nodes": [
+            {"name": "head", "op": "conv", "inputs": ["image"], "params": {"weight": "head.weight", "bias": "head.bias", "outputs": 16, "kernel": 3}},
+            {"name": "prelu", "op": "prelu", "inputs": ["head"], "params": {"slope": "slope"}},
+            {"name": "body", "op": "conv", "inputs": ["prelu"], "params": {"weight": "body.weight", "bias": "body.bias", "outputs": 16, "kernel": 3}},
+            {"name": "gate", "op": "mul", "inputs": ["body", "prelu"]},
+            {"name": "away", "op": "sub", "inputs": ["head", "gate"]},
+            {"name": "wide", "op": "pixel_shuffle", "inputs": ["away"], "params": {"factor": 4}},
+            {"name": "curve", "op": "silu", "inputs": ["wide"]}],
+            "outputs": [{"name": "image", "value": "curve"}]}"#;
+        let graph = crate::graph::Graph::from_json(description.as_bytes()).expect("is one");
+        let graph = graph.check().expect("fits");
+        let weights = conformance::weights(&graph, 3);
+        let size = Size::new(80, 400);
+        let inputs = conformance::inputs(&graph, size, 3).expect("a size that fits");
+        let expected = reference::run(&graph, &weights, &inputs).expect("runs");
+        let network = CpuNetwork::new(&graph, &weights).expect("fits");
+        let given: Vec<Value> = inputs.iter().map(value).collect();
+        let got = network.run(size, &given, &mut Scratch::default()).expect("runs");
+        assert_near("large", &got[0], &expected[0], 2e-5);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
@@ -337,7 +363,10 @@ mod tests {
             let expected = reference::run(&graph, &weights, &inputs).expect("runs");
             let network = CpuNetwork::new(&graph, &weights).expect("fits");
             let given: Vec<Value> = inputs.iter().map(value).collect();
-            let mut scratch = Scratch::default();
+            // Memory of another run is of no meaning.
+            let mut scratch = Scratch(vec![vec![f32::NAN; 5000]; 3]);
+            network.run(size, &given, &mut scratch).expect("runs");
+            scratch.0.iter_mut().for_each(|piece| piece.fill(f32::NAN));
             let got = network.run(size, &given, &mut scratch).expect("runs");
             // Norms of what hardly differs make rounding large.
             for (got, expected) in got.iter().zip(&expected) {

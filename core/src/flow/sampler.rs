@@ -322,9 +322,15 @@ impl<D: FlowDevice> Sampler<D> {
             i * self.schedule.steps(),
             self.noises.len() * self.schedule.steps(),
         );
+        // What reads no source sample begins with zeros, to be the same for every seed.
+        let source = if self.device.draws() {
+            self.source
+        } else {
+            Source::Noise { sigma: 0.0 }
+        };
         let x0 = self
             .device
-            .source(&self.source, (tile, mean), &self.noises[i], place)
+            .source(&source, (tile, mean), &self.noises[i], place)
             .await?;
         let told = &|done, _| on_step(before + done, total);
         self.device

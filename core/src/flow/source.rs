@@ -179,6 +179,9 @@ impl Source {
                 mean.height()
             )));
         }
+        if (Self::Noise { sigma: 0.0 }) == *self {
+            return Ok(Planes::zeros(mean.channels(), mean.height(), mean.width()));
+        }
         let mut x0 = noise.tile(mean.channels(), rect)?;
         let deviation = linear(&self.deviation(low), mean.size());
         let pixels = deviation.data().len();

@@ -1,4 +1,4 @@
-//! Format 1 of `manifest.json`: a restorer and flows as lists of layers. It is read for ever, and what trains such networks writes it.
+//! Format 1 of `manifest.json`: a restorer and flows as lists of layers. It is read for ever.
 
 use alloc::{
     collections::BTreeMap,

@@ -10,7 +10,7 @@ pub enum Mode {
     /// The restorer's answer: the mean of all likely images.
     #[default]
     Instant,
-    /// One likely image, in the few steps of a distilled flow or in four of the flow.
+    /// One likely image: in one step, in the few of a distilled flow, or in four of the flow.
     Fast,
     /// One likely image, in all the steps of the flow.
     Quality,

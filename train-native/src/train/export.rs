@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use asasr_core::model::{Dtype, NetworkPart, Role, Weights};
+use asasr_core::model::{Dtype, Mode, NetworkPart, Role, Weights};
 
 use super::adversary::read_adapter;
 use super::config::options::{self, Options as _, Paths};
@@ -76,11 +76,13 @@ pub(super) fn write(args: &Export) -> Result<()> {
         training.command += &command;
     }
     if let Some(folder) = &args.fast {
-        if made.network(Role::Field).is_none() {
-            return Err(Error::at(
-                &args.model,
-                "has no flow beside the distilled one: name one with --flow",
-            ));
+        let why = match (made.network(Role::Field), made.network(Role::OneStep)) {
+            (None, _) => Some("has no flow beside the distilled one: name one with --flow"),
+            (_, Some(_)) => Some("samples in one step in its mode fast: a distilled flow would not be used"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            return Err(Error::at(&args.model, why));
         }
         let fast = named(&made, folder, Role::FewSteps)?;
         made.put(Role::FewSteps, fast);
@@ -92,13 +94,16 @@ pub(super) fn write(args: &Export) -> Result<()> {
         made.manifest.licence = licence.clone().into();
     }
     let has = |role| made.network(role).is_some();
-    let modes = match (has(Role::Field), has(Role::OneStep), has(Role::FewSteps)) {
-        (false, false, _) => "instant",
-        (false, true, _) => "instant, fast (in one step)",
-        (true, true, _) => "instant, fast (in one step), quality",
-        (true, false, false) => "instant, fast, quality",
-        (true, false, true) => "instant, fast (distilled), quality",
+    let fast = match (has(Role::OneStep), has(Role::FewSteps)) {
+        (true, _) => "fast (in one step)",
+        (false, true) => "fast (distilled)",
+        (false, false) => "fast",
     };
+    let modes = made.manifest.modes().map(|mode| match mode {
+        Mode::Fast => fast,
+        other => other.name(),
+    });
+    let modes = modes.collect::<Vec<_>>().join(", ");
     let dtype = match args.finish.dtype {
         Stored::F16 => Dtype::F16,
         Stored::F32 => Dtype::F32,

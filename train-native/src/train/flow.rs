@@ -4,7 +4,7 @@ use std::path::Path;
 
 use asasr_core::flow::{Source, TimeSampling};
 use asasr_core::graph::{TypedGraph, nets};
-use asasr_core::model::{GaussianSkip, Role, Training, VelocityArchitecture, Weights};
+use asasr_core::model::{GaussianSkip, Provenance, Role, Training, VelocityArchitecture, Weights};
 use asasr_core::nn::{Parameters, download, init_velocity};
 use asasr_core::objective::{PathPoint, SobolevMetric};
 use asasr_core::random::SplitMix64;
@@ -45,6 +45,7 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         let mut sampler = Sampler::new(model, graph, source, noise, &args.common, device)?;
         sampler.loss_s = begin.s;
         sampler.colour_anchor = begin.colour_anchor;
+        sampler.provenance.clone_from(&begin.provenance);
         Ok(FlowStage {
             metric: sampler.metric(&args.common, begin.s)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
@@ -63,6 +64,7 @@ struct Begin {
     source: Source,
     s: f64,
     colour_anchor: Option<f64>,
+    provenance: Option<Provenance>,
 }
 
 fn start(args: &Flow) -> Result<Begin> {
@@ -77,6 +79,7 @@ fn start(args: &Flow) -> Result<Begin> {
             source: source::of(&args.source, Some(sampling.source))?,
             s: sampling.s,
             colour_anchor: sampling.colour_anchor,
+            provenance: part.provenance,
         });
     }
     let channels = args.channels.unwrap_or(Flow::CHANNELS).into();
@@ -97,6 +100,7 @@ fn start(args: &Flow) -> Result<Begin> {
         source: source::of(&args.source, None)?,
         s: args.s.unwrap_or(Flow::S),
         colour_anchor: None,
+        provenance: None,
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use asasr_core::flow::{Field as _, Sampling, Schedule, Source, State as _, integrate};
 use asasr_core::graph::TypedGraph;
-use asasr_core::model::{Dtype, NetworkPart, Role, Training, Weights};
+use asasr_core::model::{Dtype, NetworkPart, Provenance, Role, Training, Weights};
 use asasr_core::nn::{
     ConditionedField, Conditioning, GraphNetwork, GraphValue, Held, Parameters, VelocityField, graph_field,
     image_of, upload,
@@ -46,6 +46,8 @@ pub(super) struct Sampler {
     pub(super) loss_s: f64,
     /// The colour anchor of the flow that a stage goes on with.
     pub(super) colour_anchor: Option<f64>,
+    /// Where the first weights of the flow that a stage goes on with are from.
+    pub(super) provenance: Option<Provenance>,
     precision: Precision,
     pub(super) device: Device,
 }
@@ -88,6 +90,7 @@ impl Sampler {
             s,
             loss_s: s,
             colour_anchor: None,
+            provenance: None,
             precision: common.precision,
             device: device.clone(),
         })
@@ -98,9 +101,10 @@ impl Sampler {
         let model = Graphs::open(Some(folder))?;
         let why = "this model has no flow: train one with `asasr train flow`";
         let (part, weights) = model.network(Role::Field).ok_or_else(|| Error::at(folder, why))?;
-        let (graph, weights, sampling) = (part.graph.clone(), weights.clone(), sampling_of(part)?);
-        let mut sampler = Self::new(model, graph, sampling.source, sampling.s, common, device)?;
+        let (part, weights, sampling) = (part.clone(), weights.clone(), sampling_of(part)?);
+        let mut sampler = Self::new(model, part.graph, sampling.source, sampling.s, common, device)?;
         sampler.colour_anchor = sampling.colour_anchor;
+        sampler.provenance = part.provenance;
         Ok((sampler, weights))
     }
 
@@ -355,9 +359,11 @@ impl Sampler {
                     colour_anchor,
                 }),
                 training: Some(training),
+                provenance: self.provenance.clone(),
                 ..NetworkPart::new(file, self.graph.clone())
             };
         let mut model = Graphs::named(common.id.clone().into(), common.licence.clone().into());
+        // A network that samples in one step stays behind: `fast` is to show what was trained.
         let (restorer, restoring) = self.model.restorer()?;
         model.manifest.measured.clone_from(&self.model.manifest.measured);
         model.put(Role::Restorer, (restorer.clone(), restoring.clone()));

@@ -84,7 +84,7 @@ fn open_model(args: &Upscale) -> Result<Graphs> {
     let model = Graphs::open(args.weights.as_deref())?;
     if (args.samples > 1 || args.spread.is_some()) && args.mode == Mode::Instant {
         return Err(Error::new(
-            "--samples draws from a flow: add --mode fast or --mode quality",
+            "--samples and --spread tell what is invented: add --mode fast or --mode quality, which invent",
         ));
     }
     let sampler = model.sampler(args.mode)?;
@@ -105,7 +105,6 @@ fn open_model(args: &Upscale) -> Result<Graphs> {
             model.id()
         )));
     }
-    model.check_mode(args.mode)?;
     Ok(model)
 }
 

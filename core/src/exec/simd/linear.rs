@@ -9,7 +9,7 @@ use alloc::{vec, vec::Vec};
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::exec::for_each;
+use crate::exec::{for_each, lanes};
 
 /// Rows in a tile.
 const ROWS: usize = 4;
@@ -22,6 +22,13 @@ const AT_A_TIME: usize = 64;
 pub(crate) fn linear(x: &[f32], inputs: usize, weight: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
     let outputs = weight.len() / inputs.max(1);
     if outputs == 0 {
+        return;
+    }
+    if out.len() == outputs {
+        // To pack the weights would cost as much as the products of one row.
+        for (o, (y, row)) in out.iter_mut().zip(weight.chunks_exact(inputs)).enumerate() {
+            *y = lanes::dot(x, row) as f32 + bias.map_or(0.0, |bias| bias[o]);
+        }
         return;
     }
     let arch = Arch::new();

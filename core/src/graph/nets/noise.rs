@@ -1,4 +1,4 @@
-use alloc::format;
+use alloc::{format, string::String, vec::Vec};
 
 use crate::graph::ops::{Add, Conv, PixelUnshuffle, Sub};
 use crate::graph::{Fault, Input, InputKind, Node, Op, Scale, TypedGraph};
@@ -20,9 +20,23 @@ pub fn field_of(graph: &TypedGraph) -> Result<TypedGraph> {
         let why = "a network that samples has one result".into();
         return Err(Error::Graph(Fault::Inputs(why).whole()));
     };
+    let taken: Vec<String> = {
+        let nodes = field.nodes.iter().map(|node| &node.name);
+        nodes
+            .chain(field.inputs.iter().map(|i| &i.name))
+            .cloned()
+            .collect()
+    };
+    let free = |name: &str| {
+        let mut name = String::from(name);
+        while taken.contains(&name) {
+            name.push('_');
+        }
+        name
+    };
     if field.inputs.len() == 1 {
         field.inputs.push(Input {
-            name: NOISE.into(),
+            name: free(NOISE),
             channels: field.inputs[0].channels,
             scale: made,
             kind: InputKind::Map,
@@ -32,7 +46,7 @@ pub fn field_of(graph: &TypedGraph) -> Result<TypedGraph> {
         let why = "a network that samples in one step reads an image and a source sample".into();
         return Err(Error::Graph(Fault::Inputs(why).whole()));
     };
-    let velocity = format!("{NOISE}.velocity");
+    let velocity = free("velocity");
     field.nodes.push(Node {
         name: velocity.clone(),
         op: Sub {}.into(),

@@ -199,14 +199,7 @@ impl Attention {
 impl Compute for Attention {
     fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
         let (grid, n) = (super::grid(&out.shape), out.channels());
-        let ([rows, columns], tokens) = (grid.windows.window, grid.tokens());
-        // Where the position's number is for every query and key.
-        let distance = |pair: usize| {
-            let (q, k) = (pair / tokens, pair % tokens);
-            let down = q / columns + rows - 1 - k / columns;
-            down * (2 * columns - 1) + q % columns + columns - 1 - k % columns
-        };
-        let distances: Vec<usize> = (0..tokens * tokens).map(distance).collect();
+        let (area, tokens) = (grid.windows.window, grid.tokens());
         let windows = out.data.chunks_exact_mut(tokens * n).enumerate();
         for_each(windows.collect(), |(window, mixed)| {
             let own = window * tokens * n..(window + 1) * tokens * n;
@@ -214,7 +207,7 @@ impl Compute for Attention {
             let window = Window {
                 given: [0, 1, 2].map(|i| &inputs[i].data[own.clone()]),
                 seen: seen.collect(),
-                distances: &distances,
+                area,
                 positions: parameters.first().copied(),
                 channels: n,
                 heads: self.heads,
@@ -230,7 +223,8 @@ struct Window<'a> {
     given: [&'a [f32]; 3],
     /// The tokens that are pixels.
     seen: Vec<usize>,
-    distances: &'a [usize],
+    /// Rows and columns.
+    area: [usize; 2],
     positions: Option<&'a [f32]>,
     channels: usize,
     heads: usize,
@@ -244,6 +238,7 @@ impl Window<'_> {
         let (each, tokens) = (n / self.heads, out.len() / n);
         let scale = 1.0 / libm::sqrtf(each as f32);
         let positions = self.positions.map(|p| p.chunks_exact(p.len() / self.heads));
+        let [rows, wide] = self.area;
         // Keys as columns and values as rows, filled up to whole blocks.
         let (columns, channels) = (seen.div_ceil(LANES), each.div_ceil(LANES));
         let mut keys = vec![[0.0; LANES]; each * columns];
@@ -267,9 +262,10 @@ impl Window<'_> {
                 }
                 let scores = &mut scores.as_flattened_mut()[..seen];
                 if let Some(positions) = positions {
-                    let distances = &self.distances[q * tokens..][..tokens];
                     for (score, k) in scores.iter_mut().zip(&self.seen) {
-                        *score += positions[distances[*k]];
+                        let down = q / wide + rows - 1 - k / wide;
+                        let across = q % wide + wide - 1 - k % wide;
+                        *score += positions[down * (2 * wide - 1) + across];
                     }
                 }
                 lanes::shares(scores);
