@@ -311,7 +311,7 @@ async fn any_width_is_made() {
         browser.drop_file("drawn.png", &photo).await;
         browser.finished().await;
         assert_eq!(browser.text("error").await, "", "{width}");
-        let got = planes(&browser.download(&format!("drawn-{width}px.png")).await);
+        let got = planes(&browser.download(&format!("drawn-{width}px-clean.png")).await);
         assert_eq!((got.width(), got.height()), (width, height));
         let expected = asasr_core::resample::bicubic(&whole, Size::new(width, height));
         let mean = got.data().iter().zip(expected.data()).map(|(a, b)| (a - b).abs());
@@ -419,7 +419,8 @@ async fn layers_are_seen_in_the_photos_colours() {
     browser.close().await;
 }
 
-/// For scripts: layers, samples and a fidelity of one's own, in another format too.
+/// For scripts: layers, samples and a fidelity of one's own, in another format too. The image is of greys: at black and white both
+/// layers are cut off, and a blend of what is cut off is another than a cut-off blend.
 #[tokio::test]
 async fn the_script_draws_and_blends() {
     let server = Server::start();
@@ -427,7 +428,7 @@ async fn the_script_draws_and_blends() {
     let script = "const { Upscaler } = await import('./upscaler.js');
         const canvas = new OffscreenCanvas(20, 16);
         const context = canvas.getContext('2d');
-        for (const [colour, ...box] of [['#fff', 0, 0, 20, 16], ['#000', 5, 5, 8, 8]]) { context.fillStyle = colour; context.fillRect(...box); }
+        for (const [colour, ...box] of [['#ccc', 0, 0, 20, 16], ['#555', 5, 5, 8, 8]]) { context.fillStyle = colour; context.fillRect(...box); }
         const blob = await canvas.convertToBlob();
         const up = await Upscaler.load({ device: 'cpu', model: 'v1/models/asasr-x4-clean/' });
         const modes = (await up.modes).map(({ mode, work, draws }) => `${mode} ${work >= 1} ${draws}`).join();

@@ -67,7 +67,7 @@ async function ofModel(request) {
 }
 
 /** Whether an answer is a manifest, and not a page that a network puts in everybody's way. */
-const isManifest = (response) => response.clone().json().then((json) => typeof json.sha256 === 'string', () => false);
+const isManifest = (response) => response.clone().json().then((json) => typeof (json.sha256 ?? json.networks?.restorer?.sha256 ?? json.networks?.community?.sha256) === 'string', () => false);
 
 const isModel = (url) => url.origin === base.origin && url.pathname.includes('/v1/models/');
 

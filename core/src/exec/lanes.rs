@@ -12,12 +12,12 @@ const LANES: usize = 16;
 /// Numbers summed in single precision before the sum goes on in double.
 const AT_A_TIME: usize = 4 << 10;
 
-/// Does `work` compiled for the widest vectors that this processor has.
+/// Does `work` compiled for the widest vectors that this processor has. WebAssembly's are known when it is compiled.
 #[inline(always)]
 pub(crate) fn vectorised<T>(work: impl FnOnce() -> T) -> T {
-    #[cfg(feature = "simd")]
+    #[cfg(all(feature = "simd", not(target_family = "wasm")))]
     return pulp::Arch::new().dispatch(work);
-    #[cfg(not(feature = "simd"))]
+    #[cfg(not(all(feature = "simd", not(target_family = "wasm"))))]
     work()
 }
 
