@@ -118,12 +118,7 @@ impl ExecutorMaker {
         let kind = match (place, sampler) {
             (Place::Flow(place), Some(((part, _), steps))) => Kind::Flow(Box::new(Flow {
                 place,
-                sampling: part.sampling.ok_or_else(|| {
-                    Error::new(format!(
-                        "the network of {} does not say how it is sampled",
-                        part.file
-                    ))
-                })?,
+                sampling: part.require_sampling()?,
                 drawing: Drawing {
                     fidelity: draw.fidelity as f32,
                     ..Drawing::new(draw.seed, steps)

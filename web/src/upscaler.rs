@@ -381,9 +381,7 @@ impl Upscaler {
         };
         let flow = self.backend.flow(part);
         let flow = flow.ok_or_else(|| js(Error::Weights("the flow's are not loaded".into())))?;
-        let sampling = part
-            .sampling
-            .ok_or_else(|| js(Error::Manifest("it samples from nothing".into())))?;
+        let sampling = part.require_sampling().map_err(js)?;
         Sampler::new(flow, sampling, drawing, size).map(Some).map_err(js)
     }
 }

@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 /// Numbers summed side by side.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 /// Numbers summed in single precision before the sum goes on in double.
 const AT_A_TIME: usize = 4 << 10;
 

@@ -70,7 +70,9 @@ impl CpuNetwork {
             let why = "the inputs are not those of an image of that size".into();
             return Err(Fault::Size(why).whole().into());
         }
-        let slots = place(&self.graph, &self.kernels, &shapes, |kernel| self.added(kernel));
+        let slots = place(&self.graph, &self.kernels, &shapes, |kernel| {
+            self.own_steps(kernel).added
+        });
         let mut memory = Memory {
             inputs,
             slots: &slots,
@@ -148,25 +150,16 @@ impl CpuNetwork {
         if !conv.is_vectorised() {
             return OwnSteps::default();
         }
-        let mut steps = kernel.steps.iter().peekable();
-        let slope =
-            steps.next_if(|step| matches!(self.op(step.node), Op::Leaky(leaky) if leaky.slope >= 0.0));
-        let slope = slope.and_then(|step| match self.op(step.node) {
-            Op::Leaky(leaky) => Some(leaky.slope as f32),
+        let slope = kernel.steps.first().and_then(|step| match self.op(step.node) {
+            Op::Leaky(leaky) if leaky.slope >= 0.0 => Some(leaky.slope as f32),
             _ => None,
         });
         let made = self.graph.made_by(kernel.last());
-        let added = steps
-            .next()
-            .filter(|step| matches!(self.op(step.node), Op::Add(_)));
+        let added = kernel.steps.get(usize::from(slope.is_some()));
+        let added = added.filter(|step| matches!(self.op(step.node), Op::Add(_)));
         let added = added.map(|step| self.graph.reads(step.node)[1 - step.operand]);
         let added = added.filter(|value| self.graph.types()[*value] == self.graph.types()[made]);
         OwnSteps { slope, added }
-    }
-
-    /// The value that a kernel's convolution may add to where it lies.
-    fn added(&self, kernel: &Kernel) -> Option<usize> {
-        self.own_steps(kernel).added
     }
 
     fn in_place(&self, node: usize) -> Result<&dyn InPlace> {

@@ -23,21 +23,24 @@ impl FieldInputs {
     /// # Errors
     /// [`Error::Graph`](crate::Error::Graph) where it is none.
     pub fn of(graph: &TypedGraph) -> Result<(TypedGraph, Self)> {
-        let inputs = &graph.graph().inputs;
-        if inputs.iter().all(|input| input.kind == InputKind::Map) {
-            let reads = if inputs.len() > 1 {
-                Self::Untimed
-            } else {
-                Self::Deterministic
-            };
-            return Ok((nets::field_of(graph)?, reads));
-        }
-        let reads = if inputs.len() > 3 {
-            Self::WithMean
-        } else {
-            Self::WithoutMean
+        let reads = Self::read_by(graph);
+        let field = match reads {
+            Self::WithMean | Self::WithoutMean => graph.clone(),
+            Self::Untimed | Self::Deterministic => nets::field_of(graph)?,
         };
-        Ok((graph.clone(), reads))
+        Ok((field, reads))
+    }
+
+    /// What such a network reads.
+    pub(crate) fn read_by(graph: &TypedGraph) -> Self {
+        let inputs = &graph.graph().inputs;
+        let timed = inputs.iter().any(|input| input.kind != InputKind::Map);
+        match (timed, inputs.len()) {
+            (true, 4..) => Self::WithMean,
+            (true, _) => Self::WithoutMean,
+            (false, 2..) => Self::Untimed,
+            (false, _) => Self::Deterministic,
+        }
     }
 
     /// Whether its samples differ.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::file::{count, line, plain, sha256};
 use super::{Measured, Mode, Training, Weights, WeightsFile, format1};
 use crate::fields::{self, Field, Fields, Misfit, Object, fields, names};
-use crate::flow::Sampling;
+use crate::flow::{FieldInputs, Sampling};
 use crate::graph::{Graph, Input, Scale, TypedGraph, ValueType};
 use crate::{Error, Result};
 
@@ -351,7 +351,21 @@ impl NetworkPart {
 
     /// Whether its samples differ: a network that reads nothing but the image makes one.
     pub fn draws(&self) -> bool {
-        self.graph.graph().inputs.len() > 1
+        FieldInputs::read_by(&self.graph).draws()
+    }
+
+    /// How it is sampled, which every network that draws says.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] where it does not.
+    pub fn require_sampling(&self) -> Result<Sampling> {
+        let why = || {
+            Error::Manifest(format!(
+                "the network of {} does not say how it is sampled",
+                self.file
+            ))
+        };
+        self.sampling.ok_or_else(why)
     }
 
     /// How many times larger the result is than the image.

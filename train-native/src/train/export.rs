@@ -7,7 +7,6 @@ use asasr_core::model::{Dtype, Mode, NetworkPart, Role, Weights};
 use super::adversary::read_adapter;
 use super::config::options::{self, Options as _, Paths};
 use super::config::{Anchor, Export, Share, Stored, Strength};
-use super::sampler::sampling_of;
 use super::source;
 use crate::error::{Error, Result};
 use crate::graphs::Graphs;
@@ -60,7 +59,7 @@ pub(super) fn write(args: &Export) -> Result<()> {
         };
         let part = made.part_mut(Role::Field);
         let part = part.ok_or_else(|| Error::at(&args.model, why))?;
-        let mut sampling = sampling_of(part)?;
+        let mut sampling = part.require_sampling()?;
         if let Some(deviation) = anchor {
             sampling.colour_anchor = Some(deviation).filter(|d| *d > 0.0);
         }

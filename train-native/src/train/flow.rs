@@ -16,7 +16,7 @@ use super::data::Batch;
 use super::optimise::Terms;
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{SCALE, Stage, Validation, train};
-use super::sampler::{Sampler, loss_terms, off_graph, sampling_of};
+use super::sampler::{Sampler, loss_terms, off_graph};
 use super::source;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
@@ -72,7 +72,7 @@ fn start(args: &Flow) -> Result<Begin> {
         let begun = Graphs::open(Some(folder))?.take(Role::Field);
         let why = "this model has no flow to begin with";
         let (part, weights) = begun.ok_or_else(|| Error::at(folder, why))?;
-        let sampling = sampling_of(&part)?;
+        let sampling = part.require_sampling()?;
         return Ok(Begin {
             graph: part.graph,
             weights,

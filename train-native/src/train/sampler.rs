@@ -101,7 +101,7 @@ impl Sampler {
         let model = Graphs::open(Some(folder))?;
         let why = "this model has no flow: train one with `asasr train flow`";
         let (part, weights) = model.network(Role::Field).ok_or_else(|| Error::at(folder, why))?;
-        let (part, weights, sampling) = (part.clone(), weights.clone(), sampling_of(part)?);
+        let (part, weights, sampling) = (part.clone(), weights.clone(), part.require_sampling()?);
         let mut sampler = Self::new(model, part.graph, sampling.source, sampling.s, common, device)?;
         sampler.colour_anchor = sampling.colour_anchor;
         sampler.provenance = part.provenance;
@@ -385,17 +385,6 @@ impl Sampler {
         }
         model.write(folder, Dtype::F16)
     }
-}
-
-/// How a network that draws is sampled.
-pub(super) fn sampling_of(part: &NetworkPart) -> Result<Sampling> {
-    let why = || {
-        Error::new(format!(
-            "the network of {} does not say how it is sampled",
-            part.file
-        ))
-    };
-    part.sampling.ok_or_else(why)
 }
 
 /// Coloured noise of order `s` and deviation 1, `[n, c, h, w]`, a function of `key` and each image's index.

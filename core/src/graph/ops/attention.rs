@@ -7,7 +7,7 @@ use alloc::{format, string::String, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use super::{Extent, Operation, Reference, count, parameter, params::params, tokens};
-use crate::exec::lanes::{self, vectorised};
+use crate::exec::lanes::{self, LANES, vectorised};
 use crate::exec::shade::{Code, Shade, Shader, Stage, Work};
 use crate::exec::{Compute, Value, for_each};
 use crate::graph::types::{Kind, Windows};
@@ -277,9 +277,6 @@ impl Window<'_> {
         }
     }
 }
-
-/// Numbers that are summed side by side.
-const LANES: usize = 16;
 
 /// The sum of rows, each times its weight.
 #[inline(always)]
