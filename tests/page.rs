@@ -579,6 +579,7 @@ async fn it_is_accessible() {
         browser.drop_files(&[("a.png", &drawn(20, 16))]).await;
         browser.finished().await;
         browser.measured().await;
+        browser.click("#show-spread").await;
         browser.set("language", "de").await;
         assert_eq!(
             browser.run(&check, vec![]).await,
@@ -719,6 +720,7 @@ async fn pictures_of_the_page() {
         browser.drop_files(&[("cat.png", &cat)]).await;
         browser.finished().await;
         browser.measured().await;
+        browser.click("#show-spread").await;
         browser.set("fidelity", "30").await;
         browser.blended().await;
         save("trust", browser.photograph().await);
