@@ -39,6 +39,7 @@ fn networks() -> Vec<Graph> {
             blocks: 1,
             doublings: 1,
             unshuffle: 2,
+            plus: false,
         }
         .graph(),
     ]

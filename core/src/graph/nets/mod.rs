@@ -8,6 +8,7 @@ mod dit_field;
 mod field;
 mod layers;
 mod noise;
+mod plksr;
 mod restorer;
 mod rrdb;
 mod span;
@@ -16,6 +17,7 @@ pub use compact::Compact;
 pub use discriminator::Discriminator;
 pub use field::velocity;
 pub use noise::{NOISE, NOISE_WEIGHT, field_of, with_noise};
+pub use plksr::{Mixer, Plksr, PlksrNorm};
 pub use restorer::restorer;
 pub use rrdb::Rrdb;
 pub use span::{Span, SpanInput};
@@ -93,6 +95,7 @@ mod tests {
             blocks: 23,
             doublings: 2,
             unshuffle: 1,
+            plus: false,
         };
         assert_eq!(millions(rrdb.graph()), 16.7);
         let graph = rrdb.graph().check().expect("fits");
@@ -164,6 +167,7 @@ mod tests {
             blocks: 1,
             doublings: 0,
             unshuffle: 1,
+            plus: false,
         };
         let graph = rrdb.graph().check().expect("fits");
         let weights = conformance::weights(&graph, 4);

@@ -22,6 +22,9 @@ pub struct Rrdb {
     pub doublings: usize,
     /// Side of the blocks of pixels that become channels first: 1, or 2 and 4 in networks for smaller factors.
     pub unshuffle: usize,
+    /// Whether a dense block adds its input to its second part by a 1x1 convolution without bias, and the second to the fourth (ESRGAN+,
+    /// Rakotonirina and Rasoanaivo 2020).
+    pub plus: bool,
 }
 
 impl Rrdb {
@@ -62,7 +65,20 @@ impl Rrdb {
         let mut parts = vec![activated(b, &module(1), self.growth, x)];
         for k in 2..=4 {
             let all = concat(b, &module(k), x, &parts);
-            parts.push(activated(b, &module(k), self.growth, &all));
+            let mut part = activated(b, &module(k), self.growth, &all);
+            if self.plus && k == 2 {
+                let module = format!("{name}.conv1x1");
+                let conv = Conv {
+                    bias: None,
+                    ..Conv::new(&module, self.growth, 1)
+                };
+                let own = b.node(&module, conv, &[x]);
+                part = b.after(&module, Add {}, &[&part, &own]);
+            }
+            if self.plus && k == 4 {
+                part = b.after(&module(k), Add {}, &[&part, &parts[1]]);
+            }
+            parts.push(part);
         }
         let all = concat(b, &module(5), x, &parts);
         let y = b.node(module(5), Conv::new(&module(5), self.features, 3), &[&all]);

@@ -234,6 +234,7 @@ mod tests {
             blocks: 23,
             doublings: 0,
             unshuffle: 1,
+            plus: false,
         };
         let short = used(Rrdb { blocks: 3, ..rrdb }.graph().check().expect("fits"));
         assert_eq!(

@@ -1,0 +1,105 @@
+//! Community models: files of weights as others write them, to graphs and weights.
+//!
+//! | file | what |
+//! |---|---|
+//! | `pickle`, `pytorch` | `.pth` in its three containers, by an unpickler that can name nothing but tensors |
+//! | `tensors` | named tensors where they lie in a file, of `.safetensors` too |
+//! | `known` | the networks that are recognised by their tensors |
+//!
+//! Nothing here runs a network, reads a disk or asks a server.
+
+mod error;
+mod known;
+mod pickle;
+mod pytorch;
+mod tensors;
+
+use asasr_core::graph::{Scale, TypedGraph, ValueType};
+use asasr_core::model::Weights;
+
+use tensors::Tensors;
+
+pub use error::{Error, Result};
+
+/// Most bytes of a file.
+pub const MOST_BYTES: usize = 1 << 29;
+/// Channels of images.
+const COLOURS: usize = 3;
+
+/// A file as it was given.
+#[derive(Debug, Clone, Copy)]
+pub struct File<'a> {
+    /// Its name, which tells ncnn's two files apart, and nothing else.
+    pub name: &'a str,
+    /// What it holds.
+    pub bytes: &'a [u8],
+}
+
+/// A network from an image of three colours to one that is a whole number of times larger.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// What it is, with its sizes: `ESRGAN 64nf 23nb`.
+    pub architecture: String,
+    /// What is computed.
+    pub graph: TypedGraph,
+    /// Its tensors.
+    pub weights: Weights,
+}
+
+/// Reads a model of one file, or of ncnn's two.
+///
+/// # Errors
+/// What is wrong with it, in a sentence that names it and the remedy.
+pub fn read(files: &[File<'_>]) -> Result<Model> {
+    let [file] = files else {
+        return Err(Error::NotAModel);
+    };
+    if file.bytes.len() > MOST_BYTES {
+        return Err(Error::TooLarge(format!(
+            "it has more than {} MB",
+            MOST_BYTES >> 20
+        )));
+    }
+    let tensors = tensors(file)?;
+    let known::Known {
+        architecture,
+        graph,
+        weights,
+    } = known::recognise(&tensors)?;
+    checked(Model {
+        architecture,
+        graph,
+        weights,
+    })
+}
+
+fn tensors<'a>(file: &File<'a>) -> Result<Tensors<'a>> {
+    let bytes = file.bytes;
+    if pytorch::is_pytorch(bytes) {
+        return pytorch::tensors(bytes);
+    }
+    // A length of 64 bits and a JSON object.
+    if bytes.get(8) == Some(&b'{') {
+        return Tensors::of_safetensors(bytes);
+    }
+    Err(Error::NotAModel)
+}
+
+/// A model that enlarges images.
+fn checked(model: Model) -> Result<Model> {
+    let graph = &model.graph;
+    let inputs: Vec<ValueType> = graph.graph().inputs.iter().map(|i| i.value_type()).collect();
+    let image = ValueType::map(COLOURS, Scale::ONE);
+    if inputs != [image] {
+        let channels = inputs.first().map_or(0, |v| v.channels);
+        return Err(Error::Colours(format!("it reads {channels} channels")));
+    }
+    let [output] = graph.outputs() else {
+        return Err(Error::Colours("it makes several results".into()));
+    };
+    let made = graph.types()[*output];
+    if made.channels != COLOURS {
+        return Err(Error::Colours(format!("it makes {} channels", made.channels)));
+    }
+    Ok(model)
+}
