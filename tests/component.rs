@@ -147,7 +147,7 @@ fn the_package_and_the_page_carry_their_licences() {
         }
         let notices = fs::read_to_string(licences.join("THIRD-PARTY-NOTICES")).unwrap();
         let mut found = std::collections::BTreeSet::new();
-        for module in ["asasr-gpu", "asasr-cpu", "asasr-files"] {
+        for module in ["asasr-gpu", "asasr-cpu", "asasr-files", "asasr-models"] {
             let bytes = fs::read(modules.join(format!("{module}_bg.wasm"))).unwrap();
             let text = String::from_utf8_lossy(&bytes);
             assert!(

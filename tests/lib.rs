@@ -9,6 +9,6 @@ mod picture;
 mod session;
 mod site;
 
-pub use picture::{drawn, drawn_natively, enlarged_natively, of_one_step, of_one_step_natively};
+pub use picture::{drawn, drawn_natively, enlarged_natively, imported, of_one_step, of_one_step_natively};
 pub use session::{Browser, Server, copy_folder};
 pub use site::Site;

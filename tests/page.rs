@@ -515,7 +515,10 @@ async fn every_code_has_its_texts_and_every_text_its_code() {
     let told = browser.run(include_str!("said.js"), vec![sources.into()]).await;
     let of_scripts = told["codes"].as_array().unwrap().iter().filter_map(Value::as_str);
     assert!(of_scripts.clone().count() > 30, "{}", told["codes"]);
-    let of_modules = asasr_core::Error::CODES.into_iter().chain(asasr_codec::codes());
+    let of_modules = asasr_core::Error::CODES
+        .into_iter()
+        .chain(asasr_codec::codes())
+        .chain(asasr_interchange::Error::CODES);
     let mut codes: BTreeSet<String> = of_modules.map(String::from).collect();
     codes.extend(of_scripts.map(String::from));
     let places = |text: &Value| -> BTreeSet<String> {

@@ -8,7 +8,8 @@ use asasr_core::model::{Dtype, Manifest, Mode, NetworkPart, Role, sha256_hex};
 use asasr_core::nn::{GraphExecutor, GraphFlow, GraphNetwork};
 use asasr_core::pipeline::{Event, Options, OutputScale, enlarge};
 use asasr_core::{Executor, Planes, Size};
-use asasr_weights::Model;
+use asasr_interchange::{File, Stated, WEIGHTS};
+use asasr_weights::{DEFAULT, Model};
 use burn::tensor::Device;
 
 /// A PNG with edges, a gradient and fine texture in every channel.
@@ -92,7 +93,7 @@ pub fn of_one_step(id: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// `file` four times larger by such a model on the native CPU executor; drawn where `seed` says which image.
+/// `file` enlarged by such a model on the native CPU executor; drawn where `seed` says which image.
 pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], seed: Option<u64>) -> Picture {
     let bytes = |name: &str| &files.iter().find(|(n, _)| n == name).expect("its file").1;
     let manifest = Manifest::from_json(bytes("manifest.json")).unwrap();
@@ -113,6 +114,21 @@ pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], seed: Opti
     )
 }
 
+/// The files of a community's model beside the default model's restorer, by their names.
+pub fn imported(name: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mean = Manifest::from_json(DEFAULT.manifest).unwrap();
+    let model = asasr_interchange::import(&[File { name, bytes }], &Stated::default(), &mean).unwrap();
+    let restorer = model.manifest.restorer().unwrap().file.clone();
+    vec![
+        (
+            "manifest.json".into(),
+            model.manifest.to_json().unwrap().into_bytes(),
+        ),
+        (WEIGHTS.into(), model.weights),
+        (restorer, DEFAULT.weights.to_vec()),
+    ]
+}
+
 fn opened(model: Model) -> (Manifest, GraphNetwork) {
     let manifest = Manifest::from_json(model.manifest).unwrap();
     let part = manifest.restorer().unwrap();
@@ -123,11 +139,12 @@ fn opened(model: Model) -> (Manifest, GraphNetwork) {
 
 fn enlarged(file: &[u8], executor: &impl Executor) -> Picture {
     let picture = decode(file, 1 << 20).unwrap();
-    let size = picture.size().times(4);
+    let scale = executor.scale();
+    let size = picture.size().times(scale);
     let bytes = SharedBytes::default();
     let (layout, bits) = (picture.layout(), picture.bits());
     let mut png = PngRows::new(bytes.clone(), size, layout, bits).unwrap();
-    let options = Options::new(OutputScale::new(4).unwrap(), 4096);
+    let options = Options::new(OutputScale::new(scale).unwrap(), 4096);
     let report = pollster::block_on(enlarge(executor, picture.raster(), &options, |event| {
         if let Event::Rows { first, rows, .. } = event {
             png.write(first, rows).unwrap();

@@ -17,7 +17,7 @@ use serde_json::json;
 #[ignore = "measures"]
 fn payload() {
     let page = env::var("ASASR_PAGE").expect("run `cargo xtask speed`");
-    let (mut shared, mut gpu, mut cpu, mut files) = (0, 0, 0, 0);
+    let (mut shared, mut gpu, mut cpu, mut files, mut models) = (0, 0, 0, 0, 0);
     for entry in fs::read_dir(&page).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
         if entry.path().extension().is_some_and(|e| e == "br") {
@@ -27,6 +27,8 @@ fn payload() {
                 &mut cpu
             } else if name.starts_with("asasr-files") {
                 &mut files
+            } else if name.starts_with("asasr-models") {
+                &mut models
             } else {
                 &mut shared
             };
@@ -39,6 +41,7 @@ fn payload() {
         ("module for WebGPU", gpu),
         ("module for the CPU", cpu),
         ("module for image files", files),
+        ("module for models that a person brings", models),
     ] {
         println!("| {part} | {:.0} kB |", bytes as f64 / 1e3);
     }

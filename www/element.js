@@ -1,4 +1,4 @@
-// <asasr-upscaler src model public-key scale width mode seed fidelity device format>: an enlarged image where a page wants one.
+// <asasr-upscaler src model public-key scale width mode seed fidelity hold device format>: an enlarged image where a page wants one.
 //
 // A page with several of them shares one worker, and one device, for each model and device choice.
 
@@ -37,7 +37,7 @@ const STYLE = `
 
 /** The element. Its texts are in slots: `progress` while it works, `error` when it failed; the default slot is shown before. */
 export class AsasrUpscaler extends HTMLElement {
-  static observedAttributes = ['src', 'model', 'public-key', 'scale', 'width', 'mode', 'seed', 'fidelity', 'device', 'format'];
+  static observedAttributes = ['src', 'model', 'public-key', 'scale', 'width', 'mode', 'seed', 'fidelity', 'hold', 'device', 'format'];
 
   #lease = null;
   #stop = null;
@@ -155,6 +155,8 @@ export class AsasrUpscaler extends HTMLElement {
     const wishes = {};
     for (const name of ['mode', 'format']) if (this.hasAttribute(name)) wishes[name] = this.getAttribute(name);
     for (const name of ['scale', 'width', 'seed', 'fidelity']) if (this.hasAttribute(name)) wishes[name] = Number(this.getAttribute(name));
+    const hold = this.getAttribute('hold');
+    if (hold !== null) wishes.hold = { on: true, off: false }[hold] ?? Number(hold);
     return wishes;
   }
 

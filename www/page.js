@@ -2,6 +2,7 @@
 
 import { modelAddress, networks, plain, weightsAddress } from './address.js';
 import { fromFolder, fromList, fromTransfer } from './collect.js';
+import { bundles, dropModel, importModel, isModel, keepModel, keptModels } from './models.js';
 import { keepOffline } from './offline.js';
 import { Queue, resultName } from './queue.js';
 import { signatureAddress } from './signature.js';
@@ -21,6 +22,8 @@ let opened = null;
 let queue = null;
 /** The modes of each model that was open. */
 const known = {};
+/** The models that a person brought, by the values of their options. */
+const brought = new Map();
 /** Where the network runs. */
 let device = 'cpu';
 /** The job that is looked at, and the addresses of its images. */
@@ -98,7 +101,8 @@ function open(model) {
     upscaler?.dispose();
     const device = query.get('device') ?? 'auto';
     const onLoading = (received, total) => { $('device').textContent = text('loading', { percent: Math.round(100 * received / total) }); };
-    upscaler = new Upscaler({ device, model: modelAddress(model, document.baseURI), publicKey: trusted(), onLoading });
+    const place = brought.get(model)?.files ?? modelAddress(model, document.baseURI);
+    upscaler = new Upscaler({ device, model: place, publicKey: trusted(), onLoading });
     opened = model;
     report();
   }
@@ -111,7 +115,8 @@ async function everything() {
     const mine = upscaler;
     try {
       const own = await mine.loaded;
-      const models = await Promise.all([...$('model').options].map(async ({ value }) => {
+      const served = [...$('model').options].filter(({ value }) => !brought.has(value));
+      const models = await Promise.all(served.map(async ({ value }) => {
         const folder = modelAddress(value, document.baseURI);
         const described = new URL('manifest.json', folder);
         const bytes = await (await fetch(described)).arrayBuffer();
@@ -158,8 +163,19 @@ function report() {
   );
 }
 
-/** Offers the modes that the chosen model has; all of them while that is not known. */
+/** Offers the modes and sizes that the chosen model has; all of ours while that is not known. */
 function offer() {
+  const own = brought.get($('model').value);
+  const most = own?.scale ?? 4;
+  for (const option of $('scale').options) {
+    const factor = Number(option.value);
+    option.hidden = option.disabled = factor > most || (factor === 1 && most > 1) || (factor === 8 && most < 8);
+  }
+  if ($('scale').selectedOptions[0]?.disabled || own?.scale === 1) $('scale').value = Math.min(most, own ? most : 4);
+  $('width-choice').hidden = $('scale').value !== 'width';
+  $('drop-model').hidden = !own;
+  $('hold-choice').hidden = !own;
+  for (const option of $('mode').options) option.textContent = text(own ? `${option.value}Own` : option.value);
   const modes = known[$('model').value];
   for (const option of $('mode').options) option.disabled = Boolean(modes) && !modes.some(({ mode }) => mode === option.value);
   if ($('mode').selectedOptions[0]?.disabled) $('mode').value = 'instant';
@@ -170,7 +186,10 @@ function offer() {
 function explainMode() {
   const { mode, model } = chosenOptions();
   const time = queue?.seconds(1e6, { model, mode }) ?? null;
-  const explained = text(mode === 'instant' ? 'aboutInstant' : 'aboutFlow');
+  const own = brought.get(model);
+  const explained = own && mode !== 'instant'
+    ? text('aboutOwn', { architecture: own.architecture, scale: own.scale })
+    : text(mode === 'instant' ? 'aboutInstant' : 'aboutFlow');
   $('about-mode').textContent = time === null ? explained : `${explained} ${text('perMegapixel', { time: duration(time) })}`;
   $('seed-choice').hidden = mode === 'instant' || drawsOne(model, mode);
 }
@@ -184,7 +203,9 @@ function chosenOptions() {
   const [mode, format] = [$('mode').value, $('format').value];
   const size = $('scale').value === 'width' ? { width: $('width').valueAsNumber } : { scale: Number($('scale').value) };
   const drawn = mode === 'instant' ? {} : { seed: $('seed').valueAsNumber, layers: true };
-  return { model: $('model').value, mode, ...size, ...drawn, format, quality: $('quality').value / 100, strip: !$('carry').checked };
+  const model = $('model').value;
+  const held = brought.has(model) && !$('hold').checked ? { hold: false } : {};
+  return { model, mode, ...size, ...drawn, ...held, format, quality: $('quality').value / 100, strip: !$('carry').checked };
 }
 
 /** Hands the options chosen now to `use`, or says which of them makes no sense. */
@@ -197,10 +218,71 @@ function withOptions(use) {
   } else use(chosenOptions());
 }
 
-function take(files) {
+async function take(files) {
   if (!queue) return; // and the page says why
-  if (files.length === 0) fail(() => text('noImages'));
-  else withOptions((options) => queue.add(files, options));
+  const models = files.filter(isModel);
+  const photos = files.filter((file) => !isModel(file));
+  // Photos that come with a model are for it.
+  for (const bundle of bundles(models)) await takeModel(bundle);
+  if (photos.length === 0 && models.length > 0) return;
+  if (photos.length === 0) fail(() => text('noImages'));
+  else withOptions((options) => queue.add(photos, options));
+}
+
+// --- models that a person brings -----------------------------------------------------------------------------------
+
+/** The option of a model that a person brought. */
+function offerModel(model) {
+  const value = `own:${model.id}`;
+  brought.set(value, model);
+  delete known[value];
+  const option = [...$('model').options].find((each) => each.value === value) ?? element('option', { value });
+  option.textContent = model.id;
+  $('own-models').append(option);
+  $('own-models').hidden = false;
+  return value;
+}
+
+/** Chooses a model. */
+function chooseModel(value) {
+  $('model').value = value;
+  if (brought.has(value)) $('mode').value = 'fast';
+  offer();
+  // Whoever is at work keeps the device.
+  if (queue && !busy()) open(value);
+}
+
+/** Reads a model from its files, keeps it for the next visit, and chooses it. */
+async function takeModel(files) {
+  const { name } = files[0];
+  better();
+  $('add-model').disabled = true;
+  try {
+    const onLoading = (received, total) => { $('live').textContent = $('about-mode').textContent = text('readingModel', { name, percent: Math.round(100 * received / total) }); };
+    const model = await importModel(files, { onLoading, mean: modelAddress('asasr-x4-real', document.baseURI) });
+    const value = offerModel(model);
+    // What is open under this name is another one.
+    if (opened === value) opened = null;
+    chooseModel(value);
+    $('live').textContent = text('announceModel', { name: model.id });
+    await keepModel(model).catch(() => fail(() => text('notKept', { name: model.id })));
+  } catch (error) {
+    explainMode();
+    fail(error, { file: { name } });
+  } finally {
+    $('add-model').disabled = false;
+  }
+}
+
+async function forgetModel() {
+  const value = $('model').value;
+  const { id } = brought.get(value);
+  brought.delete(value);
+  [...$('model').options].find((each) => each.value === value)?.remove();
+  $('own-models').hidden = brought.size === 0;
+  chooseModel($('model').options[0].value);
+  $('model').focus();
+  await dropModel(id).catch(() => {});
 }
 
 // --- the list ------------------------------------------------------------------------------------------------------
@@ -286,8 +368,11 @@ function describe({ result, options }) {
   const told = [text('done', { ...result, time: duration(result.seconds) })];
   const choice = [...$('model').options].find(({ value }) => value === options.model);
   // The first model goes without saying.
-  if (choice?.index) told.push(text('takenAs', { condition: choice.textContent }));
-  if (options.mode !== 'instant') told.push(text('fast'));
+  const own = brought.get(options.model) ?? (options.model.startsWith('own:') && { id: options.model.slice(4) });
+  if (own) told.push(text('byModel', { name: own.id }));
+  else if (choice?.index) told.push(text('takenAs', { condition: choice.textContent }));
+  if (options.mode !== 'instant' || own) told.push(text(own ? `${options.mode}Own` : 'fast'));
+  if (options.hold === false) told.push(text('notHeld'));
   if (options.seed !== undefined) told.push(text('variation', options));
   return told.join(', ');
 }
@@ -589,11 +674,14 @@ $('measure').addEventListener('click', () => {
 });
 $('mode').addEventListener('change', explainMode);
 $('scale').addEventListener('change', () => { $('width-choice').hidden = $('scale').value !== 'width'; });
-$('model').addEventListener('change', () => {
-  offer();
-  // Whoever is at work keeps the device.
-  if (queue && !busy()) open($('model').value);
+$('model').addEventListener('change', () => chooseModel($('model').value));
+$('add-model').addEventListener('click', () => $('model-file').click());
+$('model-file').addEventListener('change', async ({ target }) => {
+  const files = [...target.files];
+  target.value = '';
+  for (const bundle of bundles(files)) await takeModel(bundle);
 });
+$('drop-model').addEventListener('click', forgetModel);
 $('download-all').addEventListener('click', downloadAll);
 $('cancel-all').addEventListener('click', () => {
   queue.unfinished.reverse().forEach((job) => queue.cancel(job));
@@ -620,7 +708,7 @@ $('language').addEventListener('change', () => {
   } catch { /* it lasts as long as the page */ }
   speak($('language').value);
   report();
-  explainMode();
+  offer();
   queue?.jobs.forEach((job) => { label(job); update(job); });
   sayWrong();
   if (shown) relabel();
@@ -637,4 +725,8 @@ $('language').replaceChildren(...Object.keys(languages).map((code) => {
   return element('option', { value: code, lang: code, textContent: own, selected: code === language() });
 }));
 begin();
-if (queue) keepOffline($('offline'), everything, busy);
+if (queue) {
+  keepOffline($('offline'), everything, busy);
+  // A browser that keeps nothing has none.
+  keptModels().then((models) => models.forEach(offerModel), () => {});
+}

@@ -14,8 +14,9 @@ const ENDINGS = { png: 'png', jpeg: 'jpg', webp: 'webp' };
  */
 export function resultName(name, { model, scale, width, mode, seed, fidelity, format }) {
   const parts = [name.replace(/\.[^.]*$/, ''), width ? `${width}px` : `x${scale}`];
-  if (model !== 'asasr-x4-real') parts.push(model.replace(/^asasr-x4-/, ''));
-  if (mode !== 'instant') parts.push(mode);
+  const own = model.startsWith('own:');
+  if (model !== 'asasr-x4-real') parts.push(model.replace(/^(asasr-x4-|own:)/, ''));
+  if (mode !== (own ? 'fast' : 'instant')) parts.push(mode);
   if (mode !== 'instant' && seed !== undefined) parts.push(seed);
   if (fidelity) parts.push(`f${Math.round(100 * fidelity)}`);
   return `${parts.join('-')}.${ENDINGS[format]}`;

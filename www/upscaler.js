@@ -19,16 +19,17 @@ const worded = ({ notes, ...result }) => ({ ...result, notes: notes.map(inEnglis
 const cancelled = () => new DOMException('cancelled', 'AbortError');
 
 /** Refuses what makes no sense, in a sentence that names it. */
-function check({ scale = 4, width, format = 'png', quality = 0.92, mode = 'instant', seed = 0, fidelity = 0, samples = 1 }) {
+function check({ scale, width, hold = true, format = 'png', quality = 0.92, mode, seed = 0, fidelity = 0, samples = 1 }) {
   const whole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
   const share = (value) => typeof value === 'number' && value >= 0 && value <= 1;
   const shown = (value) => (typeof value === 'string' ? `"${value}"` : value);
   const wrong = [
-    [width === undefined && ![2, 3, 4].includes(scale), `a scale of ${shown(scale)} is not offered: choose 2, 3 or 4`],
+    [scale !== undefined && !whole(scale, 1, 8), `a scale of ${shown(scale)} is not offered: choose 1 to the model's own`],
+    [typeof hold !== 'boolean' && !(typeof hold === 'number' && hold >= 0.8 && hold <= 16), `to hold by ${shown(hold)} is not offered: true, false, or 0.8 to 16 pixels of the result`],
     [width !== undefined && !whole(width, 1, 2 ** 20), `a width of ${shown(width)} is no number of pixels`],
     [!['png', 'jpeg', 'webp'].includes(format), `${format} is no format: use png, jpeg or webp`],
     [!share(quality), `a quality of ${shown(quality)} is not within 0 to 1`],
-    [!['instant', 'fast', 'quality'].includes(mode), `${mode} is no mode: use instant, fast or quality`],
+    [mode !== undefined && !['instant', 'fast', 'quality'].includes(mode), `${mode} is no mode: use instant, fast or quality`],
     [!whole(seed, 0, 2 ** 32 - 1), `a seed of ${shown(seed)} is no whole number from 0 to ${2 ** 32 - 1}`],
     [!share(fidelity), `a fidelity of ${shown(fidelity)} is not within 0 to 1`],
     [!whole(samples, 1, 64), `${shown(samples)} samples are not within 1 to 64`],
@@ -85,7 +86,11 @@ export async function blend(file, layers, { fidelity, format = 'png', quality = 
   }
 }
 
-/** Runs the network in a worker. `device` is 'auto', 'webgpu' or 'cpu', `model` the address of a model's folder, `publicKey` whose signature it has to have. */
+/**
+ * Runs the network in a worker. `device` is 'auto', 'webgpu' or 'cpu'. `model` is the address of a model's folder or of a community's file
+ * (.pth, .safetensors, .onnx), such a file itself (or ncnn's two), or the `files` that `importModel` gives. `publicKey` is whose signature
+ * a folder has to have.
+ */
 export class Upscaler {
   #worker;
   #options;
@@ -128,6 +133,12 @@ export class Upscaler {
    */
   get modes() { return this.#opened.then(({ modes }) => modes); }
 
+  /** Resolves to how many times the model enlarges. */
+  get scale() { return this.#opened.then(({ scale }) => scale); }
+
+  /** Resolves to the mode that is used where none is asked for. */
+  get usualMode() { return this.#opened.then(({ usual }) => usual); }
+
   /** Resolves to the addresses of the model, the module that runs, and that for image files. */
   get loaded() { return this.#opened.then(({ loaded }) => loaded); }
 
@@ -162,7 +173,8 @@ export class Upscaler {
       const trap = /unreachable|RuntimeError|memory|allocation/.test(event.message ?? '');
       if (worker === this.#worker) this.#restart(fatal(said(trap ? 'no-memory' : 'worker-failed')));
     };
-    const model = new URL(this.#options.model, document.baseURI).href;
+    const whole = (model) => (typeof model === 'string' ? new URL(model, document.baseURI).href : model);
+    const model = Array.isArray(this.#options.model) ? this.#options.model.map(whole) : whole(this.#options.model);
     const { device, publicKey } = this.#options;
     const opened = this.#ask({ kind: 'open', device, model, publicKey, tunings: tunings() });
     this.#opened = opened;
@@ -190,9 +202,13 @@ export class Upscaler {
   }
 
   /**
-   * Enlarges a file, after those that were asked for before, `scale` times (2, 3 or 4) or to `width` pixels, into `format` ('png', 'jpeg' or
+   * Enlarges a file, after those that were asked for before, `scale` times (1 to the model's own, which it is otherwise) or to `width`
+   * pixels, into `format` ('png', 'jpeg' or
    * 'webp'; `quality` from 0 to 1 for the latter two). Colour profile and EXIF data are carried along unless `strip` is set, and colours
    * that cannot be are converted to sRGB.
+   *
+   * `hold` keeps the result to the photo: true, as the model is made for; false, which gives the network's own answer; or the width in result
+   * pixels of the Gaussian below whose frequencies its colours are the mean's.
    *
    * `mode` is 'instant', the mean of all likely images, or 'fast' or 'quality', one of them: that of `seed`, taken back
    * towards the mean by `fidelity` from 0 to 1. With `layers` both are given, for `blend`. With `samples` above 1 so many of
@@ -224,7 +240,7 @@ export class Upscaler {
   }
 
   async #upscale(file, {
-    scale = 4, width, format = 'png', quality = 0.92, strip = false, mode = 'instant', seed = 0, fidelity = 0, layers = false, samples = 1,
+    scale, width, format = 'png', quality = 0.92, strip = false, mode, seed = 0, fidelity = 0, hold = true, layers = false, samples = 1,
     signal, onProgress, onRows, onLoading, onOriginal,
   }) {
     if (this.#disposed) throw new Error('this upscaler was disposed of');
@@ -238,7 +254,7 @@ export class Upscaler {
       await this.#opened;
       const bytes = new Uint8Array(await file.arrayBuffer());
       if (this.#disposed || worker !== this.#worker) throw cancelled();
-      const wish = { kind: 'upscale', bytes, scale, width, format, quality, strip, mode, seed, fidelity, layers, samples, preview: Boolean(onRows), original: Boolean(onOriginal) };
+      const wish = { kind: 'upscale', bytes, scale, width, format, quality, strip, mode, seed, fidelity, hold, layers, samples, preview: Boolean(onRows), original: Boolean(onOriginal) };
       return worded(await this.#ask(wish, { onProgress, onRows, onLoading, onOriginal }, [bytes.buffer]));
     } finally {
       signal?.removeEventListener('abort', stop);

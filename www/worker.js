@@ -2,6 +2,7 @@
 
 import { networks, weightsAddress } from './address.js';
 import { leftOut, withChunks, withMetadata } from './container.js';
+import { importModel, isModel } from './models.js';
 import { Pool, threads } from './pool.js';
 import { begun, converts, filesModule, readable, upright } from './read.js';
 import { Said, asSaid, free, said } from './said.js';
@@ -10,7 +11,7 @@ import { checkName, checkSignature, signatureAddress } from './signature.js';
 let upscaler = null;
 /** The networks' WebAssembly module, once it is loaded. */
 let module = null;
-/** The address of the model's folder. */
+/** The address of the model's folder, or the files of a model that a person brought, by their names. */
 let folder = null;
 /** Workers that share the processor's work; none on a graphics card. */
 let pool = null;
@@ -18,8 +19,9 @@ let pool = null;
 /** Longest side of an image in a format that the browser writes. */
 const LONGEST = { jpeg: 65_535, webp: 16_383 };
 
-/** Fetches a file; `told(received, total)` is called meanwhile where its size is known. */
+/** Fetches a file, or reads one that is here; `told(received, total)` is called meanwhile where its size is known. */
 async function bytesOf(url, told) {
+  if (url instanceof Blob) return new Uint8Array(await url.arrayBuffer());
   const name = new URL(url).pathname;
   try {
     const response = await fetch(url);
@@ -86,16 +88,35 @@ async function signed(manifest, publicKey) {
   return [address];
 }
 
+/** A file of weights of the model. */
+const weightsOf = (part) => (typeof folder === 'string' ? weightsAddress(part, folder) : folder[part.file]);
+
+/** The files of a model that is one itself, or ncnn's two. */
+async function brought(model, id) {
+  const files = [];
+  for (const each of [model].flat()) {
+    if (each instanceof Blob) files.push(each);
+    else {
+      const bytes = await bytesOf(each, (received, total) => postMessage({ id, kind: 'loading', received, total }));
+      files.push(new File([bytes], decodeURIComponent(new URL(each).pathname.split('/').at(-1))));
+    }
+  }
+  return (await importModel(files)).files;
+}
+
 async function open({ id, device: wanted, model, publicKey, tunings }) {
-  folder = model;
+  const isFile = (each) => each instanceof Blob || (typeof each === 'string' && isModel({ name: new URL(each).pathname }));
+  folder = [model].flat().some(isFile) ? await brought(model, id) : model;
   // Not waited for: it comes while the weights do, and is asked for again with the first photo.
   filesModule().catch(() => {});
-  const described = new URL('manifest.json', model).href;
+  const served = typeof folder === 'string';
+  const described = served ? new URL('manifest.json', folder).href : folder['manifest.json'];
   const manifest = await bytesOf(described);
-  const signature = publicKey === undefined ? [] : await signed(manifest, publicKey);
+  // What a person brought is their own choice.
+  const signature = publicKey === undefined || !served ? [] : await signed(manifest, publicKey);
   let address;
   try {
-    address = weightsAddress(networks(JSON.parse(new TextDecoder().decode(manifest)))[0], folder);
+    address = weightsOf(networks(JSON.parse(new TextDecoder().decode(manifest)))[0]);
   } catch {
     throw new Said('manifest-unusable');
   }
@@ -122,7 +143,7 @@ async function open({ id, device: wanted, model, publicKey, tunings }) {
   // Browsers often keep the adapter's name to themselves.
   const where = detail === name ? said('where', { device: name, why }) : said('where-exactly', { device: name, detail, why });
   const tuned = upscaler.tuning === undefined ? {} : { [adapter]: upscaler.tuning };
-  return { where, device, tuned, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i], draws: Boolean(upscaler.draws[i]) })), loaded: [described, ...signature, address, ...files] };
+  return { where, device, tuned, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i], draws: Boolean(upscaler.draws[i]) })), scale: upscaler.scale, usual: upscaler.defaultMode, loaded: [described, ...signature, address, ...files].filter((each) => typeof each === 'string') };
 }
 
 /** An image as a file of another type, on white where that type has no transparency. */
@@ -141,9 +162,10 @@ async function drawn(image, type, quality) {
 }
 
 /** What the module is to do, in its own terms. */
-function wishFor({ mode, scale, width, format, seed, fidelity, layers, samples }) {
+function wishFor({ mode, scale, width, format, seed, fidelity, hold = true, layers, samples }) {
   const wish = new module.Wish();
-  const wanted = { mode, scale, width, seed, fidelity, layers, samples, longest: LONGEST[format] };
+  const anchor = typeof hold === 'number' ? hold : undefined;
+  const wanted = { mode, scale, width, seed, fidelity, hold: hold !== false, anchor, layers, samples, longest: LONGEST[format] };
   for (const [key, value] of Object.entries(wanted)) if (value !== undefined) wish[key] = value;
   return wish;
 }
@@ -192,7 +214,7 @@ async function upscale({ id, bytes: given, preview, original, ...wanted }) {
   const wish = wishFor(wanted);
   const [file, sha256] = upscaler.needs(wish);
   if (file) {
-    const weights = await bytesOf(weightsAddress({ file, sha256 }, folder), (received, total) => postMessage({ id, kind: 'loading', received, total }));
+    const weights = await bytesOf(weightsOf({ file, sha256 }), (received, total) => postMessage({ id, kind: 'loading', received, total }));
     upscaler.add(wish, weights);
     pool?.tell({ kind: 'add', wanted, weights });
   }
@@ -281,6 +303,36 @@ async function blend({ bytes: given, layers, ...wanted }) {
   }
 }
 
+/** Reads a model from its files and puts it beside the restorer in the folder `mean`. */
+async function importFiles({ id, files, mean }) {
+  const { ModelFile, importModel: read } = await begun(() => import('./asasr-models.js'), 'asasr-models');
+  const manifest = await bytesOf(new URL('manifest.json', mean).href);
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  let received = 0;
+  const given = [];
+  for (const file of files) {
+    const into = new ModelFile(file.name, file.size);
+    given.push(into);
+    for (const reader = file.stream().getReader(); ;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      into.push(value);
+      received += value.length;
+      postMessage({ id, kind: 'loading', received, total });
+    }
+  }
+  const model = read(given[0], given[1], manifest);
+  const [restorer] = networks(JSON.parse(new TextDecoder().decode(manifest)));
+  const weights = await bytesOf(weightsAddress(restorer, mean));
+  const { architecture, scale } = model;
+  return {
+    id: model.id,
+    architecture,
+    scale,
+    files: { 'manifest.json': new Blob([model.manifest]), [model.file]: new Blob([model.takeWeights()]), [model.restorer]: new Blob([weights]) },
+  };
+}
+
 /** A worker of a pool. */
 async function serve({ manifest, weights }) {
   await load('cpu');
@@ -292,7 +344,7 @@ async function tile({ values, size, at, image, wanted }) {
   return upscaler.tile(values, Uint32Array.from(size), Uint32Array.from(at), Uint32Array.from(image), wishFor(wanted), share);
 }
 
-const kinds = { open, upscale, blend, tile };
+const kinds = { open, upscale, blend, tile, import: importFiles };
 
 /** What a pool tells its workers, in its order. */
 let told = Promise.resolve();

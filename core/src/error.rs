@@ -35,7 +35,7 @@ pub enum Error {
     },
     /// An image or tile whose size the operation does not take.
     Size(String),
-    /// An enlargement that is not offered: 2, 3 and 4 are, up to the model's own.
+    /// An enlargement that is not offered: 1 to the model's own are.
     Scale {
         /// What was asked for.
         scale: usize,
@@ -145,7 +145,7 @@ impl fmt::Display for Error {
                 "the weights file {file} is not the one its manifest describes (sha256 {actual}, expected \
                  {expected}): download it again"
             ),
-            Self::Scale { scale, most } => write!(f, "a scale of {scale} is not offered: choose 2 to {most}"),
+            Self::Scale { scale, most } => write!(f, "a scale of {scale} is not offered: choose 1 to {most}"),
             Self::Width { wanted, least, most } => write!(
                 f,
                 "an image {least} pixels wide can be made {least} to {most} wide, not {wanted}"

@@ -4,7 +4,7 @@
 
 use alloc::{format, vec, vec::Vec};
 
-use crate::{Error, Result};
+use crate::{Error, Result, Size};
 
 /// A rectangle of pixels, `x0 <= x < x1` and `y0 <= y < y1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,16 @@ impl Rect {
     /// Rows covered.
     pub fn height(&self) -> usize {
         self.y1 - self.y0
+    }
+
+    /// What of it lies in an image.
+    #[must_use]
+    pub fn within(&self, image: Size) -> Self {
+        Self {
+            x1: self.x1.min(image.width),
+            y1: self.y1.min(image.height),
+            ..*self
+        }
     }
 
     /// This rectangle on a grid `scale` times finer.
@@ -178,6 +188,35 @@ impl Planes {
             channels: self.channels,
             height: rect.height(),
             width: rect.width(),
+            data,
+        }
+    }
+
+    /// The image with as many columns to its right and rows below as make it of `size`: its reflection in its last column and row, which are
+    /// not repeated.
+    ///
+    /// # Panics
+    /// When it is larger than `size`, or has no pixel.
+    #[must_use]
+    pub fn reflected(self, size: Size) -> Self {
+        if self.size() == size {
+            return self;
+        }
+        let at = |i: usize, n: usize| {
+            let period = (2 * (n - 1)).max(1);
+            let i = i % period;
+            i.min(period - i)
+        };
+        let mut data = Vec::with_capacity(self.channels * size.pixels());
+        for (c, y) in (0..self.channels).flat_map(|c| (0..size.height).map(move |y| (c, y))) {
+            let row = self.row(c, at(y, self.height));
+            data.extend_from_slice(row);
+            data.extend((self.width..size.width).map(|x| row[at(x, self.width)]));
+        }
+        Self {
+            channels: self.channels,
+            height: size.height,
+            width: size.width,
             data,
         }
     }

@@ -32,6 +32,15 @@ impl Size {
         Rect::whole(self.width, self.height)
     }
 
+    /// The least size that is not smaller and whose sides are multiples of `grid`.
+    #[must_use]
+    pub fn on_grid(self, grid: usize) -> Self {
+        Self::new(
+            self.width.next_multiple_of(grid),
+            self.height.next_multiple_of(grid),
+        )
+    }
+
     /// As many times wider and higher.
     #[must_use]
     pub const fn times(self, scale: usize) -> Self {

@@ -11,7 +11,7 @@ use crate::{Error, Planes, Rect, Result, Size, resample};
 /// One tile, in input pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
-    /// What the network is given: the blended area and the halo around it, clipped to the image.
+    /// What the network is given: the blended area and the halo around it, clipped to the image, or to the [grid](TilePlan::on_grid).
     pub input: Rect,
     /// Where the result counts: the core and the feather around it, clipped to the image.
     pub blend: Rect,
@@ -42,6 +42,8 @@ pub struct TilePlan {
     rows: Vec<usize>,
     halo: usize,
     feather: usize,
+    /// Inputs begin and end at multiples of it, beyond the image's right and lower edge where that ends elsewhere.
+    grid: usize,
 }
 
 /// Boundaries of near-equal parts from `start` to `end`, none longer than `core`.
@@ -85,7 +87,16 @@ impl TilePlan {
             rows: boundaries(area.y0, area.y1, core),
             halo,
             feather,
+            grid: 1,
         })
+    }
+
+    /// The same with inputs that begin and end at multiples of `grid` input pixels. Those at the right and the lower edge may then reach
+    /// beyond the image.
+    #[must_use]
+    pub fn on_grid(self, grid: usize) -> Self {
+        let grid = grid.max(1);
+        Self { grid, ..self }
     }
 
     /// Which of `sides` is the best for a core: with it, `lanes` workers that take tiles in turn are done first, when a
@@ -167,8 +178,14 @@ impl TilePlan {
                     y1: y[1],
                 };
                 let blend = grow(core, self.feather, self.area);
+                let input = grow(blend, self.halo, whole);
                 Tile {
-                    input: grow(blend, self.halo, whole),
+                    input: Rect {
+                        x0: input.x0 / self.grid * self.grid,
+                        y0: input.y0 / self.grid * self.grid,
+                        x1: input.x1.next_multiple_of(self.grid),
+                        y1: input.y1.next_multiple_of(self.grid),
+                    },
                     blend,
                     core,
                 }

@@ -5,10 +5,12 @@
 //! | `pickle`, `pytorch` | `.pth` in its three containers, by an unpickler that can name nothing but tensors |
 //! | `tensors` | named tensors where they lie in a file, of `.safetensors` too |
 //! | `known` | the networks that are recognised by their tensors |
+//! | `import` | what was read as a model of ours: a manifest, and safetensors |
 //!
 //! Nothing here runs a network, reads a disk or asks a server.
 
 mod error;
+mod import;
 mod known;
 mod pickle;
 mod pytorch;
@@ -20,11 +22,14 @@ use asasr_core::model::Weights;
 use tensors::Tensors;
 
 pub use error::{Error, Result};
+pub use import::{Imported, Stated, UNKNOWN, WEIGHTS, import};
 
 /// Most bytes of a file.
 pub const MOST_BYTES: usize = 1 << 29;
 /// Channels of images.
 const COLOURS: usize = 3;
+/// How far networks see in effect, at most, in input pixels, whatever their layers could.
+const HALO: usize = 32;
 
 /// A file as it was given.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +65,7 @@ pub fn read(files: &[File<'_>]) -> Result<Model> {
             MOST_BYTES >> 20
         )));
     }
-    let tensors = tensors(file)?;
+    let tensors = stored(file)?;
     let known::Known {
         architecture,
         graph,
@@ -73,7 +78,23 @@ pub fn read(files: &[File<'_>]) -> Result<Model> {
     })
 }
 
-fn tensors<'a>(file: &File<'a>) -> Result<Tensors<'a>> {
+/// The weights in a file, whatever network they are of.
+///
+/// # Errors
+/// As [`read`].
+pub fn tensors(file: File<'_>) -> Result<Weights> {
+    let stored = stored(&file)?;
+    let mut weights = Weights::default();
+    for name in stored.names() {
+        if let Some(tensor) = stored.get(name).filter(|t| t.kind.is_real()) {
+            weights.insert(name.into(), tensor.read(name)?);
+        }
+    }
+    Ok(weights)
+}
+
+/// The tensors of a file where they lie.
+fn stored<'a>(file: &File<'a>) -> Result<Tensors<'a>> {
     let bytes = file.bytes;
     if pytorch::is_pytorch(bytes) {
         return pytorch::tensors(bytes);
@@ -101,5 +122,10 @@ fn checked(model: Model) -> Result<Model> {
     if made.channels != COLOURS {
         return Err(Error::Colours(format!("it makes {} channels", made.channels)));
     }
-    Ok(model)
+    let mut measured = model.graph.graph().clone();
+    measured.halo = Some(HALO);
+    Ok(Model {
+        graph: measured.check()?,
+        ..model
+    })
 }

@@ -311,7 +311,10 @@ mod tar {
             let storage = of.key(*storage)?;
             let (kind, data) = *storages.get(&storage).ok_or(Error::CutShort)?;
             // The number of dimensions has 32 bits, and 32 more mean nothing.
-            let dimensions = number(&mut rest)? & 0xffff_ffff;
+            let (dimensions, after) = rest.split_first_chunk::<8>().ok_or(Error::CutShort)?;
+            let [a, b, c, d, ..] = *dimensions;
+            let dimensions = u32::from_le_bytes([a, b, c, d]) as usize;
+            rest = after;
             let mut counts = |n: usize| (0..n).map(|_| number(&mut rest)).collect::<Result<Vec<_>>>();
             let (shape, stride) = (counts(dimensions)?, counts(dimensions)?);
             let from = number(&mut rest)?.checked_mul(kind.bytes());

@@ -201,6 +201,10 @@ impl Executor for GpuExecutor {
         self.graph.reach().radius
     }
 
+    fn grid(&self) -> usize {
+        self.graph.alignment()
+    }
+
     fn lanes(&self) -> usize {
         2
     }

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use asasr_core::flow::{ColourAnchor, FieldInputs, FlowDevice, Schedule, Source};
-use asasr_core::graph::TypedGraph;
+use asasr_core::graph::{TypedGraph, common_grid};
 use asasr_core::model::Weights;
 use asasr_core::spectral::ColouredNoise;
 use asasr_core::{Error, Executor as _, OnStep, Part, Planes, Rect, Result, Size};
@@ -90,6 +90,10 @@ impl FlowDevice for GpuFlow {
 
     fn halo(&self) -> usize {
         self.reads.halo(self.restorer.halo(), self.radius)
+    }
+
+    fn grid(&self) -> usize {
+        common_grid(self.restorer.grid(), self.field.alignment())
     }
 
     fn lanes(&self) -> usize {

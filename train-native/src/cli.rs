@@ -1,6 +1,8 @@
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use asasr_core::flow::ColourAnchor;
 use asasr_core::pipeline::{OutputScale, Target};
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -59,6 +61,8 @@ impl Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
+    /// Make a model's folder of a community's file, which `publish` and `upscale` take
+    Import(Import),
     /// Check a model and put it into a store as the newest release; servers show it within their --refresh time
     Publish(Publish),
     /// What a store serves, and what it served before
@@ -95,6 +99,28 @@ pub(crate) struct Publish {
     /// Refuse unless this key signed the manifest: a PEM file or the base64 inside it
     #[arg(long, value_name = "KEY", env = "ASASR_PUBLIC_KEY")]
     pub(crate) public_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// A .pth, .safetensors or .onnx file, or ncnn's .param beside its .bin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The folder to make
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// The model's id, instead of one made of the file's name
+    #[arg(long, value_name = "ID")]
+    pub(crate) name: Option<String>,
+    /// Its licence, an SPDX expression
+    #[arg(long, value_name = "SPDX")]
+    pub(crate) licence: Option<String>,
+    /// Who made it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) author: Option<String>,
+    /// Where it is from
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) source: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -304,6 +330,15 @@ impl Mode {
         }
     }
 
+    /// The mode of a model.
+    pub(crate) fn of(mode: asasr_core::model::Mode) -> Self {
+        match mode {
+            asasr_core::model::Mode::Instant => Self::Instant,
+            asasr_core::model::Mode::Fast => Self::Fast,
+            asasr_core::model::Mode::Quality => Self::Quality,
+        }
+    }
+
     /// As users type it.
     pub(crate) fn name(self) -> &'static str {
         self.of_model().name()
@@ -319,6 +354,47 @@ pub(crate) struct Draw {
     /// How far to go back from the flow's sample, 0, to the restorer's answer, 1, which invents nothing
     #[arg(long, default_value_t = 0.0, value_parser = share)]
     pub(crate) fidelity: f64,
+}
+
+/// What of a result is the photo's.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) enum HoldTo {
+    /// What each model is made for.
+    #[default]
+    On,
+    /// Nothing: the network's own answer.
+    Off,
+    /// Low frequencies by a Gaussian of that deviation, in result pixels.
+    Width(f64),
+}
+
+impl HoldTo {
+    /// Whether a result is held at all.
+    pub(crate) fn is_on(self) -> bool {
+        self != Self::Off
+    }
+}
+
+impl fmt::Display for HoldTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::On => f.write_str("on"),
+            Self::Off => f.write_str("off"),
+            Self::Width(width) => width.fmt(f),
+        }
+    }
+}
+
+/// Reads [`HoldTo`].
+fn hold(text: &str) -> Result<HoldTo, String> {
+    match text {
+        "on" => Ok(HoldTo::On),
+        "off" => Ok(HoldTo::Off),
+        width => match width.parse() {
+            Ok(width) if ColourAnchor::new(width).is_ok() => Ok(HoldTo::Width(width)),
+            _ => Err("say on, off, or a width of 0.8 to 16 result pixels".into()),
+        },
+    }
 }
 
 /// How `upscale` tells what it does.
@@ -339,24 +415,29 @@ pub(crate) struct Upscale {
     /// A PNG file for one image, - for standard output, or a folder, where IN.jpg becomes IN-x4.png
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
-    /// How many times wider and higher
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=4))]
-    pub(crate) scale: u8,
-    /// So many columns instead, and rows in proportion: from the image's own to four times as many
+    /// How many times wider and higher, up to the model's own, which it is otherwise
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) scale: Option<u8>,
+    /// So many columns instead, and rows in proportion: from the image's own to those at the model's scale
     #[arg(long, value_name = "PIXELS", conflicts_with = "scale", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) width: Option<u32>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,
-    /// A folder with manifest.json and the weights it names, or the id of a built-in model, instead of the default one
-    #[arg(long, value_name = "DIR|ID")]
+    /// Another model than the default one: a community's file (.pth, .safetensors, .onnx, or ncnn's .param beside its .bin), a folder with
+    /// manifest.json and the weights it names, or the id of a built-in model
+    #[arg(long, value_name = "FILE|DIR|ID")]
     pub(crate) weights: Option<PathBuf>,
     /// Use the model of --weights only if this ed25519 key signed its manifest: a PEM file or the base64 inside it
     #[arg(long, value_name = "KEY", requires = "weights")]
     pub(crate) public_key: Option<String>,
-    /// The restorer alone, or likely detail as well, where the model has it
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) mode: Mode,
+    /// The restorer alone, or likely detail as well, where the model has it; otherwise instant, and fast for a community's model
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<Mode>,
+    /// Hold the result to the photo: on, off, which gives the network's own answer, or the width of the Gaussian, 0.8 to 16 result
+    /// pixels, below whose frequencies colours are the restorer's
+    #[arg(long, value_name = "on|off|WIDTH", default_value = "on", value_parser = hold)]
+    pub(crate) hold: HoldTo,
     #[command(flatten)]
     pub(crate) draw: Draw,
     /// Draw so many images, of which the first is the result, for --spread
@@ -398,14 +479,33 @@ impl Upscale {
     pub(crate) fn target(&self) -> asasr_core::Result<Target> {
         match self.width {
             Some(width) => Ok(Target::Width(width as usize)),
-            None => OutputScale::new(usize::from(self.scale)).map(Target::Scale),
+            None => OutputScale::new(usize::from(self.scale())).map(Target::Scale),
         }
+    }
+
+    /// The same with what the model says where nothing was asked for.
+    pub(crate) fn with_defaults(&self, scale: usize, mode: Mode) -> Self {
+        Self {
+            scale: Some(self.scale.unwrap_or(scale as u8)),
+            mode: Some(self.mode.unwrap_or(mode)),
+            ..self.clone()
+        }
+    }
+
+    /// How many times wider and higher.
+    pub(crate) fn scale(&self) -> u8 {
+        self.scale.unwrap_or(4)
+    }
+
+    /// How much work an image is worth.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode.unwrap_or_default()
     }
 
     /// What tells results from inputs in their names: `x4`, or `w1920`.
     pub(crate) fn suffix(&self) -> String {
         self.width
-            .map_or_else(|| format!("x{}", self.scale), |width| format!("w{width}"))
+            .map_or_else(|| format!("x{}", self.scale()), |width| format!("w{width}"))
     }
 
     /// The command line that does what this says, for an image alone.
@@ -420,6 +520,7 @@ impl Upscale {
             weights,
             public_key,
             mode,
+            hold,
             draw: Draw { seed, fidelity },
             samples,
             spread,
@@ -444,9 +545,10 @@ impl Upscale {
             option("output", output.as_os_str()),
             match width {
                 Some(width) => text("width", width),
-                None => text("scale", scale),
+                None => text("scale", &scale.unwrap_or(4)),
             },
-            text("mode", &mode.name()),
+            text("mode", &mode.unwrap_or_default().name()),
+            text("hold", hold),
             text("seed", seed),
             text("fidelity", fidelity),
             text("samples", samples),
@@ -513,9 +615,12 @@ pub(crate) struct Eval {
     pub(crate) mode: Vec<Mode>,
     #[command(flatten)]
     pub(crate) draw: Draw,
-    /// A folder with manifest.json and the weights it names, or the id of a built-in model, instead of the default one
-    #[arg(long, value_name = "DIR|ID")]
+    /// Another model than the default one: a community's file, a folder with manifest.json, or the id of a built-in model
+    #[arg(long, value_name = "FILE|DIR|ID")]
     pub(crate) weights: Option<PathBuf>,
+    /// Hold results to the inputs: on, off, or a width, as in upscale
+    #[arg(long, value_name = "on|off|WIDTH", default_value = "on", value_parser = hold)]
+    pub(crate) hold: HoldTo,
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,

@@ -8,7 +8,7 @@ use asasr_core::nn::{GraphExecutor, GraphFlow, GraphNetwork};
 use asasr_core::{Beside, Executor, OnStep, Part, Planes, Rect, Size};
 use burn::tensor::Device;
 
-use crate::cli::{Draw, Mode};
+use crate::cli::{Draw, HoldTo, Mode};
 use crate::device::{DeviceChoice, cuda};
 use crate::error::{Error, Result};
 use crate::graphs::{Graphs, Loaded};
@@ -144,6 +144,24 @@ impl ExecutorMaker {
         self
     }
 
+    /// Holds what it draws to the restorer's mean in another way than the model says.
+    #[must_use]
+    pub(crate) fn held(mut self, hold: HoldTo) -> Self {
+        if let Kind::Flow(flow) = &mut self.kind {
+            let sampling = &mut flow.sampling;
+            match hold {
+                HoldTo::On => {}
+                HoldTo::Off => sampling.colour_anchor = None,
+                HoldTo::Width(width) => {
+                    sampling.colour_anchor = Some(width);
+                    // As it is, not widened for fewer steps.
+                    sampling.steps = sampling.steps.min(flow.drawing.steps);
+                }
+            }
+        }
+        self
+    }
+
     /// The model and where it runs.
     pub(crate) fn describe(&self) -> String {
         format!("{} on {}", self.id, self.name)
@@ -223,6 +241,10 @@ impl Executor for AnyExecutor {
 
     fn halo(&self) -> usize {
         whichever!(self, executor => executor.halo())
+    }
+
+    fn grid(&self) -> usize {
+        whichever!(self, executor => executor.grid())
     }
 
     async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> asasr_core::Result<Planes> {

@@ -8,10 +8,12 @@ use asasr_core::graph::TypedGraph;
 use asasr_core::model::{Dtype, Manifest, NetworkPart, Role, Tensor, Weights, sha256_hex};
 use asasr_core::random::SplitMix64;
 
+use asasr_interchange::{Imported, Stated};
+
 use crate::cli::Mode;
 use crate::error::{Error, Result};
-use crate::files;
 use crate::model::{self, Reader};
+use crate::{community, files};
 
 /// A model of any format with the weights of all its networks.
 #[derive(Clone)]
@@ -26,10 +28,33 @@ pub(crate) type Loaded<'a> = (&'a NetworkPart, &'a Weights);
 impl Graphs {
     /// The model in `folder`, or the built-in one of that name, or the default one.
     pub(crate) fn open(folder: Option<&Path>) -> Result<Self> {
+        if let Some(file) = folder.filter(|path| path.is_file()) {
+            return Self::of_community(file);
+        }
         let (manifest, _, read) = manifest(folder)?;
         let loaded = |(role, part): (&Role, &NetworkPart)| Ok((*role, weights_of(part, &read)?));
         let weights = manifest.networks.iter().map(loaded).collect::<Result<_>>()?;
         Ok(Self { manifest, weights })
+    }
+
+    /// A community's file beside the default model's restorer.
+    fn of_community(file: &Path) -> Result<Self> {
+        let Imported { manifest, weights } = community::import(file, &Stated::default())?;
+        let of = |(role, part): (&Role, &NetworkPart)| -> Result<(Role, Weights)> {
+            let bytes = match *role {
+                Role::Community => weights.as_slice(),
+                _ => asasr_weights::DEFAULT.weights,
+            };
+            let opened = part.open_weights(bytes);
+            Ok((*role, opened.map_err(|e| Error::at(file, e))?))
+        };
+        let weights = manifest.networks.iter().map(of).collect::<Result<_>>()?;
+        Ok(Self { manifest, weights })
+    }
+
+    /// The mode that it is asked for when nobody says another.
+    pub(crate) fn default_mode(&self) -> Mode {
+        Mode::of(self.manifest.default_mode())
     }
 
     /// One without networks.

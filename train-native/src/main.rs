@@ -12,6 +12,7 @@ mod bench;
 mod bench_kernels;
 mod bench_ops;
 mod cli;
+mod community;
 mod degrade;
 mod device;
 mod drawn;
@@ -34,7 +35,6 @@ mod sheet;
 mod store;
 mod train;
 mod upscale;
-mod weights_file;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use asasr_store::{MANIFEST, Package, PublicKey, ReleaseId, SIGNATURE, SigningKey, Store, Sweep};
 
 use crate::cli::{self, StoreCommand};
+use crate::community;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -17,6 +18,7 @@ pub(crate) fn run(command: &StoreCommand) -> Result<()> {
         .build()
         .map_err(|e| Error::new(format!("no runtime: {e}")))?;
     match command {
+        StoreCommand::Import(args) => community::run(args),
         StoreCommand::Publish(args) => runtime.block_on(publish(args)),
         StoreCommand::List(args) => runtime.block_on(list(args)),
         StoreCommand::Verify(args) => runtime.block_on(verify(args)),

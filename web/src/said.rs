@@ -22,6 +22,13 @@ impl Said for asasr_codec::Error {
     }
 }
 
+#[cfg(feature = "models")]
+impl Said for asasr_interchange::Error {
+    fn said(&self) -> Message {
+        self.message()
+    }
+}
+
 /// A message as scripts have it: `{ code, args }`.
 pub(crate) fn object(message: &Message) -> Object {
     let args = Object::new();

@@ -28,9 +28,9 @@ pub struct Upscaler {
 #[wasm_bindgen(getter_with_clone)]
 #[derive(Debug, Clone)]
 pub struct Wish {
-    /// `instant`, `fast` or `quality`.
+    /// `instant`, `fast` or `quality`; where it is empty, what the model is asked for usually.
     pub mode: String,
-    /// How many times wider and higher: 2, 3 or 4.
+    /// How many times wider and higher, up to the model's own; 0 is that.
     pub scale: usize,
     /// Columns of the result, instead of a scale.
     pub width: Option<usize>,
@@ -40,6 +40,10 @@ pub struct Wish {
     pub seed: u32,
     /// From the full sample, 0, to the posterior mean, 1.
     pub fidelity: f32,
+    /// Whether the result is held to the photo.
+    pub hold: bool,
+    /// Deviation of the Gaussian below whose frequencies a sample's colours are the mean's, in result pixels; otherwise the model's own.
+    pub anchor: Option<f64>,
     /// Whether the posterior mean is given as rows of its own.
     pub layers: bool,
     /// Samples whose spread is measured, or the departure of the only one; fewer than 2 measure none.
@@ -48,28 +52,31 @@ pub struct Wish {
 
 #[wasm_bindgen]
 impl Wish {
-    /// The mode `instant` at the model's own scale, and nothing beside it.
+    /// The model's usual mode at its own scale, and nothing beside it.
     #[wasm_bindgen(constructor)]
     #[must_use]
     #[expect(clippy::new_without_default, reason = "JavaScript calls it")]
     pub fn new() -> Self {
         Self {
-            mode: Mode::default().name().into(),
-            scale: 4,
+            mode: String::new(),
+            scale: 0,
             width: None,
             longest: usize::MAX,
             seed: 0,
             fidelity: 0.0,
+            hold: true,
+            anchor: None,
             layers: false,
             samples: 1,
         }
     }
 
-    /// What is asked of the pipeline, with so many workers.
-    fn options(&self, workers: usize) -> Result<Options, JsValue> {
+    /// What is asked of the pipeline by a model of a scale, with so many workers.
+    fn options(&self, most: usize, workers: usize) -> Result<Options, JsValue> {
+        let scale = if self.scale == 0 { most } else { self.scale };
         let target = match self.width {
             Some(width) => Target::Width(width),
-            None => Target::Scale(OutputScale::new(self.scale).map_err(js)?),
+            None => Target::Scale(OutputScale::new(scale).map_err(js)?),
         };
         Ok(Options {
             target,
@@ -79,10 +86,14 @@ impl Wish {
                 memory: MAX_STRIP,
             }),
             consistency: true,
+            hold: self.hold,
         })
     }
 
-    fn mode(&self) -> Result<Mode, JsValue> {
+    fn mode(&self, of: &Manifest) -> Result<Mode, JsValue> {
+        if self.mode.is_empty() {
+            return Ok(of.default_mode());
+        }
         let known = Mode::from_name(&self.mode);
         known.ok_or_else(|| js(Error::UnknownMode(self.mode.clone())))
     }
@@ -223,6 +234,18 @@ impl Upscaler {
         self.offers().map(|(mode, _)| draws(mode).into()).collect()
     }
 
+    /// The mode that it is asked for where a wish names none.
+    #[wasm_bindgen(getter, js_name = defaultMode)]
+    pub fn default_mode(&self) -> String {
+        self.manifest.default_mode().name().to_owned()
+    }
+
+    /// How many times it enlarges.
+    #[wasm_bindgen(getter)]
+    pub fn scale(&self) -> usize {
+        self.backend.restorer.scale()
+    }
+
     fn offers(&self) -> impl Iterator<Item = (Mode, f64)> {
         let learned = |part: &NetworkPart| part.graph.parameter_count() as f64;
         let own = self.manifest.restorer().map_or(1.0, learned);
@@ -238,7 +261,7 @@ impl Upscaler {
     /// # Errors
     /// With a code: an unknown mode, or one that the model does not have.
     pub fn needs(&self, wish: &Wish) -> Result<Vec<String>, JsValue> {
-        let mode = wish.mode()?;
+        let mode = wish.mode(&self.manifest)?;
         if mode == Mode::Instant {
             return Ok(Vec::new());
         }
@@ -259,7 +282,7 @@ impl Upscaler {
     /// # Errors
     /// With a code: other bytes, or a flow that the device does not run.
     pub fn add(&mut self, wish: &Wish, weights: &[u8]) -> Result<(), JsValue> {
-        let Some((part, _)) = self.manifest.sampler(wish.mode()?) else {
+        let Some((part, _)) = self.manifest.sampler(wish.mode(&self.manifest)?) else {
             return Ok(());
         };
         let opened = part.open_weights(weights).map_err(js)?;
@@ -271,8 +294,8 @@ impl Upscaler {
     /// # Errors
     /// With a code: a size that is not offered.
     pub fn size(&self, wish: &Wish, width: usize, height: usize) -> Result<Vec<usize>, JsValue> {
-        let options = wish.options(1)?;
         let scale = self.manifest.scale().map_err(js)?;
+        let options = wish.options(scale, 1)?;
         let sizes = options.sizes(Size::new(width, height), scale);
         let (_, size) = sizes.map_err(js)?;
         Ok(vec![size.width, size.height])
@@ -303,14 +326,15 @@ impl Upscaler {
         let lanes = if size.longest() > SMALL { lanes } else { 0 };
         let job = Job {
             photo: &photo,
-            options: wish.options(lanes.max(1))?,
+            options: wish.options(self.backend.restorer.scale(), lanes.max(1))?,
             progress: &progress,
             rows: &rows,
             shown: shown.as_ref(),
         };
-        let elsewhere = |scale, halo, beside| Elsewhere {
+        let elsewhere = |(scale, halo, grid): (usize, usize, usize), beside| Elsewhere {
             scale,
             halo,
+            grid,
             lanes,
             beside,
             image: size,
@@ -319,12 +343,14 @@ impl Upscaler {
         let restorer = &self.backend.restorer;
         match self.sampler(&wish, size)? {
             None if lanes > 0 => {
-                let executor = elsewhere(restorer.scale(), restorer.halo(), Beside::default());
+                let tiles = (restorer.scale(), restorer.halo(), restorer.grid());
+                let executor = elsewhere(tiles, Beside::default());
                 job.run(&executor).await
             }
             None => job.run(restorer).await,
             Some(sampler) if lanes > 0 => {
-                let executor = elsewhere(sampler.scale(), sampler.halo(), sampler.beside());
+                let tiles = (sampler.scale(), sampler.halo(), sampler.grid());
+                let executor = elsewhere(tiles, sampler.beside());
                 job.run(&executor).await
             }
             Some(sampler) => job.run(&sampler).await,
@@ -368,7 +394,7 @@ impl Upscaler {
 
     /// What draws an image of that many columns and rows; none where the restorer answers.
     fn sampler(&self, wish: &Wish, size: Size) -> Result<Option<Sampler<&Flow>>, JsValue> {
-        let Some((part, steps)) = self.manifest.sampler(wish.mode()?) else {
+        let Some((part, steps)) = self.manifest.sampler(wish.mode(&self.manifest)?) else {
             return Ok(None);
         };
         let drawing = Drawing {
@@ -381,7 +407,14 @@ impl Upscaler {
         };
         let flow = self.backend.flow(part);
         let flow = flow.ok_or_else(|| js(Error::Weights("the flow's are not loaded".into())))?;
-        let sampling = part.require_sampling().map_err(js)?;
+        let mut sampling = part.require_sampling().map_err(js)?;
+        if !wish.hold {
+            sampling.colour_anchor = None;
+        } else if wish.anchor.is_some() {
+            sampling.colour_anchor = wish.anchor;
+            // As it is, not widened for fewer steps.
+            sampling.steps = sampling.steps.min(steps);
+        }
         Sampler::new(flow, sampling, drawing, size).map(Some).map_err(js)
     }
 }
@@ -390,6 +423,7 @@ impl Upscaler {
 struct Elsewhere<'a> {
     scale: usize,
     halo: usize,
+    grid: usize,
     lanes: usize,
     beside: Beside,
     /// The whole image's.
@@ -404,6 +438,10 @@ impl Executor for Elsewhere<'_> {
 
     fn halo(&self) -> usize {
         self.halo
+    }
+
+    fn grid(&self) -> usize {
+        self.grid
     }
 
     fn lanes(&self) -> usize {

@@ -106,8 +106,8 @@ pub(crate) fn npm() -> Result<PathBuf> {
     for name in ["package.json", "index.d.ts", "upscaler.d.ts", "README.md"] {
         copy(root().join("npm").join(name), package.join(name))?;
     }
-    let modules =
-        ["asasr-gpu", "asasr-cpu", "asasr-files"].map(|m| [format!("{m}.js"), format!("{m}_bg.wasm")]);
+    let modules = ["asasr-gpu", "asasr-cpu", "asasr-files", "asasr-models"]
+        .map(|m| [format!("{m}.js"), format!("{m}_bg.wasm")]);
     let scripts = [
         "element.js",
         "upscaler.js",
@@ -115,6 +115,7 @@ pub(crate) fn npm() -> Result<PathBuf> {
         "read.js",
         "said.js",
         "english.js",
+        "models.js",
         "pool.js",
         "signature.js",
         "address.js",

@@ -5,7 +5,7 @@ use core::cell::RefCell;
 
 use super::{CpuNetwork, Scratch, Value};
 use crate::flow::{ColourAnchor, Field, FieldInputs, FlowDevice, Schedule, Source, integrate};
-use crate::graph::{Places, Shape, Size, TypedGraph};
+use crate::graph::{Places, Shape, Size, TypedGraph, common_grid};
 use crate::model::Weights;
 use crate::spectral::ColouredNoise;
 use crate::{Error, Executor, OnStep, Part, Planes, Rect, Result};
@@ -17,6 +17,7 @@ pub struct CpuExecutor {
     scratch: Rc<RefCell<Scratch>>,
     scale: usize,
     radius: usize,
+    grid: usize,
 }
 
 impl CpuExecutor {
@@ -30,6 +31,7 @@ impl CpuExecutor {
             scratch: Rc::default(),
             scale: graph.output_scale(0).terms().0,
             radius: graph.reach().radius,
+            grid: graph.alignment(),
         })
     }
 
@@ -57,6 +59,10 @@ impl Executor for CpuExecutor {
         self.radius
     }
 
+    fn grid(&self) -> usize {
+        self.grid
+    }
+
     async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
         self.enlarge(tile)
     }
@@ -69,6 +75,7 @@ pub struct CpuFlow {
     field: Arc<CpuNetwork>,
     reads: FieldInputs,
     radius: usize,
+    grid: usize,
 }
 
 impl CpuFlow {
@@ -79,6 +86,7 @@ impl CpuFlow {
     pub fn new(restorer: CpuExecutor, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
         let (field, reads) = FieldInputs::of(graph)?;
         Ok(Self {
+            grid: common_grid(restorer.grid, field.alignment()),
             restorer,
             radius: field.reach().radius,
             field: Arc::new(CpuNetwork::new(&field, weights)?),
@@ -96,6 +104,10 @@ impl FlowDevice for CpuFlow {
 
     fn halo(&self) -> usize {
         self.reads.halo(self.restorer.radius, self.radius)
+    }
+
+    fn grid(&self) -> usize {
+        self.grid
     }
 
     fn draws(&self) -> bool {

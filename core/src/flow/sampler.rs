@@ -22,6 +22,9 @@ pub trait FlowDevice {
     /// more, [`Source::REACH`].
     fn halo(&self) -> usize;
 
+    /// As [`Executor::grid`].
+    fn grid(&self) -> usize;
+
     /// Whether its samples differ: where they do not, all are one.
     fn draws(&self) -> bool;
 
@@ -95,6 +98,10 @@ where
 
     fn halo(&self) -> usize {
         (**self).halo()
+    }
+
+    fn grid(&self) -> usize {
+        (**self).grid()
     }
 
     fn draws(&self) -> bool {
@@ -208,10 +215,12 @@ impl<D: FlowDevice> Sampler<D> {
         }
         flow.source.validate()?;
         let r = device.scale();
+        // Tiles at the edge may reach beyond the image, as far as the grid does.
+        let seen = image.on_grid(device.grid());
         let noise = |i: u64| {
             // The golden ratio's multiples keep the samples' seeds apart from their neighbours'.
             let seed = drawing.seed ^ i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            ColouredNoise::new(seed, image.times(r), Spectrum::sobolev(flow.s)?)
+            ColouredNoise::new(seed, seen.times(r), Spectrum::sobolev(flow.s)?)
         };
         Ok(Self {
             schedule: Schedule::uniform(drawing.steps)?,
@@ -238,6 +247,10 @@ impl<D: FlowDevice> Executor for Sampler<D> {
     fn halo(&self) -> usize {
         let anchor = self.anchor.map_or(0, ColourAnchor::reach);
         self.device.halo() + anchor.div_ceil(self.device.scale())
+    }
+
+    fn grid(&self) -> usize {
+        self.device.grid()
     }
 
     fn lanes(&self) -> usize {
@@ -430,6 +443,9 @@ mod tests {
         }
         fn halo(&self) -> usize {
             2
+        }
+        fn grid(&self) -> usize {
+            1
         }
         async fn mean(&self, low: &Planes) -> Result<Planes> {
             Ok(resample::enlarge(low, 2))

@@ -12,7 +12,8 @@ pub struct Reach {
     /// In pixels of the image at scale 1: the halo with which a tile computes what the whole image would, if its origin is a multiple
     /// of [`TypedGraph::alignment`].
     pub radius: usize,
-    /// Whether that is all: where something depends on the whole image, tiles are not exact however wide their halo.
+    /// Whether that is all. It is not where something depends on the whole image, or where the graph's own [`Graph::halo`] is less: tiles
+    /// are then not exact.
     pub exact: bool,
 }
 
@@ -120,10 +121,12 @@ pub(super) fn tiling(
         .unwrap_or_default();
     // Where pixels do not lie within pixels, one may begin up to a pixel further out.
     let more = u64::from(!types.iter().all(|t| t.scale.is_nested()));
+    let radius = (distance.div_ceil(UNIT) + more) as usize;
+    let measured = graph.halo.filter(|halo| *halo < radius);
     Ok(Tiling {
         reach: Reach {
-            radius: (distance.div_ceil(UNIT) + more) as usize,
-            exact: outputs.iter().all(|v| sights[*v].exact),
+            radius: measured.unwrap_or(radius),
+            exact: measured.is_none() && outputs.iter().all(|v| sights[*v].exact),
         },
         alignment: alignment as usize,
         multiple: multiple as usize,
@@ -135,6 +138,11 @@ fn most(what: &'static str, count: u64, most: u64) -> core::result::Result<(), G
         return Ok(());
     }
     Err(Fault::TooMany { what, count, most }.whole())
+}
+
+/// The coarsest of the grids of which two [alignments](TypedGraph::alignment) are: the least common multiple.
+pub fn common_grid(a: usize, b: usize) -> usize {
+    common(a as u64, b as u64) as usize
 }
 
 /// Least common multiple.

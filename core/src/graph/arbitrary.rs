@@ -3,9 +3,10 @@
 use alloc::{format, string::String, vec, vec::Vec};
 
 use super::ops::{
-    Add, Affine, Attention, ChannelAttention, Concat, Constants, Conv, GaussianGain, Gelu, GroupNorm,
-    Interpolation, LayerNorm, Leaky, Linear, Mean, Mish, Modulate, Mul, Pad, PixelShuffle, PixelUnshuffle,
-    Prelu, Repeat, Resize, Sigmoid, Silu, Sinusoidal, Slice, Sub, WindowMerge, WindowPartition,
+    Add, Affine, Attention, AveragePool, ChannelAttention, Concat, Constants, Conv, GaussianGain, Gelu,
+    GroupNorm, Interpolation, LayerNorm, Leaky, Linear, Mean, Mish, Modulate, Mul, Pad, PixelShuffle,
+    PixelUnshuffle, Prelu, Repeat, Resize, Sigmoid, Silu, Sinusoidal, Slice, Sub, WindowMerge,
+    WindowPartition,
 };
 use super::passes::without_unused;
 use super::{Builder, Graph, Kind, Op, Scale, TypedGraph, ValueType};
@@ -211,6 +212,7 @@ fn unary(name: &str, c: usize, id: &str, r: &mut SplitMix64) -> Op {
             outputs: 1 + r.below(6),
         }
         .into(),
+        "average_pool" => AveragePool { factor: 2 }.into(),
         "pad" => Pad { pixels: 1 }.into(),
         "pixel_shuffle" => PixelShuffle { factor: 2 }.into(),
         "pixel_unshuffle" => PixelUnshuffle { factor: 2 }.into(),

@@ -52,7 +52,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
 pub use crate::Size;
-pub use analysis::{Cost, Reach};
+pub use analysis::{Cost, Reach, common_grid};
 pub use builder::Builder;
 pub use check::TypedGraph;
 pub use error::{Fault, GraphError};
@@ -72,6 +72,9 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// What is asked for.
     pub outputs: Vec<Output>,
+    /// How far it sees in effect, in pixels of the image, where that was measured to be less than what it could see: tiles have this halo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halo: Option<usize>,
 }
 
 /// A value that is given.
@@ -187,12 +190,14 @@ struct RawGraph {
     inputs: Vec<Input>,
     nodes: Vec<RawNode>,
     outputs: Vec<Output>,
+    halo: Option<usize>,
 }
 
 fields!(RawGraph {
     inputs,
     nodes,
-    outputs
+    outputs,
+    halo
 });
 
 impl TryFrom<RawGraph> for Graph {
@@ -204,6 +209,7 @@ impl TryFrom<RawGraph> for Graph {
             inputs: raw.inputs,
             nodes: nodes?,
             outputs: raw.outputs,
+            halo: raw.halo,
         })
     }
 }

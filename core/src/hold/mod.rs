@@ -63,6 +63,8 @@ pub(crate) struct Hold {
     size: Size,
     scale: usize,
     layout: PlaneOrder,
+    /// Without, rows are only clamped, and alpha's weight taken off.
+    held: bool,
     gate: Gate,
     /// One for each image.
     passes: Vec<Pass>,
@@ -77,12 +79,13 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// For a photo of a size, enlarged `scale` times.
-    pub(crate) fn new(size: Size, scale: usize, layout: PlaneOrder) -> Self {
+    /// For a photo of a size, enlarged `scale` times, and to be held to it or to go by as it is.
+    pub(crate) fn new(size: Size, scale: usize, layout: PlaneOrder, held: bool) -> Self {
         Self {
             size,
             scale,
             layout,
+            held,
             gate: Gate::new(size, scale, layout.extra > 0),
             passes: (0..layout.images).map(|_| Pass::new(size, scale)).collect(),
             open: vec![Vec::new(); layout.planes],
@@ -124,6 +127,13 @@ impl Hold {
 
     /// Takes the rows of the next row of input pixels.
     fn advance(&mut self, mut planes: Vec<Vec<f32>>, read: &impl Fn(Rect) -> Planes) {
+        if !self.held {
+            for image in self.layout.images() {
+                let values = planes[image..image + COLOURS].iter_mut().flatten();
+                values.for_each(|v| *v = v.clamp(0.0, 1.0));
+            }
+            return self.finish(planes, read);
+        }
         let Self {
             gate, scale, layout, ..
         } = self;
@@ -227,7 +237,7 @@ mod tests {
             images: 1,
             planes: result.channels(),
         };
-        let mut hold = Hold::new(photo.size(), scale, layout);
+        let mut hold = Hold::new(photo.size(), scale, layout, true);
         let mut out = Planes::zeros(result.channels(), result.height(), result.width());
         let mut next = 0;
         for y0 in (0..result.height()).step_by(strip) {

@@ -12,7 +12,7 @@ use super::file::{count, line, plain, sha256};
 use super::{Measured, Mode, Training, Weights, WeightsFile, format1};
 use crate::fields::{self, Field, Fields, Misfit, Object, fields, names};
 use crate::flow::{FieldInputs, Sampling};
-use crate::graph::{Graph, Input, Scale, TypedGraph, ValueType};
+use crate::graph::{Graph, Input, Scale, TypedGraph, ValueType, nets};
 use crate::{Error, Result};
 
 /// The version of the layout that [`Manifest`] reads and writes.
@@ -85,6 +85,12 @@ const COLOURS: usize = 3;
 const FAST_STEPS: usize = 4;
 /// Most that a model enlarges.
 const MOST_SCALE: usize = 8;
+/// Deviation of the anchor of a community's network, in input pixels.
+const ANCHOR: f64 = 0.75;
+/// The least deviation of an anchor, in output pixels.
+const LEAST_ANCHOR: f64 = 0.8;
+/// Order of the norm in which such a network's departure from the mean is measured.
+const DEPARTURE: f64 = 1.5;
 
 /// What a model is, where its weights are and how they came to be: networks by what they are for, each a graph with a file of weights.
 /// It is format 2 of `manifest.json`, and [format 1](format1) is read as one.
@@ -133,13 +139,21 @@ pub struct Provenance {
     pub licence: String,
     /// sha256 of the file it was read from.
     pub sha256: String,
+    /// That file's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The network's name in the field, with its sizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
 }
 
 fields!(Provenance {
     source,
     author,
     licence,
-    sha256
+    sha256,
+    file,
+    architecture
 });
 
 /// A network as it is written.
@@ -291,10 +305,44 @@ impl Manifest {
             Mode::Fast => {
                 let fewer = |(part, steps): (_, usize)| (part, FAST_STEPS.min(steps));
                 let few = of(Role::OneStep).or_else(|| of(Role::FewSteps));
+                let few = few.or_else(|| of(Role::Community).filter(|_| self.is_held()));
                 few.or_else(|| of(Role::Field).map(fewer))
             }
             Mode::Quality => of(Role::Field),
         }
+    }
+
+    /// Whether it is a community's network beside a restorer, to whose mean its answers are held.
+    fn is_held(&self) -> bool {
+        let has = |role| self.networks.contains_key(&role);
+        has(Role::Restorer) && has(Role::Community)
+    }
+
+    /// The mode that it is asked for when nobody says another.
+    pub fn default_mode(&self) -> Mode {
+        if self.is_held() { Mode::Fast } else { Mode::Instant }
+    }
+
+    /// A community's model beside a restorer of any scale, whose mean, made as large as the model's results, gives these their low
+    /// frequencies: those beyond three quarters of an input pixel, which costs no detail and takes colour casts away.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] where the two do not fit together, [`Error::Graph`] where the mean cannot be made.
+    pub fn held_to(mut self, mean: &NetworkPart) -> Result<Self> {
+        let scale = self.scale()?;
+        let graph = nets::resampled(&mean.graph, scale)?;
+        let anchor = (ANCHOR * scale as f64).max(LEAST_ANCHOR);
+        let Some(community) = self.networks.get_mut(&Role::Community) else {
+            return Err(Error::Manifest("it has no community's network".into()));
+        };
+        community.sampling = Some(Sampling::in_one_step(DEPARTURE, anchor));
+        let mean = NetworkPart {
+            graph,
+            ..mean.clone()
+        };
+        self.networks.insert(Role::Restorer, mean);
+        self.check()?;
+        Ok(self)
     }
 
     /// The modes that the model has, the quickest first.
@@ -418,6 +466,9 @@ impl NetworkPart {
             line("provenance.author", &from.author)?;
             line("provenance.licence", &from.licence)?;
             sha256("the provenance", &from.sha256)?;
+            for (field, text) in [("file", &from.file), ("architecture", &from.architecture)] {
+                line(field, text.as_deref().unwrap_or_default())?;
+            }
         }
         if let Some(sampling) = &self.sampling {
             sampling.validate()?;
@@ -482,6 +533,8 @@ mod tests {
                 author: "nobody".into(),
                 licence: "CC0-1.0".into(),
                 sha256: "a".repeat(64),
+                file: Some("test.pth".into()),
+                architecture: None,
             }),
             ..NetworkPart::new("one-step.safetensors", graph)
         };

@@ -40,6 +40,10 @@ impl Executor for GraphExecutor {
         self.halo
     }
 
+    fn grid(&self) -> usize {
+        self.network.graph().alignment()
+    }
+
     async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
         let given = GraphValue::Map(upload(tile, &self.network));
         download(image_of(self.network.run(&[given])?)?).await

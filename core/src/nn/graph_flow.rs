@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::{GraphNetwork, GraphValue, Held};
 use crate::flow::{ColourAnchor, Field, FieldInputs, FlowDevice, Schedule, Source, integrate};
-use crate::graph::{Fault, TypedGraph};
+use crate::graph::{Fault, TypedGraph, common_grid};
 use crate::model::Weights;
 use crate::spectral::ColouredNoise;
 use crate::{Error, OnStep, Part, Planes, Rect, Result};
@@ -77,6 +77,10 @@ impl FlowDevice for GraphFlow {
     fn halo(&self) -> usize {
         let radius = |network: &GraphNetwork| network.graph().reach().radius;
         self.reads.halo(radius(&self.restorer), radius(&self.field))
+    }
+
+    fn grid(&self) -> usize {
+        common_grid(self.restorer.graph().alignment(), self.field.graph().alignment())
     }
 
     fn draws(&self) -> bool {

@@ -187,6 +187,7 @@ pub async fn enlarge<E: Executor>(
         given,
         side,
         scale.get(),
+        options.hold,
         |rect| photo.planes(rect),
         write,
         progress,

@@ -2,18 +2,18 @@ use alloc::vec::Vec;
 
 use crate::{Error, Result, Size, TilePlan};
 
-/// Enlargement a user can ask for: 2, 3 or 4.
+/// Enlargement a user can ask for: 1, which restores without enlarging, to 8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputScale(usize);
 
 impl OutputScale {
     /// # Errors
-    /// [`Error::Scale`] for anything but 2, 3 and 4.
+    /// [`Error::Scale`] for anything but 1 to 8.
     pub fn new(scale: usize) -> Result<Self> {
-        if (2..=4).contains(&scale) {
+        if (1..=MOST).contains(&scale) {
             Ok(Self(scale))
         } else {
-            Err(Error::Scale { scale, most: 4 })
+            Err(Error::Scale { scale, most: MOST })
         }
     }
 
@@ -22,6 +22,9 @@ impl OutputScale {
         self.0
     }
 }
+
+/// The largest enlargement.
+const MOST: usize = 8;
 
 /// How large a result is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +89,8 @@ pub struct Options {
     pub tiles: Tiles,
     /// Whether the result's consistency with the photo is measured.
     pub consistency: bool,
+    /// Whether the result is held to the photo, as every result should be: without, it is the network's own, clamped.
+    pub hold: bool,
 }
 
 impl Options {
@@ -96,6 +101,7 @@ impl Options {
             longest: usize::MAX,
             tiles: Tiles::Side(side),
             consistency: false,
+            hold: true,
         }
     }
 
@@ -114,7 +120,7 @@ impl Options {
                 });
             }
             Target::Width(wanted) => {
-                let scale = OutputScale::new(wanted.div_ceil(given.width).max(2))?;
+                let scale = OutputScale::new(wanted.div_ceil(given.width).max(2).min(most))?;
                 let rows = libm::round(given.height as f64 * wanted as f64 / given.width as f64);
                 (scale, Size::new(wanted, (rows as usize).max(1)))
             }
@@ -141,6 +147,7 @@ mod tests {
             longest: 1000,
             tiles: Tiles::Side(64),
             consistency: false,
+            hold: true,
         }
     }
 
@@ -174,7 +181,7 @@ mod tests {
 
     #[test]
     fn other_scales_are_refused() {
-        assert!(OutputScale::new(5).is_err() && OutputScale::new(1).is_err());
+        assert!(OutputScale::new(9).is_err() && OutputScale::new(0).is_err());
     }
 
     #[test]

@@ -22,6 +22,11 @@ pub trait Executor {
     /// Input pixels around a tile that its result depends on.
     fn halo(&self) -> usize;
 
+    /// Tiles begin and end at multiples of so many input pixels; what of a tile lies beyond the image is its reflection.
+    fn grid(&self) -> usize {
+        1
+    }
+
     /// Enlarges `tile`, `[3, h, w]` in `[0, 1]`, to `[3 + n, h * scale, w * scale]`; values are not clamped. The `n` planes
     /// beside the image are those of [`Self::beside`]. `place`
     /// is where the tile lies in the image, in input pixels: networks that draw noise draw it there. Executors that take
@@ -99,8 +104,8 @@ const LEAST: usize = 16;
 /// Enlarges an image tile by tile.
 ///
 /// `read` gives the pixels of a rectangle: three colour planes in `[0, 1]` and any number of further ones, which are
-/// enlarged by bicubic interpolation. The first of these is alpha, by which colours are weighed (`alpha`). The result is held to the
-/// photo (`hold`): its colours are within `[0, 1]`. Finished rows go to `write` from the top, with the index of the first; the
+/// enlarged by bicubic interpolation. The first of these is alpha, by which colours are weighed (`alpha`). Where it is to be, the result
+/// is held to the photo (`hold`); its colours are within `[0, 1]`. Finished rows go to `write` from the top, with the index of the first; the
 /// output is never held whole. Scales below the network's are made by antialiased bicubic reduction of each tile.
 /// What an executor tells beside the image comes as further planes, after those of `read`.
 /// `progress` is called after every tile and every step of one, and stops the work by returning `false`. When the executor
@@ -108,18 +113,20 @@ const LEAST: usize = 16;
 ///
 /// # Errors
 /// Those of the executor and of `write`; [`Error::Cancelled`] when `progress` said so.
+#[expect(clippy::too_many_arguments, reason = "it is called once")]
 pub(super) async fn enlarge<E: Executor>(
     executor: &E,
     image: Size,
     core: usize,
     scale: usize,
+    held: bool,
     read: impl Fn(Rect) -> Planes,
     mut write: impl FnMut(usize, &Planes) -> Result<()>,
     progress: impl FnMut(Progress) -> bool,
 ) -> Result<()> {
     // Three pixels for how alpha changes nearby, two for the reduction's support.
     let halo = executor.halo().max(3) + if scale < executor.scale() { 2 } else { 0 };
-    let plan = TilePlan::new(image, core, halo, FEATHER)?;
+    let plan = TilePlan::new(image, core, halo, FEATHER)?.on_grid(executor.grid());
     let state = RefCell::new(State {
         progress,
         total: plan.len(),
@@ -163,7 +170,7 @@ pub(super) async fn enlarge<E: Executor>(
             };
             (
                 Mosaic::new(plan, result.channels(), scale),
-                Hold::new(image, scale, layout),
+                Hold::new(image, scale, layout, held),
             )
         });
         mosaic.add(&tile, &result, |_, rows| hold.add(rows, read, &mut write))?;
@@ -230,6 +237,7 @@ impl<E: Executor> Areas<'_, E> {
         on_share: &dyn Fn(f64) -> bool,
     ) -> Result<Planes> {
         let plan = TilePlan::within(area, self.image, most, (self.halo, FEATHER))?;
+        let plan = plan.on_grid(self.executor.grid());
         let count = plan.len() as f64;
         let mut made: Option<(Mosaic, Planes)> = None;
         for (i, tile) in plan.tiles().enumerate() {
@@ -268,7 +276,8 @@ impl<E: Executor> Areas<'_, E> {
         read: &impl Fn(Rect) -> Planes,
         on_step: OnStep<'_>,
     ) -> Result<Planes> {
-        let (colour, extra) = read(tile.input).split_channels(COLOURS);
+        let there = tile.input.within(self.image);
+        let (colour, extra) = read(there).reflected(tile.input.size()).split_channels(COLOURS);
         let result = self.executor.run_part(&colour, tile.input, part, on_step).await?;
         let Some(extra) = extra else {
             return Ok(result);

@@ -72,6 +72,7 @@ fn fold(taking: &mut Taking<'_, '_>, module: &str) -> Result<[Tensor; 2]> {
     let mut part = |name: &str| -> Result<(Vec<f64>, Vec<f64>, [usize; 4])> {
         let (weight, bias) = (format!("{module}.{name}.weight"), format!("{module}.{name}.bias"));
         let shape = taking.shape::<4>(&weight)?;
+        let [_] = taking.shape(&bias)?;
         let wide = |tensor: Tensor| tensor.values.into_iter().map(f64::from).collect();
         Ok((wide(taking.tensor(&weight)?), wide(taking.tensor(&bias)?), shape))
     };

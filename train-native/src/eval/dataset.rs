@@ -85,9 +85,12 @@ fn score(mut image: Planes, truth: &Planes, scale: usize) -> asasr_core::Result<
     Ok(metrics::psnr_y(&image, truth, scale)?.min(BEST))
 }
 
-/// The whole image, enlarged tile by tile.
-pub(crate) fn enlarge(executor: &impl Executor, image: &Planes) -> asasr_core::Result<Planes> {
-    let options = Options::new(OutputScale::new(executor.scale())?, TILE);
+/// The whole image, enlarged tile by tile, and held to the input or not.
+pub(crate) fn enlarge(executor: &impl Executor, image: &Planes, hold: bool) -> asasr_core::Result<Planes> {
+    let options = Options {
+        hold,
+        ..Options::new(OutputScale::new(executor.scale())?, TILE)
+    };
     pollster::block_on(pipeline::whole(executor, image, &options))
 }
 

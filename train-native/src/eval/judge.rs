@@ -12,9 +12,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::dataset::{BEST, Pair};
 use super::reading::{self, Reader};
 use crate::cli::MetricNetworks;
+use crate::community;
 use crate::degrade::Protocol;
 use crate::error::{Error, Result};
-use crate::weights_file;
 
 /// Values by the name of their metric.
 pub(crate) type Scores = BTreeMap<&'static str, f64>;
@@ -200,7 +200,7 @@ impl Judge {
         let backbones: Vec<Weights> = args
             .backbone
             .iter()
-            .map(|p| weights_file::read(p))
+            .map(|p| community::tensors(p))
             .collect::<Result<_>>()?;
         let mut networks = Vec::new();
         for path in &args.lpips {
@@ -315,7 +315,7 @@ fn with_backbone<T>(
     backbones: &[Weights],
     open: impl Fn(&Weights, &Device) -> asasr_core::Result<T>,
 ) -> Result<T> {
-    let own = weights_file::read(path)?;
+    let own = community::tensors(path)?;
     let device = Device::flex();
     let mut failed = match open(&own, &device) {
         Ok(network) => return Ok(network),

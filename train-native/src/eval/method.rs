@@ -23,6 +23,8 @@ pub(super) enum Source {
     Bicubic,
     Model {
         maker: Box<ExecutorMaker>,
+        /// Whether results are held to the inputs.
+        hold: bool,
         id: String,
         mode: Mode,
         sha256: String,
@@ -66,11 +68,12 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
         let model = Graphs::open(args.weights.as_deref())?;
         let (id, sha256) = (model.id().to_owned(), model.hash(mode)?);
         let begins = model.source(mode)?;
-        let maker = ExecutorMaker::new(&model, args.device, mode, args.draw)?;
+        let maker = ExecutorMaker::new(&model, args.device, mode, args.draw)?.held(args.hold);
         methods.push(Method {
             name: format!("{id} {}", mode.name()),
             source: Source::Model {
                 maker: Box::new(maker),
+                hold: args.hold.is_on(),
                 id,
                 mode,
                 sha256,
@@ -113,9 +116,9 @@ impl Method {
         let start = Instant::now();
         let image = match &mut self.source {
             Source::Bicubic => resample::enlarge(&pair.lq, pair.hq.width() / pair.lq.width()),
-            Source::Model { maker, .. } => {
+            Source::Model { maker, hold, .. } => {
                 let executor = maker.for_image(pair.lq.size())?;
-                enlarge(executor, &pair.lq).map_err(|e| Error::at(&pair.path, e))?
+                enlarge(executor, &pair.lq, *hold).map_err(|e| Error::at(&pair.path, e))?
             }
             Source::Folder(results) => {
                 let path = results.of(&pair.path)?;

@@ -137,7 +137,7 @@ pub(crate) fn score(
             return Err(Error::new("stopped while it was scored: go on with --resume"));
         }
         let executor = maker.for_image(pair.lq.size())?;
-        let mut image = enlarge(executor, &pair.lq).map_err(|e| Error::at(&pair.path, e))?;
+        let mut image = enlarge(executor, &pair.lq, true).map_err(|e| Error::at(&pair.path, e))?;
         asasr_core::metrics::quantise(&mut image);
         let own = judge.scores(&judge.subject(pair)?, &image, None);
         scores.push(own.map_err(|e| Error::at(&pair.path, e))?);

@@ -117,10 +117,11 @@ pub(super) fn json(outcomes: &[Outcome], pairs: &[Pair], args: &Eval) -> Result<
                 mode,
                 sha256,
                 begins,
+                hold,
             } = &outcome.method.source
             {
                 method["model"] = json!({
-                    "id": id, "mode": mode.name(), "sha256": sha256, "on": maker.device(),
+                    "id": id, "mode": mode.name(), "sha256": sha256, "on": maker.device(), "held": hold,
                 });
                 if let Some(source) = begins {
                     method["model"]["source"] = json!(source);

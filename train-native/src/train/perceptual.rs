@@ -4,8 +4,8 @@ use asasr_core::nn::{Backbone, PerceptualDistance};
 use burn::tensor::{Device, Tensor};
 
 use super::config::Perceptual;
+use crate::community;
 use crate::error::{Error, Result};
-use crate::weights_file;
 
 /// The distance and its weight in the loss.
 pub(super) struct PerceptualTerm {
@@ -27,7 +27,7 @@ pub(super) fn open(args: &Perceptual, device: &Device) -> Result<Option<Perceptu
         return Ok(None);
     };
     let distance =
-        PerceptualDistance::new(&weights_file::read(path)?, device).map_err(|e| Error::at(path, e))?;
+        PerceptualDistance::new(&community::tensors(path)?, device).map_err(|e| Error::at(path, e))?;
     if distance.backbone() != Backbone::Vgg16 {
         let why = "AlexNet's distance is kept for evaluation, where it would say nothing of a model trained by it: take VGG-16's";
         return Err(Error::at(path, why));

@@ -122,7 +122,7 @@ impl Stage for RestorerStage<'_> {
 
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
         let executor = GraphExecutor::new(self.with(average))?;
-        let run = |image: &Planes| Ok(eval::enlarge(&executor, image)?);
+        let run = |image: &Planes| Ok(eval::enlarge(&executor, image, true)?);
         let measured = eval::measure(pairs, self.args.common.protocol, run)?;
         let text = format!(
             "PSNR-Y {:.3} dB ({:+.3} over bicubic)",

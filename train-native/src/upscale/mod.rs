@@ -53,6 +53,8 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
     }
     let teller = Teller(args.progress);
     let model = open_model(args)?;
+    let args = &args.with_defaults(model.scale()?, model.default_mode());
+    check_model(args, &model)?;
     let mut plan = Plan::new(args, &place, model.scale()? as u32)?;
     if args.alone
         && let Some(why) = plan.refused.pop()
@@ -70,24 +72,29 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
     }
 }
 
-/// The model, checked against what is asked of it.
+/// The model, with its signature checked where that is asked for.
 fn open_model(args: &Upscale) -> Result<Graphs> {
-    if args.mode == Mode::Instant && args.draw.fidelity > 0.0 {
-        return Err(Error::new(
-            "--fidelity leads back from a flow's sample: add --mode fast or --mode quality",
-        ));
-    }
     if let (Some(key), Some(folder)) = (&args.public_key, &args.weights) {
         let key = PublicKey::read(key)?;
         Package::from_folder(folder)?.check_signature(&key)?;
     }
-    let model = Graphs::open(args.weights.as_deref())?;
-    if (args.samples > 1 || args.spread.is_some()) && args.mode == Mode::Instant {
+    Graphs::open(args.weights.as_deref())
+}
+
+/// Checks the model against what is asked of it.
+fn check_model(args: &Upscale, model: &Graphs) -> Result<()> {
+    let mode = args.mode();
+    if mode == Mode::Instant && args.draw.fidelity > 0.0 {
+        return Err(Error::new(
+            "--fidelity leads back from a flow's sample: add --mode fast or --mode quality",
+        ));
+    }
+    if (args.samples > 1 || args.spread.is_some()) && mode == Mode::Instant {
         return Err(Error::new(
             "--samples and --spread tell what is invented: add --mode fast or --mode quality, which invent",
         ));
     }
-    let sampler = model.sampler(args.mode)?;
+    let sampler = model.sampler(mode)?;
     if args.samples == 1 && args.spread.is_some() && sampler.is_some_and(|((part, _), _)| part.draws()) {
         return Err(Error::new(
             "--spread shows where samples differ: add --samples 4, or as many as you like",
@@ -99,13 +106,13 @@ fn open_model(args: &Upscale) -> Result<Graphs> {
         ));
     }
     let most = model.scale()?;
-    if usize::from(args.scale) > most {
+    if usize::from(args.scale()) > most {
         return Err(Error::new(format!(
             "the model {} enlarges {most} times: choose --scale {most} or less",
             model.id()
         )));
     }
-    Ok(model)
+    Ok(())
 }
 
 /// Enlarges what is planned, one image after the other; the number of those that failed.
@@ -113,10 +120,11 @@ fn work(args: &Upscale, plan: &Plan, model: &Graphs) -> Result<usize> {
     if plan.jobs.is_empty() {
         return Ok(0);
     }
-    let make = |model: &Graphs| {
+    let make = |model: &Graphs| -> Result<ExecutorMaker> {
         // A map of what is invented is measured with the first sample beside another, or beside the mean.
         let samples = args.samples.max(1 + u8::from(args.spread.is_some()));
-        ExecutorMaker::new(model, args.device, args.mode, args.draw).map(|m| m.of_samples(samples))
+        let maker = ExecutorMaker::new(model, args.device, args.mode(), args.draw)?;
+        Ok(maker.of_samples(samples).held(args.hold))
     };
     let mut maker = make(model)?;
     if !args.alone {
@@ -248,6 +256,7 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
         longest: usize::MAX,
         tiles: Tiles::Side(usize::from(args.tile)),
         consistency: maps.consistency.is_some() || args.progress == Telling::Json,
+        hold: args.hold.is_on(),
     };
     let at = |e: asasr_core::Error| Error::at(&input.name, e);
     let (_, size) = options.sizes(picture.size(), executor.scale()).map_err(at)?;

@@ -350,7 +350,7 @@ fn raw_bytes(header: Header, pixels: u64) -> u64 {
 /// Pixels of a result.
 fn result_pixels(header: Header, args: &Upscale) -> u64 {
     match args.width {
-        None => pixels(header) * u64::from(args.scale).pow(2),
+        None => pixels(header) * u64::from(args.scale()).pow(2),
         Some(width) => u64::from(width).pow(2) * u64::from(header.height) / u64::from(header.width.max(1)),
     }
 }
@@ -358,7 +358,7 @@ fn result_pixels(header: Header, args: &Upscale) -> u64 {
 /// How many times the network's result is larger.
 fn factor(header: Header, args: &Upscale) -> u64 {
     let scale = |width: u32| width.div_ceil(header.width.max(1)).clamp(2, 4);
-    u64::from(args.width.map_or(u32::from(args.scale), scale))
+    u64::from(args.width.map_or(u32::from(args.scale()), scale))
 }
 
 /// Refuses a width that an image cannot have, however it is turned; `most` is the model's scale.
@@ -448,7 +448,7 @@ fn memory_for(input: &Input, args: &Upscale) -> u64 {
     let planes = if header.samples % 2 == 0 { 4 } else { 3 };
     let samples = width * height * u64::from(header.samples) * u64::from(header.bits / 8);
     let row = width * tile.min(height) * scale * scale * planes * 4;
-    let each = match (args.device, args.mode) {
+    let each = match (args.device, args.mode()) {
         (DeviceChoice::Cpu, Mode::Instant) => RESTORER,
         (DeviceChoice::Cpu, _) => FLOW,
         // Memory of its own, and smaller tiles where it is not enough.

@@ -31,7 +31,7 @@ pub struct Plksr {
     pub mixer_kernels: [usize; 2],
     /// Whether a block weighs each number by one of its neighbourhood.
     pub attention: bool,
-    /// What ends a block.
+    /// What a block normalises.
     pub norm: PlksrNorm,
     /// The last convolution's place in `feats`.
     pub last: usize,
@@ -46,14 +46,14 @@ pub enum Mixer {
     Mish,
 }
 
-/// What ends a block of [`Plksr`].
+/// What a block of [`Plksr`] normalises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlksrNorm {
     /// Nothing (PLKSR).
     None,
-    /// Normalisation over the channels, `layer_norm` (RealPLKSR).
+    /// What it reads, over the channels: `layer_norm` (RealPLKSR).
     Layer,
-    /// Normalisation over the whole image in four groups, `norm` (RealPLKSR): tiles are not exact.
+    /// What it makes, over the whole image in four groups: `norm` (RealPLKSR). Tiles are then not exact.
     Group,
 }
 
@@ -91,6 +91,17 @@ impl Plksr {
             Mixer::Mish => "channel_mixer",
         };
         let [wide, narrow] = self.mixer_kernels;
+        let x = match self.norm {
+            PlksrNorm::Layer => {
+                let norm = LayerNorm {
+                    epsilon: 1e-6,
+                    weight: Some(part("layer_norm.weight")),
+                    bias: Some(part("layer_norm.bias")),
+                };
+                &b.node(part("layer_norm"), norm, &[x])
+            }
+            PlksrNorm::None | PlksrNorm::Group => x,
+        };
         let y = conv(b, &format!("{mixer}.0"), 2 * features, wide, x);
         let y = match self.mixer {
             Mixer::Gelu => b.after(&part(mixer), Gelu {}, &[&y]),
@@ -113,15 +124,7 @@ impl Plksr {
         }
         let y = conv(b, "refine", features, 1, &y);
         match self.norm {
-            PlksrNorm::None => y,
-            PlksrNorm::Layer => {
-                let norm = LayerNorm {
-                    epsilon: 1e-6,
-                    weight: Some(part("layer_norm.weight")),
-                    bias: Some(part("layer_norm.bias")),
-                };
-                b.node(part("layer_norm"), norm, &[&y])
-            }
+            PlksrNorm::None | PlksrNorm::Layer => y,
             PlksrNorm::Group => {
                 let norm = GroupNorm {
                     groups: 4,

@@ -7,6 +7,7 @@
 mod add;
 mod affine;
 mod attention;
+mod average_pool;
 mod broadcast;
 mod channel_attention;
 mod concat;
@@ -207,6 +208,7 @@ registry! {
     "add" = add::Add,
     "affine" = affine::Affine,
     "attention" = attention::Attention,
+    "average_pool" = average_pool::AveragePool,
     "channel_attention" = channel_attention::ChannelAttention,
     "concat" = concat::Concat,
     "conv" = conv::Conv,

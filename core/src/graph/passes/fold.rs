@@ -33,6 +33,7 @@ pub fn fold(graph: &TypedGraph, weights: &Weights) -> Result<(TypedGraph, Weight
         inputs: graph.graph().inputs.clone(),
         nodes: nodes.into_iter().flatten().collect(),
         outputs: graph.graph().outputs.clone(),
+        halo: graph.graph().halo,
     })
     .check()?;
     let mut left = Weights::default();

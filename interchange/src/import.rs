@@ -1,0 +1,138 @@
+use asasr_core::model::{Dtype, Manifest, NetworkPart, Provenance, Role, Weights, sha256_hex};
+
+use crate::{Error, File, Model, Result, read};
+
+/// The weights file of an imported network.
+pub const WEIGHTS: &str = "community.safetensors";
+/// The licence of a model about which nothing is stated.
+pub const UNKNOWN: &str = "LicenseRef-unknown";
+
+/// What somebody says about a model, which its file does not.
+#[derive(Debug, Clone, Default)]
+pub struct Stated {
+    /// Its name in addresses and on the command line; otherwise made of the file's name.
+    pub id: Option<String>,
+    /// SPDX expression.
+    pub licence: Option<String>,
+    /// Who made it.
+    pub author: Option<String>,
+    /// Where it is from.
+    pub source: Option<String>,
+}
+
+/// A model as it is kept and published.
+#[derive(Debug)]
+pub struct Imported {
+    /// Its manifest, of the network and the restorer to whose mean it is held.
+    pub manifest: Manifest,
+    /// The bytes of [`WEIGHTS`].
+    pub weights: Vec<u8>,
+}
+
+/// Reads a model as [`read`] does, and puts it beside a restorer of ours; `mean` is that model's manifest.
+///
+/// # Errors
+/// As [`read`]; for a name that cannot be one, and a licence that cannot be shown.
+pub fn import(files: &[File<'_>], stated: &Stated, mean: &Manifest) -> Result<Imported> {
+    let Model {
+        architecture,
+        graph,
+        weights,
+    } = read(files)?;
+    let bytes = weights.to_safetensors(narrowest(&weights))?;
+    // Of two files the larger holds the weights.
+    let file = files
+        .iter()
+        .max_by_key(|f| f.bytes.len())
+        .ok_or(Error::NotAModel)?;
+    let licence = stated.licence.clone().unwrap_or_else(|| UNKNOWN.into());
+    let unsaid = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());
+    let part = NetworkPart {
+        bytes: bytes.len(),
+        sha256: sha256_hex(&bytes),
+        provenance: Some(Provenance {
+            source: unsaid(&stated.source),
+            author: unsaid(&stated.author),
+            licence: licence.clone(),
+            sha256: sha256_hex(file.bytes),
+            file: Some(file.name.into()),
+            architecture: Some(architecture),
+        }),
+        ..NetworkPart::new(WEIGHTS, graph)
+    };
+    let restorer = mean.restorer()?;
+    let manifest = Manifest {
+        id: stated.id.clone().unwrap_or_else(|| id_of(file.name)),
+        licence: both(licence, &mean.licence),
+        networks: [(Role::Community, part)].into(),
+        measured: None,
+    };
+    Ok(Imported {
+        manifest: manifest.held_to(restorer)?,
+        weights: bytes,
+    })
+}
+
+/// Half precision where no value changes by it.
+fn narrowest(weights: &Weights) -> Dtype {
+    let same = |v: &f32| half::f16::from_f32(*v).to_f32() == *v;
+    if weights.iter().all(|(_, tensor)| tensor.values.iter().all(same)) {
+        Dtype::F16
+    } else {
+        Dtype::F32
+    }
+}
+
+/// One expression of two.
+fn both(one: String, other: &str) -> String {
+    if one == other {
+        return one;
+    }
+    let grouped = |text: &str| {
+        if text.contains(" OR ") {
+            format!("({text})")
+        } else {
+            text.into()
+        }
+    };
+    format!("{} AND {}", grouped(&one), grouped(other))
+}
+
+/// A plain name out of a file's.
+fn id_of(file: &str) -> String {
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let id: String = stem
+        .chars()
+        .map(|c| if fits(c) { c } else { '-' })
+        .take(64)
+        .collect();
+    let id = id.trim_matches(['.', '-', '_']);
+    if id.is_empty() { "model".into() } else { id.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain() {
+        for (file, id) in [
+            ("4x-UltraSharp.pth", "4x-UltraSharp"),
+            ("a b/c.safetensors", "a-b-c"),
+            (".pth", "model"),
+            ("4xH\u{e4}user (v2).pth", "4xH-user--v2"),
+        ] {
+            assert_eq!(id_of(file), id);
+        }
+    }
+
+    #[test]
+    fn licences_are_joined() {
+        assert_eq!(both("MIT".into(), "MIT"), "MIT");
+        assert_eq!(
+            both("MIT OR Apache-2.0".into(), "BSD-3-Clause"),
+            "(MIT OR Apache-2.0) AND BSD-3-Clause"
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! Models that a person brings to the page.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use asasr_codec::decode;
+use asasr_core::Planes;
+use asasr_tests::{Browser, Server, drawn, imported, of_one_step_natively};
+
+/// Twice larger, and four times.
+const COMPACT: (&str, &[u8]) = (
+    "2x-Small.pth",
+    include_bytes!("../interchange/tests/fixtures/zip.pth"),
+);
+const SPAN: (&str, &[u8]) = (
+    "4x-Span.pth",
+    include_bytes!("../interchange/tests/fixtures/span.pth"),
+);
+const LEVEL: f32 = 1.0 / 255.0;
+
+fn planes(png: &[u8]) -> Planes {
+    decode(png, 1 << 20).unwrap().all_planes().split_channels(3).0
+}
+
+fn farthest(a: &Planes, b: &Planes) -> f32 {
+    assert_eq!(a.size(), b.size());
+    let pairs = a.data().iter().zip(b.data());
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// The values of the models that the page offers.
+async fn offered(browser: &Browser) -> String {
+    let script =
+        "return [...document.getElementById('model').options].map((option) => option.value).join(' ');";
+    let values = browser.run(script, vec![]).await;
+    values.as_str().unwrap().to_owned()
+}
+
+/// Drops a model and then a photo; the result is the program's.
+async fn makes_the_native_image(device: &str) {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device={device}", server.url())).await;
+    let photo = drawn(40, 24);
+    for ((name, bytes), scale) in [(COMPACT, 2), (SPAN, 4)] {
+        browser.drop_files(&[(name, bytes)]).await;
+        let id = name.trim_end_matches(".pth");
+        browser
+            .wait_for(&format!("document.getElementById('model').value === 'own:{id}'"))
+            .await;
+        assert_eq!(browser.text("error").await, "");
+        browser.drop_file("drawn.png", &photo).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "");
+        let summary = browser.text("summary").await;
+        assert!(
+            summary.starts_with(&format!("{} \u{d7} {}", 40 * scale, 24 * scale)),
+            "{summary}"
+        );
+        assert!(summary.contains(id), "{summary}");
+        let got = planes(&browser.download(&format!("drawn-x{scale}-{id}.png")).await);
+        let expected = of_one_step_natively(&imported(name, bytes), &photo, Some(0)).all_planes();
+        let worst = farthest(&got, &expected) / LEVEL;
+        println!("{device}: {name}: largest difference to the native CPU {worst:.2}/255");
+        assert!(worst <= 2.01, "{name} differs by {worst:.2}/255");
+        // What departs from the mean is told without being asked for.
+        let told = browser.text("deviation").await;
+        assert!(told.contains("departs from the mean"), "{told}");
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_model_on_the_cpu_makes_the_native_image() {
+    makes_the_native_image("cpu").await;
+}
+
+#[tokio::test]
+async fn a_model_on_webgpu_makes_the_native_image() {
+    makes_the_native_image("webgpu").await;
+}
+
+/// A model is there at the next visit, until it is forgotten; a file that is none says so where it was dropped.
+#[tokio::test]
+async fn models_are_kept_until_they_are_forgotten() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    browser.drop_files(&[("broken.pth", b"no model at all")]).await;
+    browser.wait_for("!document.getElementById('error').hidden").await;
+    let told = browser.text("error").await;
+    assert!(told.starts_with("broken.pth: this is no model"), "{told}");
+    let hostile = b"\x80\x02cposix\nsystem\nU\x02id\x85R.";
+    browser.drop_files(&[("hostile.pth", hostile)]).await;
+    browser
+        .wait_for("document.getElementById('error').textContent.includes('posix.system')")
+        .await;
+    browser.drop_files(&[COMPACT]).await;
+    browser
+        .wait_for("document.getElementById('model').value === 'own:2x-Small'")
+        .await;
+    assert_eq!(browser.text("error").await, "");
+    // The next visit.
+    let kept = "const { keptModels } = await import('./models.js'); return (await keptModels()).length;";
+    while browser.run(kept, vec![]).await != 1 {}
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    browser
+        .wait_for("[...document.getElementById('model').options].some((o) => o.value === 'own:2x-Small')")
+        .await;
+    browser.set("model", "own:2x-Small").await;
+    browser.click("#drop-model").await;
+    while browser.run(kept, vec![]).await != 0 {}
+    assert_eq!(offered(&browser).await, "asasr-x4-real asasr-x4-clean");
+    browser.close().await;
+}
