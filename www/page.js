@@ -22,7 +22,7 @@ let opened = null;
 let queue = null;
 /** The modes of each model that was open. */
 const known = {};
-/** The models that a person brought, by the values of their options. */
+/** The community's models, by the values of their options: those that a person brought, which have `files`, and the server's. */
 const brought = new Map();
 /** Where the network runs. */
 let device = 'cpu';
@@ -78,7 +78,7 @@ function begin() {
     return;
   }
   // A model of one's own takes the place of the choice between ours.
-  if (model !== null) $('model').replaceChildren(element('option', { value: model, textContent: model }));
+  if (model !== null) $('model').replaceChildren(element('option', { value: model, textContent: model }), $('own-models'));
   open($('model').value);
   queue = new Queue(open);
   queue.addEventListener('change', ({ detail }) => { update(detail); });
@@ -115,6 +115,7 @@ async function everything() {
     const mine = upscaler;
     try {
       const own = await mine.loaded;
+      // A community's models are large, and kept by those who bring them.
       const served = [...$('model').options].filter(({ value }) => !brought.has(value));
       const models = await Promise.all(served.map(async ({ value }) => {
         const folder = modelAddress(value, document.baseURI);
@@ -173,7 +174,7 @@ function offer() {
   }
   if ($('scale').selectedOptions[0]?.disabled || own?.scale === 1) $('scale').value = Math.min(most, own ? most : 4);
   $('width-choice').hidden = $('scale').value !== 'width';
-  $('drop-model').hidden = !own;
+  $('drop-model').hidden = !own?.files;
   $('hold-choice').hidden = !own;
   for (const option of $('mode').options) option.textContent = text(own ? `${option.value}Own` : option.value);
   const modes = known[$('model').value];
@@ -188,7 +189,7 @@ function explainMode() {
   const time = queue?.seconds(1e6, { model, mode }) ?? null;
   const own = brought.get(model);
   const explained = own && mode !== 'instant'
-    ? text('aboutOwn', { architecture: own.architecture, scale: own.scale })
+    ? text(own.author ? 'aboutServed' : 'aboutOwn', own)
     : text(mode === 'instant' ? 'aboutInstant' : 'aboutFlow');
   $('about-mode').textContent = time === null ? explained : `${explained} ${text('perMegapixel', { time: duration(time) })}`;
   $('seed-choice').hidden = mode === 'instant' || drawsOne(model, mode);
@@ -241,6 +242,19 @@ function offerModel(model) {
   $('own-models').append(option);
   $('own-models').hidden = false;
   return value;
+}
+
+/** Offers what the server has beside our models. */
+async function offerServed() {
+  const response = await fetch(new URL('v1/models', document.baseURI));
+  if (!response.ok) return; // a plain host of files has no list
+  const { models } = await response.json();
+  for (const { id, scale, community } of models) {
+    if (!community || !plain(id) || brought.has(id)) continue;
+    brought.set(id, { id, scale, ...community });
+    $('served-models').append(element('option', { value: id, textContent: id }));
+    $('served-models').hidden = false;
+  }
 }
 
 /** Chooses a model. */
@@ -729,4 +743,6 @@ if (queue) {
   keepOffline($('offline'), everything, busy);
   // A browser that keeps nothing has none.
   keptModels().then((models) => models.forEach(offerModel), () => {});
+  // What is on offer for one model is not asked for.
+  if (!query.has('model')) offerServed().catch(() => {});
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use asasr_store::{Error, Listed, PublicKey, Release, ReleaseId, Store};
+use asasr_store::{Error, Listed, PublicKey, Release, ReleaseId, Role, Store};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use moka::future::Cache;
@@ -92,6 +92,16 @@ struct Entry<'a> {
     signed: bool,
     bytes: usize,
     files: Vec<FileEntry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    community: Option<Community<'a>>,
+}
+
+/// Where a community's network is from.
+#[derive(Debug, Serialize)]
+struct Community<'a> {
+    architecture: &'a str,
+    author: &'a str,
+    licence: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -131,6 +141,15 @@ impl<'a> Entry<'a> {
             signed: offer.release.signature.is_some(),
             bytes: files.iter().map(|f| f.bytes).sum(),
             files,
+            community: manifest
+                .network(Role::Community)
+                .ok()
+                .and_then(|part| part.provenance.as_ref())
+                .map(|from| Community {
+                    architecture: from.architecture.as_deref().unwrap_or_default(),
+                    author: &from.author,
+                    licence: &from.licence,
+                }),
         }
     }
 }

@@ -21,7 +21,7 @@ mod signature;
 mod store;
 mod sweep;
 
-pub use asasr_core::model::{Mode, sha256_hex};
+pub use asasr_core::model::{Mode, Role, sha256_hex};
 pub use error::{Error, Result};
 pub use package::{LARGEST_FILE, LARGEST_MANIFEST, MANIFEST, Package, SIGNATURE};
 pub use place::redacted;

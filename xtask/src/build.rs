@@ -15,7 +15,7 @@ use crate::shell::{Result, cargo, root, run, say, target};
 use crate::tools;
 
 /// What the page is made of.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     ".cargo",
     "Cargo.lock",
     "Cargo.toml",
@@ -24,6 +24,7 @@ const SOURCES: [&str; 15] = [
     "web",
     "core",
     "codec",
+    "interchange",
     "shaders",
     "weights",
     "xtask/src",

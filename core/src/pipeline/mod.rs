@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use self::output::Rows;
+use self::tiles::Asked;
 pub use blend::{Blend, fidelity};
 pub use options::{Limits, Options, OutputScale, Target, Tiles};
 pub use tiles::{Beside, Executor, Invention, OnStep, Progress};
@@ -185,9 +186,11 @@ pub async fn enlarge<E: Executor>(
     let done = tiles::enlarge(
         executor,
         given,
-        side,
-        scale.get(),
-        options.hold,
+        Asked {
+            core: side,
+            scale: scale.get(),
+            hold: options.hold,
+        },
         |rect| photo.planes(rect),
         write,
         progress,
@@ -294,6 +297,7 @@ mod tests {
             target,
             longest: usize::MAX,
             tiles: Tiles::Side(16),
+            hold: true,
             consistency: true,
         }
     }

@@ -101,6 +101,17 @@ const FEATHER: usize = 2;
 /// Side of the smallest tiles that are tried.
 const LEAST: usize = 16;
 
+/// How an image is enlarged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Side of the tiles' cores, in input pixels.
+    pub(super) core: usize,
+    /// How many times wider and higher the result is.
+    pub(super) scale: usize,
+    /// Whether it is held to the photo.
+    pub(super) hold: bool,
+}
+
 /// Enlarges an image tile by tile.
 ///
 /// `read` gives the pixels of a rectangle: three colour planes in `[0, 1]` and any number of further ones, which are
@@ -113,13 +124,10 @@ const LEAST: usize = 16;
 ///
 /// # Errors
 /// Those of the executor and of `write`; [`Error::Cancelled`] when `progress` said so.
-#[expect(clippy::too_many_arguments, reason = "it is called once")]
 pub(super) async fn enlarge<E: Executor>(
     executor: &E,
     image: Size,
-    core: usize,
-    scale: usize,
-    held: bool,
+    Asked { core, scale, hold }: Asked,
     read: impl Fn(Rect) -> Planes,
     mut write: impl FnMut(usize, &Planes) -> Result<()>,
     progress: impl FnMut(Progress) -> bool,
@@ -170,7 +178,7 @@ pub(super) async fn enlarge<E: Executor>(
             };
             (
                 Mosaic::new(plan, result.channels(), scale),
-                Hold::new(image, scale, layout, held),
+                Hold::new(image, scale, layout, hold),
             )
         });
         mosaic.add(&tile, &result, |_, rows| hold.add(rows, read, &mut write))?;
@@ -387,6 +395,11 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
+    fn asked(core: usize, scale: usize) -> Asked {
+        let hold = true;
+        Asked { core, scale, hold }
+    }
+
     struct Bicubic;
     impl Executor for Bicubic {
         fn scale(&self) -> usize {
@@ -432,8 +445,7 @@ mod tests {
         pollster::block_on(enlarge(
             &Bicubic,
             Size::new(41, 30),
-            core,
-            scale,
+            asked(core, scale),
             |rect| image.crop(rect),
             |first, rows| {
                 out.put_rows(first, rows);
@@ -506,8 +518,7 @@ mod tests {
         pollster::block_on(enlarge(
             &lanes,
             Size::new(41, 30),
-            11,
-            4,
+            asked(11, 4),
             |rect| image.crop(rect),
             |first, rows| {
                 out.put_rows(first, rows);
@@ -572,8 +583,7 @@ mod tests {
         let done = pollster::block_on(enlarge(
             &small,
             Size::new(w, h),
-            70,
-            2,
+            asked(70, 2),
             |rect| image.crop(rect),
             |first, rows| {
                 assert_eq!(first, next, "no row twice, none left out");
@@ -619,8 +629,7 @@ mod tests {
         pollster::block_on(enlarge(
             &Telling,
             Size::new(41, 30),
-            21,
-            2,
+            asked(21, 2),
             |rect| image.crop(rect),
             |first, rows| {
                 assert_eq!(rows.channels(), 5);

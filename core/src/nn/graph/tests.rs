@@ -238,6 +238,7 @@ fn networks() -> Vec<Graph> {
         blocks: 2,
         doublings,
         unshuffle,
+        plus: doublings == 1,
     };
     let compact = Compact {
         colours,
