@@ -4,8 +4,11 @@ export type DeviceChoice = 'auto' | 'webgpu' | 'cpu';
 export interface UpscalerOptions {
   /** Default `'auto'`. */
   device?: DeviceChoice;
-  /** Address of a model's folder, with a final slash; other origins need CORS. Default: `v1/models/asasr-x4-real/` beside the script. */
-  model?: string;
+  /**
+   * Address of a model's folder, with a final slash, or of a community's file (`.pth`, `.safetensors`, `.onnx`); such a file itself, or
+   * ncnn's two; or the `files` of `importModel`. Other origins need CORS. Default: `v1/models/asasr-x4-real/` beside the script.
+   */
+  model?: string | File | (string | File)[] | Record<string, Blob>;
   /** An ed25519 public key in base64 or PEM: a model that it did not sign (`manifest.json.sig` beside its manifest) is an error, and so is one whose folder has not its name. */
   publicKey?: string;
   /** Called while the model is loaded, where its size is known. */
@@ -28,8 +31,13 @@ export interface Message {
 export type Mode = 'instant' | 'fast' | 'quality';
 
 export interface UpscaleOptions {
-  /** Default `'instant'`. */
+  /** Default `'instant'`; `'fast'` of a community's model, which is that model's own answer. */
   mode?: Mode;
+  /**
+   * Keeps the result to the photo: `true` (the default), as the model is made for; `false`, the network's own answer; or the width of
+   * the Gaussian, 0.8 to 16 result pixels, below whose frequencies its colours are those of the mean.
+   */
+  hold?: boolean | number;
   /** Which of the likely images, in a mode that draws more than one. Default 0. */
   seed?: number;
   /** From the likely image, 0, back to the mean, 1. Default 0. */
@@ -41,8 +49,8 @@ export interface UpscaleOptions {
    * mean of all, at no further work. Default 1, which compares none.
    */
   samples?: number;
-  /** How many times wider and higher. Default 4. */
-  scale?: 2 | 3 | 4;
+  /** How many times wider and higher, 1 to the model's own, which is the default. */
+  scale?: number;
   /** Columns of the result instead: from the image's own to as many times more as the model enlarges. */
   width?: number;
   /** Default `'png'`. */
@@ -121,6 +129,10 @@ export class Upscaler {
   readonly where: Promise<Message>;
   /** What the model can do, how many times the first one's work it is, and whether it draws more than one image. */
   readonly modes: Promise<{ mode: Mode; work: number; draws: boolean }[]>;
+  /** How many times the model enlarges. */
+  readonly scale: Promise<number>;
+  /** The mode that is used where none is asked for. */
+  readonly usualMode: Promise<Mode>;
   /** Calls wait for each other: there is one network. */
   upscale(file: Blob, options?: UpscaleOptions): Promise<Upscaled>;
   /** The same as a sequence of rows; its return value is the result. */

@@ -1,6 +1,8 @@
 // The upscaler as a page sees it: one worker, one call.
 
 import { inEnglish } from './english.js';
+
+export { importModel } from './models.js';
 import { Said, said } from './said.js';
 
 /** What a worker said went wrong, in English. */

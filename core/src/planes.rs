@@ -254,3 +254,22 @@ impl Planes {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_beyond_an_image_is_its_reflection() {
+        let image = Planes::new(1, 2, 3, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].into()).expect("sizes agree");
+        let larger = image.clone().reflected(Size::new(8, 4));
+        let row = [1.0, 2.0, 3.0, 2.0, 1.0, 2.0, 3.0, 2.0];
+        let below: Vec<f32> = row.iter().map(|v| v + 3.0).collect();
+        for (y, expected) in [&row[..], &below, &row, &below].into_iter().enumerate() {
+            assert_eq!(larger.row(0, y), expected);
+        }
+        assert_eq!(image.clone().reflected(image.size()), image);
+        let point = Planes::new(1, 1, 1, [0.5].into()).expect("sizes agree");
+        assert_eq!(point.reflected(Size::new(2, 2)).data(), [0.5; 4]);
+    }
+}

@@ -3,6 +3,7 @@
 mod audit;
 mod build;
 mod load;
+mod models;
 mod notices;
 mod shell;
 mod tools;
@@ -20,6 +21,7 @@ cargo xtask doctor                 list what is here, what is missing and the co
 cargo xtask page                   install what is missing and build the page into dist/
 cargo xtask npm                    put the component's npm package together
 cargo xtask speed [NAME]           measure the page: its size, its speed on the CPU, and beside UpscalerJS
+cargo xtask models                 install published models of others, for cargo xtask serve to offer
 cargo xtask load                   measure the server beside nginx
 cargo xtask pictures               draw the page's states into docs/images
 ";
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Some("test") => test(rest),
         Some("npm") => build::npm().map(drop),
         Some("speed") => speed(rest),
+        Some("models") => models::install(),
         Some("load") => build::server().and_then(|server| load::load(&server)),
         Some("pictures") => test(&["--test", "page", "--", "--ignored"].map(String::from)),
         Some("audit") => audit::audit(),
@@ -64,6 +67,11 @@ fn serve(args: &[String]) -> Result<()> {
     // One person at one machine: a line for every file of the page is noise.
     if std::env::var_os("ASASR_LOG").is_none() {
         command.env("ASASR_LOG", "warn");
+    }
+    // Published models stand beside the built-in ones.
+    let store = models::store();
+    if store.is_dir() && !args.iter().any(|a| a.starts_with("--store")) {
+        command.arg("--store").arg(store);
     }
     let status = command.arg("--page").arg(&page).args(args).status();
     match status {

@@ -424,6 +424,23 @@ fn pip(what: &str, args: &[&str]) -> Result<()> {
     )
 }
 
+/// The content of a package of the Python registry, without what it needs: the folder that it is unpacked into.
+pub(crate) fn unpacked(package: &str, below: &Path) -> Result<PathBuf> {
+    let folder = below.join(package);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let half = below.join(format!("{package}.part"));
+    let _ = std::fs::remove_dir_all(&half);
+    let target = half.display().to_string();
+    pip(
+        package,
+        &["--no-deps", "--only-binary=:all:", "--target", &target, package],
+    )?;
+    std::fs::rename(&half, &folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    Ok(folder)
+}
+
 fn install_schemathesis() -> Result<()> {
     pip("Schemathesis", &[&format!("schemathesis=={SCHEMATHESIS}")])
 }

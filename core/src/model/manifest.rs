@@ -571,6 +571,48 @@ mod tests {
     }
 
     #[test]
+    fn a_communitys_model_is_held_to_the_mean_at_its_scale() {
+        let compact = |scale| {
+            let net = nets::Compact {
+                colours: 3,
+                features: 4,
+                convs: 1,
+                scale,
+            };
+            NetworkPart::new("own.safetensors", net.graph().check().expect("fits"))
+        };
+        let alone = |scale| Manifest {
+            id: "own".into(),
+            licence: "MIT".into(),
+            networks: [(Role::Community, compact(scale))].into(),
+            measured: None,
+        };
+        let mean = NetworkPart {
+            file: "mean.safetensors".into(),
+            ..compact(4)
+        };
+        for scale in [1, 2, 3, 4, 8] {
+            assert_eq!(alone(scale).default_mode(), Mode::Instant);
+            let held = alone(scale).held_to(&mean).expect("they fit");
+            let json = held.to_json().expect("writes");
+            assert_eq!(Manifest::from_json(json.as_bytes()).expect("reads"), held);
+            let restorer = held.restorer().expect("is there");
+            assert_eq!(
+                (restorer.file.as_str(), restorer.scale()),
+                ("mean.safetensors", (scale, 1))
+            );
+            assert_eq!(restorer.graph.parameters(), mean.graph.parameters());
+            assert_eq!(held.default_mode(), Mode::Fast);
+            let (own, steps) = held.sampler(Mode::Fast).expect("is there");
+            assert_eq!((own.file.as_str(), steps), ("own.safetensors", 1));
+            let anchor = own.require_sampling().expect("says how").colour_anchor;
+            assert_eq!(anchor, Some((0.75 * scale as f64).max(0.8)));
+        }
+        // Two files of one name.
+        assert!(alone(2).held_to(&compact(4)).is_err());
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         let (manifest, _) = manifest();
         let json = manifest.to_json().expect("writes");

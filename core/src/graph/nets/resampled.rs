@@ -46,3 +46,48 @@ pub fn resampled(graph: &TypedGraph, scale: usize) -> Result<TypedGraph> {
     }
     made.check()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::nets::Compact;
+    use crate::graph::{Size, Tensor, conformance, reference};
+
+    /// The mean of the result over the area of each new pixel, on the finest grid that both have.
+    #[test]
+    fn a_result_is_averaged_over_the_area_of_a_pixel() {
+        let net = Compact {
+            colours: 3,
+            features: 2,
+            convs: 1,
+            scale: 4,
+        };
+        let graph = net.graph().check().expect("fits");
+        let weights = conformance::weights(&graph, 5);
+        let given = conformance::inputs(&graph, Size::new(3, 2), 5).expect("a size that fits");
+        let run = |graph: &TypedGraph| -> Tensor {
+            let mut made = reference::run(graph, &weights, &given).expect("runs");
+            made.remove(0)
+        };
+        let whole = run(&graph);
+        for scale in [1, 2, 3] {
+            let made = run(&resampled(&graph, scale).expect("fits"));
+            let size = Size::new(3 * scale, 2 * scale);
+            assert_eq!(made.map_size(), size);
+            let finest = common_grid(4, scale);
+            let (fine, coarse) = (finest / 4, finest / scale);
+            for i in 0..3 * size.pixels() {
+                let (c, x, y) = (i / size.pixels(), i % size.width, i / size.width % size.height);
+                let parts = (0..coarse * coarse).map(|k| {
+                    let at = |place: usize, k: usize| (place * coarse + k) / fine;
+                    whole.pixel(c, at(x, k % coarse), at(y, k / coarse))
+                });
+                let expected = parts.sum::<f64>() / (coarse * coarse) as f64;
+                assert!((made.pixel(c, x, y) - expected).abs() < 1e-9, "{scale}: {x} {y}");
+            }
+        }
+        assert_eq!(run(&resampled(&graph, 4).expect("fits")), whole);
+        let larger = run(&resampled(&graph, 8).expect("fits"));
+        assert_eq!(larger.map_size(), Size::new(24, 16));
+    }
+}
