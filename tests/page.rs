@@ -674,7 +674,7 @@ async fn it_works_offline_and_builds_never_mix() {
     browser.close().await;
 }
 
-/// Draws the page's main states into docs/images: `cargo xtask pictures`.
+/// Draws the page's main states into docs/images: `cargo xtask pictures`; with `ASASR_MODEL`, a community's file, its result too.
 #[tokio::test]
 #[ignore = "draws pictures, to be looked at"]
 async fn pictures_of_the_page() {
@@ -734,6 +734,20 @@ async fn pictures_of_the_page() {
             .await;
         save("running", browser.photograph().await);
         browser.clear().await;
+        // A model of others, where one is given: none is part of the repository.
+        if let Some(model) = std::env::var_os("ASASR_MODEL") {
+            browser.choose("model-file", &[model.into()]).await;
+            browser
+                .wait_for("document.getElementById('model').value.startsWith('own:')")
+                .await;
+            browser.drop_files(&[("cat.png", &cat)]).await;
+            browser.finished().await;
+            browser.press(".stage", "0").await;
+            browser.click("#show-spread").await;
+            save("model", browser.photograph().await);
+            browser.click("#drop-model").await;
+            browser.clear().await;
+        }
     }
     browser.close().await;
 }
