@@ -90,7 +90,8 @@ impl Net {
         if own.is_empty() {
             own.push('n');
         }
-        let counted = (1usize..).map(|i| format!("{own}.{i}"));
+        // Any number but a small one may be free: nothing is counted through.
+        let counted = (self.modules.len()..).map(|i| format!("{own}.{i}"));
         let mut free = std::iter::once(own.clone())
             .chain(counted)
             .filter(|n| !self.modules.contains(n));

@@ -28,7 +28,10 @@ use view::View;
 
 /// Whether a file is named as one, or begins as every writer's do: with the version of the format, a small number.
 pub(crate) fn is_onnx(file: &File<'_>) -> bool {
-    file.name.to_ascii_lowercase().ends_with(".onnx") || matches!(file.bytes, [0x08, 1..=31, 0x12..=0xff, ..])
+    let begins = matches!(file.bytes, [0x08, 1..=31, 0x12..=0xff, ..]);
+    // The length of a safetensors header may begin so too.
+    let begins = begins && file.bytes.get(8) != Some(&b'{');
+    begins || file.name.to_ascii_lowercase().ends_with(".onnx")
 }
 
 /// Reads a model.
@@ -226,6 +229,13 @@ impl<'a> Translation<'a> {
         let Some(constants) = constants else {
             return operators::made(self, node);
         };
+        // What is only read takes time, and no memory.
+        self.spend(
+            constants
+                .iter()
+                .map(|c| c.count() / 32)
+                .fold(0, usize::saturating_add),
+        )?;
         let made = fold::made(node, &constants)?;
         for constant in &made {
             self.spend(constant.count())?;
