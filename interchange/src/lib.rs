@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `pickle`, `pytorch` | `.pth` in its three containers, by an unpickler that can name nothing but tensors |
 //! | `tensors` | named tensors where they lie in a file, of `.safetensors` too |
+//! | `ncnn` | `.param` and `.bin`, layer by layer |
+//! | `onnx`, `protobuf` | `.onnx`, operator by operator |
+//! | `net`, `structure` | the graph that is written for these, and whose network it is |
 //! | `known` | the networks that are recognised by their tensors |
 //! | `import` | what was read as a model of ours: a manifest, and safetensors |
 //!
@@ -12,8 +15,13 @@
 mod error;
 mod import;
 mod known;
+mod ncnn;
+mod net;
+mod onnx;
 mod pickle;
+mod protobuf;
 mod pytorch;
+mod structure;
 mod tensors;
 
 use asasr_core::graph::{Scale, TypedGraph, ValueType};
@@ -56,14 +64,20 @@ pub struct Model {
 /// # Errors
 /// What is wrong with it, in a sentence that names it and the remedy.
 pub fn read(files: &[File<'_>]) -> Result<Model> {
-    let [file] = files else {
-        return Err(Error::NotAModel);
-    };
-    if file.bytes.len() > MOST_BYTES {
+    if files.iter().any(|file| file.bytes.len() > MOST_BYTES) {
         return Err(Error::TooLarge(format!(
             "it has more than {} MB",
             MOST_BYTES >> 20
         )));
+    }
+    if let Some(pair) = ncnn::files(files)? {
+        return checked(ncnn::read(pair)?);
+    }
+    let [file] = files else {
+        return Err(Error::NotAModel);
+    };
+    if onnx::is_onnx(file) {
+        return checked(onnx::read(file.bytes)?);
     }
     let tensors = stored(file)?;
     let known::Known {

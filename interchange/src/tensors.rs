@@ -56,14 +56,41 @@ impl<'a> Stored<'a> {
         Ok(self)
     }
 
+    /// Whether its numbers lie one after another.
+    pub(crate) fn is_in_rows(&self) -> bool {
+        let mut stride = 1;
+        let mut sides = self.shape.iter().zip(&self.stride).rev();
+        sides.all(|(side, own)| {
+            let fits = *side <= 1 || *own == stride;
+            stride *= (*side).max(1);
+            fits
+        })
+    }
+
     /// Its numbers.
     pub(crate) fn read(&self, name: &str) -> Result<Tensor> {
+        let values = self.each(|at| self.number(at));
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(Error::damaged(format!("{name} holds a value that is not finite")));
+        }
+        Ok(Tensor {
+            shape: self.shape.clone(),
+            values,
+        })
+    }
+
+    /// Its numbers, whole ones exactly.
+    pub(crate) fn wide(&self) -> Vec<f64> {
+        self.each(|at| self.exact(at))
+    }
+
+    fn each<T>(&self, number: impl Fn(usize) -> T) -> Vec<T> {
         let count = self.shape.iter().product();
         let mut values = Vec::with_capacity(count);
         let mut index = vec![0; self.shape.len()];
         let mut at = 0;
         for _ in 0..count {
-            values.push(self.number(at));
+            values.push(number(at));
             for i in (0..index.len()).rev() {
                 index[i] += 1;
                 at += self.stride[i];
@@ -74,27 +101,25 @@ impl<'a> Stored<'a> {
                 index[i] = 0;
             }
         }
-        if values.iter().any(|v| !v.is_finite()) {
-            return Err(Error::damaged(format!("{name} holds a value that is not finite")));
-        }
-        Ok(Tensor {
-            shape: self.shape.clone(),
-            values,
-        })
+        values
     }
 
     fn number(&self, at: usize) -> f32 {
+        self.exact(at) as f32
+    }
+
+    fn exact(&self, at: usize) -> f64 {
         fn of<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
             bytes.as_chunks().0[at]
         }
         let bytes = self.bytes;
         match self.kind {
-            Type::F16 => f16::from_le_bytes(of(bytes, at)).to_f32(),
-            Type::Bf16 => bf16::from_le_bytes(of(bytes, at)).to_f32(),
-            Type::F32 => f32::from_le_bytes(of(bytes, at)),
-            Type::F64 => f64::from_le_bytes(of(bytes, at)) as f32,
-            Type::I32 => i32::from_le_bytes(of(bytes, at)) as f32,
-            Type::I64 => i64::from_le_bytes(of(bytes, at)) as f32,
+            Type::F16 => f16::from_le_bytes(of(bytes, at)).to_f64(),
+            Type::Bf16 => bf16::from_le_bytes(of(bytes, at)).to_f64(),
+            Type::F32 => f64::from(f32::from_le_bytes(of(bytes, at))),
+            Type::F64 => f64::from_le_bytes(of(bytes, at)),
+            Type::I32 => f64::from(i32::from_le_bytes(of(bytes, at))),
+            Type::I64 => i64::from_le_bytes(of(bytes, at)) as f64,
         }
     }
 }
