@@ -95,6 +95,12 @@ pub trait Reference {
 
     /// Its result, of the shape `output`, for checked inputs and the tensors that [`Operation::parameters`] names.
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor;
+
+    /// How far off an executor's numbers may be because it rounds what it computes on the way to `f32`, where that is more than
+    /// parts of the result: an absolute difference.
+    fn rounding(&self) -> f64 {
+        0.0
+    }
 }
 
 /// How far a place of a result sees in what an operation reads.
