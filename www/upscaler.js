@@ -159,8 +159,8 @@ export class Upscaler {
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      const trap = /unreachable|RuntimeError|memory|allocation/.test(event.message ?? '');
-      if (worker === this.#worker) this.#restart(fatal(said(trap ? 'no-memory' : 'worker-failed')));
+      // Of what it could tell itself, the worker has told.
+      if (worker === this.#worker) this.#restart(fatal(said('worker-failed')));
     };
     const model = new URL(this.#options.model, document.baseURI).href;
     const { device, publicKey } = this.#options;
