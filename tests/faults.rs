@@ -1,12 +1,14 @@
 //! What goes wrong around the page, and what it makes of that.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use asasr_codec::{Layout, PngRows, SharedBytes, decode};
 use asasr_core::model::Mode;
 use asasr_core::{Planes, Size};
-use asasr_tests::{Browser, Server, drawn, drawn_natively, enlarged_natively};
+use asasr_tests::{Browser, Server, copy_folder, drawn, drawn_natively, enlarged_natively};
 use asasr_weights::X4_CLEAN;
 
 /// The process behind WebGPU is brought down while it works: the device is opened again and the image finished. A flow's tiles run two
@@ -58,6 +60,48 @@ async fn a_lost_device_is_opened_again() {
         assert!(browser.text("device").await.contains("WebGPU"));
         browser.close().await;
     }
+}
+
+/// A worker in which something breaks once the module's call has returned: a trap in a task or in a promise, or an error whose words
+/// are those of a trap.
+const LATE: &str = "import './worker.js';
+    const unreachable = new Uint8Array([0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,5,1,3,0,0,11]);
+    self.addEventListener('message', () => {
+      const { f } = new WebAssembly.Instance(new WebAssembly.Module(unreachable)).exports;
+      const how = new URL(location).searchParams.get('how');
+      if (how === 'task') setTimeout(() => f());
+      if (how === 'promise') Promise.resolve().then(() => f());
+      if (how === 'other') setTimeout(() => { throw new Error('RuntimeError: unreachable, out of memory'); });
+    });";
+
+/// A trap is told from other failures by what it is, not by its words.
+#[tokio::test]
+async fn a_late_trap_is_told_as_want_of_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = std::env::var_os("ASASR_PAGE").unwrap();
+    copy_folder(Path::new(&page), folder.path());
+    fs::write(folder.path().join("late.js"), LATE).unwrap();
+    let server = Server::with_page(folder.path());
+    let browser = Browser::start().await;
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    let script = "const Plain = Worker;
+        globalThis.Worker = class extends Plain {
+          constructor(address, options) { super(new URL(`late.js?how=${args[0]}`, document.baseURI), options); }
+        };
+        const { Upscaler } = await import('./upscaler.js');
+        const upscaler = new Upscaler({ device: 'cpu' });
+        const told = await upscaler.ready.then(() => 'opened', (e) => `${e.code} ${e.fatal}`);
+        upscaler.dispose();
+        globalThis.Worker = Plain;
+        return told;";
+    for (how, told) in [
+        ("task", "no-memory true"),
+        ("promise", "no-memory true"),
+        ("other", "worker-failed true"),
+    ] {
+        assert_eq!(browser.run(script, vec![how.into()]).await, told, "{how}");
+    }
+    browser.close().await;
 }
 
 /// The page is there long before the model; a photo may come meanwhile, and is made when all has come.

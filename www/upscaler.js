@@ -172,8 +172,8 @@ export class Upscaler {
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      const trap = /unreachable|RuntimeError|memory|allocation/.test(event.message ?? '');
-      if (worker === this.#worker) this.#restart(fatal(said(trap ? 'no-memory' : 'worker-failed')));
+      // Of what it could tell itself, the worker has told.
+      if (worker === this.#worker) this.#restart(fatal(said('worker-failed')));
     };
     const whole = (model) => (typeof model === 'string' ? new URL(model, document.baseURI).href : model);
     const model = Array.isArray(this.#options.model) ? this.#options.model.map(whole) : whole(this.#options.model);

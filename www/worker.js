@@ -350,6 +350,18 @@ const kinds = { open, upscale, blend, tile, import: importFiles };
 let told = Promise.resolve();
 const orders = { serve, add: ({ wanted, weights }) => upscaler.add(wishFor(wanted), weights) };
 
+/** A trap leaves the module in pieces; of those that can happen only want of memory is the image's fault. */
+const isTrap = (error) => error instanceof WebAssembly.RuntimeError;
+
+/** What traps after its call returned reaches nobody who waits for it: the page is told, and starts another worker. */
+const late = (event, error) => {
+  if (!isTrap(error)) return;
+  event.preventDefault();
+  postMessage({ kind: 'error', ...said('no-memory'), fatal: true });
+};
+self.addEventListener('error', (event) => late(event, event.error));
+self.addEventListener('unhandledrejection', (event) => late(event, event.reason));
+
 self.onmessage = async ({ data }) => {
   const { id } = data;
   if (data.kind in orders) {
@@ -363,8 +375,8 @@ self.onmessage = async ({ data }) => {
     // A tile's pixels go along as they are: a copy of each would wait for the collector.
     postMessage({ id, kind: 'done', value }, ArrayBuffer.isView(value) ? [value.buffer] : []);
   } catch (error) {
-    // A trap leaves the module in pieces, a lost device never comes back: the page starts another worker.
-    const trap = error instanceof WebAssembly.RuntimeError;
+    // After a trap or a lost device, which never comes back, the page starts another worker.
+    const trap = isTrap(error);
     const { code, args } = trap ? said('no-memory') : asSaid(error);
     const lost = code === 'device';
     const fatal = data.kind === 'upscale' && (trap || lost || Boolean(error.fatal));

@@ -1,7 +1,7 @@
 //! What the header of a BMP tells about its image, and what of it the decoder does not take.
 
-use crate::metadata::Resolution;
 use crate::phrase::{CALIBRATED, DAMAGED_ICC, GAMMAS_APART, LINKED_ICC, Phrase, UNSEEN};
+use crate::resolution::Resolution;
 use crate::{Layout, Metadata, Picture, Samples};
 
 /// Where the header with the size begins; that size is its first field.

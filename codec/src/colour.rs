@@ -8,12 +8,12 @@ use moxcms::{
     TransformOptions, XyY,
 };
 
+use crate::metadata::is_srgb_gamma;
 use crate::phrase::{HDR, KEPT};
-use crate::profile::is_srgb_gamma;
 use crate::{Layout, Metadata, Picture, Samples};
 
 /// What the samples of a picture are.
-enum Source {
+enum Meaning {
     Srgb,
     Other(Box<ColorProfile>),
     /// Brighter than sRGB can be.
@@ -24,26 +24,26 @@ enum Source {
 
 impl Metadata {
     /// What the samples of a grey or coloured picture are; what does not fit them, or has no meaning, tells nothing.
-    fn source(&self, grey: bool) -> Source {
+    fn meaning(&self, grey: bool) -> Meaning {
         // Browsers do not know samples of narrow range.
         if let Some([primaries, transfer, _, 1]) = self.cicp {
             match of_numbers(primaries, transfer) {
-                Source::Unknown => {}
+                Meaning::Unknown => {}
                 known => return known,
             }
         }
         if let Some(icc) = &self.icc {
             return match ColorProfile::new_from_slice(icc) {
-                Ok(p) if p.cicp.is_some_and(|c| is_hdr(c.transfer_characteristics)) => Source::Hdr,
-                Ok(p) if p.color_space == DataColorSpace::Rgb => Source::Other(Box::new(p)),
-                Ok(p) if p.color_space == DataColorSpace::Gray && grey => Source::Other(Box::new(p)),
-                Ok(_) => Source::Srgb,
-                Err(_) => Source::Unknown,
+                Ok(p) if p.cicp.is_some_and(|c| is_hdr(c.transfer_characteristics)) => Meaning::Hdr,
+                Ok(p) if p.color_space == DataColorSpace::Rgb => Meaning::Other(Box::new(p)),
+                Ok(p) if p.color_space == DataColorSpace::Gray && grey => Meaning::Other(Box::new(p)),
+                Ok(_) => Meaning::Srgb,
+                Err(_) => Meaning::Unknown,
             };
         }
         match (self.srgb, self.gamma, self.chromaticities) {
             (None, Some(gamma), chromaticities) => of_gamma(gamma, chromaticities),
-            _ => Source::Srgb,
+            _ => Meaning::Srgb,
         }
     }
 }
@@ -54,15 +54,15 @@ fn is_hdr(transfer: TransferCharacteristics) -> bool {
 }
 
 /// Of numbers of ITU-T H.273; unknown where they stand for nothing.
-fn of_numbers(primaries: u8, transfer: u8) -> Source {
+fn of_numbers(primaries: u8, transfer: u8) -> Meaning {
     let (Ok(color_primaries), Ok(transfer_characteristics)) = (
         CicpColorPrimaries::try_from(primaries),
         TransferCharacteristics::try_from(transfer),
     ) else {
-        return Source::Unknown;
+        return Meaning::Unknown;
     };
     if is_hdr(transfer_characteristics) {
-        return Source::Hdr;
+        return Meaning::Hdr;
     }
     let profile = ColorProfile::new_from_cicp(CicpProfile {
         color_primaries,
@@ -71,18 +71,18 @@ fn of_numbers(primaries: u8, transfer: u8) -> Source {
         full_range: true,
     });
     if profile.red_trc.is_some() {
-        Source::Other(Box::new(profile))
+        Meaning::Other(Box::new(profile))
     } else {
-        Source::Unknown
+        Meaning::Unknown
     }
 }
 
 /// Of a gamma and chromaticities, both times 100000.
-fn of_gamma(gamma: u32, chromaticities: Option<[u32; 8]>) -> Source {
+fn of_gamma(gamma: u32, chromaticities: Option<[u32; 8]>) -> Meaning {
     let mut profile = ColorProfile::new_srgb();
     profile.cicp = None;
     match chromaticities {
-        None if is_srgb_gamma(gamma) => return Source::Srgb,
+        None if is_srgb_gamma(gamma) => return Meaning::Srgb,
         None => {}
         Some(numbers) => {
             let [white, red, green, blue] =
@@ -111,7 +111,7 @@ fn of_gamma(gamma: u32, chromaticities: Option<[u32; 8]>) -> Source {
                 .iter()
                 .any(|c| !(c.x.is_finite() && c.y.is_finite() && c.z.is_finite()))
             {
-                return Source::Srgb;
+                return Meaning::Srgb;
             }
         }
     }
@@ -119,7 +119,7 @@ fn of_gamma(gamma: u32, chromaticities: Option<[u32; 8]>) -> Source {
     profile.red_trc = Some(curve.clone());
     profile.green_trc = Some(curve.clone());
     profile.blue_trc = Some(curve);
-    Source::Other(Box::new(profile))
+    Meaning::Other(Box::new(profile))
 }
 
 impl Picture {
@@ -128,9 +128,9 @@ impl Picture {
     #[must_use]
     pub fn stripped(mut self) -> Self {
         let colours = self.metadata.colours();
-        match self.metadata.source(self.is_grey()) {
-            Source::Srgb => self.metadata = Metadata::default(),
-            Source::Other(profile) => {
+        match self.metadata.meaning(self.is_grey()) {
+            Meaning::Srgb => self.metadata = Metadata::default(),
+            Meaning::Other(profile) => {
                 if self.convert(&profile).is_some() {
                     self.metadata = Metadata::default();
                 } else {
@@ -138,11 +138,11 @@ impl Picture {
                     self.notes.push(KEPT.into());
                 }
             }
-            Source::Hdr => {
+            Meaning::Hdr => {
                 self.metadata = colours;
                 self.notes.push(HDR.into());
             }
-            Source::Unknown => {
+            Meaning::Unknown => {
                 self.metadata = colours;
                 self.notes.push(KEPT.into());
             }
@@ -153,7 +153,7 @@ impl Picture {
     /// A grey picture with a profile of three colours as one of sRGB: a PNG of grey cannot have such a profile.
     pub(crate) fn with_fitting_profile(mut self) -> Self {
         if self.is_grey()
-            && let Source::Other(profile) = self.metadata.source(true)
+            && let Meaning::Other(profile) = self.metadata.meaning(true)
             && profile.color_space == DataColorSpace::Rgb
             && self.metadata.icc.is_some()
             && self.convert(&profile).is_some()

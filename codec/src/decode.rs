@@ -1,15 +1,6 @@
 use crate::formats;
 use crate::phrase::CGBI;
-use crate::{Error, Picture, Samples, decode_png, extend::extend};
-
-/// How a file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// Most pixels taken.
-    pub max_pixels: u64,
-    /// Whether a JPEG that is cut short is taken, with a note of what is there; what is not is grey.
-    pub shortened: bool,
-}
+use crate::{Error, Options, Picture, Samples, decode_png, extend::extend};
 
 /// Decodes an image file, applies its EXIF orientation and keeps its layout and depth: grey stays grey, 16 bits
 /// stay 16. Palettes become RGB, CMYK becomes RGB, an animation gives its first frame. What is wholly transparent takes the

@@ -3,11 +3,15 @@
 use asasr_core::Size;
 
 use crate::ifd::{LONG, Tiff};
-use crate::metadata::Resolution;
+use crate::resolution::Resolution;
 
 /// What some writers put in front, as JPEG has it.
 const PREFIX: &[u8] = b"Exif\0\0";
 
+/// How the photo was held.
+const ORIENTATION: u32 = 274;
+/// TIFF's type of a number of 16 bits.
+const SHORT: u32 = 3;
 const X_RESOLUTION: u16 = 282;
 const Y_RESOLUTION: u16 = 283;
 const RESOLUTION_UNIT: u16 = 296;
@@ -47,6 +51,43 @@ pub(crate) fn drop_thumbnail(exif: &mut Vec<u8>) {
         Some(bytes) if bytes.start >= next + 4 => exif[bytes].fill(0),
         _ => {}
     }
+}
+
+/// The orientation in EXIF data, which says upright from then on.
+pub(crate) fn take_orientation(exif: &mut [u8]) -> Option<u8> {
+    let little = match exif.get(..4)? {
+        b"II*\0" => true,
+        b"MM\0*" => false,
+        _ => return None,
+    };
+    let number = |at: usize, bytes: usize| {
+        let bytes = exif.get(at..at.checked_add(bytes)?)?.iter();
+        let next = |number: u32, byte: &u8| number << 8 | u32::from(*byte);
+        Some(if little {
+            bytes.rev().fold(0, next)
+        } else {
+            bytes.fold(0, next)
+        })
+    };
+    let directory = number(4, 4)? as usize;
+    let entry = (0..number(directory, 2)? as usize)
+        .map_while(|i| directory.checked_add(2 + 12 * i))
+        .find(|at| number(*at, 2) == Some(ORIENTATION))?;
+    // One number, which then stands in the entry itself.
+    let at = entry.checked_add(8)?;
+    if number(entry + 2, 2)? != SHORT || number(entry + 4, 4)? != 1 {
+        return None;
+    }
+    let found = u8::try_from(number(at, 2)?)
+        .ok()
+        .filter(|n| (1..=8).contains(n))?;
+    let upright = if little {
+        1u16.to_le_bytes()
+    } else {
+        1u16.to_be_bytes()
+    };
+    exif[at..at + 2].copy_from_slice(&upright);
+    Some(found)
 }
 
 /// Says the size in the tags that tell one.

@@ -25,11 +25,13 @@ mod jpeg;
 mod lines;
 mod metadata;
 mod note;
+mod options;
 mod orientation;
 pub mod phrase;
 mod picture;
 mod png_chunks;
 mod profile;
+mod resolution;
 mod riff;
 mod segments;
 #[cfg(feature = "tiff")]
@@ -43,14 +45,16 @@ use std::fmt;
 use asasr_core::Message;
 
 pub use asasr_core::{Layout, Raster, Samples};
-pub use decode::{Options, decode, decode_with};
+pub use decode::{decode, decode_with};
 pub use encode::{PngRows, SharedBytes};
 pub use header::{Header, header};
 pub use lines::PngLines;
-pub use metadata::{ColoursBy, Metadata, Resolution};
+pub use metadata::{ColoursBy, Metadata};
 pub use note::Note;
+pub use options::Options;
 pub use phrase::{Damage, Phrase};
 pub use picture::Picture;
+pub use resolution::Resolution;
 
 /// Whether an image of that size is taken.
 fn check_size((width, height): (u32, u32), max_pixels: u64) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 use asasr_core::Size;
 
 use crate::phrase::{LARGE_ICC, NO_XMP, Phrase};
-use crate::profile::is_srgb_gamma;
+use crate::resolution::Resolution;
 use crate::{exif, xmp};
 
 /// Most bytes of a colour profile: those of printing presses, the largest, have 2 MB or so.
@@ -9,46 +9,9 @@ pub(crate) const MOST_ICC: usize = 4 << 20;
 /// Most bytes of text that a PNG's chunks carry along.
 pub(crate) const MOST_TEXT: usize = 4 << 20;
 
-/// Pixels per metre, or only their shape.
-///
-/// An enlarged image keeps it, as it keeps it in image editors: the same dots per inch, on more paper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resolution {
-    /// Along a row.
-    pub x: u32,
-    /// Along a column.
-    pub y: u32,
-    /// Whether the numbers are pixels per metre; else only their ratio means something.
-    pub metre: bool,
-}
-
-impl Resolution {
-    /// None for numbers that tell nothing.
-    pub(crate) fn per_metre(x: f64, y: f64) -> Option<Self> {
-        let whole = |n: f64| (0.5..f64::from(i32::MAX)).contains(&n).then(|| n.round() as u32);
-        Some(Self {
-            x: whole(x)?,
-            y: whole(y)?,
-            metre: true,
-        })
-    }
-
-    /// None for numbers that tell nothing.
-    pub(crate) fn per_inch(x: f64, y: f64) -> Option<Self> {
-        Self::per_metre(x / 0.0254, y / 0.0254)
-    }
-
-    /// The shape of pixels, from numbers of any unit; none for squares.
-    pub(crate) fn aspect(x: f64, y: f64) -> Option<Self> {
-        let scale = if x.fract() == 0.0 && y.fract() == 0.0 {
-            1.0
-        } else {
-            1000.0
-        };
-        Self::per_metre(x * scale, y * scale)
-            .filter(|r| r.x != r.y)
-            .map(|r| Self { metre: false, ..r })
-    }
+/// A gamma that means sRGB where nothing else is told, as browsers and libpng have it: within 5 % of this.
+pub(crate) fn is_srgb_gamma(gamma: u32) -> bool {
+    (f64::from(gamma) / 45_455.0 - 1.0).abs() <= 0.05
 }
 
 /// By what a file says which colours its samples mean.
@@ -208,7 +171,7 @@ impl Metadata {
     /// The orientation of the image, 1 without one, and `own` where the file tells it outside EXIF data. From then on all that
     /// goes along says upright: a preview that is not turned along is left out.
     pub(crate) fn take_orientation(&mut self, own: Option<u8>) -> u8 {
-        let told = self.exif.as_deref_mut().and_then(crate::orientation::take);
+        let told = self.exif.as_deref_mut().and_then(exif::take_orientation);
         let orientation = own.or(told).unwrap_or(1);
         if orientation != 1 {
             if let Some(data) = &mut self.exif {

@@ -4,50 +4,8 @@ use asasr_core::Size;
 
 use crate::{Picture, Samples};
 
-/// The tag.
-const ORIENTATION: u32 = 274;
-/// TIFF's type of a number of 16 bits.
-const SHORT: u32 = 3;
-
 /// A column and a row, or a width and a height.
 type Pair = (usize, usize);
-
-/// The orientation in EXIF data, which says upright from then on.
-pub(crate) fn take(exif: &mut [u8]) -> Option<u8> {
-    let little = match exif.get(..4)? {
-        b"II*\0" => true,
-        b"MM\0*" => false,
-        _ => return None,
-    };
-    let number = |at: usize, bytes: usize| {
-        let bytes = exif.get(at..at.checked_add(bytes)?)?.iter();
-        let next = |number: u32, byte: &u8| number << 8 | u32::from(*byte);
-        Some(if little {
-            bytes.rev().fold(0, next)
-        } else {
-            bytes.fold(0, next)
-        })
-    };
-    let directory = number(4, 4)? as usize;
-    let entry = (0..number(directory, 2)? as usize)
-        .map_while(|i| directory.checked_add(2 + 12 * i))
-        .find(|at| number(*at, 2) == Some(ORIENTATION))?;
-    // One number, which then stands in the entry itself.
-    let at = entry.checked_add(8)?;
-    if number(entry + 2, 2)? != SHORT || number(entry + 4, 4)? != 1 {
-        return None;
-    }
-    let found = u8::try_from(number(at, 2)?)
-        .ok()
-        .filter(|n| (1..=8).contains(n))?;
-    let upright = if little {
-        1u16.to_le_bytes()
-    } else {
-        1u16.to_be_bytes()
-    };
-    exif[at..at + 2].copy_from_slice(&upright);
-    Some(found)
-}
 
 /// An image of `n` samples a pixel, each from where `source` says.
 fn gathered<T: Copy>(
@@ -100,6 +58,7 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exif::take_orientation;
     use crate::{Layout, Metadata, Raster};
     use image::metadata::Orientation;
     use image::{DynamicImage, RgbImage};
@@ -117,7 +76,7 @@ mod tests {
         out.extend(long(8));
         out.extend(short(2));
         for (tag, value) in [(256, 77), (274, orientation)] {
-            out.extend([short(tag), short(SHORT as u16)].concat());
+            out.extend([short(tag), short(3)].concat());
             out.extend(long(1));
             out.extend([short(value), [0, 0]].concat());
         }
@@ -133,14 +92,14 @@ mod tests {
                     Orientation::from_exif_chunk(&data).map(Orientation::to_exif),
                     Some(n as u8)
                 );
-                assert_eq!(take(&mut data), Some(n as u8));
+                assert_eq!(take_orientation(&mut data), Some(n as u8));
                 assert_eq!(data, exif(little, 1));
             }
-            assert_eq!(take(&mut exif(little, 9)), None);
+            assert_eq!(take_orientation(&mut exif(little, 9)), None);
             // Three numbers would stand elsewhere, and this be their address.
             let mut three = exif(little, 6);
             three[26..30].copy_from_slice(&if little { [3, 0, 0, 0] } else { [0, 0, 0, 3] });
-            assert_eq!(take(&mut three), None);
+            assert_eq!(take_orientation(&mut three), None);
         }
     }
 
@@ -185,7 +144,7 @@ mod tests {
             let mut data = exif(little, 6);
             data[at] = value;
             data.truncate(end);
-            take(&mut data);
+            take_orientation(&mut data);
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use fdeflate::BoundedDecompressionError::OutputTooLarge;
 
-use crate::metadata::{MOST_ICC, MOST_TEXT, Metadata, Resolution};
+use crate::metadata::{MOST_ICC, MOST_TEXT, Metadata};
 use crate::phrase::{DAMAGED_ICC, LARGE_ICC, NO_TEXT, NO_XMP, Phrase, SIGNIFICANT_BITS};
+use crate::resolution::Resolution;
 use crate::{Layout, xmp};
 
 /// The keyword of the text that is XMP data.

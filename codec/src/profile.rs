@@ -1,6 +1,7 @@
 //! An ICC profile (ICC.1:2022) that says what the numbers of a PNG say, for files that know profiles only.
 
 use crate::Metadata;
+use crate::metadata::is_srgb_gamma;
 
 /// White, red, green and blue, x and y of each.
 type Chromaticities = [f64; 8];
@@ -16,11 +17,6 @@ const BRADFORD: Matrix = [
     [-0.7502, 1.7135, 0.0367],
     [0.0389, -0.0685, 1.0296],
 ];
-
-/// A gamma that means sRGB where nothing else is told, as browsers and libpng have it: within 5 % of this.
-pub(crate) fn is_srgb_gamma(gamma: u32) -> bool {
-    (f64::from(gamma) / 45_455.0 - 1.0).abs() <= 0.05
-}
 
 /// From samples to light: an exponent; or with a straight part below, exponent, a, b, c, d of
 /// `x < d ? c x : (a x + b)^exponent`.

@@ -1,8 +1,8 @@
 //! What the segments of a JPEG tell about its image.
 
 use crate::Metadata;
-use crate::metadata::Resolution;
 use crate::phrase::{DAMAGED_ICC, GAIN_MAP, NO_XMP, Phrase};
+use crate::resolution::Resolution;
 
 const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";

@@ -180,6 +180,12 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+impl From<GraphError> for Error {
+    fn from(error: GraphError) -> Self {
+        Self::Graph(error)
+    }
+}
+
 impl Error {
     /// The codes of all [messages](Self::message).
     pub const CODES: [&str; 19] = [

@@ -19,6 +19,13 @@ pub struct Rect {
     pub y1: usize,
 }
 
+impl Size {
+    /// The rectangle of all its pixels.
+    pub const fn whole(self) -> Rect {
+        Rect::whole(self.width, self.height)
+    }
+}
+
 impl Rect {
     /// All of an image of `width` by `height` pixels.
     #[must_use]
@@ -29,6 +36,11 @@ impl Rect {
             x1: width,
             y1: height,
         }
+    }
+
+    /// Columns and rows covered.
+    pub fn size(&self) -> Size {
+        Size::new(self.width(), self.height())
     }
 
     /// Columns covered.
@@ -105,6 +117,11 @@ impl Planes {
     /// Number of planes.
     pub fn channels(&self) -> usize {
         self.channels
+    }
+
+    /// Columns and rows of pixels.
+    pub fn size(&self) -> Size {
+        Size::new(self.width(), self.height())
     }
 
     /// Rows.

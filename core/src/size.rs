@@ -1,7 +1,5 @@
 use core::fmt;
 
-use crate::{Planes, Rect};
-
 /// Columns and rows of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Size {
@@ -27,11 +25,6 @@ impl Size {
         self.width.max(self.height)
     }
 
-    /// The rectangle of all its pixels.
-    pub const fn whole(self) -> Rect {
-        Rect::whole(self.width, self.height)
-    }
-
     /// The least size that is not smaller and whose sides are multiples of `grid`.
     #[must_use]
     pub fn on_grid(self, grid: usize) -> Self {
@@ -45,20 +38,6 @@ impl Size {
     #[must_use]
     pub const fn times(self, scale: usize) -> Self {
         Self::new(self.width * scale, self.height * scale)
-    }
-}
-
-impl Rect {
-    /// Columns and rows covered.
-    pub fn size(&self) -> Size {
-        Size::new(self.width(), self.height())
-    }
-}
-
-impl Planes {
-    /// Columns and rows of pixels.
-    pub fn size(&self) -> Size {
-        Size::new(self.width(), self.height())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every tile owns a *core*; it is computed with a *halo* around it so that its pixels see what they would see in
 //! the whole image, and its outermost `feather` pixels are cross-faded with the neighbour's. Cores cover the image
-//! without gaps, and at every output pixel the blending weights sum to one.
+//! without gaps, and at every output pixel the weights sum to one.
 
 use alloc::{format, vec, vec::Vec};
 
@@ -11,10 +11,10 @@ use crate::{Error, Planes, Rect, Result, Size, resample};
 /// One tile, in input pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
-    /// What the network is given: the blended area and the halo around it, clipped to the image, or to the [grid](TilePlan::on_grid).
+    /// What the network is given: the area that counts and the halo around it, clipped to the image, or to the [grid](TilePlan::on_grid).
     pub input: Rect,
     /// Where the result counts: the core and the feather around it, clipped to the image.
-    pub blend: Rect,
+    pub counted: Rect,
     /// The area this tile owns.
     pub core: Rect,
 }
@@ -23,10 +23,10 @@ impl Tile {
     /// Where the result counts, within the input.
     pub fn inner(&self) -> Rect {
         Rect {
-            x0: self.blend.x0 - self.input.x0,
-            y0: self.blend.y0 - self.input.y0,
-            x1: self.blend.x1 - self.input.x0,
-            y1: self.blend.y1 - self.input.y0,
+            x0: self.counted.x0 - self.input.x0,
+            y0: self.counted.y0 - self.input.y0,
+            x1: self.counted.x1 - self.input.x0,
+            y1: self.counted.y1 - self.input.y0,
         }
     }
 }
@@ -145,8 +145,8 @@ impl TilePlan {
         Part {
             whole: tile.input.size().times(scale),
             inner: tile.inner().scaled(scale),
-            columns: fade(tile.blend.width(), core.x0 > whole.x0, core.x1 < whole.x1),
-            rows: fade(tile.blend.height(), core.y0 > whole.y0, core.y1 < whole.y1),
+            columns: fade(tile.counted.width(), core.x0 > whole.x0, core.x1 < whole.x1),
+            rows: fade(tile.counted.height(), core.y0 > whole.y0, core.y1 < whole.y1),
         }
     }
 
@@ -177,8 +177,8 @@ impl TilePlan {
                     x1: x[1],
                     y1: y[1],
                 };
-                let blend = grow(core, self.feather, self.area);
-                let input = grow(blend, self.halo, whole);
+                let counted = grow(core, self.feather, self.area);
+                let input = grow(counted, self.halo, whole);
                 Tile {
                     input: Rect {
                         x0: input.x0 / self.grid * self.grid,
@@ -186,7 +186,7 @@ impl TilePlan {
                         x1: input.x1.next_multiple_of(self.grid),
                         y1: input.y1.next_multiple_of(self.grid),
                     },
-                    blend,
+                    counted,
                     core,
                 }
             })
@@ -268,7 +268,7 @@ pub struct Mosaic {
 impl Mosaic {
     /// An empty mosaic of `channels` planes, `scale` times the plan's area.
     pub fn new(plan: &TilePlan, channels: usize, scale: usize) -> Self {
-        let tallest = plan.tiles().map(|t| t.blend.height()).max().unwrap_or(0);
+        let tallest = plan.tiles().map(|t| t.counted.height()).max().unwrap_or(0);
         Self {
             scale,
             feather: plan.feather,
@@ -278,7 +278,7 @@ impl Mosaic {
         }
     }
 
-    /// Adds a tile. Tiles come in the plan's order; `result` covers `tile.blend` enlarged, times its weights, as
+    /// Adds a tile. Tiles come in the plan's order; `result` covers `tile.counted` enlarged, times its weights, as
     /// [`Part::cut`] gives it.
     ///
     /// When `tile` ends a row of tiles, the rows that no later one touches go to `write`, some at a time, with the index of the
@@ -292,14 +292,14 @@ impl Mosaic {
         result: &Planes,
         write: impl FnMut(usize, &Planes) -> Result<()>,
     ) -> Result<()> {
-        let area = tile.blend.scaled(self.scale);
+        let area = tile.counted.scaled(self.scale);
         if (result.width(), result.height(), result.channels())
             != (area.width(), area.height(), self.strip.channels())
         {
             return Err(Error::Size(format!(
                 "a tile of {}x{} pixels was enlarged to {}x{}",
-                tile.blend.width(),
-                tile.blend.height(),
+                tile.counted.width(),
+                tile.counted.height(),
                 result.width(),
                 result.height()
             )));

@@ -130,7 +130,7 @@ fn the_models_published_so_far_are_read() {
         let again = Manifest::from_json(manifest.to_json().unwrap().as_bytes()).unwrap();
         assert_eq!(again, manifest);
     }
-    assert_eq!(networks, 18);
+    assert_eq!(networks, 22);
 }
 
 /// Whatever is accepted has names that stay in their folder and opens the right bytes only.

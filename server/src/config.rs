@@ -179,7 +179,7 @@ impl fmt::Display for Span {
 
 /// What a command line asks for.
 #[derive(Debug)]
-pub enum Wish {
+pub enum Invocation {
     /// Serve with these settings.
     Serve(Box<Config>),
     /// Print this text and end.
@@ -191,7 +191,9 @@ impl Config {
     ///
     /// # Errors
     /// What is wrong as clap tells it, `--help` and `--version` among it.
-    pub fn read<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -> Result<Wish, clap::Error> {
+    pub fn read<T: Into<OsString> + Clone>(
+        args: impl IntoIterator<Item = T>,
+    ) -> Result<Invocation, clap::Error> {
         let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
         let mut command = Self::command();
         let first = command.clone().ignore_errors(true).get_matches_from(&args);
@@ -215,9 +217,9 @@ impl Config {
             .check()
             .map_err(|why| command.error(clap::error::ErrorKind::InvalidValue, why))?;
         if config.print_config {
-            return Ok(Wish::Print(printed(&command, &matches, &in_file)));
+            return Ok(Invocation::Print(printed(&command, &matches, &in_file)));
         }
-        Ok(Wish::Serve(Box::new(config)))
+        Ok(Invocation::Serve(Box::new(config)))
     }
 
     fn check(&self) -> Result<(), String> {

@@ -38,7 +38,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use api::OPENAPI;
 pub use catalogue::Catalogue;
-pub use config::{Config, LogFormat, Span, Wish};
+pub use config::{Config, Invocation, LogFormat, Span};
 pub use listen::Listening;
 pub use observe::Peer;
 pub use page::PageSource;

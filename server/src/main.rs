@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use asasr_server::{Config, Wish, run};
+use asasr_server::{Config, Invocation, run};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = match Config::read(std::env::args_os()) {
-        Ok(Wish::Serve(config)) => *config,
-        Ok(Wish::Print(text)) => {
+        Ok(Invocation::Serve(config)) => *config,
+        Ok(Invocation::Print(text)) => {
             print!("{text}");
             return ExitCode::SUCCESS;
         }

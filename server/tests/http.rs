@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use asasr_core::model::{Manifest, format1};
-use asasr_server::{Config, PageSource, Wish};
+use asasr_server::{Config, Invocation, PageSource};
 use asasr_store::{SigningKey, Store, sha256_hex};
 use axum::body::Body;
 use axum::http::{HeaderName, Method, Request, StatusCode, Version, header};
@@ -737,7 +737,7 @@ fn settings_come_from_flags_then_file() {
     assert_eq!(config.listen.port(), 2);
     assert_eq!((config.cache_mb, config.burst), (99, 7));
     assert_eq!(config.allow_origin, ["https://a.example", "https://b.example"]);
-    let Wish::Print(text) = Config::read([
+    let Invocation::Print(text) = Config::read([
         "asasr-server",
         "--config",
         file,
@@ -761,7 +761,8 @@ fn settings_come_from_flags_then_file() {
     // What it prints is a settings file that means the same.
     let again = folder.path().join("again.toml");
     fs::write(&again, &text).unwrap();
-    let Wish::Serve(again) = Config::read(["asasr-server", "--config", again.to_str().unwrap()]).unwrap()
+    let Invocation::Serve(again) =
+        Config::read(["asasr-server", "--config", again.to_str().unwrap()]).unwrap()
     else {
         panic!("nothing to serve");
     };

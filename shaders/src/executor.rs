@@ -2,69 +2,17 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use asasr_core::{Executor, OnStep, Part, Planes, Rect, Result, Size, graph::TypedGraph, model::Weights};
 
-use crate::gpu::{COPIED, Gpu, Kernel, READ, UNIFORM, WRITTEN, unknown};
+use crate::gpu::{Gpu, Kernel, UNIFORM, WRITTEN, unknown};
 use crate::graph::{Ends, WgslNetwork};
+use crate::image::GpuImage;
 use crate::kernels;
-use crate::pool::Pooled;
 use crate::resample::Resampler;
 
-/// Planes on the device, `[3, height, width]` of single precision.
-#[derive(Debug)]
-pub(crate) struct GpuImage {
-    pub(crate) buffer: Pooled,
-    pub(crate) size: (usize, usize),
-}
-
-impl GpuImage {
-    /// Room for an image of so many columns and rows.
-    ///
-    /// # Errors
-    /// [`asasr_core::Error::Exhausted`] when the device has none.
-    pub(crate) async fn new(gpu: &Gpu, size: (usize, usize)) -> Result<Self> {
-        let [buffer] = gpu.take([((3 * size.0 * size.1 * 4) as u64, COPIED)]).await?;
-        Ok(Self { buffer, size })
-    }
-
-    /// Bytes of its values.
-    pub(crate) fn bytes(&self) -> u64 {
-        (3 * self.size.0 * self.size.1 * 4) as u64
-    }
-
-    /// An image from here.
-    ///
-    /// # Errors
-    /// [`asasr_core::Error::Exhausted`] when the device has no room.
-    #[cfg(test)]
-    pub(crate) async fn upload(gpu: &Gpu, planes: &Planes) -> Result<Self> {
-        let size = (planes.width(), planes.height());
-        let usage = WRITTEN | COPIED;
-        let [buffer] = gpu.take([((planes.data().len() * 4) as u64, usage)]).await?;
-        gpu.write(&buffer, planes.data());
-        Ok(Self { buffer, size })
-    }
-
-    /// Its values.
-    ///
-    /// # Errors
-    /// [`asasr_core::Error::Device`] when the device fails.
-    pub(crate) async fn read(self, gpu: &Gpu) -> Result<Planes> {
-        let (count, (width, height)) = (3 * self.size.0 * self.size.1, self.size);
-        let bytes = (count * 4) as u64;
-        let [readback] = gpu.take([(bytes, READ)]).await?;
-        let copied = gpu.submit(
-            |_| {},
-            |encoder| encoder.copy_buffer_to_buffer(&self.buffer, 0, &readback, 0, bytes),
-        );
-        let values = gpu.read(readback, count, copied).await?;
-        Planes::new(3, height, width, values)
-    }
-}
-
-/// `Part` of `blend.wgsl`.
-pub(crate) fn part_words(part: &Part, tile: (usize, usize)) -> [u32; 8] {
+/// `Part` of `part.wgsl`.
+pub(crate) fn part_words(part: &Part, tile: Size) -> [u32; 8] {
     let Rect { x0, y0, .. } = part.inner;
     let (width, height) = (part.inner.width(), part.inner.height());
-    [x0, y0, width, height, tile.0, tile.1, 0, 0].map(|v| v as u32)
+    [x0, y0, width, height, tile.width, tile.height, 0, 0].map(|v| v as u32)
 }
 
 /// A restorer on one device.
@@ -74,7 +22,7 @@ pub(crate) struct Restorer {
     network: WgslNetwork,
     /// How many times it enlarges.
     scale: usize,
-    blend: Kernel,
+    part: Kernel,
     /// Made for the first image that is enlarged less than the network does.
     reducer: OnceLock<Resampler>,
 }
@@ -83,13 +31,13 @@ impl Restorer {
     fn new(gpu: Gpu, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
         // What published graphs could fold is folded before: the page need not bring the means.
         let network = WgslNetwork::unfolded(&gpu, graph.clone(), weights, Ends::Planes)?;
-        let blend = kernels::blend(&gpu);
+        let part = kernels::part(&gpu);
         gpu.check()?;
         Ok(Self {
             gpu,
             network,
             scale: graph.output_scale(0).terms().0,
-            blend,
+            part,
             reducer: OnceLock::new(),
         })
     }
@@ -100,15 +48,13 @@ impl Restorer {
         let Some(part) = part else {
             return image.read(gpu).await;
         };
-        let image = if part.is_of_less(Size::new(image.size.0, image.size.1)) {
+        let image = if part.is_of_less(image.size) {
             let reducer = self.reducer.get_or_init(|| Resampler::reducing(gpu));
-            reducer
-                .reduce(gpu, &image, (part.whole.width, part.whole.height))
-                .await?
+            reducer.reduce(gpu, &image, part.whole).await?
         } else {
             image
         };
-        let size = (part.inner.width(), part.inner.height());
+        let size = part.inner.size();
         let output = GpuImage::new(gpu, size).await?;
         let weights = [part.columns.as_slice(), &part.rows].concat();
         let [words, known] = gpu
@@ -117,16 +63,15 @@ impl Restorer {
         gpu.write(&words, &part_words(part, image.size));
         gpu.write(&known, &weights);
         let bound = [&words, &image.buffer, &known, &output.buffer].map(|b| &**b);
-        gpu.submit(|pass| pass.dispatch(&self.blend, &bound, size), |_| {});
+        gpu.submit(|pass| pass.dispatch(&self.part, &bound, size), |_| {});
         output.read(gpu).await
     }
 
     /// Enlarges a tile; one command buffer.
     pub(crate) async fn enlarge(&self, tile: &Planes) -> Result<GpuImage> {
         let (gpu, network, scale) = (&self.gpu, &self.network, self.scale);
-        let (width, height) = (tile.width(), tile.height());
-        let output = GpuImage::new(gpu, (width * scale, height * scale)).await?;
-        let plan = network.plan(Size::new(width, height))?;
+        let output = GpuImage::new(gpu, tile.size().times(scale)).await?;
+        let plan = network.plan(tile.size())?;
         let [image] = gpu.take([((tile.data().len() * 4) as u64, WRITTEN)]).await?;
         let held = network.hold(&plan).await?;
         gpu.write(&image, tile.data());

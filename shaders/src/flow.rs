@@ -6,9 +6,10 @@ use asasr_core::model::Weights;
 use asasr_core::spectral::ColouredNoise;
 use asasr_core::{Error, Executor as _, OnStep, Part, Planes, Rect, Result, Size};
 
-use crate::executor::{GpuExecutor, GpuImage, Restorer};
+use crate::executor::{GpuExecutor, Restorer};
 use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM, WRITTEN, unknown};
 use crate::graph::{Ends, WgslNetwork};
+use crate::image::GpuImage;
 use crate::kernels;
 use crate::noise::NoiseMaker;
 use crate::resample::Resampler;
@@ -123,7 +124,7 @@ impl FlowDevice for GpuFlow {
         noise: &ColouredNoise,
         place: Rect,
     ) -> Result<FlowImage> {
-        Source::check(Size::new(mean.size.0, mean.size.1), place)?;
+        Source::check(mean.size, place)?;
         let gpu = &restorer.gpu;
         let ready = self.ready(gpu)?;
         Ok(FlowImage {
@@ -142,7 +143,7 @@ impl FlowDevice for GpuFlow {
         let gpu = &restorer.gpu;
         let ready = self.ready(gpu)?;
         let field = &ready.field;
-        let plan = field.plan(Size::new(low.width(), low.height()))?;
+        let plan = field.plan(low.size())?;
         let [image, time, words, velocity] = gpu
             .take([
                 ((low.data().len() * 4) as u64, WRITTEN),
@@ -198,7 +199,12 @@ impl FlowDevice for GpuFlow {
 }
 
 /// `Frame` of `step.wgsl`.
-pub(crate) fn step_words((width, height): (usize, usize), dt: f64, left: f64) -> [u32; 4] {
+pub(crate) fn step_words(size: Size, dt: f64, left: f64) -> [u32; 4] {
     let float = |v: f64| (v as f32).to_bits();
-    [width as u32, height as u32, float(dt / left), float(left)]
+    [
+        size.width as u32,
+        size.height as u32,
+        float(dt / left),
+        float(left),
+    ]
 }

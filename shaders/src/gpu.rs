@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use asasr_core::{Error, Result};
+use asasr_core::{Error, Result, Size};
 use bytemuck::Pod;
 use wgpu::{
     Adapter, Backends, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor,
@@ -52,7 +52,6 @@ pub struct Gpu {
     pub(crate) tuning: Tuning,
     adapter: String,
     name: String,
-    software: bool,
     allow_software: bool,
     fault: Arc<Mutex<Option<Fault>>>,
     pool: Pool,
@@ -142,7 +141,6 @@ impl Gpu {
             tuning: Tuning::default(),
             adapter: format!("{key}/{:04x}:{:04x}", info.vendor, info.device),
             name,
-            software,
             allow_software,
             fault,
             pool: Pool::default(),
@@ -180,11 +178,6 @@ impl Gpu {
     /// The adapter's name; browsers often keep it to themselves.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Whether it is a program rather than a chip.
-    pub fn is_software(&self) -> bool {
-        self.software
     }
 
     /// Whether it was lost.
@@ -565,8 +558,8 @@ impl Pass<'_> {
         self.pass.dispatch_workgroups(x, y, z);
     }
 
-    /// Runs a kernel on a tile of `width` by `height` pixels; buffers are bound in their order.
-    pub(crate) fn dispatch(&mut self, kernel: &Kernel, bound: &[&Buffer], (width, height): (usize, usize)) {
+    /// Runs a kernel on a tile; buffers are bound in their order.
+    pub(crate) fn dispatch(&mut self, kernel: &Kernel, bound: &[&Buffer], size: Size) {
         let entries: Vec<BindGroupEntry<'_>> = bound
             .iter()
             .enumerate()
@@ -583,7 +576,10 @@ impl Pass<'_> {
         self.pass.set_pipeline(&kernel.pipeline);
         self.pass.set_bind_group(0, &group, &[]);
         let Cover { group, pixels, depth } = kernel.cover;
-        let (x, y) = (width.div_ceil(group.0 * pixels), height.div_ceil(group.1));
+        let (x, y) = (
+            size.width.div_ceil(group.0 * pixels),
+            size.height.div_ceil(group.1),
+        );
         self.pass.dispatch_workgroups(x as u32, y as u32, depth as u32);
     }
 }

@@ -16,8 +16,8 @@ pub(crate) fn step(gpu: &Gpu) -> Kernel {
     of_planes(gpu, "step", include_str!("../shader/step.wgsl"), &[], PLANES)
 }
 
-pub(crate) fn blend(gpu: &Gpu) -> Kernel {
-    of_planes(gpu, "blend", include_str!("../shader/blend.wgsl"), &[], PLANES)
+pub(crate) fn part(gpu: &Gpu) -> Kernel {
+    of_planes(gpu, "part", include_str!("../shader/part.wgsl"), &[], PLANES)
 }
 
 pub(crate) fn white_noise(gpu: &Gpu) -> Kernel {

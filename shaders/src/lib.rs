@@ -10,6 +10,7 @@ mod executor;
 mod flow;
 mod gpu;
 mod graph;
+mod image;
 mod kernels;
 pub mod measure;
 mod noise;

@@ -9,10 +9,11 @@ use asasr_core::spectral::{ColouredNoise, Spectrum};
 use asasr_core::{Part, Planes, Rect, Result, Size};
 use wgpu::BufferUsages;
 
-use crate::executor::{GpuImage, part_words};
+use crate::executor::part_words;
 use crate::flow::step_words;
 use crate::gpu::{Cover, Gpu, Pass, STORAGE};
 use crate::graph::Ends;
+use crate::image::GpuImage;
 use crate::kernels;
 use crate::noise::NoiseMaker;
 use crate::resample::Resampler;
@@ -58,8 +59,8 @@ impl Measured {
 #[derive(Debug)]
 pub struct Meter<'a, F> {
     gpu: &'a Gpu,
-    /// Columns and rows of a tile.
-    size: (usize, usize),
+    /// A tile's.
+    size: Size,
     /// Tells the time in milliseconds.
     now: F,
 }
@@ -69,7 +70,7 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     pub fn new(gpu: &'a Gpu, side: usize, now: F) -> Self {
         Self {
             gpu,
-            size: (side, side),
+            size: Size::new(side, side),
             now,
         }
     }
@@ -124,7 +125,7 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
         );
         let out = gpu.buffer("peak", (INVOCATIONS * 16) as u64, STORAGE);
         let chains = self
-            .time(|pass| pass.dispatch(&kernel, &[&out], (INVOCATIONS, 1)))
+            .time(|pass| pass.dispatch(&kernel, &[&out], Size::new(INVOCATIONS, 1)))
             .await?;
         let bytes = 64u64 << 20;
         let usage = BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
@@ -190,8 +191,8 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     ) -> Result<Measured> {
         let mut gpu = self.gpu.clone();
         gpu.set_tuning(tuning)?;
-        let (width, height) = self.size;
-        let trial = Trial::new(&gpu, graph, Size::new(width, height), ends).await?;
+        let Size { width, height } = self.size;
+        let trial = Trial::new(&gpu, graph, self.size, ends).await?;
         let seconds = self.time(|pass| trial.encode(pass));
         Ok(Measured {
             name: name.to_owned(),
@@ -207,8 +208,8 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     /// [`asasr_core::Error::Device`] when the device fails.
     pub async fn around(&self) -> Result<Vec<Measured>> {
         let gpu = self.gpu;
-        let large = (self.size.0 * SCALE, self.size.1 * SCALE);
-        let planes = 3 * large.0 * large.1;
+        let large = self.size.times(SCALE);
+        let planes = 3 * large.pixels();
         let numbers = 3 * SCALE * SCALE;
         let gathered = self
             .graph("gather", gather(), Ends::Planes, gpu.tuning, 0)
@@ -248,12 +249,10 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     /// [`asasr_core::Error::Device`] when the device fails.
     pub async fn finishing(&self) -> Result<Vec<Measured>> {
         let gpu = self.gpu;
-        let (width, height) = (self.size.0 * SCALE, self.size.1 * SCALE);
+        let large = self.size.times(SCALE);
+        let Size { width, height } = large;
         let numbers = 3 * width * height;
-        let (sample, mean) = (
-            GpuImage::new(gpu, (width, height)).await?,
-            GpuImage::new(gpu, (width, height)).await?,
-        );
+        let (sample, mean) = (GpuImage::new(gpu, large).await?, GpuImage::new(gpu, large).await?);
         let anchor = ColourAnchor::new(1.0)?;
         let resampler = Resampler::anchoring(gpu);
         let seconds = self.least(4, async || resampler.anchor(gpu, &sample, &mean, anchor).await);
@@ -266,23 +265,23 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
             bytes: (4 * 6 * numbers) as f64,
         };
         let part = Part {
-            whole: Size::new(width, height),
+            whole: large,
             inner: Rect::whole(width, height),
             columns: vec![1.0; width],
             rows: vec![1.0; height],
         };
-        let words = gpu.uniform("part", &part_words(&part, (width, height)));
+        let words = gpu.uniform("part", &part_words(&part, large));
         let weights = gpu.upload("weights", &vec![1.0f32; width + height]);
-        let blend = kernels::blend(gpu);
+        let kernel = kernels::part(gpu);
         let bound = [&words, &*sample.buffer, &weights, &*mean.buffer];
-        let seconds = self.time(|pass| pass.dispatch(&blend, &bound, (width, height)));
-        let blended = Measured {
-            name: "blend".into(),
+        let seconds = self.time(|pass| pass.dispatch(&kernel, &bound, large));
+        let parted = Measured {
+            name: "part".into(),
             seconds: seconds.await?,
             operations: (2 * numbers) as f64,
             bytes: (4 * 2 * numbers) as f64,
         };
-        Ok(vec![anchored, blended])
+        Ok(vec![anchored, parted])
     }
 
     /// A flow's source for an enlarged tile: its deviation, which the host computes, noise, transforms there and back, weights.
@@ -291,17 +290,18 @@ impl<'a, F: Fn() -> f64> Meter<'a, F> {
     /// [`asasr_core::Error::Device`] when the device fails.
     pub async fn source(&self) -> Result<Measured> {
         let gpu = self.gpu;
-        let (width, height) = (self.size.0 * SCALE, self.size.1 * SCALE);
-        let noise = ColouredNoise::new(1, Size::new(width, height), Spectrum::sobolev(1.5)?)?;
+        let large = self.size.times(SCALE);
+        let Size { width, height } = large;
+        let noise = ColouredNoise::new(1, large, Spectrum::sobolev(1.5)?)?;
         let place = Rect::whole(width, height);
         let maker = NoiseMaker::new(gpu);
-        let mean = GpuImage::new(gpu, (width, height)).await?;
+        let mean = GpuImage::new(gpu, large).await?;
         let source = Source::LocalPosteriorMean {
             sigma: 0.1,
             least: 0.005,
             slope: 0.5,
         };
-        let low = Planes::zeros(3, self.size.1, self.size.0);
+        let low = Planes::zeros(3, self.size.height, self.size.width);
         let make = async || {
             maker
                 .source(gpu, &source, (&low, &mean), &noise, place)

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use asasr_core::flow::Source;
 use asasr_core::spectral::{ColouredNoise, NoiseBlock, Spectrum};
-use asasr_core::{Planes, Rect, Result};
+use asasr_core::{Planes, Rect, Result, Size};
 use wgpu::Buffer;
 
-use crate::executor::GpuImage;
 use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM, WRITTEN};
+use crate::image::GpuImage;
 use crate::kernels;
 
 /// Sizes of blocks that are remembered: an image has up to nine, inner ones and those at its edges.
@@ -60,10 +60,10 @@ pub(crate) fn basis(n: usize) -> Vec<f32> {
     (0..n).flat_map(row).collect()
 }
 
-/// Blocks of so many rows and columns.
+/// Blocks of a size.
 #[derive(Debug)]
 struct Blocks {
-    size: (usize, usize),
+    size: Size,
     columns: Buffer,
     rows: Buffer,
     weights: Buffer,
@@ -72,8 +72,9 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn new(gpu: &Gpu, noise: &ColouredNoise, (height, width): (usize, usize)) -> Result<Self> {
-        let operator = noise.operator(asasr_core::Size::new(width, height))?;
+    fn new(gpu: &Gpu, noise: &ColouredNoise, of: Size) -> Result<Self> {
+        let operator = noise.operator(of)?;
+        let Size { width, height } = of;
         let weights: Vec<f32> = (0..height)
             .flat_map(|k| (0..width).map(move |l| (k, l)))
             .map(|(k, l)| operator.weight(k, l).powf(-0.5) as f32)
@@ -91,7 +92,7 @@ impl Blocks {
             shape(size(width), plane(width), shared((width, 1))),
         ];
         Ok(Self {
-            size: (height, width),
+            size: of,
             columns: gpu.upload("columns", &basis(height)),
             rows: gpu.upload("rows", &basis(width)),
             weights: gpu.upload("spectral weights", &weights),
@@ -121,7 +122,7 @@ impl NoiseMaker {
         }
     }
 
-    fn blocks(&self, gpu: &Gpu, noise: &ColouredNoise, size: (usize, usize)) -> Result<Arc<Blocks>> {
+    fn blocks(&self, gpu: &Gpu, noise: &ColouredNoise, size: Size) -> Result<Arc<Blocks>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0.as_ref() != Some(noise.spectrum()) {
             *known = (Some(*noise.spectrum()), Vec::new());
@@ -151,13 +152,13 @@ impl NoiseMaker {
     ) -> Result<GpuImage> {
         let state = GpuImage::new(gpu, mean.size).await?;
         let deviation = source.deviation(low);
-        let coarse = (deviation.width(), deviation.height());
-        let [spread] = gpu.take([((coarse.0 * coarse.1 * 4) as u64, WRITTEN)]).await?;
+        let coarse = deviation.size();
+        let [spread] = gpu.take([((coarse.pixels() * 4) as u64, WRITTEN)]).await?;
         gpu.write(&spread, deviation.data());
         for block in noise.blocks(place) {
             let NoiseBlock { seen, .. } = block;
-            let blocks = self.blocks(gpu, noise, (seen.height(), seen.width()))?;
-            let bytes = (PLANES * seen.width() * seen.height() * 4) as u64;
+            let blocks = self.blocks(gpu, noise, seen.size())?;
+            let bytes = (PLANES * seen.size().pixels() * 4) as u64;
             let [a, b, area, part] = gpu
                 .take([(bytes, STORAGE), (bytes, STORAGE), (32, UNIFORM), (56, UNIFORM)])
                 .await?;
@@ -166,8 +167,8 @@ impl NoiseMaker {
                 &part,
                 &source_part(source.around_mean(), noise.gain(), &block, (place, coarse)),
             );
-            let size = (seen.width(), seen.height());
-            let quads = ((seen.x1 - 1) / 4 - seen.x0 / 4 + 1, size.1);
+            let size = seen.size();
+            let quads = Size::new((seen.x1 - 1) / 4 - seen.x0 / 4 + 1, size.height);
             gpu.submit(
                 |pass| {
                     pass.dispatch(&self.white, &[&area, &a], quads);
@@ -184,11 +185,10 @@ impl NoiseMaker {
                     pass.dispatch(&self.weighted, &[s1, columns, &b, weights, &a], size);
                     pass.dispatch(&self.transform, &[s2, columns, &a, weights, &b], size);
                     pass.dispatch(&self.transform, &[s3, &b, rows, weights, &a], size);
-                    let kept = (block.kept.width(), block.kept.height());
                     pass.dispatch(
                         &self.source,
                         &[&part, &a, &mean.buffer, &spread, &state.buffer],
-                        kept,
+                        block.kept.size(),
                     );
                 },
                 |_| {},
@@ -213,12 +213,7 @@ pub(crate) fn white_area(seed: u64, rect: Rect) -> [u32; 8] {
 }
 
 /// `Part` of `source.wgsl`.
-fn source_part(
-    around_mean: bool,
-    gain: f64,
-    block: &NoiseBlock,
-    (place, coarse): (Rect, (usize, usize)),
-) -> [u32; 14] {
+fn source_part(around_mean: bool, gain: f64, block: &NoiseBlock, (place, coarse): (Rect, Size)) -> [u32; 14] {
     let NoiseBlock { seen, kept } = block;
     let mean = f32::from(u8::from(around_mean));
     [
@@ -234,7 +229,7 @@ fn source_part(
         place.height() as u32,
         (gain as f32).to_bits(),
         mean.to_bits(),
-        coarse.0 as u32,
-        coarse.1 as u32,
+        coarse.width as u32,
+        coarse.height as u32,
     ]
 }

@@ -1,17 +1,19 @@
 //! Filters along rows and then columns: reductions, and the colour anchor.
 
-use asasr_core::Result;
 use asasr_core::flow::ColourAnchor;
 use asasr_core::resample::Axis;
+use asasr_core::{Result, Size};
 use wgpu::Buffer;
 
-use crate::executor::GpuImage;
 use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM, WRITTEN};
+use crate::image::GpuImage;
 use crate::kernels;
 
 /// `Sizes` of `resample.wgsl`.
-fn sizes(input: (usize, usize), output: (usize, usize), axis: &Axis) -> [u32; 8] {
-    [input.0, input.1, output.0, output.1, axis.taps(), 0, 0, 0].map(|v| v as u32)
+fn sizes(input: Size, output: Size, axis: &Axis) -> [u32; 8] {
+    let sides = [input.width, input.height, output.width, output.height];
+    let [a, b, c, d] = sides.map(|n| n as u32);
+    [a, b, c, d, axis.taps() as u32, 0, 0, 0]
 }
 
 /// An axis as `resample.wgsl` reads it.
@@ -54,10 +56,10 @@ impl Resampler {
     ///
     /// # Errors
     /// [`asasr_core::Error::Exhausted`] when the device has no room.
-    pub(crate) async fn reduce(&self, gpu: &Gpu, image: &GpuImage, size: (usize, usize)) -> Result<GpuImage> {
+    pub(crate) async fn reduce(&self, gpu: &Gpu, image: &GpuImage, size: Size) -> Result<GpuImage> {
         let axes = (
-            Axis::bicubic(image.size.0, size.0),
-            Axis::bicubic(image.size.1, size.1),
+            Axis::bicubic(image.size.width, size.width),
+            Axis::bicubic(image.size.height, size.height),
         );
         let output = GpuImage::new(gpu, size).await?;
         let from = [&*image.buffer, &*image.buffer];
@@ -76,7 +78,7 @@ impl Resampler {
         mean: &GpuImage,
         anchor: ColourAnchor,
     ) -> Result<()> {
-        let axes = (anchor.axis(sample.size.0), anchor.axis(sample.size.1));
+        let axes = (anchor.axis(sample.size.width), anchor.axis(sample.size.height));
         let from = [&*mean.buffer, &*sample.buffer];
         self.run(gpu, (from, sample.size), &axes, sample).await
     }
@@ -85,14 +87,14 @@ impl Resampler {
     async fn run(
         &self,
         gpu: &Gpu,
-        (from, size): ([&Buffer; 2], (usize, usize)),
+        (from, size): ([&Buffer; 2], Size),
         (across, down): &(Axis, Axis),
         output: &GpuImage,
     ) -> Result<()> {
-        let between = (output.size.0, size.1);
+        let between = Size::new(output.size.width, size.height);
         let [narrow, row_sizes, column_sizes] = gpu
             .take([
-                ((3 * between.0 * between.1 * 4) as u64, STORAGE),
+                ((3 * between.pixels() * 4) as u64, STORAGE),
                 (32, UNIFORM),
                 (32, UNIFORM),
             ])

@@ -132,6 +132,7 @@ fn the_communitys_networks_run() {
             blocks: 1,
             doublings,
             unshuffle,
+            plus: false,
         };
         near("RRDB", rrdb.graph(), &[(14, 8)], TOLERANCE);
     }

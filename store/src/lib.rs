@@ -14,6 +14,7 @@
 //! Every byte that comes out is checked against its hash; [`Store::blob`] has no other way.
 
 mod error;
+mod id;
 mod package;
 mod place;
 mod release;
@@ -23,9 +24,10 @@ mod sweep;
 
 pub use asasr_core::model::{Mode, Role, sha256_hex};
 pub use error::{Error, Result};
+pub use id::ReleaseId;
 pub use package::{LARGEST_FILE, LARGEST_MANIFEST, MANIFEST, Package, SIGNATURE};
 pub use place::redacted;
-pub use release::{Release, ReleaseId};
+pub use release::Release;
 pub use signature::{PublicKey, Signature, SigningKey};
 pub use store::{Listed, Store};
 pub use sweep::{Fault, Sweep, Swept};

@@ -11,8 +11,9 @@ use futures_util::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, memory::InMemory};
 
+use crate::id::RELEASES;
 use crate::place::{self, Place};
-use crate::release::{RELEASES, Record};
+use crate::release::Record;
 use crate::{Error, LARGEST_FILE, LARGEST_MANIFEST, Package, PublicKey, Release, ReleaseId, Result};
 
 /// The folder of everything that is named after its hash.

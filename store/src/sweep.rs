@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use crate::release::RELEASES;
+use crate::id::RELEASES;
 use crate::store::{BLOBS, Store};
 use crate::{Error, PublicKey, Release, ReleaseId, Result};
 

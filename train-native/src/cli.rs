@@ -3,7 +3,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use asasr_core::flow::ColourAnchor;
-use asasr_core::pipeline::{OutputScale, Target};
+use asasr_core::pipeline::{OutputScale, Target, Tiles};
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -461,7 +461,7 @@ pub(crate) struct Upscale {
     #[arg(long, default_value_t = 100)]
     pub(crate) max_megapixels: u32,
     /// Side of a tile in input pixels: smaller tiles need less memory
-    #[arg(long, default_value_t = 192, value_parser = clap::value_parser!(u16).range(16..=4096))]
+    #[arg(long, default_value_t = Tiles::MEDIUM as u16, value_parser = clap::value_parser!(u16).range(16..=4096))]
     pub(crate) tile: u16,
     /// How the work is told
     #[arg(long, value_enum, default_value_t)]

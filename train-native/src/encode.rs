@@ -1,10 +1,13 @@
 //! Colour images as the bytes of a file.
 
+use std::path::Path;
+
 use asasr_codec::{Layout, PngRows, SharedBytes};
 use asasr_core::{Planes, metrics};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// An 8-bit PNG of `[3, h, w]`.
 pub(crate) fn png(image: &Planes) -> Result<Vec<u8>> {
@@ -14,6 +17,12 @@ pub(crate) fn png(image: &Planes) -> Result<Vec<u8>> {
     png.write(0, image).map_err(fail)?;
     png.finish().map_err(fail)?;
     Ok(bytes.take())
+}
+
+/// Writes an 8-bit PNG whole or not at all.
+pub(crate) fn save(image: &Planes, path: &Path) -> Result<()> {
+    let bytes = png(image).map_err(|e| Error::at(path, e))?;
+    files::write(path, &bytes)
 }
 
 /// A JPEG of `[3, h, w]` at a quality of 1 to 100, its chroma sampled as `sampling` says.

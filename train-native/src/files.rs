@@ -14,7 +14,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result, code, shown};
 
 /// Endings of the image files that are read.
 const IMAGES: [&str; 8] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "bmp"];
@@ -86,9 +86,9 @@ pub(crate) fn beside(path: &Path) -> Result<NamedTempFile> {
     loop {
         let file = builder.tempfile_in(folder).map_err(|e| match e.kind() {
             ErrorKind::NotFound if !folder.is_dir() => {
-                Error::at(path, "cannot be written: its folder does not exist")
+                Error::at(path, "cannot be written: its folder does not exist").coded(code::FILE)
             }
-            kind => Error::at(path, format!("cannot be written: {kind}")),
+            kind => Error::at(path, format!("cannot be written: {kind}")).coded(code::FILE),
         })?;
         match file.as_file().try_lock() {
             // Between its making and its locking another run may have swept it.
@@ -223,10 +223,10 @@ pub(crate) fn identity(path: &Path) -> Option<Identity> {
 
 /// Puts a finished file in its place.
 pub(crate) fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
-    file.as_file().sync_all().map_err(|e| Error::at(path, e))?;
+    file.as_file().sync_all().map_err(|e| Error::of(path, &e))?;
     file.persist(path)
         .map(drop)
-        .map_err(|e| Error::at(path, format!("cannot be written: {}", e.error)))
+        .map_err(|e| Error::at(path, format!("cannot be written: {}", e.error)).coded(code::FILE))
 }
 
 /// Writes a whole file at once or leaves the old one.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use asasr_core::{Planes, Rect};
+use asasr_core::Rect;
 use rayon::prelude::*;
 
 use crate::cli::Degrade;
@@ -51,8 +51,8 @@ pub(crate) fn run(args: &Degrade) -> Result<()> {
             };
             let mut random = stream(args.seed, path, args.step);
             let input = degrade(&truth, SCALE, args.protocol, &mut random)?;
-            save(&truth, &hq.join(name))?;
-            save(&input, &lq.join(name))?;
+            encode::save(&truth, &hq.join(name))?;
+            encode::save(&input, &lq.join(name))?;
             Ok(true)
         })
         .collect();
@@ -141,11 +141,5 @@ fn draw_sheet(args: &Degrade, paths: &[PathBuf], path: &Path) -> Result<()> {
             format!("no image of {CROP}x{CROP} pixels or more to draw a sheet of"),
         ));
     }
-    save(&sheet::sheet(&rows), path)
-}
-
-/// Writes an 8-bit PNG whole or not at all.
-pub(crate) fn save(image: &Planes, path: &Path) -> Result<()> {
-    let bytes = encode::png(image).map_err(|e| Error::at(path, e))?;
-    files::write(path, &bytes)
+    encode::save(&sheet::sheet(&rows), path)
 }

@@ -11,8 +11,6 @@ use wasm_bindgen_futures::JsFuture;
 use crate::backend::{Backend, Flow};
 use crate::said::js;
 
-/// Images up to this side are one tile, done here before another worker is ready.
-const SMALL: usize = 128;
 /// Most bytes that one row of enlarged tiles may take: WebAssembly's memory ends at 4 GB, and the image is there too.
 const MAX_STRIP: usize = 512 << 20;
 
@@ -323,7 +321,7 @@ impl Upscaler {
         let Pixels(photo) = pixels;
         let size = photo.size();
         // One tile is done here before another worker is ready.
-        let lanes = if size.longest() > SMALL { lanes } else { 0 };
+        let lanes = if size.longest() > Tiles::SMALL { lanes } else { 0 };
         let job = Job {
             photo: &photo,
             options: wish.options(self.backend.restorer.scale(), lanes.max(1))?,

@@ -31,11 +31,6 @@ impl Schedule {
         Self::equal(4)
     }
 
-    /// Eight equal steps.
-    pub fn eight() -> Self {
-        Self::equal(8)
-    }
-
     /// `steps` equal steps.
     ///
     /// # Errors
@@ -109,14 +104,8 @@ mod tests {
 
     #[test]
     fn the_named_schedules_have_their_steps() {
-        let steps = [
-            Schedule::one(),
-            Schedule::two(),
-            Schedule::four(),
-            Schedule::eight(),
-        ]
-        .map(|s| s.steps());
-        assert_eq!(steps, [1, 2, 4, 8]);
+        let steps = [Schedule::one(), Schedule::two(), Schedule::four()].map(|s| s.steps());
+        assert_eq!(steps, [1, 2, 4]);
         assert_eq!(Schedule::default().steps(), 28);
     }
 

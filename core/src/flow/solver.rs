@@ -231,7 +231,7 @@ mod tests {
                 Planes::new(1, 1, x.width(), vec![0.5; x.width()])
             }
         }
-        for schedule in [Schedule::one(), Schedule::two(), Schedule::eight()] {
+        for schedule in [Schedule::one(), Schedule::two(), Schedule::four()] {
             let x0 = Planes::zeros(1, 1, 3);
             let x1 = pollster::block_on(integrate(&mut Straight, x0, &schedule, |_| true));
             assert!(x1.expect("runs").data().iter().all(|v| (v - 0.5).abs() < 1e-6));

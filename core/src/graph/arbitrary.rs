@@ -3,10 +3,9 @@
 use alloc::{format, string::String, vec, vec::Vec};
 
 use super::ops::{
-    Add, Affine, Attention, AveragePool, ChannelAttention, Concat, Constants, Conv, GaussianGain, Gelu,
-    GroupNorm, Interpolation, LayerNorm, Leaky, Linear, Mean, Mish, Modulate, Mul, Pad, PixelShuffle,
-    PixelUnshuffle, Prelu, Repeat, Resize, Sigmoid, Silu, Sinusoidal, Slice, Sub, WindowMerge,
-    WindowPartition,
+    Affine, Attention, ChannelAttention, Concat, Constants, Conv, GaussianGain, GroupNorm, Interpolation,
+    LayerNorm, Linear, Modulate, Pad, PixelShuffle, PixelUnshuffle, Prelu, Repeat, Resize, Sinusoidal, Slice,
+    WindowMerge, WindowPartition,
 };
 use super::passes::without_unused;
 use super::{Builder, Graph, Kind, Op, Scale, TypedGraph, ValueType};
@@ -14,10 +13,9 @@ use crate::random::SplitMix64;
 
 const MOST_CHANNELS: usize = 16;
 
-/// A graph that is a pure function of the seed, of at most about `nodes` nodes of the operations that `takes` names.
-///
-/// # Panics
-/// When there is an operation that it does not know.
+/// A graph that is a pure function of the seed, of at most about `nodes` nodes of the operations that `takes` names. Of an operation
+/// that has no arm below it has what the operation's own cases have: it needs one only where its parameters must fit what it reads,
+/// or to be more varied.
 pub fn graph(seed: u64, nodes: usize, takes: impl Fn(&str) -> bool) -> TypedGraph {
     let names: Vec<&str> = Op::NAMES.iter().copied().filter(|name| takes(name)).collect();
     let mut r = SplitMix64::of([seed, 0, 0]);
@@ -89,9 +87,6 @@ impl Growing {
         let c = self.values[x].1.channels;
         let id = format!("p{}", self.count);
         let (op, more): (Op, usize) = match name {
-            "add" => (Add {}.into(), 1),
-            "sub" => (Sub {}.into(), 1),
-            "mul" => (Mul {}.into(), 1),
             "concat" => (Concat {}.into(), 1 + r.below(2)),
             "modulate" => return self.modulate(x, &id, r),
             "attention" => return self.attention(x, id, r),
@@ -102,7 +97,10 @@ impl Growing {
                 };
                 return self.push(op.into(), &[x, x, x]);
             }
-            _ => (unary(name, c, &id, r), 0),
+            _ => match unary(name, c, &id, r) {
+                Some(op) => (op, 0),
+                None => plain(name, r),
+            },
         };
         let mut reads = vec![x];
         for _ in 0..more {
@@ -126,7 +124,7 @@ impl Growing {
         if self.values[x].1.kind != Kind::Map {
             return self.push(op.into(), &[x, x, x]);
         }
-        let partition = unary("window_partition", 1, "", r);
+        let partition = partition(r);
         if !self.values[x].1.channels.is_multiple_of(op.heads) || !self.push(partition, &[x]) {
             return false;
         }
@@ -171,10 +169,10 @@ impl Growing {
 }
 
 /// An operation on one value of `c` channels, with parameters that are named after `id`.
-fn unary(name: &str, c: usize, id: &str, r: &mut SplitMix64) -> Op {
+fn unary(name: &str, c: usize, id: &str, r: &mut SplitMix64) -> Option<Op> {
     let bias = (r.below(2) == 0).then(|| format!("{id}.bias"));
     let weight = format!("{id}.weight");
-    match name {
+    let op = match name {
         "affine" => Affine {
             scale: constants(c, &weight, r),
             shift: constants(c, &weight, r),
@@ -205,14 +203,12 @@ fn unary(name: &str, c: usize, id: &str, r: &mut SplitMix64) -> Op {
             }
             .into()
         }
-        "leaky" => Leaky { slope: 0.1 }.into(),
         "linear" => Linear {
             weight,
             bias,
             outputs: 1 + r.below(6),
         }
         .into(),
-        "average_pool" => AveragePool { factor: 2 }.into(),
         "pad" => Pad { pixels: 1 }.into(),
         "pixel_shuffle" => PixelShuffle { factor: 2 }.into(),
         "pixel_unshuffle" => PixelUnshuffle { factor: 2 }.into(),
@@ -247,16 +243,16 @@ fn unary(name: &str, c: usize, id: &str, r: &mut SplitMix64) -> Op {
             }
             .into()
         }
-        "window_partition" => {
-            let window = [1 + r.below(4), 1 + r.below(4)];
-            WindowPartition {
-                window,
-                shift: window.map(|n| r.below(n)),
-            }
-            .into()
-        }
-        other => plain(other),
-    }
+        "window_partition" => partition(r),
+        _ => return None,
+    };
+    Some(op)
+}
+
+fn partition(r: &mut SplitMix64) -> Op {
+    let window = [1 + r.below(4), 1 + r.below(4)];
+    let shift = window.map(|n| r.below(n));
+    WindowPartition { window, shift }.into()
 }
 
 fn convolution(c: usize, weight: String, bias: Option<String>, r: &mut SplitMix64) -> Op {
@@ -279,17 +275,14 @@ fn convolution(c: usize, weight: String, bias: Option<String>, r: &mut SplitMix6
     .into()
 }
 
-/// An operation on one value without parameters.
-fn plain(name: &str) -> Op {
-    match name {
-        "gelu" => Gelu {}.into(),
-        "mean" => Mean {}.into(),
-        "mish" => Mish {}.into(),
-        "sigmoid" => Sigmoid {}.into(),
-        "silu" => Silu {}.into(),
-        "window_merge" => WindowMerge {}.into(),
-        other => panic!("random graphs need to know {other}"),
-    }
+/// An operation as one of its cases has it, and how many values it reads beside the first.
+fn plain(name: &str, r: &mut SplitMix64) -> (Op, usize) {
+    let mut own: Vec<_> = Op::cases()
+        .into_iter()
+        .filter(|(op, _)| op.name() == name)
+        .collect();
+    let (op, types) = own.swap_remove(r.below(own.len()));
+    (op, types.len() - 1)
 }
 
 fn constants(c: usize, learned: &str, r: &mut SplitMix64) -> Option<Constants> {

@@ -1,7 +1,7 @@
 use alloc::{collections::BTreeMap, string::String, vec, vec::Vec};
 
-use super::analysis::{Tiling, tiling};
-use super::{Fault, Graph, GraphError, Node, Op, Shape, Size, ValueType, limits, ops};
+use super::tiling::{Tiling, tiling};
+use super::{Fault, Graph, GraphError, Node, Shape, Size, ValueType, limits, ops};
 use crate::model::ParameterShape;
 
 /// A graph that fits together: every value has a type, and every learned tensor a shape.
@@ -83,11 +83,6 @@ impl TypedGraph {
         &self.graph
     }
 
-    /// The description, given back.
-    pub fn into_graph(self) -> Graph {
-        self.graph
-    }
-
     /// The type of every value.
     pub fn types(&self) -> &[ValueType] {
         &self.types
@@ -135,11 +130,6 @@ impl TypedGraph {
             uses[*value] += 1;
         }
         uses
-    }
-
-    /// The first node that an executor does not take, if there is one: what it answers when it is asked for this graph.
-    pub fn first_refused(&self, takes: impl Fn(&Op) -> bool) -> Option<&Node> {
-        self.graph.nodes.iter().find(|node| !takes(&node.op))
     }
 
     /// The shape of every value for an image of `size` at scale 1.
@@ -310,7 +300,7 @@ fn used(graph: &Graph, reads: &[Vec<usize>], outputs: &[usize]) -> Checked<()> {
 mod tests {
     use super::*;
     use crate::graph::ops::{Add, Conv, Leaky, PixelShuffle, Silu};
-    use crate::graph::{Builder, Scale, arbitrary};
+    use crate::graph::{Builder, Op, Scale, arbitrary};
     use alloc::{format, string::ToString as _};
     use proptest::prelude::*;
 
@@ -459,14 +449,6 @@ mod tests {
                 "{size:?}"
             );
         }
-    }
-
-    #[test]
-    fn an_executor_says_what_it_does_not_take() {
-        let graph = two().check().expect("fits");
-        let refused = graph.first_refused(|op| !matches!(op, Op::PixelShuffle(_)));
-        assert_eq!(refused.map(|node| node.name.as_str()), Some("larger"));
-        assert_eq!(graph.first_refused(|_| true), None);
     }
 
     #[test]

@@ -13,6 +13,9 @@
 //! ```
 //!
 //! One that has gradients holds them to [`Case::slopes`] as well.
+//!
+//! In parts of a result's largest number, or of 1 where that is less, ours promise to be as near as this: the processor's 2e-5, shaders
+//! 5e-5, burn on a processor 1e-5 and [`Case::rounding`] more.
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -37,6 +40,9 @@ pub struct Case {
     pub inputs: Vec<Tensor>,
     /// What comes out.
     pub expected: Tensor,
+    /// How far from that rounding of what is computed on the way to `f32` may bring a result, beside what every executor is allowed:
+    /// see [`Reference::rounding`](super::ops::Reference::rounding).
+    pub rounding: f64,
 }
 
 /// What the derivatives of a case's result are, along directions in what is given: what an executor's gradients are held to.
@@ -137,43 +143,60 @@ const SIZES: [Size; 5] = [
     Size::new(37, 18),
 ];
 
-/// The cases of every operation at several sizes.
+/// How large the numbers are of what pointwise operations read in their wide cases: beyond where exponentials overflow.
+const WIDE: f64 = 100.0;
+
+/// The cases of every operation at several sizes, with numbers to either side of zero; of pointwise ones also with large numbers. Those
+/// of an operation are the same whatever others there are.
 ///
 /// # Errors
 /// None: an operation's cases fit it.
 pub fn cases() -> Result<Vec<Case>> {
     let mut all = Vec::new();
-    for (i, (op, types)) in Op::cases().into_iter().enumerate() {
+    let mut own = ("", 0);
+    for (op, types) in Op::cases() {
+        own = (op.name(), if own.0 == op.name() { own.1 + 1 } else { 0 });
         let graph = graph(&op, &types)?;
-        for size in SIZES {
+        let wide = op.operation().is_pointwise().then_some((SIZES[0], WIDE));
+        for (size, largest) in SIZES.map(|size| (size, 1.0)).into_iter().chain(wide) {
             let multiple = graph.size_multiple();
             let size = Size::new(size.width * multiple, size.height * multiple);
             // Without padding, little leaves nothing.
             if graph.shapes(size).is_err() {
                 continue;
             }
-            let seed = i as u64;
+            let seed = seed(own);
             let weights = weights(&graph, seed);
-            let inputs: Vec<Tensor> = inputs(&graph, size, seed)?.iter().map(off_zero).collect();
+            let inputs = inputs(&graph, size, seed)?;
+            let inputs: Vec<Tensor> = inputs.iter().map(|x| off_zero(x, largest)).collect();
             let mut made = reference::run(&graph, &weights, &inputs)?;
+            let about = if largest > 1.0 { ", wide" } else { "" };
             all.extend(made.pop().map(|expected| Case {
-                name: format!("{op:?} of {types:?} at {}x{}", size.width, size.height),
+                name: format!("{op:?} of {types:?} at {}x{}{about}", size.width, size.height),
                 graph: graph.clone(),
                 size,
                 weights,
                 inputs,
                 expected,
+                rounding: op.reference().rounding(),
             }));
         }
     }
     Ok(all)
 }
 
-/// Numbers within 0 to 1 as ones to either side of zero, where some operations have a kink, and not at it.
-fn off_zero(x: &Tensor) -> Tensor {
+/// What the numbers of an operation's case of this index are drawn from.
+fn seed((name, index): (&str, u64)) -> u64 {
+    // FNV-1a.
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    name.bytes().fold(0xCBF2_9CE4_8422_2325, hash) ^ index
+}
+
+/// Numbers within 0 to 1 as ones to either side of zero, where some operations have a kink, and not at it; `largest` at most.
+fn off_zero(x: &Tensor, largest: f64) -> Tensor {
     let number = |x: f64| {
         let x = 2.0 * x - 1.0;
-        libm::copysign(0.0625 + 0.9375 * x.abs(), x)
+        largest * libm::copysign(0.0625 + 0.9375 * x.abs(), x)
     };
     x.map(|_, x| f64::from(number(x) as f32))
 }
@@ -345,6 +368,31 @@ mod tests {
             assert!(values.iter().all(|v| v.is_finite()), "{}", case.name);
             let flat = values.iter().all(|v| *v == values[0]);
             assert!(!flat || values.len() < 20, "{}", case.name);
+        }
+    }
+
+    /// A function is held where it is steep, where it has become flat, and where its exponentials would overflow.
+    #[test]
+    fn pointwise_operations_are_tested_far_from_zero() {
+        let all = cases().expect("they fit");
+        for (op, _) in Op::cases()
+            .into_iter()
+            .filter(|(op, _)| op.operation().is_pointwise())
+        {
+            let debug = format!("{op:?} of");
+            let own = all.iter().filter(|case| case.name.starts_with(&debug));
+            let numbers: Vec<f64> = own.flat_map(|case| case.inputs[0].data()).copied().collect();
+            let among = |low: f64, high: f64| numbers.iter().any(|x| (low..high).contains(x));
+            for (low, high) in [
+                (-100.0, -50.0),
+                (-50.0, -10.0),
+                (-1.0, 0.0),
+                (0.0, 1.0),
+                (10.0, 50.0),
+                (50.0, 100.0),
+            ] {
+                assert!(among(low, high), "{debug} nothing from {low} to {high}");
+            }
         }
     }
 }

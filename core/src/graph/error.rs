@@ -111,9 +111,3 @@ impl fmt::Display for GraphError {
         }
     }
 }
-
-impl From<GraphError> for crate::Error {
-    fn from(error: GraphError) -> Self {
-        Self::Graph(error)
-    }
-}

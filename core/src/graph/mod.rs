@@ -44,6 +44,7 @@ pub mod nets;
 pub mod ops;
 pub mod passes;
 pub mod reference;
+mod tiling;
 mod types;
 
 use alloc::{format, string::String, vec::Vec};
@@ -52,12 +53,13 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
 pub use crate::Size;
-pub use analysis::{Cost, Reach, common_grid};
+pub use analysis::Cost;
 pub use builder::Builder;
 pub use check::TypedGraph;
 pub use error::{Fault, GraphError};
 pub use ops::{Extent, Op, Operation};
 pub use reference::Tensor;
+pub use tiling::{Reach, common_grid};
 pub use types::{Grid, Kind, Places, Scale, Shape, ValueType, Windows};
 
 use crate::fields::{self, Fields, Misfit, Object, fields, names};

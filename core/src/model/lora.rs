@@ -376,11 +376,6 @@ impl LoraModule {
         &self.b
     }
 
-    /// `[r, in * k * k]`, to write.
-    pub fn a_mut(&mut self) -> &mut [f32] {
-        &mut self.a
-    }
-
     /// `[out, r]`, to write.
     pub fn b_mut(&mut self) -> &mut [f32] {
         &mut self.b

@@ -1,14 +1,33 @@
+use alloc::boxed::Box;
+
 use burn::tensor::Tensor;
 
 use super::graph::{only_map, run_graph};
 use super::{Conditioning, GraphValue, Parameters, VelocityField};
 use crate::Result;
 use crate::flow::FieldInputs;
-use crate::graph::{Fault, TypedGraph};
+use crate::graph::{Fault, TypedGraph, nets};
+use crate::model::VelocityArchitecture;
+
+/// The velocity field that `architecture` describes.
+///
+/// # Errors
+/// [`Error::Architecture`](crate::Error::Architecture) when it describes none.
+pub fn velocity_field(architecture: &VelocityArchitecture) -> Result<Box<dyn VelocityField>> {
+    graph_field(&nets::velocity(architecture)?.check()?)
+}
+
+/// The velocity field that a graph is, of the inputs that [`Role::Field`](crate::model::Role::Field) has.
+///
+/// # Errors
+/// [`Error::Graph`](crate::Error::Graph) when it is none.
+pub fn graph_field(graph: &TypedGraph) -> Result<Box<dyn VelocityField>> {
+    Ok(Box::new(GraphField::new(graph)?))
+}
 
 /// A velocity field as a graph.
 #[derive(Debug)]
-pub(super) struct GraphField {
+struct GraphField {
     graph: TypedGraph,
     reads: FieldInputs,
 }
@@ -16,7 +35,7 @@ pub(super) struct GraphField {
 impl GraphField {
     /// # Errors
     /// [`Error::Graph`](crate::Error::Graph) when it is none that reads the time.
-    pub(super) fn new(graph: &TypedGraph) -> Result<Self> {
+    fn new(graph: &TypedGraph) -> Result<Self> {
         let (graph, reads) = FieldInputs::of(graph)?;
         match reads {
             FieldInputs::WithMean | FieldInputs::WithoutMean => Ok(Self { graph, reads }),

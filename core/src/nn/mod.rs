@@ -20,12 +20,11 @@ mod velocity;
 pub use filter::Filter;
 pub use graph::{GraphNetwork, GraphValue, run_graph};
 pub use graph_executor::GraphExecutor;
+pub use graph_field::{graph_field, velocity_field};
 pub use graph_flow::{GraphFlow, image_of};
 pub use lora::AdapterSet;
 pub use network::{BurnExecutor, Network, init_weights};
 pub use parameters::{Parameters, cast, download, upload};
 pub use perceptual::{Backbone, Embedding, PerceptualDistance, TextureDistance};
 pub use spectral_norm::spectrally_normalised;
-pub use velocity::{
-    ConditionedField, Conditioning, Held, VelocityField, graph_field, init_velocity, velocity_field,
-};
+pub use velocity::{ConditionedField, Conditioning, Held, VelocityField, init_velocity};

@@ -1,10 +1,8 @@
-use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
 use burn::tensor::Tensor;
 
 use super::Parameters;
-use super::graph_field::GraphField;
-use crate::graph::{TypedGraph, nets};
 use crate::model::{Layer, ParameterShape, VelocityArchitecture, Weights};
 use crate::random::SplitMix64;
 use crate::{Error, Result, flow, model};
@@ -37,22 +35,6 @@ pub struct Conditioning {
     pub low: Tensor<4>,
     /// The restorer's posterior mean `m(c)`, `[n, 3, h * scale, w * scale]`, where the architecture asks for it.
     pub mean: Option<Tensor<4>>,
-}
-
-/// The velocity field that `architecture` describes.
-///
-/// # Errors
-/// [`Error::Architecture`] when it describes none.
-pub fn velocity_field(architecture: &VelocityArchitecture) -> Result<Box<dyn VelocityField>> {
-    graph_field(&nets::velocity(architecture)?.check()?)
-}
-
-/// The velocity field that a graph is, of the inputs that [`Role::Field`](crate::model::Role::Field) has.
-///
-/// # Errors
-/// [`Error::Graph`] when it is none.
-pub fn graph_field(graph: &TypedGraph) -> Result<Box<dyn VelocityField>> {
-    Ok(Box::new(GraphField::new(graph)?))
 }
 
 /// Fresh weights, a pure function of `seed`: normal weights of variance `2 / fan_in` for convolutions (He et al.

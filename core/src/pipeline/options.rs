@@ -53,13 +53,17 @@ pub struct Limits {
     pub memory: usize,
 }
 
-/// Sides that are chosen among, in input pixels. Small tiles keep several workers busy, large ones compute less twice; beyond these
-/// a tile's features fill a browser worker's memory.
-const SIDES: [usize; 3] = [128, 192, 256];
 /// Input rows that are kept back until they are held to the photo.
 const KEPT: usize = 64;
 
 impl Tiles {
+    /// Small tiles' side in input pixels: they keep several workers busy.
+    pub const SMALL: usize = 128;
+    /// That of tiles between them, for who cannot tell.
+    pub const MEDIUM: usize = 192;
+    /// That of large ones, which compute less twice; beyond it a tile's features fill a browser worker's memory.
+    pub const LARGE: usize = 256;
+
     /// Cores' side for an image that has `planes` planes when it is enlarged.
     pub(super) fn side(self, given: Size, scale: OutputScale, planes: usize, halo: usize) -> Result<usize> {
         let limits = match self {
@@ -73,7 +77,10 @@ impl Tiles {
                 .saturating_mul(planes * size_of::<f32>());
             bytes <= limits.memory
         };
-        let sides: Vec<usize> = SIDES.into_iter().filter(fits).collect();
+        let sides: Vec<usize> = [Self::SMALL, Self::MEDIUM, Self::LARGE]
+            .into_iter()
+            .filter(fits)
+            .collect();
         TilePlan::quickest(given, halo, limits.workers, &sides).ok_or(Error::TooWide(given))
     }
 }

@@ -92,7 +92,7 @@ pub struct Progress {
     pub done: usize,
     /// Tiles in all.
     pub total: usize,
-    /// Share of all the work that is done, in `(0, 1]`.
+    /// Share of all the work that is done, in `(0, 1]`; 1 only when all tiles are finished.
     pub fraction: f64,
 }
 
@@ -152,7 +152,7 @@ pub(super) async fn enlarge<E: Executor>(
     let run = async |index: usize, tile: Tile| {
         let on_share = &|share: f64| state.borrow_mut().step(index, share);
         let part = plan.part(&tile, scale);
-        areas.enlarge(tile.blend, &part, read, on_share).await
+        areas.enlarge(tile.counted, &part, read, on_share).await
     };
     let mut made: Option<(Mosaic, Hold)> = None;
     let mut waiting = plan.tiles().enumerate();
@@ -252,7 +252,7 @@ impl<E: Executor> Areas<'_, E> {
             let on_step =
                 &|step: usize, steps: usize| on_share((i as f64 + step as f64 / steps as f64) / count);
             let mut part = plan.part(&tile, self.scale);
-            let (right, down) = (tile.blend.x0 - area.x0, tile.blend.y0 - area.y0);
+            let (right, down) = (tile.counted.x0 - area.x0, tile.counted.y0 - area.y0);
             part.weigh(whole, (right * self.scale, down * self.scale));
             let result = self.tile(tile, &part, read, on_step).await?;
             if plan.len() == 1 {
@@ -309,6 +309,9 @@ impl<E: Executor> Areas<'_, E> {
     }
 }
 
+/// Share of a tile that its network is at most: what it made still has to be fetched, joined and held to the photo.
+const COMPUTED: f64 = 0.99;
+
 /// How far the tiles at work are.
 struct State<P> {
     progress: P,
@@ -330,7 +333,7 @@ impl<P: FnMut(Progress) -> bool> State<P> {
     fn step(&mut self, index: usize, share: f64) -> bool {
         if let Some(known) = self.shares.get_mut(index - self.done) {
             // A tile that begins anew, in parts, is not further back for it.
-            *known = known.max(share);
+            *known = known.max(share.min(COMPUTED));
         }
         self.tell()
     }
@@ -648,7 +651,7 @@ mod tests {
         .expect("runs");
         assert_eq!(
             fractions[..4],
-            [(0, 4, 0.125), (0, 4, 0.25), (1, 4, 0.25), (1, 4, 0.375)]
+            [(0, 4, 0.125), (0, 4, 0.2475), (1, 4, 0.25), (1, 4, 0.375)]
         );
         assert_eq!(fractions.last(), Some(&(4, 4, 1.0)));
     }

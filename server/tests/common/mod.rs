@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use asasr_server::{Catalogue, Config, PageSource, Service, Wish, embedded, router};
+use asasr_server::{Catalogue, Config, Invocation, PageSource, Service, embedded, router};
 use asasr_store::{PublicKey, Store};
 use axum::Router;
 use axum::body::Body;
@@ -27,8 +27,8 @@ pub(crate) const OUTSIDE: &[u8] = b"nobody may read this";
 /// Settings as a command line gives them.
 pub(crate) fn config(args: &[&str]) -> Config {
     match Config::read(["asasr-server"].iter().chain(args)).unwrap() {
-        Wish::Serve(config) => *config,
-        Wish::Print(text) => panic!("{text}"),
+        Invocation::Serve(config) => *config,
+        Invocation::Print(text) => panic!("{text}"),
     }
 }
 

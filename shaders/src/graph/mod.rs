@@ -1,6 +1,6 @@
 //! Graphs on the device.
 //!
-//! [`plan`] decides which kernels run and how values lie, [`source`] writes their text from the pieces that operations give, and
+//! [`plan`] decides which kernels run and how values lie, [`text`] writes them from the pieces that operations give, and
 //! [`network`] uploads, compiles and runs them. Nothing here knows an operation by its name: what one is computed by stands in its own
 //! file in `asasr_core::graph::ops`.
 //!
@@ -17,7 +17,7 @@
 
 mod network;
 mod plan;
-mod source;
+mod text;
 
 pub use network::{DeviceValue, WgslNetwork};
 pub(crate) use network::{END, Held, Planned};

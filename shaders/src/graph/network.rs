@@ -11,7 +11,7 @@ use asasr_core::{Error, Result};
 use wgpu::{Buffer, BufferBinding, BufferUsages};
 
 use super::plan::{self, Ends, SIZES, Store};
-use super::source::{Bound, Calls, source};
+use super::text::{Bound, Calls, kernel_text};
 use crate::gpu::{Gpu, Pass, Pipeline, READ, STORAGE, unknown};
 use crate::pack;
 use crate::pool::Pooled;
@@ -116,8 +116,8 @@ impl WgslNetwork {
         let kernels = plan::kernels(&graph, &gpu.device.limits());
         let tuning = gpu.tuning;
         let ready = kernels.iter().map(|kernel| {
-            let source = source(&graph, &stores, kernel, weights, tuning)?;
-            let bound = source.bound;
+            let text = kernel_text(&graph, &stores, kernel, weights, tuning)?;
+            let bound = text.bound;
             let written = |i: usize| bound[i] == Bound::Scratch;
             let compiled = |(text, calls): &(String, Calls)| {
                 let pipeline = gpu.pipeline(text, bound.len(), written);
@@ -128,11 +128,11 @@ impl WgslNetwork {
                 (!values.is_empty()).then(upload)
             };
             Ok(Ready {
-                stages: source.stages.iter().map(compiled).collect(),
-                sizes: source.sizes,
-                parameters: some(&source.parameters, Precision::Full),
-                weights: some(&source.weights, source.precision),
-                scratch: source.scratch,
+                stages: text.stages.iter().map(compiled).collect(),
+                sizes: text.sizes,
+                parameters: some(&text.parameters, Precision::Full),
+                weights: some(&text.weights, text.precision),
+                scratch: text.scratch,
                 bound,
             })
         });

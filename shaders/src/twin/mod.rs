@@ -2,7 +2,7 @@
 //! software one (lavapipe) included; without any they fail, for a green run must mean that the shaders ran. Those of networks are
 //! held against the definitions of their operations, in `tests/graphs.rs`.
 //!
-//! `white_noise.wgsl`, `source.wgsl` and `blend.wgsl` have theirs in asasr-core: `spectral::white_noise`,
+//! `white_noise.wgsl`, `source.wgsl` and `part.wgsl` have theirs in asasr-core: `spectral::white_noise`,
 //! `flow::Source::sample`, with `resample::linear`, and `Part::cut`; `resample.wgsl` in `resample::bicubic` and `flow::ColourAnchor`.
 
 mod step;
@@ -10,13 +10,14 @@ mod transform;
 
 use asasr_core::flow::{ColourAnchor, Source};
 use asasr_core::spectral::{ColouredNoise, Spectrum, white_noise};
-use asasr_core::{Part, Planes, Rect, resample};
+use asasr_core::{Part, Planes, Rect, Size, resample};
 use proptest::prelude::*;
 use wgpu::{Buffer, BufferUsages};
 
-use crate::executor::{GpuImage, part_words};
+use crate::executor::part_words;
 use crate::flow::step_words;
 use crate::gpu::{COPIED, Gpu, Kernel, READ};
+use crate::image::GpuImage;
 use crate::kernels;
 use crate::noise::{NoiseMaker, Operand, basis, shape, white_area};
 use crate::resample::Resampler;
@@ -31,8 +32,13 @@ fn values(seed: usize, n: usize) -> Vec<f32> {
     (0..n).map(value).collect()
 }
 
-fn planes(seed: usize, (w, h): (usize, usize)) -> Planes {
-    Planes::new(3, h, w, values(seed, 3 * h * w)).expect("sizes agree")
+fn planes(seed: usize, size: Size) -> Planes {
+    Planes::new(3, size.height, size.width, values(seed, 3 * size.pixels())).expect("sizes agree")
+}
+
+/// Sizes of sides below these.
+fn sizes(width: usize, height: usize) -> impl Strategy<Value = Size> {
+    (1..width, 1..height).prop_map(|(width, height)| Size::new(width, height))
 }
 
 /// What a buffer of so many numbers holds.
@@ -53,7 +59,7 @@ fn blank(gpu: &Gpu, numbers: usize) -> Buffer {
     buffer
 }
 
-fn run(gpu: &Gpu, kernel: &Kernel, bound: &[&Buffer], size: (usize, usize)) {
+fn run(gpu: &Gpu, kernel: &Kernel, bound: &[&Buffer], size: Size) {
     gpu.submit(|pass| pass.dispatch(kernel, bound, size), |_| {});
 }
 
@@ -69,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn steps_are_their_twins(size in (1usize..40, 1usize..40), dt in 0.0f32..0.5, left in 0.5f32..1.0) {
+    fn steps_are_their_twins(size in sizes(40, 40), dt in 0.0f32..0.5, left in 0.5f32..1.0) {
         let gpu = gpu();
         let (velocity, state) = (planes(2, size), planes(3, size));
         let words = gpu.uniform("frame", &step_words(size, dt.into(), left.into()));
@@ -81,38 +87,38 @@ proptest! {
     }
 
     #[test]
-    fn parts_are_their_twins(size in (1usize..40, 1usize..20), x: prop::sample::Index, y: prop::sample::Index) {
+    fn parts_are_their_twins(size in sizes(40, 20), x: prop::sample::Index, y: prop::sample::Index) {
         let gpu = gpu();
         let tile = planes(1, size);
-        let (x0, y0) = (x.index(size.0), y.index(size.1));
+        let (x0, y0) = (x.index(size.width), y.index(size.height));
         let part = Part {
-            whole: asasr_core::Size::new(size.0, size.1),
-            inner: Rect { x0, y0, x1: size.0, y1: size.1 },
-            columns: values(2, size.0 - x0),
-            rows: values(3, size.1 - y0),
+            whole: size,
+            inner: Rect { x0, y0, x1: size.width, y1: size.height },
+            columns: values(2, size.width - x0),
+            rows: values(3, size.height - y0),
         };
-        let kernel = kernels::blend(&gpu);
+        let kernel = kernels::part(&gpu);
         let want = part.cut(&tile);
         let out = blank(&gpu, want.data().len());
         let words = gpu.uniform("part", &part_words(&part, size));
         let weights = gpu.upload("weights", &[part.columns.as_slice(), &part.rows].concat());
-        run(&gpu, &kernel, &[&words, &gpu.upload("tile", tile.data()), &weights, &out], (want.width(), want.height()));
+        run(&gpu, &kernel, &[&words, &gpu.upload("tile", tile.data()), &weights, &out], want.size());
         prop_assert!(worst(&read(&gpu, &out, want.data().len()), want.data()) < 1e-6);
     }
 
     #[test]
-    fn reductions_are_their_twins(size in (1usize..40, 1usize..30), to in (1usize..40, 1usize..30)) {
+    fn reductions_are_their_twins(size in sizes(40, 30), to in sizes(40, 30)) {
         let gpu = gpu();
         let image = planes(1, size);
         let there = pollster::block_on(GpuImage::upload(&gpu, &image)).expect("room");
         let reducer = Resampler::reducing(&gpu);
         let got = pollster::block_on(reducer.reduce(&gpu, &there, to)).expect("room");
         let got = pollster::block_on(got.read(&gpu)).expect("reads");
-        prop_assert!(worst(got.data(), resample::bicubic(&image, asasr_core::Size::new(to.0, to.1)).data()) < 1e-5);
+        prop_assert!(worst(got.data(), resample::bicubic(&image, to).data()) < 1e-5);
     }
 
     #[test]
-    fn anchors_are_their_twins(size in (1usize..40, 1usize..30), deviation in 0.8f64..16.0) {
+    fn anchors_are_their_twins(size in sizes(40, 30), deviation in 0.8f64..16.0) {
         let gpu = gpu();
         let (mut sample, mean) = (planes(1, size), planes(2, size));
         let upload = |p: &Planes| pollster::block_on(GpuImage::upload(&gpu, p)).expect("room");
@@ -132,7 +138,7 @@ proptest! {
         let kernel = kernels::white_noise(&gpu);
         let out = blank(&gpu, 3 * w * h);
         let area = gpu.uniform("area", &white_area(seed, rect));
-        run(&gpu, &kernel, &[&area, &out], (w.div_ceil(4) + 1, h));
+        run(&gpu, &kernel, &[&area, &out], Size::new(w.div_ceil(4) + 1, h));
         let got = read(&gpu, &out, 3 * w * h);
         let want = [0, 1, 2].map(|channel| white_noise(seed, channel, rect)).concat();
         // Single precision: near one the logarithm has but 2^-21.
@@ -152,7 +158,7 @@ proptest! {
         let out = blank(&gpu, 3 * h * w);
         let shape = gpu.uniform("shape", &shape((h, w, w), left, right));
         let [x_, rows_, weights_] = [&x, &rows, &weights].map(|v| gpu.upload("operand", v));
-        run(&gpu, &kernel, &[&shape, &x_, &rows_, &weights_, &out], (w, h));
+        run(&gpu, &kernel, &[&shape, &x_, &rows_, &weights_, &out], Size::new(w, h));
         let got = read(&gpu, &out, 3 * h * w);
         let want = transform::product(3, (h, w, w), (&x, left), (&rows, right), weighted.then_some(&weights[..]));
         prop_assert!(worst(&got, &want) < 1e-5);
@@ -201,7 +207,7 @@ fn sources_are_their_twins() {
     ] {
         let noise = ColouredNoise::new(
             3,
-            asasr_core::Size::new(width, height),
+            Size::new(width, height),
             Spectrum::sobolev(s).expect("in range"),
         )
         .expect("plans");
@@ -219,11 +225,10 @@ fn sources_are_their_twins() {
                 y1: 258,
             },
         ] {
-            let low = planes(6, (place.width() / 4, place.height() / 4));
-            let mean = planes(5, (place.width(), place.height()));
-            let size = (place.width(), place.height());
+            let low = planes(6, Size::new(place.width() / 4, place.height() / 4));
+            let mean = planes(5, place.size());
             let mean_ = pollster::block_on(GpuImage::upload(&gpu, &mean)).expect("room");
-            assert_eq!(mean_.size, size);
+            assert_eq!(mean_.size, place.size());
             let got =
                 pollster::block_on(maker.source(&gpu, &source, (&low, &mean_), &noise, place)).expect("runs");
             let got = pollster::block_on(got.read(&gpu)).expect("reads");

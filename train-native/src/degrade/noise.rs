@@ -48,7 +48,7 @@ fn shot_noise(values: &[f32], random: &mut SplitMix64) -> Vec<f32> {
     rounded.iter().for_each(|v| present[usize::from(*v)] = true);
     let different = present.iter().filter(|p| **p).count();
     let levels = different.next_power_of_two() as f64;
-    let mut source = Source(random);
+    let mut source = Stream(random);
     // One distribution per grey level: making one costs as much as drawing from it.
     let laws: Vec<Option<Poisson<f64>>> = (0..=255u8)
         .map(|v| Poisson::new(f64::from(v) / 255.0 * levels).ok())
@@ -66,9 +66,9 @@ fn shot_noise(values: &[f32], random: &mut SplitMix64) -> Vec<f32> {
 }
 
 /// Our stream as the distributions' library wants it.
-struct Source<'a>(&'a mut SplitMix64);
+struct Stream<'a>(&'a mut SplitMix64);
 
-impl rand_core::TryRng for Source<'_> {
+impl rand_core::TryRng for Stream<'_> {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {

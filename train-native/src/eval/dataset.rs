@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use asasr_core::pipeline::{self, Options, OutputScale};
+use asasr_core::pipeline::{self, Options, OutputScale, Tiles};
 use asasr_core::{Executor, Planes, Rect, metrics, model::Measured, resample};
 use rayon::prelude::*;
 
@@ -24,8 +24,6 @@ pub(crate) const MAX_PIXELS: u64 = 100_000_000;
 const MIN_SIDE: usize = 20;
 /// PSNR-Y counted for an image met exactly, in dB; the true value is infinite and would swallow every mean.
 pub(super) const BEST: f64 = 100.0;
-/// Side of a tile's core in pixels: large images must not need memory without bound.
-const TILE: usize = 256;
 
 /// Reads the images that can be used; the others are named and left out.
 pub(crate) fn pairs(paths: &[PathBuf], scale: usize, protocol: Protocol) -> Result<Vec<Pair>> {
@@ -89,7 +87,7 @@ fn score(mut image: Planes, truth: &Planes, scale: usize) -> asasr_core::Result<
 pub(crate) fn enlarge(executor: &impl Executor, image: &Planes, hold: bool) -> asasr_core::Result<Planes> {
     let options = Options {
         hold,
-        ..Options::new(OutputScale::new(executor.scale())?, TILE)
+        ..Options::new(OutputScale::new(executor.scale())?, Tiles::LARGE)
     };
     pollster::block_on(pipeline::whole(executor, image, &options))
 }
@@ -121,7 +119,7 @@ pub(crate) fn measure(
 
 /// Reads truths and their inputs, which lie in `inputs` under the same names.
 pub(super) fn pairs_with(paths: &[PathBuf], inputs: &Path, scale: usize) -> Result<Vec<Pair>> {
-    let folder = Results::open(inputs, paths)?;
+    let folder = ResultFolder::open(inputs, paths)?;
     let pair = |path: &PathBuf| -> Result<Pair> {
         let hq = truth(path, scale)?;
         let from = folder.of(path)?;
@@ -148,7 +146,7 @@ pub(super) fn pairs_with(paths: &[PathBuf], inputs: &Path, scale: usize) -> Resu
 }
 
 /// A folder of images that bear the names of others.
-pub(super) struct Results {
+pub(super) struct ResultFolder {
     folder: PathBuf,
     images: Vec<PathBuf>,
     /// The names of those others, without their endings.
@@ -168,7 +166,7 @@ fn fit(result: &str, name: &str) -> Option<usize> {
     (rest.is_empty() || rest.starts_with(['-', '_', '.'])).then_some(name.len())
 }
 
-impl Results {
+impl ResultFolder {
     /// The results in `folder` for the images at `truths`.
     pub(super) fn open(folder: &Path, truths: &[PathBuf]) -> Result<Self> {
         Ok(Self {
@@ -218,7 +216,7 @@ mod tests {
             std::fs::write(path(name), "").expect("is written");
         }
         let truths = ["a.jpg", "a-2.jpg", "b.jpg", "c.jpg"].map(PathBuf::from);
-        let results = Results::open(folder.path(), &truths).expect("opens");
+        let results = ResultFolder::open(folder.path(), &truths).expect("opens");
         for (truth, result) in [
             ("a.jpg", "a-x4.png"),
             ("a-2.jpg", "a-2-x4.png"),

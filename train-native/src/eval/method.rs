@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use asasr_core::{Planes, resample};
 
-use super::dataset::{Pair, Results, colours, enlarge};
+use super::dataset::{Pair, ResultFolder, colours, enlarge};
 use crate::cli::{Eval, Mode};
 use crate::error::{Error, Result};
 use crate::executor::ExecutorMaker;
@@ -14,12 +14,12 @@ use crate::graphs::Graphs;
 /// A way to enlarge an image.
 pub(crate) struct Method {
     pub(crate) name: String,
-    pub(super) source: Source,
+    pub(super) way: Way,
     /// Megapixels per second, where they were measured apart.
     pub(super) speed: Option<f64>,
 }
 
-pub(super) enum Source {
+pub(super) enum Way {
     Bicubic,
     Model {
         maker: Box<ExecutorMaker>,
@@ -31,26 +31,26 @@ pub(super) enum Source {
         /// Where the mode's flow begins; the weights do not tell.
         begins: Option<asasr_core::flow::Source>,
     },
-    Folder(Results),
+    Folder(ResultFolder),
 }
 
 /// The rows that the options ask for, bicubic first. A folder that lacks an image is refused here.
 pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
     let mut methods = vec![Method {
         name: "bicubic".into(),
-        source: Source::Bicubic,
+        way: Way::Bicubic,
         speed: None,
     }];
     let truths: Vec<PathBuf> = pairs.iter().map(|p| p.path.clone()).collect();
     for (name, folder) in args.results.iter().map(named) {
-        let results = Results::open(&folder, &truths)?;
+        let results = ResultFolder::open(&folder, &truths)?;
         for pair in pairs {
             results.of(&pair.path)?;
         }
         let speed = args.speed.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
         methods.push(Method {
             name,
-            source: Source::Folder(results),
+            way: Way::Folder(results),
             speed,
         });
     }
@@ -71,7 +71,7 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
         let maker = ExecutorMaker::new(&model, args.device, mode, args.draw)?.held(args.hold);
         methods.push(Method {
             name: format!("{id} {}", mode.name()),
-            source: Source::Model {
+            way: Way::Model {
                 maker: Box::new(maker),
                 hold: args.hold.is_on(),
                 id,
@@ -114,13 +114,13 @@ impl Method {
     /// The image enlarged, and the seconds that it took where it was not read.
     pub(super) fn enlarge(&mut self, pair: &Pair) -> Result<(Planes, Option<f64>)> {
         let start = Instant::now();
-        let image = match &mut self.source {
-            Source::Bicubic => resample::enlarge(&pair.lq, pair.hq.width() / pair.lq.width()),
-            Source::Model { maker, hold, .. } => {
+        let image = match &mut self.way {
+            Way::Bicubic => resample::enlarge(&pair.lq, pair.hq.width() / pair.lq.width()),
+            Way::Model { maker, hold, .. } => {
                 let executor = maker.for_image(pair.lq.size())?;
                 enlarge(executor, &pair.lq, *hold).map_err(|e| Error::at(&pair.path, e))?
             }
-            Source::Folder(results) => {
+            Way::Folder(results) => {
                 let path = results.of(&pair.path)?;
                 let image = colours(&path, 1)?;
                 if (image.width(), image.height()) != (pair.hq.width(), pair.hq.height()) {

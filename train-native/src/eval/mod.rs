@@ -30,7 +30,7 @@ use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::executor::ExecutorMaker;
 use crate::graphs::Graphs;
-use crate::{files, interrupt, sheet};
+use crate::{encode, files, interrupt, sheet};
 
 /// Images on a sheet; all are measured.
 const SHEET_ROWS: usize = 8;
@@ -116,7 +116,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         failed.extend(files::write(path, html.as_bytes()).err());
     }
     if let Some(path) = &args.sheet {
-        failed.extend(crate::pairs::save(&sheet::sheet(&rows), path).err());
+        failed.extend(encode::save(&sheet::sheet(&rows), path).err());
     }
     let last = failed.pop();
     failed.iter().for_each(|e| note!("error: {e}"));

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Outcome;
 use super::dataset::Pair;
 use super::judge::{METRICS, Metric, Scores, means};
-use super::method::Source;
+use super::method::Way;
 use crate::cli::{Eval, Mode};
 use crate::error::{Error, Result};
 
@@ -111,14 +111,14 @@ pub(super) fn json(outcomes: &[Outcome], pairs: &[Pair], args: &Eval) -> Result<
                 "means": object(&means),
                 "images": outcome.scores.iter().map(object).collect::<Vec<_>>(),
             });
-            if let Source::Model {
+            if let Way::Model {
                 maker,
                 id,
                 mode,
                 sha256,
                 begins,
                 hold,
-            } = &outcome.method.source
+            } = &outcome.method.way
             {
                 method["model"] = json!({
                     "id": id, "mode": mode.name(), "sha256": sha256, "on": maker.device(), "held": hold,

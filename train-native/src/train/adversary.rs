@@ -19,9 +19,9 @@ use rayon::prelude::*;
 use super::config::Adversary;
 use super::data::Batch;
 use super::optimise::{Terms, scalar};
-use super::results::{self, Results};
+use super::results::{self, ForeignResults};
 use super::run::{COMPARED, Stage, Validation, train};
-use super::sampler::{Prepared, Sampler, centre, loss_terms, planes};
+use super::trainee::{Prepared, Trainee, centre, loss_terms, planes};
 use crate::degrade::artefact;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
@@ -40,47 +40,47 @@ pub(crate) fn check(args: &Adversary) -> Result<()> {
 /// Runs the command.
 pub(crate) fn run(args: &Adversary) -> Result<()> {
     let results = match &args.artefacts {
-        Some(folder) => Some(Results::load(folder, &args.common)?),
+        Some(folder) => Some(ForeignResults::load(folder, &args.common)?),
         None => None,
     };
     let open = |device: &Device| {
-        let (sampler, weights) = Sampler::open(&args.model, &args.common, device)?;
-        let (adapter, adapters) = fresh_adapter(NAME, args.rank.into(), args.common.seed, &sampler)?;
+        let (trainee, weights) = Trainee::open(&args.model, &args.common, device)?;
+        let (adapter, adapters) = fresh_adapter(NAME, args.rank.into(), args.common.seed, &trainee)?;
         Ok(AdversaryStage {
-            metric: sampler.metric(&args.common, sampler.s)?,
-            base: sampler.upload(&weights),
+            metric: trainee.metric(&args.common, trainee.s)?,
+            base: trainee.upload(&weights),
             results: results.as_ref(),
             fresh: adapter.factors(),
             args,
-            sampler,
+            trainee,
             adapters,
         })
     };
     train(args, open)
 }
 
-/// A new adapter of the sampler's field, and the set that holds it alone.
+/// A new adapter of the trainee's field, and the set that holds it alone.
 pub(super) fn fresh_adapter(
     name: &str,
     rank: usize,
     seed: u64,
-    sampler: &Sampler,
+    trainee: &Trainee,
 ) -> Result<(LoraAdapter, AdapterSet)> {
-    let shapes = sampler.graph.parameters();
+    let shapes = trainee.graph.parameters();
     let adapter = LoraAdapter::new(&LoraConfig::new(rank), shapes, seed)?;
     let mut adapters = AdapterSet::default();
-    adapters.insert(name, &adapter, &sampler.device);
+    adapters.insert(name, &adapter, &trainee.device);
     Ok((adapter, adapters))
 }
 
 struct AdversaryStage<'a> {
     args: &'a Adversary,
-    sampler: Sampler,
+    trainee: Trainee,
     base: Parameters,
     adapters: AdapterSet,
     metric: SobolevMetric,
     /// Results of real upscalers.
-    results: Option<&'a Results>,
+    results: Option<&'a ForeignResults>,
     fresh: Weights,
 }
 
@@ -111,16 +111,16 @@ impl AdversaryStage<'_> {
             .collect::<Result<_>>()?;
         Ok(Tensor::from_data(
             TensorData::new(made.concat(), [n, c, h, w]),
-            &self.sampler.device,
+            &self.trainee.device,
         ))
     }
 
     /// The adversary's clean estimate halfway to the truth.
     fn answer(&self, factors: &Parameters, p: &Prepared) -> Result<Tensor<4>> {
         let n = p.high.dims()[0];
-        let point = PathPoint::new(&p.x0, &p.high, &self.sampler.times(vec![0.5; n]));
+        let point = PathPoint::new(&p.x0, &p.high, &self.trainee.times(vec![0.5; n]));
         let parameters = self.with(factors)?.apply(&self.base)?;
-        let v = self.sampler.velocity(&parameters, p, &point);
+        let v = self.trainee.velocity(&parameters, p, &point);
         Ok(point.clean_estimate(v))
     }
 
@@ -132,16 +132,16 @@ impl AdversaryStage<'_> {
         t: Vec<f64>,
         metric: &SobolevMetric,
     ) -> Result<Terms> {
-        let point = PathPoint::new(&p.x0, x1, &self.sampler.times(t));
+        let point = PathPoint::new(&p.x0, x1, &self.trainee.times(t));
         let parameters = self.with(factors)?.apply(&self.base)?;
-        let v = self.sampler.velocity(&parameters, p, &point);
+        let v = self.trainee.velocity(&parameters, p, &point);
         Ok(loss_terms(metric, &point.residual(v), MIX))
     }
 }
 
 impl Stage for AdversaryStage<'_> {
     fn base(&self) -> String {
-        self.sampler.base(true)
+        self.trainee.base(true)
     }
 
     fn fresh(&self) -> Weights {
@@ -159,13 +159,13 @@ impl Stage for AdversaryStage<'_> {
                     [seed.rotate_left(16), step],
                     n,
                     self.args.common.patch.into(),
-                    &self.sampler.device,
+                    &self.trainee.device,
                 );
                 (batch, Some(made))
             }
             _ => (batch, None),
         };
-        let prepared = self.sampler.prepare(batch, [!seed, step])?;
+        let prepared = self.trainee.prepare(batch, [!seed, step])?;
         let artefacts = match given {
             Some(made) => made,
             None => self.artefacts(&prepared, [seed.rotate_left(32), step])?,
@@ -177,9 +177,9 @@ impl Stage for AdversaryStage<'_> {
         let mut sum = 0.0;
         let mut comparisons = Vec::new();
         for (i, pair) in pairs.iter().enumerate() {
-            let batch = centre(pair, &self.sampler.device);
-            let metric = self.sampler.metric_of(&batch)?;
-            let prepared = self.sampler.prepare(batch, [0, i as u64])?;
+            let batch = centre(pair, &self.trainee.device);
+            let metric = self.trainee.metric_of(&batch)?;
+            let prepared = self.trainee.prepare(batch, [0, i as u64])?;
             let artefacts = self.artefacts(&prepared, [1, i as u64])?;
             if i < COMPARED {
                 comparisons.push(vec![

@@ -23,7 +23,7 @@ use super::data::Batch;
 use super::optimise::{Terms, scalar};
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{Stage, Validation, train};
-use super::sampler::{Prepared, Sampler, centre, off_graph};
+use super::trainee::{Prepared, Trainee, centre, off_graph};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
 
@@ -48,12 +48,12 @@ pub(crate) fn run(args: &Align) -> Result<()> {
         Edge::Periodic => Boundary::Periodic,
     };
     let open = |device: &Device| {
-        let (sampler, weights) = Sampler::open(&args.model, &args.common, device)?;
-        let (adapter, adapters) = fresh_adapter(NAME, args.rank.into(), args.common.seed, &sampler)?;
-        let base = sampler.upload(&weights);
+        let (trainee, weights) = Trainee::open(&args.model, &args.common, device)?;
+        let (adapter, adapters) = fresh_adapter(NAME, args.rank.into(), args.common.seed, &trainee)?;
+        let base = trainee.upload(&weights);
         let adversary = match &args.adapter {
             Some(folder) => {
-                let shapes = sampler.graph.parameters();
+                let shapes = trainee.graph.parameters();
                 let mut learned = AdapterSet::default();
                 learned.insert(adversary::NAME, &read_adapter(folder, shapes)?, device);
                 Some(learned.apply(&base)?)
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Align) -> Result<()> {
             None => None,
         };
         Ok(AlignStage {
-            metric: sampler.metric_under(boundary, &args.common, args.s)?,
+            metric: trainee.metric_under(boundary, &args.common, args.s)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
             preference: Preference {
                 beta: args.beta.get(),
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Align) -> Result<()> {
             },
             fresh: adapter.factors(),
             args,
-            sampler,
+            trainee,
             weights,
             base,
             adversary,
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Align) -> Result<()> {
 
 struct AlignStage<'a> {
     args: &'a Align,
-    sampler: Sampler,
+    trainee: Trainee,
     weights: Weights,
     /// The reference.
     base: Parameters,
@@ -117,7 +117,7 @@ impl AlignStage<'_> {
     ) -> Result<Tensor<4>> {
         let truth = p.high.clone().autodiff().require_grad();
         let point = PathPoint::new(&p.x0, &truth, t);
-        let energy = metric.energy(point.residual(self.sampler.velocity(policy, p, &point)));
+        let energy = metric.energy(point.residual(self.trainee.velocity(policy, p, &point)));
         let gradient = truth
             // The step does not depend on the scale, which keeps small gradients above nothing in half precision.
             .grad(&(energy.sum() * self.args.common.precision.loss_scale()).backward())
@@ -137,12 +137,12 @@ impl AlignStage<'_> {
         let mut images = vec![p.skip.clone()];
         let n = p.high.dims()[0];
         let radius = metric.radius(self.args.eps.unwrap_or(Align::EPS).get() / 255.0, 3);
-        let radius = Tensor::full([n], radius, &self.sampler.device);
+        let radius = Tensor::full([n], radius, &self.trainee.device);
         let mut cosine = None;
         match (self.args.negatives, &self.adversary) {
             (Negatives::Learned, Some(adversary)) => {
                 let point = PathPoint::new(&p.x0, &p.high, t);
-                let answer = point.clean_estimate(self.sampler.velocity(adversary, p, &point));
+                let answer = point.clean_estimate(self.trainee.velocity(adversary, p, &point));
                 if told {
                     let step = self.riesz(policy, p, t, metric, &radius)?;
                     cosine = Some(sobolev_cosine(metric, answer.clone() - p.high.clone(), step).mean());
@@ -173,8 +173,8 @@ impl AlignStage<'_> {
         let (loss, diagnostics) = align(
             &self.preference,
             metric,
-            |point| self.sampler.velocity(policy, p, point),
-            |point| self.sampler.velocity(&self.base, p, point),
+            |point| self.trainee.velocity(policy, p, point),
+            |point| self.trainee.velocity(&self.base, p, point),
             (&p.x0, t),
             &p.high,
             &losers.images,
@@ -185,7 +185,7 @@ impl AlignStage<'_> {
 
 impl Stage for AlignStage<'_> {
     fn base(&self) -> String {
-        self.sampler.base(true)
+        self.trainee.base(true)
     }
 
     fn fresh(&self) -> Weights {
@@ -197,10 +197,10 @@ impl Stage for AlignStage<'_> {
         let n = batch.low.dims()[0];
         let mut random = SplitMix64::of([seed, step, u64::MAX]);
         let t = TimeSampling::Stratified.draw(n, &mut random);
-        let prepared = self.sampler.prepare(batch, [!seed, step])?;
+        let prepared = self.trainee.prepare(batch, [!seed, step])?;
         let quiet = self.policy(&off_graph(parameters))?;
         let policy = self.policy(parameters)?;
-        let t = self.sampler.times(t);
+        let t = self.trainee.times(t);
         let (loss, told, _) = self.loss_of((&policy, &quiet), &prepared, &t, &self.metric, false)?;
         // The anchor's part is a constant here: all gradients flow through the other.
         let winner = told.first().map(|d| d.winner_energy.clone().autodiff());
@@ -210,7 +210,7 @@ impl Stage for AlignStage<'_> {
             let steps = usize::from(self.args.rollout.unwrap_or(Align::ROLLOUT));
             let passed = (random.below(steps), steps);
             let estimate = self
-                .sampler
+                .trainee
                 .estimate_after((&policy, &quiet), &prepared, passed)?;
             terms.push(term.of(estimate, prepared.high)?);
         }
@@ -222,15 +222,15 @@ impl Stage for AlignStage<'_> {
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
         let policy = self.policy(average)?;
         let mut validation =
-            self.sampler
+            self.trainee
                 .validate(&policy, pairs, (MIX, self.perceptual.as_ref()), SAMPLED)?;
         let mut sums = [0.0; 6];
         for (i, pair) in pairs.iter().enumerate() {
-            let batch = centre(pair, &self.sampler.device);
+            let batch = centre(pair, &self.trainee.device);
             let [_, _, h, w] = batch.high.dims();
-            let metric = self.sampler.metric_of_order(Size::new(w, h), self.args.s)?;
-            let prepared = self.sampler.prepare(batch, [0, i as u64])?;
-            let t = self.sampler.times(vec![0.5]);
+            let metric = self.trainee.metric_of_order(Size::new(w, h), self.args.s)?;
+            let prepared = self.trainee.prepare(batch, [0, i as u64])?;
+            let t = self.trainee.times(vec![0.5]);
             let (loss, diagnostics, cosine) =
                 self.loss_of((&policy, &policy), &prepared, &t, &metric, true)?;
             sums[0] += f64::from(scalar(loss)?);
@@ -280,7 +280,7 @@ impl Stage for AlignStage<'_> {
         let mut merged = self.weights.clone();
         adapter.merge(&mut merged, 1.0)?;
         write_adapter(&folder.join("adapter"), &adapter)?;
-        self.sampler
+        self.trainee
             .export(folder, &self.args.common, merged, training, None)
     }
 }

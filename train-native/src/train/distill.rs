@@ -16,7 +16,7 @@ use super::data::Batch;
 use super::optimise::{Terms, scalar};
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{Stage, Validation, train};
-use super::sampler::{Prepared, Sampler, centre, loss_terms};
+use super::trainee::{Prepared, Trainee, centre, loss_terms};
 use crate::error::Result;
 use crate::eval::Pair;
 
@@ -28,14 +28,14 @@ pub(crate) fn check(args: &Distill) -> Result<()> {
 /// Runs the command.
 pub(crate) fn run(args: &Distill) -> Result<()> {
     let open = |device: &Device| {
-        let (sampler, weights) = Sampler::open(&args.model, &args.common, device)?;
+        let (trainee, weights) = Trainee::open(&args.model, &args.common, device)?;
         Ok(DistillStage {
-            metric: sampler.metric(&args.common, sampler.s)?,
-            teacher: sampler.upload(&weights),
+            metric: trainee.metric(&args.common, trainee.s)?,
+            teacher: trainee.upload(&weights),
             perceptual: perceptual::open(&args.perceptual, device)?,
             weights,
             args,
-            sampler,
+            trainee,
         })
     };
     train(args, open)
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Distill) -> Result<()> {
 
 struct DistillStage<'a> {
     args: &'a Distill,
-    sampler: Sampler,
+    trainee: Trainee,
     weights: Weights,
     teacher: Parameters,
     metric: SobolevMetric,
@@ -62,18 +62,18 @@ impl DistillStage<'_> {
     ) -> Result<Terms> {
         let (k, m) = (self.args.to.get() as f64, usize::from(self.args.teacher_steps));
         let at = |offset: f64| {
-            self.sampler
+            self.trainee
                 .times(steps.iter().map(|i| (*i as f64 + offset) / k).collect())
         };
         let start = PathPoint::new(&p.x0, &p.high, &at(0.0));
         let mut point = start.clone();
         for j in 0..m {
             point.t = at(j as f64 / m as f64);
-            let v = self.sampler.velocity(&self.teacher, p, &point);
+            let v = self.trainee.velocity(&self.teacher, p, &point);
             point.x_t = point.x_t + v.mul_scalar(1.0 / (k * m as f64));
         }
         let target = (point.x_t - start.x_t.clone()).mul_scalar(k);
-        let v = self.sampler.velocity(student, p, &start);
+        let v = self.trainee.velocity(student, p, &start);
         let mut terms = loss_terms(metric, &(v.clone() - target), self.args.mix.get());
         if let Some(term) = perceptual {
             terms.push(term.of(start.clean_estimate(v), p.high.clone())?);
@@ -84,7 +84,7 @@ impl DistillStage<'_> {
 
 impl Stage for DistillStage<'_> {
     fn base(&self) -> String {
-        self.sampler.base(true)
+        self.trainee.base(true)
     }
 
     fn fresh(&self) -> Weights {
@@ -97,7 +97,7 @@ impl Stage for DistillStage<'_> {
         let steps: Vec<usize> = (0..batch.low.dims()[0])
             .map(|_| random.below(self.args.to.into()))
             .collect();
-        let prepared = self.sampler.prepare(batch, [!seed, step])?;
+        let prepared = self.trainee.prepare(batch, [!seed, step])?;
         let perceptual = self.perceptual.as_ref();
         self.loss_from(parameters, &prepared, &steps, &self.metric, perceptual)
     }
@@ -106,12 +106,12 @@ impl Stage for DistillStage<'_> {
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
         let to = usize::from(self.args.to);
         let terms = (self.args.mix.get(), self.perceptual.as_ref());
-        let mut validation = self.sampler.validate(average, pairs, terms, to)?;
+        let mut validation = self.trainee.validate(average, pairs, terms, to)?;
         let mut sum = 0.0;
         for (i, pair) in pairs.iter().enumerate() {
-            let batch = centre(pair, &self.sampler.device);
-            let metric = self.sampler.metric_of(&batch)?;
-            let prepared = self.sampler.prepare(batch, [0, i as u64])?;
+            let batch = centre(pair, &self.trainee.device);
+            let metric = self.trainee.metric_of(&batch)?;
+            let prepared = self.trainee.prepare(batch, [0, i as u64])?;
             for step in 0..to {
                 for (_, term) in self.loss_from(average, &prepared, &[step], &metric, None)? {
                     sum += f64::from(scalar(term)?) / to as f64;
@@ -134,9 +134,9 @@ impl Stage for DistillStage<'_> {
         training: Training,
         _score: &Validation,
     ) -> Result<()> {
-        let student = download(average, self.sampler.graph.parameters())?;
+        let student = download(average, self.trainee.graph.parameters())?;
         let fast = Some((usize::from(self.args.to), &self.weights));
-        self.sampler
+        self.trainee
             .export(folder, &self.args.common, student, training, fast)
     }
 }

@@ -16,8 +16,8 @@ use super::data::Batch;
 use super::optimise::Terms;
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{SCALE, Stage, Validation, train};
-use super::sampler::{Sampler, loss_terms, off_graph};
 use super::source;
+use super::trainee::{Trainee, loss_terms, off_graph};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
 use crate::graphs::Graphs;
@@ -42,16 +42,16 @@ pub(crate) fn run(args: &Flow) -> Result<()> {
         let model = Graphs::open(args.init.as_deref().or(restorer))?;
         let (graph, source) = (begin.graph.clone(), begin.source);
         let noise = args.source_s.unwrap_or(begin.s);
-        let mut sampler = Sampler::new(model, graph, source, noise, &args.common, device)?;
-        sampler.loss_s = begin.s;
-        sampler.colour_anchor = begin.colour_anchor;
-        sampler.provenance.clone_from(&begin.provenance);
+        let mut trainee = Trainee::new(model, graph, source, noise, &args.common, device)?;
+        trainee.loss_s = begin.s;
+        trainee.colour_anchor = begin.colour_anchor;
+        trainee.provenance.clone_from(&begin.provenance);
         Ok(FlowStage {
-            metric: sampler.metric(&args.common, begin.s)?,
+            metric: trainee.metric(&args.common, begin.s)?,
             perceptual: perceptual::open(&args.perceptual, device)?,
             fresh: begin.weights.clone(),
             args,
-            sampler,
+            trainee,
         })
     };
     train(args, open)
@@ -106,7 +106,7 @@ fn start(args: &Flow) -> Result<Begin> {
 
 struct FlowStage<'a> {
     args: &'a Flow,
-    sampler: Sampler,
+    trainee: Trainee,
     metric: SobolevMetric,
     perceptual: Option<PerceptualTerm>,
     fresh: Weights,
@@ -114,7 +114,7 @@ struct FlowStage<'a> {
 
 impl Stage for FlowStage<'_> {
     fn base(&self) -> String {
-        self.sampler.base(false)
+        self.trainee.base(false)
     }
 
     fn fresh(&self) -> Weights {
@@ -135,9 +135,9 @@ impl Stage for FlowStage<'_> {
         let mut random = SplitMix64::of([seed, step, u64::MAX]);
         let t = sampling.draw(n, &mut random);
         // The noise's key is apart from the crops'.
-        let prepared = self.sampler.prepare(batch, [!seed, step])?;
-        let point = PathPoint::new(&prepared.x0, &prepared.high, &self.sampler.times(t));
-        let v = self.sampler.velocity(parameters, &prepared, &point);
+        let prepared = self.trainee.prepare(batch, [!seed, step])?;
+        let point = PathPoint::new(&prepared.x0, &prepared.high, &self.trainee.times(t));
+        let v = self.trainee.velocity(parameters, &prepared, &point);
         let mut terms = loss_terms(&self.metric, &point.residual(v.clone()), self.args.mix.get());
         if let Some(term) = &self.perceptual {
             let estimate = match self.args.rollout.map(usize::from) {
@@ -145,7 +145,7 @@ impl Stage for FlowStage<'_> {
                 Some(steps) => {
                     let done = random.below(steps);
                     let quiet = off_graph(parameters);
-                    self.sampler
+                    self.trainee
                         .estimate_after((parameters, &quiet), &prepared, (done, steps))?
                 }
             };
@@ -156,7 +156,7 @@ impl Stage for FlowStage<'_> {
 
     fn validate(&self, average: &Parameters, pairs: &[Pair]) -> Result<Validation> {
         let terms = (self.args.mix.get(), self.perceptual.as_ref());
-        self.sampler.validate(average, pairs, terms, SAMPLED)
+        self.trainee.validate(average, pairs, terms, SAMPLED)
     }
 
     fn export(
@@ -166,8 +166,8 @@ impl Stage for FlowStage<'_> {
         training: Training,
         _score: &Validation,
     ) -> Result<()> {
-        let weights = download(average, self.sampler.graph.parameters())?;
-        self.sampler
+        let weights = download(average, self.trainee.graph.parameters())?;
+        self.trainee
             .export(folder, &self.args.common, weights, training, None)
     }
 }

@@ -18,10 +18,10 @@ mod report;
 mod restorer;
 mod results;
 mod run;
-mod sampler;
 mod source;
 mod stage;
 mod sweep;
+mod trainee;
 
 pub(crate) use data::{Batch, Dataset};
 pub(crate) use optimise::scalar;

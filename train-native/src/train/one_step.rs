@@ -33,7 +33,7 @@ use super::data::Batch;
 use super::optimise::{Terms, scalar};
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{COMPARED, SCALE, Stage, Validation, train};
-use super::sampler::{centre, coloured, planes};
+use super::trainee::{centre, coloured, planes};
 use crate::error::{Error, Result};
 use crate::eval::Pair;
 use crate::graphs::{self, Graphs};

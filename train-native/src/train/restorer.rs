@@ -16,7 +16,7 @@ use super::data::Batch;
 use super::optimise::Terms;
 use super::perceptual::{self, PerceptualTerm};
 use super::run::{COMPARED, SCALE, Stage, Validation, train};
-use super::sampler::{centre, planes};
+use super::trainee::{centre, planes};
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
 use crate::graphs::{self, Graphs};

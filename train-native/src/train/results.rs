@@ -26,11 +26,11 @@ struct Triple {
 }
 
 /// All results of a folder.
-pub(super) struct Results {
+pub(super) struct ForeignResults {
     triples: Vec<Triple>,
 }
 
-impl Results {
+impl ForeignResults {
     /// Reads `hq`, `lq` and every other folder in `pairs`, as far as the cache reaches; results that do not fit their input
     /// are named and left out.
     pub(super) fn load(pairs: &Path, common: &Common) -> Result<Self> {

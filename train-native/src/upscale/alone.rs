@@ -8,7 +8,7 @@ use std::{env, fs, io, thread};
 use super::Failed;
 use super::plan::Job;
 use crate::cli::Upscale;
-use crate::error::Error;
+use crate::error::{Error, code};
 use crate::{files, interrupt};
 
 /// Enlarges one image, which tells its own notes and errors.
@@ -39,15 +39,16 @@ pub(super) fn run(args: &Upscale, Job { input, maps, .. }: &Job, target: &Path) 
         Some(1) => Err(None),
         _ => {
             files::sweep(files::folder_of(target));
-            let why = if interrupt::requested() {
-                "stopped".into()
+            let (code, why) = if interrupt::requested() {
+                (code::CANCELLED, "stopped".into())
             } else {
-                format!(
+                let why = format!(
                     "its work was broken off ({status}), most likely for want of memory: make it smaller, choose a smaller --tile, or \
                      end other programs"
-                )
+                );
+                (code::NO_MEMORY, why)
             };
-            Err(Some(Error::at(&input.name, why)))
+            Err(Some(Error::at(&input.name, why).coded(code)))
         }
     }
 }

@@ -13,14 +13,14 @@ use crate::error::{Error, Result};
 pub(super) struct Input {
     /// As the user wrote it, for messages and the result's name.
     pub(super) name: PathBuf,
-    source: Source,
+    bytes: Bytes,
     pub(super) header: Header,
     /// Bytes of the file.
     pub(super) size: u64,
 }
 
 #[derive(Debug)]
-enum Source {
+enum Bytes {
     File,
     /// What comes from a pipe can be had only once.
     Held(Vec<u8>),
@@ -32,7 +32,7 @@ impl Input {
     /// # Errors
     /// What is no image that can be read, or is larger than `options` take, with the reason.
     pub(super) fn open(name: &Path, options: Options) -> Result<Self> {
-        let at = |e: io::Error| Error::at(name, e);
+        let at = |e: io::Error| Error::of(name, &e);
         if name == Path::new("-") {
             if io::stdin().is_terminal() {
                 return Err(Error::new(
@@ -66,7 +66,7 @@ impl Input {
                 None => measured(name, &fs::read(name).map_err(at)?, options)?,
             },
             name: name.to_path_buf(),
-            source: Source::File,
+            bytes: Bytes::File,
             size: metadata.len(),
         })
     }
@@ -77,7 +77,7 @@ impl Input {
         let most = options.max_pixels * 8 + (64 << 20);
         let mut bytes = Vec::new();
         let read = from.take(most + 1).read_to_end(&mut bytes);
-        read.map_err(|e| Error::at(&name, e))?;
+        read.map_err(|e| Error::of(&name, &e))?;
         let size = bytes.len() as u64;
         if size > most {
             return Err(Error::at(
@@ -94,7 +94,7 @@ impl Input {
         };
         Ok(Self {
             name,
-            source: Source::Held(bytes),
+            bytes: Bytes::Held(bytes),
             header,
             size,
         })
@@ -102,15 +102,15 @@ impl Input {
 
     /// Whether it can be read again.
     pub(super) fn is_file(&self) -> bool {
-        matches!(self.source, Source::File)
+        matches!(self.bytes, Bytes::File)
     }
 
     /// Decodes the image.
     pub(super) fn decode(&self, options: Options) -> Result<Picture> {
-        match &self.source {
-            Source::Held(bytes) => decoded(&self.name, bytes, options),
-            Source::File => {
-                let bytes = fs::read(&self.name).map_err(|e| Error::at(&self.name, e))?;
+        match &self.bytes {
+            Bytes::Held(bytes) => decoded(&self.name, bytes, options),
+            Bytes::File => {
+                let bytes = fs::read(&self.name).map_err(|e| Error::of(&self.name, &e))?;
                 decoded(&self.name, &bytes, options)
             }
         }
@@ -118,7 +118,7 @@ impl Input {
 }
 
 fn decoded(name: &Path, bytes: &[u8], options: Options) -> Result<Picture> {
-    asasr_codec::decode_with(bytes, options).map_err(|e| Error::at(name, e))
+    asasr_codec::decode_with(bytes, options).map_err(|e| Error::of(name, &e))
 }
 
 fn checked(name: &Path, header: Header, max_pixels: u64) -> Result<Header> {
@@ -131,7 +131,7 @@ fn checked(name: &Path, header: Header, max_pixels: u64) -> Result<Header> {
         height,
         max_pixels,
     };
-    Err(Error::at(name, too_large))
+    Err(Error::of(name, &too_large))
 }
 
 /// What a header does not tell, decoding does; or why it cannot.

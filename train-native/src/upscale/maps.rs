@@ -7,9 +7,9 @@ use asasr_core::pipeline::Report;
 use asasr_core::{Size, metrics};
 
 use super::input::Input;
-use super::plan::{self, MadeFolder, Place};
+use super::place::{MadeFolder, Place, check_target};
 use crate::cli::Upscale;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, code};
 use crate::files::{self, Identity};
 
 /// How much brighter a map is than what it shows, in grey levels: departures are small.
@@ -78,11 +78,11 @@ impl MapPlaces {
         for (i, path) in places.iter().enumerate() {
             if places[..i].contains(path) {
                 let why = "the result and its maps cannot be one file: name another place";
-                return Err(Error::at(path, why));
+                return Err(Error::at(path, why).coded(code::PLACE));
             }
         }
         for map in [&maps.consistency, &maps.spread].into_iter().flatten() {
-            plan::check_target(input, map, read)?;
+            check_target(input, map, read)?;
         }
         Ok(maps)
     }
@@ -122,11 +122,11 @@ impl Maps {
 
 /// A grey PNG of grey levels, made brighter.
 fn write(path: &Path, size: Size, levels: impl Iterator<Item = f32>) -> Result<()> {
-    let at = |e: &dyn std::fmt::Display| Error::at(path, e);
+    let at = |e: asasr_codec::Error| Error::of(path, &e);
     let samples: Vec<u8> = levels.map(|level| metrics::to_u8(GAIN * level / 255.0)).collect();
     let bytes = SharedBytes::default();
-    let mut png = PngRows::new(bytes.clone(), size, Layout::Grey, 8).map_err(|e| at(&e))?;
-    png.write_samples(&samples).map_err(|e| at(&e))?;
-    png.finish().map_err(|e| at(&e))?;
+    let mut png = PngRows::new(bytes.clone(), size, Layout::Grey, 8).map_err(at)?;
+    png.write_samples(&samples).map_err(at)?;
+    png.finish().map_err(at)?;
     files::write(path, &bytes.take())
 }

@@ -3,7 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `input` | images as they are named: files, pipes, standard input |
-//! | `plan` | what is to be done, where it goes and whether there is room, before any network runs |
+//! | `place` | where results and maps go |
+//! | `plan` | what is to be done and whether there is room, before any network runs |
 //! | `maps` | what was measured, drawn |
 //! | `tell` | what the user is told meanwhile, as text or JSON |
 //! | `alone` | an image in a process of its own |
@@ -11,6 +12,7 @@
 mod alone;
 mod input;
 mod maps;
+mod place;
 mod plan;
 mod tell;
 
@@ -28,10 +30,11 @@ use asasr_core::pipeline::{self, Event, Output, Tiles};
 use asasr_store::{Package, PublicKey};
 
 use self::input::Input;
-use self::plan::{Job, Place, Plan};
+use self::place::Place;
+use self::plan::{Job, Plan};
 use self::tell::Teller;
 use crate::cli::{Mode, Telling, Upscale};
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result, code, shown};
 use crate::executor::ExecutorMaker;
 use crate::files::Identity;
 use crate::graphs::Graphs;
@@ -52,24 +55,35 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
         ));
     }
     let teller = Teller(args.progress);
-    let model = open_model(args)?;
-    let args = &args.with_defaults(model.scale()?, model.default_mode());
-    check_model(args, &model)?;
-    let mut plan = Plan::new(args, &place, model.scale()? as u32)?;
-    if args.alone
-        && let Some(why) = plan.refused.pop()
-    {
-        teller.told(&why);
-        return Err(why);
-    }
-    plan.notes.iter().for_each(|n| teller.remark(n));
-    plan.refused.iter().for_each(|e| teller.failed(e));
-    let all = plan.jobs.len() + plan.refused.len();
-    let failed = plan.refused.len() + work(args, &plan, &model)?;
+    // What ends the run is that of its image where the image has a process of its own.
+    let input = args.alone.then(|| args.inputs.first()).flatten();
+    let (failed, all) = all(args, &place).inspect_err(|e| teller.told(input.map(PathBuf::as_path), e))?;
     match failed {
         0 => Ok(()),
         n => Err(Error::new(format!("{n} of {all} images were not enlarged"))),
     }
+}
+
+/// Enlarges what can be; how many images were not, and how many there are.
+fn all(args: &Upscale, place: &Place) -> Result<(usize, usize)> {
+    let teller = Teller(args.progress);
+    let model = open_model(args)?;
+    let args = &args.with_defaults(model.scale()?, model.default_mode());
+    check_model(args, &model)?;
+    let mut plan = Plan::new(args, place, model.scale()? as u32)?;
+    if args.alone
+        && let Some((_, why)) = plan.refused.pop()
+    {
+        return Err(why);
+    }
+    plan.notes
+        .iter()
+        .for_each(|(input, note)| teller.note(input, note));
+    plan.refused
+        .iter()
+        .for_each(|(input, why)| teller.failed(input, why));
+    let all = plan.jobs.len() + plan.refused.len();
+    Ok((plan.refused.len() + work(args, &plan, &model)?, all))
 }
 
 /// The model, with its signature checked where that is asked for.
@@ -150,12 +164,9 @@ fn work(args: &Upscale, plan: &Plan, model: &Graphs) -> Result<usize> {
         });
         match done {
             Ok(()) => written.extend(target.as_deref().and_then(files::identity)),
-            Err(Some(error)) if args.alone => {
-                teller.told(&error);
-                return Err(error);
-            }
+            Err(Some(error)) if args.alone => return Err(error),
             Err(why) => {
-                why.iter().for_each(|e| teller.failed(e));
+                why.iter().for_each(|e| teller.failed(&input.name, e));
                 failed += 1;
             }
         }
@@ -164,7 +175,7 @@ fn work(args: &Upscale, plan: &Plan, model: &Graphs) -> Result<usize> {
             maker = make(model)?;
         }
         if interrupt::requested() {
-            return Err(Error::new("stopped"));
+            return Err(Error::new("stopped").coded(code::CANCELLED));
         }
     }
     Ok(failed)
@@ -181,11 +192,11 @@ fn still_free(
     written: &HashSet<Identity>,
 ) -> std::result::Result<(), Failed> {
     let Some(target) = target else { return Ok(()) };
-    plan::check_target(input, target, read).map_err(Some)?;
+    place::check_target(input, target, read).map_err(Some)?;
     if files::identity(target).is_some_and(|i| written.contains(&i)) {
         let target = shown(target);
         let why = format!("{target} is another image's result: enlarge it into another folder");
-        return Err(Some(Error::at(&input.name, why)));
+        return Err(Some(Error::at(&input.name, why).coded(code::PLACE)));
     }
     Ok(())
 }
@@ -199,7 +210,8 @@ fn guarded<T>(name: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
                 "the program has a fault that this image brings out ({}): please report it",
                 told(fault.as_ref())
             ),
-        ))
+        )
+        .coded(code::FAULT))
     })
 }
 
@@ -248,7 +260,7 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     let picture = input.decode(taken(args))?;
     let picture = if args.strip { picture.stripped() } else { picture };
     for note in picture.notes() {
-        teller.note(&shown(&input.name), &note.to_string());
+        teller.note(&input.name, &(*note).into());
     }
     let executor = maker.for_image(picture.size())?;
     let options = pipeline::Options {
@@ -258,16 +270,16 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
         consistency: maps.consistency.is_some() || args.progress == Telling::Json,
         hold: args.hold.is_on(),
     };
-    let at = |e: asasr_core::Error| Error::at(&input.name, e);
+    let at = |e: asasr_core::Error| Error::of(&input.name, &e);
     let (_, size) = options.sizes(picture.size(), executor.scale()).map_err(at)?;
     let output = target.unwrap_or(Path::new("standard output"));
     let left = Rc::new(Cell::new(false));
     let file = target.map(files::beside).transpose()?;
     let writer: Box<dyn Write> = match &file {
-        Some(file) => Box::new(file.as_file().try_clone().map_err(|e| Error::at(output, e))?),
+        Some(file) => Box::new(file.as_file().try_clone().map_err(|e| Error::of(output, &e))?),
         None => Box::new(Pipe(Rc::clone(&left))),
     };
-    let encode = |e: asasr_codec::Error| Error::at(output, e);
+    let encode = |e: asasr_codec::Error| Error::of(output, &e);
     let (layout, bits) = (picture.layout(), picture.bits());
     let writer = BufWriter::new(writer);
     let mut png = PngRows::with_metadata(writer, size, layout, bits, picture.metadata()).map_err(encode)?;
@@ -294,7 +306,7 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
         return Ok(());
     }
     let report = done.map_err(|e| match e {
-        asasr_core::Error::Output(_) => Error::at(output, e),
+        asasr_core::Error::Output(_) => Error::of(output, &e),
         e => at(e),
     })?;
     match png.finish() {

@@ -3,85 +3,19 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use asasr_codec::Header;
 
 use super::input::Input;
 use super::maps::{MapPlaces, Maps};
+use super::place::{MadeFolder, Place, check_target};
+use super::tell::Remark;
 use crate::cli::{Mode, Upscale};
 use crate::device::DeviceChoice;
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result, code, shown};
 use crate::files::Identity;
 use crate::{files, memory};
-
-/// Where results go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Standard output: one result.
-    Stdout,
-    /// One result.
-    File(PathBuf),
-    /// A file for each.
-    Folder(PathBuf),
-}
-
-impl Place {
-    /// What `-o` means for so many inputs.
-    pub(super) fn of(output: &Path, inputs: usize) -> Result<Self> {
-        if output == Path::new("-") {
-            if inputs > 1 {
-                return Err(Error::new(
-                    "-o -: standard output takes one image; name a folder for several",
-                ));
-            }
-            return Ok(Self::Stdout);
-        }
-        if output.as_os_str().is_empty() {
-            return Err(Error::new("-o names nothing: name a .png file or a folder"));
-        }
-        // A separator at the end says folder.
-        let spelt = output.as_os_str().as_encoded_bytes();
-        let folder = spelt
-            .last()
-            .is_some_and(|b| std::path::is_separator(char::from(*b)));
-        if folder || output.is_dir() {
-            return Ok(Self::Folder(output.to_path_buf()));
-        }
-        if output.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
-            if inputs > 1 {
-                return Err(Error::at(output, "several images need a folder as output"));
-            }
-            return Ok(Self::File(output.to_path_buf()));
-        }
-        if output.extension().is_some() || fs::symlink_metadata(output).is_ok() {
-            return Err(Error::at(
-                output,
-                "results are PNG files: name a .png file or a folder",
-            ));
-        }
-        Ok(Self::Folder(output.to_path_buf()))
-    }
-
-    /// Refuses to write an image to a terminal.
-    pub(super) fn check_terminal(&self) -> Result<()> {
-        if *self == Self::Stdout && io::stdout().is_terminal() {
-            return Err(Error::new(
-                "-o -: standard output is a terminal: lead it to a file or another program, or name a .png file",
-            ));
-        }
-        Ok(())
-    }
-
-    /// For messages.
-    pub(super) fn shown(&self) -> String {
-        match self {
-            Self::Stdout => "standard output".into(),
-            Self::File(path) | Self::Folder(path) => shown(path),
-        }
-    }
-}
 
 /// An image to enlarge.
 #[derive(Debug)]
@@ -99,40 +33,14 @@ pub(super) struct Job {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) jobs: Vec<Job>,
-    /// Why the others are not enlarged.
-    pub(super) refused: Vec<Error>,
+    /// The others, and why they are not enlarged.
+    pub(super) refused: Vec<(PathBuf, Error)>,
     /// All inputs, over which nothing is written.
     pub(super) read: Vec<(Identity, PathBuf)>,
-    /// What the user may want to know of those that are.
-    pub(super) notes: Vec<String>,
+    /// What the user may want to know, and of which.
+    pub(super) notes: Vec<(PathBuf, Remark)>,
     /// The folders that were made for results and maps; they go when nothing came into them.
     made: Vec<MadeFolder>,
-}
-
-/// Folders that were made, each in the one before it.
-#[derive(Debug)]
-pub(super) struct MadeFolder(Vec<PathBuf>);
-
-impl MadeFolder {
-    /// Makes a folder and those above it.
-    pub(super) fn new(folder: &Path) -> Result<Self> {
-        let missing = folder
-            .ancestors()
-            .take_while(|f| !f.as_os_str().is_empty() && !f.exists());
-        let mut made: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
-        made.reverse();
-        files::make_folder(folder)?;
-        Ok(Self(made))
-    }
-}
-
-impl Drop for MadeFolder {
-    fn drop(&mut self) {
-        // With anything in it, it stays, and so do those around it.
-        for folder in self.0.iter().rev() {
-            let _ = fs::remove_dir(folder);
-        }
-    }
 }
 
 impl Plan {
@@ -192,20 +100,20 @@ impl Plan {
         for name in &args.inputs {
             let whole = fs::canonicalize(name).unwrap_or_else(|_| name.clone());
             if own.as_ref() == Some(&whole) {
-                let note = "this is where results go, and is passed over";
-                self.notes.push(format!("{}: {note}", shown(name)));
+                let note = Remark::new("results-folder", "this is where results go, and is passed over");
+                self.notes.push((name.clone(), note));
                 continue;
             }
             // By its own name, for a link may want a result of its own.
             if !seen.insert((whole, name.file_name().map(OsStr::to_owned))) {
-                self.notes
-                    .push(format!("{}: named twice, enlarged once", shown(name)));
+                let note = Remark::new("named-twice", "named twice, enlarged once");
+                self.notes.push((name.clone(), note));
                 continue;
             }
             let opened = super::guarded(name, || Input::open(name, super::taken(args)));
             match opened {
                 Ok(input) => inputs.push(input),
-                Err(why) => self.refused.push(why),
+                Err(why) => self.refused.push((name.clone(), why)),
             }
         }
         inputs
@@ -224,7 +132,9 @@ impl Plan {
             }
         };
         let file = files::beside(&probe).map_err(|e| match place {
-            Place::Folder(folder) => Error::at(folder, format!("no file can be written here ({e})")),
+            Place::Folder(folder) => {
+                Error::at(folder, format!("no file can be written here ({e})")).coded(code::FILE)
+            }
             _ => e,
         })?;
         Ok(files::folds_case(&file))
@@ -239,11 +149,12 @@ impl Plan {
                 for (i, (name, own)) in names(&inputs, suffix, folded).into_iter().enumerate() {
                     let Job { input, target, .. } = &mut self.jobs[i];
                     if !own {
-                        let name = shown(Path::new(&name));
-                        self.notes.push(format!(
-                            "{}: another image's result has the usual name, so this result is {name}",
-                            shown(&input.name)
-                        ));
+                        let note = format!(
+                            "another image's result has the usual name, so this result is {}",
+                            shown(Path::new(&name))
+                        );
+                        self.notes
+                            .push((input.name.clone(), Remark::new("renamed", note)));
                     }
                     *target = Some(folder.join(name));
                 }
@@ -258,7 +169,7 @@ impl Plan {
             .retain(|job| match check(&job.input, job.target.as_deref()) {
                 Ok(()) => true,
                 Err(why) => {
-                    refused.push(why);
+                    refused.push((job.input.name.clone(), why));
                     false
                 }
             });
@@ -281,22 +192,10 @@ impl Plan {
                     place.shown(),
                     megabytes(free)
                 ),
-            )),
+            )
+            .coded(code::DISK_FULL)),
             _ => Ok(()),
         });
-    }
-}
-
-/// Refuses a result over an input, under whatever name, and places that no file can take. `read` has all inputs.
-pub(super) fn check_target(input: &Input, target: &Path, read: &[(Identity, PathBuf)]) -> Result<()> {
-    files::check_place(target).map_err(|e| Error::at(&input.name, format!("its result: {e}")))?;
-    let there = files::identity(target);
-    match read.iter().find(|(i, _)| there.as_ref() == Some(i)) {
-        None => Ok(()),
-        Some((_, other)) => Err(Error::at(
-            &input.name,
-            format!("its result would replace {}: name another output", shown(other)),
-        )),
     }
 }
 
@@ -375,13 +274,12 @@ fn check_width(input: &Input, args: &Upscale, most: u32) -> Result<()> {
     {
         return Ok(());
     }
-    Err(Error::at(
-        &input.name,
-        format!(
-            "an image {columns} pixels wide can be made {columns} to {} wide: choose another --width",
-            columns.saturating_mul(most)
-        ),
-    ))
+    let refused = asasr_core::Error::Width {
+        wanted: width as usize,
+        least: columns as usize,
+        most: columns.saturating_mul(most) as usize,
+    };
+    Err(Error::of(&input.name, &refused))
 }
 
 fn pixels(header: Header) -> u64 {
@@ -428,7 +326,8 @@ pub(super) fn check_memory(input: &Input, args: &Upscale, free: u64) -> Result<(
             megabytes(needed),
             megabytes(free)
         ),
-    ))
+    )
+    .coded(code::NO_MEMORY))
 }
 
 /// An image that takes more than such a part of the memory there is gets a process of its own: what it takes at least is known, and
@@ -510,19 +409,6 @@ mod tests {
         let names = names(&inputs, "x2", false);
         assert_eq!(names[0].0.as_bytes(), b"\xff-x2.png");
         assert_eq!(names[1].0.as_bytes(), b"\xfe-x2.png");
-    }
-
-    #[test]
-    fn outputs_are_told_apart() {
-        let of = |output: &str, inputs| Place::of(Path::new(output), inputs);
-        assert_eq!(of("-", 1), Ok(Place::Stdout));
-        assert!(of("-", 2).is_err() && of("", 1).is_err());
-        assert_eq!(of("a.PNG", 1), Ok(Place::File("a.PNG".into())));
-        assert!(of("a.png", 2).is_err() && of("a.tiff", 1).is_err());
-        assert_eq!(of("new", 2), Ok(Place::Folder("new".into())));
-        assert_eq!(of("new.png/", 2), Ok(Place::Folder("new.png/".into())));
-        assert!(of("Cargo.toml", 1).is_err() && of("/dev/null", 1).is_err());
-        assert_eq!(of("src", 1), Ok(Place::Folder("src".into())));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use asasr_core::Size;
 use asasr_core::pipeline::{Invention, Progress, Report};
+use asasr_core::{Arg, Message, Size};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -20,26 +20,22 @@ pub(super) struct Teller(pub(super) Telling);
 
 impl Teller {
     /// A remark about an input.
-    pub(super) fn note(self, input: &str, note: &str) {
-        note!("note: {input}: {note}");
-        self.event(|| json!({"event": "note", "input": input, "text": note}));
-    }
-
-    /// A remark before the work.
-    pub(super) fn remark(self, note: &str) {
-        note!("note: {note}");
-        self.event(|| json!({"event": "note", "text": note}));
+    pub(super) fn note(self, input: &Path, note: &Remark) {
+        let (input, text) = (shown(input), &note.text);
+        note!("note: {input}: {text}");
+        self.event(|| coded("note", Some(&input), &note.message, text));
     }
 
     /// Why an input was not enlarged.
-    pub(super) fn failed(self, error: &Error) {
+    pub(super) fn failed(self, input: &Path, error: &Error) {
         note!("error: {error}");
-        self.told(error);
+        self.told(Some(input), error);
     }
 
-    /// The same for other programs alone, where the user is told elsewhere.
-    pub(super) fn told(self, error: &Error) {
-        self.event(|| json!({"event": "failed", "text": error.to_string()}));
+    /// The same for other programs alone, where the user is told elsewhere; without an input, why none is enlarged.
+    pub(super) fn told(self, input: Option<&Path>, error: &Error) {
+        let input = input.map(shown);
+        self.event(|| coded("failed", input.as_deref(), error.message(), &error.to_string()));
     }
 
     /// The image at work.
@@ -66,6 +62,51 @@ impl Teller {
             say!("{}", event());
         }
     }
+}
+
+/// A remark about an input, for programs and in words.
+#[derive(Debug)]
+pub(super) struct Remark {
+    message: Message,
+    text: String,
+}
+
+impl Remark {
+    pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            message: Message::new(code),
+            text: text.into(),
+        }
+    }
+}
+
+impl From<asasr_codec::Note> for Remark {
+    fn from(note: asasr_codec::Note) -> Self {
+        Self {
+            message: note.message(),
+            text: note.to_string(),
+        }
+    }
+}
+
+/// An event that has a code with what fills its text's places, and the text in English.
+fn coded(event: &str, input: Option<&str>, message: &Message, text: &str) -> Value {
+    let mut told = json!({"event": event, "code": message.code, "args": args(message), "text": text});
+    if let Some(input) = input {
+        told["input"] = input.into();
+    }
+    told
+}
+
+/// What fills the places of a text, by name; another message as the page has it.
+fn args(message: &Message) -> Value {
+    let value = |arg: &Arg| match arg {
+        Arg::Text(text) => text.as_str().into(),
+        Arg::Message(message) => json!({"code": message.code, "args": args(message)}),
+    };
+    let all = message.args.iter();
+    all.map(|(place, arg)| ((*place).to_owned(), value(arg)))
+        .collect()
 }
 
 /// An image at work.

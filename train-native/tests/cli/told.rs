@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A soft image with an edge.
 fn photo(width: u32, height: u32) -> RgbImage {
@@ -51,7 +51,7 @@ fn any_width_is_made_and_others_are_refused() {
         "upscale @/a.png @/b.png -o @/wide --width 170 --device cpu",
     );
     assert!(
-        !run.status.success() && text(&run).contains("choose another --width"),
+        !run.status.success() && text(&run).contains("can be made 30 to 120 wide, not 170"),
         "{}",
         text(&run)
     );
@@ -166,7 +166,13 @@ fn other_programs_are_told_in_json() {
         (of("begun").len(), of("done").len(), of("failed").len()),
         (2, 2, 1)
     );
-    assert!(of("failed")[0]["text"].as_str().unwrap().contains("c.png"));
+    let failed = of("failed")[0];
+    assert!(failed["text"].as_str().unwrap().contains("c.png"));
+    assert!(failed["input"].as_str().unwrap().ends_with("c.png"));
+    assert_eq!(
+        (&failed["code"], &failed["args"]),
+        (&"not-an-image".into(), &json!({}))
+    );
     let done = of("done")[0];
     assert_eq!((&done["width"], &done["height"]), (&96.into(), &64.into()));
     assert!(done["input"].as_str().unwrap().ends_with("a.png"));
@@ -181,4 +187,69 @@ fn other_programs_are_told_in_json() {
         told.len() >= 6 && told.is_sorted() && told.last() == Some(&1.0),
         "{told:?}"
     );
+    let whole = |e: &&&Value| e["fraction"] == 1.0;
+    let end = of("progress").into_iter().filter(|e| whole(&e));
+    assert!(end.clone().count() == 2 && end.into_iter().all(|e| e["tiles_done"] == e["tiles"]));
+}
+
+/// A program tells failures apart, fills their texts in its own language, and knows their images, before the work and in it.
+#[test]
+fn failures_and_notes_have_codes() {
+    let folder = folder();
+    let whole = fs::read(folder.path().join("a.png")).unwrap();
+    fs::write(folder.path().join("cut.png"), &whole[..whole.len() - 20]).unwrap();
+    for (words, kind, input, code, args) in [
+        (
+            "@/cut.png @/b.png -o @/out",
+            "failed",
+            Some("cut.png"),
+            "truncated",
+            json!({}),
+        ),
+        (
+            "@/a.png -o @/out --width 1",
+            "failed",
+            Some("a.png"),
+            "width",
+            json!({"wanted": "1", "least": "48", "most": "192"}),
+        ),
+        ("@/a.png -o @/a.png", "failed", Some("a.png"), "place", json!({})),
+        (
+            "@/b.png @/b.png -o @/out",
+            "note",
+            Some("b.png"),
+            "named-twice",
+            json!({}),
+        ),
+        (
+            "@/none.png -o @/out",
+            "failed",
+            Some("none.png"),
+            "file",
+            Value::Null,
+        ),
+        (
+            "@/a.png -o @/out --weights @/none",
+            "failed",
+            None,
+            "program",
+            json!({}),
+        ),
+    ] {
+        let run = line(
+            folder.path(),
+            &format!("upscale {words} --progress json --device cpu"),
+        );
+        let events = events(&run);
+        let told = events.iter().find(|e| e["event"] == kind);
+        let told = told.unwrap_or_else(|| panic!("{words}: {}", text(&run)));
+        assert_eq!(told["code"], code, "{told}");
+        match input {
+            Some(name) => assert!(told["input"].as_str().unwrap().ends_with(name), "{told}"),
+            None => assert_eq!(told["input"], Value::Null, "{told}"),
+        }
+        assert!(args.is_null() || told["args"] == args, "{told}");
+        assert!(!told["text"].as_str().unwrap().is_empty());
+    }
+    assert_eq!(fs::read(folder.path().join("a.png")).unwrap(), whole);
 }

@@ -1,8 +1,9 @@
 //! The operations of a graph, one a file: what it computes and where that is from, what it takes and makes, how far it sees and
 //! what it costs, its parameters, a plain kernel in `f64` that every other one is tested against, and the cases of that test.
 //!
-//! To add one, write its file and name it twice below: in the list of modules, and in the registry. A test fails until the random
-//! graphs that the passes are tested on have it too.
+//! To add one, write its file and name it twice below: in the list of modules, and in the registry. `mish.rs` is an example. The random
+//! graphs that passes and executors are tested on take it from its own cases; one whose parameters must fit what it reads, or that has
+//! learned values, has an arm in `arbitrary.rs` beside.
 
 mod add;
 mod affine;
@@ -96,6 +97,12 @@ pub trait Reference {
 
     /// Its result, of the shape `output`, for checked inputs and the tensors that [`Operation::parameters`] names.
     fn run(&self, inputs: &[&Tensor], parameters: &[Vec<f64>], output: Shape) -> Tensor;
+
+    /// How far off an executor's numbers may be because it rounds what it computes on the way to `f32`, where that is more than
+    /// parts of the result: an absolute difference.
+    fn rounding(&self) -> f64 {
+        0.0
+    }
 }
 
 /// How far a place of a result sees in what an operation reads.

@@ -99,6 +99,11 @@ impl Reference for Sinusoidal {
             Some(c) => libm::sin(frequencies[c] * t),
         })
     }
+
+    /// Frequency and angle are each rounded by half a unit in the last place, of times up to 1.
+    fn rounding(&self) -> f64 {
+        self.highest * f64::from(f32::EPSILON)
+    }
 }
 
 #[cfg(feature = "burn")]

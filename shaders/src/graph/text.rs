@@ -56,14 +56,14 @@ pub(crate) struct Calls {
 
 /// A kernel as text, and what it is bound to.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct KernelText {
     /// The modules, one after the other.
     pub(crate) stages: Vec<(String, Calls)>,
     pub(crate) bound: Vec<Bound>,
     /// The values whose sizes the frame holds, the result first.
     pub(crate) sizes: Vec<usize>,
     pub(crate) parameters: Vec<f32>,
-    /// Of a dense layer, in the precision of the [network](Source::precision).
+    /// Of a dense layer, in the precision of the [network](KernelText::precision).
     pub(crate) weights: Vec<f32>,
     pub(crate) precision: Precision,
     /// Bytes of scratch memory.
@@ -74,13 +74,13 @@ pub(crate) struct Source {
 ///
 /// # Errors
 /// [`Error::Weights`] when a tensor is missing.
-pub(crate) fn source(
+pub(crate) fn kernel_text(
     graph: &TypedGraph,
     stores: &[Store],
     kernel: &Kernel,
     weights: &Weights,
     tuning: Tuning,
-) -> Result<Source> {
+) -> Result<KernelText> {
     let made = graph.made_by(kernel.last());
     let kind = graph.types()[made];
     // Of single numbers, few as they are, rounding would be seen everywhere.
@@ -173,7 +173,7 @@ pub(crate) fn source(
         };
         ([shared.as_str(), &text, &main].concat(), calls)
     });
-    Ok(Source {
+    Ok(KernelText {
         stages: stages.collect(),
         bound: writer.bound,
         sizes: writer.sizes,

@@ -33,8 +33,8 @@ const VALIDATED: usize = 40;
 /// Times at which the validation loss is taken.
 const TIMES: [f64; 3] = [0.1, 0.5, 0.9];
 
-/// A restorer and a velocity field that starts from it.
-pub(super) struct Sampler {
+/// A velocity field that is trained, and the restorer that it starts from.
+pub(super) struct Trainee {
     model: Graphs,
     restorer: GraphNetwork,
     pub(super) graph: TypedGraph,
@@ -63,7 +63,7 @@ pub(super) struct Prepared {
     pub(super) mean: Tensor<4>,
 }
 
-impl Sampler {
+impl Trainee {
     /// A field to be trained on the restorer of `model`.
     pub(super) fn new(
         model: Graphs,
@@ -102,10 +102,10 @@ impl Sampler {
         let why = "this model has no flow: train one with `asasr train flow`";
         let (part, weights) = model.network(Role::Field).ok_or_else(|| Error::at(folder, why))?;
         let (part, weights, sampling) = (part.clone(), weights.clone(), part.require_sampling()?);
-        let mut sampler = Self::new(model, part.graph, sampling.source, sampling.s, common, device)?;
-        sampler.colour_anchor = sampling.colour_anchor;
-        sampler.provenance = part.provenance;
-        Ok((sampler, weights))
+        let mut trainee = Self::new(model, part.graph, sampling.source, sampling.s, common, device)?;
+        trainee.colour_anchor = sampling.colour_anchor;
+        trainee.provenance = part.provenance;
+        Ok((trainee, weights))
     }
 
     /// The hashes of the model that a stage builds on, of a model without a flow those of its restorer, and its source where it is local.
@@ -485,8 +485,8 @@ mod tests {
             let field = nets::velocity(&VelocityArchitecture::conv(SCALE, 8, 1)).and_then(Graph::check);
             let model = Graphs::open(None).expect("built in");
             let field = field.expect("a network");
-            let sampler = Sampler::new(model, field, source, 1.5, &args.common, &device).expect("opens");
-            let prepared = sampler.prepare(batch_of([&low, &low]), key).expect("prepares");
+            let trainee = Trainee::new(model, field, source, 1.5, &args.common, &device).expect("opens");
+            let prepared = trainee.prepare(batch_of([&low, &low]), key).expect("prepares");
             for i in 0..2 {
                 let seed = SplitMix64::of([key[0], key[1], i as u64]).next_u64();
                 let noise =
@@ -529,18 +529,18 @@ mod tests {
     fn estimates_end_in_the_sample() {
         let args = flow_args();
         let device = Device::flex();
-        let (sampler, weights) =
-            Sampler::open(Path::new("asasr-x4-clean"), &args.common, &device).expect("opens");
-        let prepared = sampler
+        let (trainee, weights) =
+            Trainee::open(Path::new("asasr-x4-clean"), &args.common, &device).expect("opens");
+        let prepared = trainee
             .prepare(batch_of([&low_quality()]), [1, 2])
             .expect("prepares");
-        let tracked: Parameters = sampler
+        let tracked: Parameters = trainee
             .upload(&weights)
             .into_iter()
             .map(|(name, t)| (name, t.autodiff().require_grad()))
             .collect();
-        let plain = sampler.upload(&weights);
-        let sample = planes(sampler.sample(&plain, &prepared, 3).expect("samples")).expect("reads");
+        let plain = trainee.upload(&weights);
+        let sample = planes(trainee.sample(&plain, &prepared, 3).expect("samples")).expect("reads");
         let head = |end: Tensor<4>| {
             let gradients = end.square().sum().backward();
             tracked["head.weight"].grad(&gradients).expect("reaches the loss")
@@ -548,12 +548,12 @@ mod tests {
         let mut x = prepared.x0.clone();
         let mut far = 0.0f32;
         for done in 0..3 {
-            let end = sampler
+            let end = trainee
                 .estimate_after((&tracked, &plain), &prepared, (done, 3))
                 .expect("estimates");
             // Of the gradient only the last evaluation is part: it is that of one evaluation at a state given as numbers.
             let t = done as f64 / 3.0;
-            let mut field = sampler.held(&tracked, &prepared).expect("fits");
+            let mut field = trainee.held(&tracked, &prepared).expect("fits");
             let v = pollster::block_on(field.velocity(&x, t)).expect("runs");
             let alone = head(x.plus(&v, 1.0 - t));
             let apart = scalar((head(end.clone()) - alone.clone()).abs().max()).expect("reads");
