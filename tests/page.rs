@@ -735,7 +735,7 @@ async fn pictures_of_the_page() {
         save("running", browser.photograph().await);
         browser.clear().await;
         // A model of others, where one is given: none is part of the repository.
-        if let Some(model) = std::env::var_os("ASASR_MODEL") {
+        if let Some(model) = env::var_os("ASASR_MODEL") {
             browser.choose("model-file", &[model.into()]).await;
             browser
                 .wait_for("document.getElementById('model').value.startsWith('own:')")

@@ -610,14 +610,15 @@ pub(crate) struct Eval {
     /// The commit of this program's source, for the JSON
     #[arg(long, value_name = "HASH")]
     pub(crate) commit: Option<String>,
-    /// The model's modes to run, separated by commas; without it all it has
+    /// The models' modes to run, separated by commas; without it all of ours, and of a community's its own
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) mode: Vec<Mode>,
     #[command(flatten)]
     pub(crate) draw: Draw,
-    /// Another model than the default one: a community's file, a folder with manifest.json, or the id of a built-in model
+    /// Another model than the default one: a community's file, a folder with manifest.json, or the id of a built-in model; may be given
+    /// several times, of one scale
     #[arg(long, value_name = "FILE|DIR|ID")]
-    pub(crate) weights: Option<PathBuf>,
+    pub(crate) weights: Vec<PathBuf>,
     /// Hold results to the inputs: on, off, or a width, as in upscale
     #[arg(long, value_name = "on|off|WIDTH", default_value = "on", value_parser = hold)]
     pub(crate) hold: HoldTo,

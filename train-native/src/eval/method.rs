@@ -1,6 +1,6 @@
 //! What enlarges: a row of the table.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use asasr_core::{Planes, resample};
@@ -63,37 +63,68 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
             "--speed {name}=…: no --results are named {name}"
         )));
     }
-    for mode in modes(args)? {
-        // Each executor owns its weights.
-        let model = Graphs::open(args.weights.as_deref())?;
-        let (id, sha256) = (model.id().to_owned(), model.hash(mode)?);
-        let begins = model.source(mode)?;
-        let maker = ExecutorMaker::new(&model, args.device, mode, args.draw)?.held(args.hold);
-        methods.push(Method {
-            name: format!("{id} {}", mode.name()),
-            way: Way::Model {
-                maker: Box::new(maker),
-                hold: args.hold.is_on(),
-                id,
-                mode,
-                sha256,
-                begins,
-            },
-            speed: None,
-        });
+    for weights in models(args) {
+        for mode in modes(args, weights)? {
+            // Each executor owns its weights.
+            let model = Graphs::open(weights)?;
+            let (id, sha256) = (model.id().to_owned(), model.hash(mode)?);
+            let begins = model.source(mode)?;
+            let maker = ExecutorMaker::new(&model, args.device, mode, args.draw)?.held(args.hold);
+            methods.push(Method {
+                name: format!("{id} {}", mode.name()),
+                way: Way::Model {
+                    maker: Box::new(maker),
+                    hold: args.hold.is_on(),
+                    id,
+                    mode,
+                    sha256,
+                    begins,
+                },
+                speed: None,
+            });
+        }
     }
     Ok(methods)
 }
 
-/// The model's modes to run: those asked for; else, where other tools' results are all that was named, none; else all it has.
-fn modes(args: &Eval) -> Result<Vec<Mode>> {
+/// The models that are named, or the default one.
+fn models(args: &Eval) -> Vec<Option<&Path>> {
+    if args.weights.is_empty() {
+        return vec![None];
+    }
+    args.weights.iter().map(|path| Some(path.as_path())).collect()
+}
+
+/// How many times all models enlarge, after it was checked that they have the modes asked for.
+pub(super) fn scale(args: &Eval) -> Result<usize> {
+    let mut scales = Vec::new();
+    for weights in models(args) {
+        let model = Graphs::open(weights)?;
+        args.mode.iter().try_for_each(|m| model.check_mode(*m))?;
+        scales.push(model.scale()?);
+    }
+    match scales.as_slice() {
+        [first, others @ ..] if others.iter().all(|scale| scale == first) => Ok(*first),
+        _ => Err(Error::new(format!(
+            "the models enlarge {scales:?} times: name models of one scale"
+        ))),
+    }
+}
+
+/// A model's modes to run: those asked for; else, where other tools' results are all that was named, none; else all it has, and of a
+/// community's model its own.
+fn modes(args: &Eval, weights: Option<&Path>) -> Result<Vec<Mode>> {
     if !args.mode.is_empty() {
         return Ok(args.mode.clone());
     }
-    if !args.results.is_empty() && args.weights.is_none() {
+    if !args.results.is_empty() && weights.is_none() {
         return Ok(Vec::new());
     }
-    Ok(Graphs::open(args.weights.as_deref())?.modes())
+    let model = Graphs::open(weights)?;
+    Ok(match model.default_mode() {
+        Mode::Instant => model.modes(),
+        own => vec![own],
+    })
 }
 
 /// The folders of other tools' results.

@@ -48,10 +48,7 @@ pub(crate) struct Outcome {
 pub(crate) fn run(args: &Eval) -> Result<()> {
     interrupt::listen();
     let judge = Judge::new(args.protocol, &args.networks, args.ocr)?;
-    let model = Graphs::open(args.weights.as_deref())?;
-    args.mode.iter().try_for_each(|m| model.check_mode(*m))?;
-    let scale = model.scale()?;
-    drop(model);
+    let scale = method::scale(args)?;
     let paths = files::images_below(&args.data)?;
     // What cannot be written is told before the work, not after it.
     let others = args.inputs.iter().cloned().chain(method::folders(args));
