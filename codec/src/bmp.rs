@@ -115,16 +115,19 @@ pub(crate) fn with_masks(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Without alpha where that is 0 everywhere: the writer left it so, and nobody saves an image that is not seen.
 pub(crate) fn seen(mut picture: Picture) -> Picture {
-    if let (Layout::Rgba, Samples::Eight(samples)) = (picture.raster.layout, &mut picture.raster.samples)
+    if let (Layout::Rgba, Samples::Eight(samples)) = (picture.layout(), &picture.raster.samples)
         && samples.iter().skip(3).step_by(4).all(|alpha| *alpha == 0)
     {
-        let mut i = 0;
-        samples.retain(|_| {
-            i += 1;
-            i % 4 != 0
-        });
-        picture.raster.layout = Layout::Rgb;
+        picture.raster = picture.raster.without_alpha();
         picture.notes.push(UNSEEN.into());
     }
     picture
+}
+
+/// Compression: the image is a JPEG or a PNG of its own.
+const INSIDE: [u32; 2] = [4, 5];
+
+/// Whether another image is inside.
+pub(crate) fn holds_another(bytes: &[u8]) -> bool {
+    field(bytes, COMPRESSION).is_some_and(|kind| INSIDE.contains(&kind))
 }

@@ -46,19 +46,19 @@ pub(crate) fn is_animated(bytes: &[u8]) -> bool {
     first_frame(bytes).is_some_and(|(_, after)| next_frame(bytes, after).is_some())
 }
 
-/// The file with a screen as large as its first frame, where it has one without an area.
+/// The file with a screen that holds its first frame wholly: as browsers do, and without an area there is nothing to see.
 pub(crate) fn with_screen(bytes: &[u8]) -> Cow<'_, [u8]> {
     let number = |at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     let edge = |offset: usize, at: usize| number(at + offset)?.checked_add(number(at + 4 + offset)?);
-    if number(6) != Some(0) && number(8) != Some(0) {
-        return Cow::Borrowed(bytes);
-    }
-    let size = first_frame(bytes).and_then(|(at, _)| edge(1, at).zip(edge(3, at)));
-    let Some((width, height)) = size else {
+    let frame = first_frame(bytes).and_then(|(at, _)| edge(1, at).zip(edge(3, at)));
+    let (Some((right, bottom)), Some((width, height))) = (frame, number(6).zip(number(8))) else {
         return Cow::Borrowed(bytes);
     };
+    if right <= width && bottom <= height {
+        return Cow::Borrowed(bytes);
+    }
     let mut mended = bytes.to_vec();
-    mended[6..8].copy_from_slice(&width.to_le_bytes());
-    mended[8..10].copy_from_slice(&height.to_le_bytes());
+    mended[6..8].copy_from_slice(&width.max(right).to_le_bytes());
+    mended[8..10].copy_from_slice(&height.max(bottom).to_le_bytes());
     Cow::Owned(mended)
 }

@@ -55,6 +55,15 @@ phrases! {
     UNSEEN: "alpha-zero" = "the file's alpha is 0 everywhere: the image is taken as opaque";
     #[cfg(feature = "tiff")]
     NO_EXIF: "exif-left-out" = "the file has more than 4 MB of EXIF data: it was left out";
+    #[cfg(feature = "tiff")]
+    BEYOND_WHITE: "beyond-white" =
+        "the file has values beyond black and white, as HDR has: there the result is black or white";
+    #[cfg(feature = "tiff")]
+    CHANNELS_LEFT_OUT: "channels-left-out" =
+        "the file has channels that are neither colour nor alpha: they were left out";
+    #[cfg(feature = "tiff")]
+    TIFF_COLOURS: "tiff-colours" =
+        "the file tells its primaries or its curves by tags that are not used: colours are taken as sRGB";
     #[cfg(feature = "colour")]
     HDR: "hdr-kept" = "the file is HDR, which sRGB is not: what tells its colours was kept";
     #[cfg(feature = "colour")]
@@ -78,6 +87,17 @@ phrases! {
     JPEG_HEIGHT: "jpeg-height-behind" = "JPEG whose height stands behind its image";
     JPEG_COLOURS: "jpeg-colours" = "JPEG of neither one, three nor four colours";
     JPEG_FRACTION: "jpeg-fraction" = "JPEG whose colours have a broken fraction of its size";
+
+    BMP_INSIDE: "bmp-inside" = "BMP with a JPEG or a PNG inside";
+    RARE: "rare-kind" = "a rare kind of this format";
+    #[cfg(feature = "tiff")]
+    TIFF_COMPRESSION: "tiff-compression" = "TIFF that is compressed in this way";
+    #[cfg(feature = "tiff")]
+    TIFF_SIGNED: "tiff-signed" = "TIFF of signed numbers";
+    #[cfg(feature = "tiff")]
+    TIFF_LAB: "tiff-lab" = "TIFF in Lab colours";
+    #[cfg(feature = "tiff")]
+    TIFF_RARE: "tiff-rare" = "a rare kind of TIFF";
 
     DATA: "data-damaged" = "its data is damaged";
     PALETTE: "palette-damaged" = "its palette is damaged";
