@@ -21,6 +21,8 @@ const PROFILE: [usize; 2] = [112, 116];
 /// Compression: none, and none with masks.
 const PLAIN: u32 = 0;
 const MASKED: u32 = 3;
+/// None, with masks of alpha too behind the header.
+const MASKED_ALPHA: u32 = 6;
 
 /// Colours: those of the fields that follow, of a profile inside, of a profile elsewhere.
 const CALIBRATED_COLOURS: u32 = 0;
@@ -110,6 +112,19 @@ pub(crate) fn with_masks(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut set = |at: usize, value: u32| out[HEADER + at..][..4].copy_from_slice(&value.to_le_bytes());
     set(COMPRESSION, MASKED);
     (0..3).for_each(|i| set(MASKS + 4 * i, masks[i]));
+    Some(out)
+}
+
+/// A file whose header has no room for the mask of alpha, which follows it, as one of the longer header that has: the masks stand
+/// at the same place.
+pub(crate) fn with_long_header(bytes: &[u8]) -> Option<Vec<u8>> {
+    let length = field(bytes, 0).filter(|_| bytes.starts_with(b"BM"))?;
+    if length as usize != MASKS || field(bytes, COMPRESSION)? != MASKED_ALPHA {
+        return None;
+    }
+    let mut out = bytes.to_vec();
+    out[HEADER..HEADER + 4].copy_from_slice(&(ALPHA_MASK as u32 + 4).to_le_bytes());
+    out[HEADER + COMPRESSION..][..4].copy_from_slice(&MASKED.to_le_bytes());
     Some(out)
 }
 

@@ -6,7 +6,7 @@ use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::jpeg::Lack;
 use crate::metadata::Told;
-use crate::phrase::{BMP_INSIDE, DATA, MEMORY, RARE};
+use crate::phrase::{BMP_INSIDE, DATA, MEMORY, NO_COLOUR, RARE};
 use crate::{
     Error, Layout, Metadata, Note, Options, Picture, Raster, Samples, bmp, check_size, foreign, gif, jpeg,
     riff, segments,
@@ -32,24 +32,30 @@ pub(crate) fn decode(bytes: &[u8], options: Options) -> Result<Picture, Error> {
     }
     let mended = match format {
         ImageFormat::Gif => gif::with_screen(bytes),
-        ImageFormat::Bmp => bmp::with_masks(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned),
+        ImageFormat::Bmp => bmp::with_masks(bytes)
+            .or_else(|| bmp::with_long_header(bytes))
+            .map_or(Cow::Borrowed(bytes), Cow::Owned),
         _ => Cow::Borrowed(bytes),
     };
     let mut told = told(&mended, format);
     let reader = || ImageReader::with_format(Cursor::new(&*mended), format);
     let mut probe = reader();
     probe.no_limits();
-    check_size(probe.into_dimensions().map_err(damaged)?, options.max_pixels)?;
+    let refused = |error| match damaged(error) {
+        Error::Damaged(_) if is_cut(bytes, format) => Error::Truncated,
+        error => error,
+    };
+    check_size(probe.into_dimensions().map_err(refused)?, options.max_pixels)?;
     let mut reader = reader();
     // 16-bit RGBA twice over: the decoder's buffer and its result.
     let mut limits = Limits::default();
     limits.max_alloc = Some(options.max_pixels * 16 + (64 << 20));
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(damaged)?;
+    let decoder = reader.into_decoder().map_err(refused)?;
     let mut notes: Vec<Note> = others(bytes, format).into_iter().collect();
     notes.extend(told.notes.into_iter().map(Note::from));
     let orientation = told.metadata.take_orientation(told.orientation);
-    let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(refused)?;
     let mut picture = picture(image, notes, told.metadata);
     if format == ImageFormat::Bmp {
         picture = bmp::seen(picture);
@@ -86,6 +92,12 @@ fn decode_jpeg(bytes: &[u8], options: Options) -> Result<Picture, Error> {
     if jpeg.cmyk {
         notes.push(Note::Cmyk);
     }
+    if jpeg.lacks == Lack::Colour {
+        if !options.shortened {
+            return Err(Error::Truncated);
+        }
+        notes.push(NO_COLOUR.into());
+    }
     if jpeg.rows < height {
         let (rows, of) = (jpeg.rows, height);
         if rows == 0 || !options.shortened {
@@ -94,7 +106,7 @@ fn decode_jpeg(bytes: &[u8], options: Options) -> Result<Picture, Error> {
         notes.push(Note::CutShort { rows, of });
     } else {
         match jpeg.lacks {
-            Lack::Nothing => {}
+            Lack::Nothing | Lack::Colour => {}
             Lack::CutDetail if !options.shortened => return Err(Error::Truncated),
             Lack::Detail | Lack::CutDetail => notes.push(Note::Coarse),
         }
@@ -142,6 +154,19 @@ fn webp_frames(bytes: &[u8]) -> usize {
         at = next;
     }
     frames
+}
+
+/// Whether the file ends before its image does, which decoders call damage.
+fn is_cut(bytes: &[u8], format: ImageFormat) -> bool {
+    match format {
+        ImageFormat::Gif => gif::is_cut(bytes),
+        // The length of what follows its eight bytes.
+        ImageFormat::WebP => bytes
+            .get(4..8)
+            .and_then(|length| length.first_chunk())
+            .is_none_or(|length| u64::from(u32::from_le_bytes(*length)) + 8 > bytes.len() as u64),
+        _ => false,
+    }
 }
 
 /// In our words: decoders speak of chunks and coefficients, and a user needs to know whether the file is at fault.

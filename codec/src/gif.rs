@@ -22,14 +22,15 @@ fn table(flags: u8) -> usize {
     }
 }
 
-/// Where the header of the frame that comes first at or after `at` begins, and where what follows the frame does.
+/// Where the header of the frame that comes first at or after `at` begins, and where what follows the frame does, which is behind
+/// the file's end where that is cut short.
 fn next_frame(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
     loop {
         match bytes.get(at)? {
             0x21 => at = after_blocks(bytes, at + 2)?,
             0x2C => {
                 let data = at + 10 + table(*bytes.get(at + 9)?) + 1;
-                return Some((at, after_blocks(bytes, data).unwrap_or(bytes.len())));
+                return Some((at, after_blocks(bytes, data).unwrap_or(bytes.len() + 1)));
             }
             _ => return None,
         }
@@ -39,6 +40,11 @@ fn next_frame(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
 /// Where the first frame's header begins, and where what follows the frame does.
 fn first_frame(bytes: &[u8]) -> Option<(usize, usize)> {
     next_frame(bytes, 13 + table(*bytes.get(10)?))
+}
+
+/// Whether the file ends before its first frame does.
+pub(crate) fn is_cut(bytes: &[u8]) -> bool {
+    first_frame(bytes).is_none_or(|(_, after)| after > bytes.len())
 }
 
 /// Whether there is a second frame.

@@ -43,12 +43,14 @@ phrases! {
     LARGE_ICC: "icc-too-large" = "the colour profile is larger than 4 MB: it was left out, so colours may look different";
     DAMAGED_ICC: "icc-damaged" = "the colour profile is damaged: it was left out, so colours may look different";
     LINKED_ICC: "icc-elsewhere" = "the colour profile is in another file: colours are taken as sRGB";
-    NO_XMP: "xmp-left-out" = "the XMP data does not fit a PNG: it was left out";
+    NO_XMP: "xmp-left-out" = "the XMP data is damaged or too large: it was left out";
     NO_TEXT: "text-left-out" = "the file has more than 4 MB of text: what is beyond was left out";
     SIGNIFICANT_BITS: "significant-bits" =
         "the file says that some bits of its colours mean nothing (sBIT): in the result all bits count";
     GAIN_MAP: "gain-map" =
         "the file is an HDR photo: its gain map was left out, so the result shows the ordinary picture";
+    NO_COLOUR: "colour-missing" = "the file is cut short: some of its colours are missing";
+    MORE_PICTURES: "more-pictures" = "the file holds more than one picture: only the first is used";
     CALIBRATED: "calibrated" = "the file tells its colours' primaries and gamma, which few programs know";
     GAMMAS_APART: "gammas-apart" =
         "the file's colours have a gamma each, which PNG cannot tell: they are taken as sRGB";
@@ -75,6 +77,7 @@ phrases! {
     VIDEO_OR_SOUND: "video-or-sound" = "a video or sound";
     SOUND: "sound" = "a sound";
     ZIP: "zip" = "a zip file or a document";
+    ARCHIVE: "archive" = "a packed file";
 
     CGBI: "png-cgbi" = "Apple's PNG for apps (CgBI)";
     LOSSLESS: "jpeg-lossless" = "lossless JPEG";

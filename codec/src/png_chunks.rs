@@ -37,6 +37,13 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], u32)> {
     Some((chunk, u32::from_be_bytes(*sum)))
 }
 
+/// Bytes of a PNG up to the end of its last whole chunk.
+pub(crate) fn whole(bytes: &[u8]) -> usize {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while next(&mut rest).is_some() {}
+    bytes.len() - rest.len()
+}
+
 /// What the chunks of a PNG tell, and what of it cannot be carried. A chunk that is damaged or stands where it must not counts
 /// for nothing, as for other readers.
 pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<Phrase>) {

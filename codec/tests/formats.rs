@@ -111,6 +111,19 @@ fn first_bytes_tell_what_a_file_is() {
             b"MM\0*\0\0\0\x08\0\x02\0\xFE\0\x04\0\0\0\x01\0\0\0\x01\x01\x4A\0\x04\0\0\0\x01\0\0\x40\0\0\0\0\0",
             "camera raw",
         ),
+        (b"\x01\xDA\x01\x01", "SGI"),
+        (b"SDPX\0\0\x20\0", "DPX"),
+        (b"XPDS\0\x20\0\0", "DPX"),
+        (b"/* XPM */\nstatic", "XPM"),
+        (b"\x59\xA6\x6A\x95\0\0\0\x01", "Sun raster"),
+        (b"PF\n2 2\n-1.0\n", "PFM"),
+        (b"Pf\n2 2\n-1.0\n", "PFM"),
+        (b"\x0A\x05\x01\x08\0\0\0\0", "PCX"),
+        // 9 by 2 pixels.
+        (b"\0\0\x09\x02\xFF\x80\xFF\x80", "WBMP"),
+        (b"\xFF\xFE<\0s\0v\0g\0 \0a\0", "SVG"),
+        (b"\xFE\xFF\0<\0s\0v\0g\0>", "SVG"),
+        (&[&b"<!--"[..], &[b'-'; 9000], b"-->\n<svg\twidth='2'/>"].concat(), "SVG"),
         (b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>", "SVG"),
         (b"\xEF\xBB\xBF<?xml version=\"1.0\"?>\n<!-- drawn -->\n<svg width=\"9\">", "SVG"),
     ];
@@ -123,6 +136,15 @@ fn first_bytes_tell_what_a_file_is() {
         (b"\x1A\x45\xDF\xA3\x9F\x42\x86", phrase::VIDEO),
         (b"RIFF\0\x10\0\0AVI LIST", phrase::VIDEO),
         (b"%PDF-1.7\n", phrase::PDF),
+        (b"\x1F\x8B\x08\0", phrase::ARCHIVE),
+        (b"Rar!\x1A\x07\x01\0", phrase::ARCHIVE),
+        (b"7z\xBC\xAF\x27\x1C\0\x04", phrase::ARCHIVE),
+        (b"ID3\x04\0", phrase::SOUND),
+        (b"\xFF\xFB\x90\x64", phrase::SOUND),
+        (
+            b"\x30\x26\xB2\x75\x8E\x66\xCF\x11\xA6\xD9",
+            phrase::VIDEO_OR_SOUND,
+        ),
     ];
     for (bytes, name) in things {
         let error = decode(bytes, MAX).unwrap_err();
@@ -136,6 +158,8 @@ fn first_bytes_tell_what_a_file_is() {
         b"<html><body>",
         b"PK",
         b"\x7FELF\x02\x01\x01",
+        b"\0\0\x09\x02\xFF\x80\xFF",
+        b"\xFF\xFE<\0h\0t\0m\0l\0>\0",
         b"\0",
     ];
     for bytes in none {
@@ -226,6 +250,76 @@ fn what_is_opaque_has_no_alpha() {
     assert_near(pixel(&opaque, 7, 3), [210.0, 180.0, 9.0]);
     image.put_pixel(7, 3, image::Rgba([1, 2, 3, 254]));
     assert_eq!(png(&image).layout(), Layout::Rgba);
+}
+
+#[test]
+fn what_is_cut_short_is_called_so() {
+    let gif = include_bytes!("cases/still.gif");
+    for end in [gif.len() / 2, gif.len() - 200] {
+        assert_eq!(decode(&gif[..end], MAX), Err(Error::Truncated), "{end}");
+    }
+    let webp = animated_webp(1);
+    assert_eq!(decode(&webp[..webp.len() - 10], MAX), Err(Error::Truncated));
+}
+
+/// All of a PNG's image is there where no more is missing than the chunk behind it.
+#[test]
+fn a_png_may_lack_its_end() {
+    let image = image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, (x * y) as u8]));
+    let mut png = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let png = png.into_inner();
+    let whole = decode(&png, MAX).unwrap();
+    for end in 8..png.len() {
+        let found = decode(&png[..end], MAX);
+        if end >= png.len() - 12 {
+            assert_eq!(found.as_ref(), Ok(&whole), "{end} of {}", png.len());
+        } else {
+            assert!(found.is_err(), "{end} of {}", png.len());
+        }
+    }
+}
+
+/// A BMP of 32 bits whose masks, of alpha too, follow a header that has no room for them.
+#[test]
+fn masks_behind_a_short_header_are_read() {
+    let mut bmp = b"BM\0\0\0\0\0\0\0\0\x46\0\0\0".to_vec();
+    for number in [40u32, 2, 1, 32 << 16 | 1, 6, 8, 0, 0, 0, 0] {
+        bmp.extend(number.to_le_bytes());
+    }
+    for mask in [0x00FF_0000u32, 0xFF00, 0xFF, 0xFF00_0000] {
+        bmp.extend(mask.to_le_bytes());
+    }
+    bmp.extend([40, 100, 200, 128, 90, 230, 17, 255]);
+    let picture = decode(&bmp, MAX).unwrap();
+    assert_eq!((picture.layout(), picture.notes()), (Layout::Rgba, &[][..]));
+    assert_near(pixel(&picture, 0, 0), [200.0, 100.0, 40.0]);
+    assert_near(pixel(&picture, 1, 0), [17.0, 230.0, 90.0]);
+    assert!((picture.all_planes().plane(3)[0] * 255.0 - 128.0).abs() < 0.1);
+}
+
+/// Further pictures of a JPEG are noted, and previews that cameras put beside it are not.
+#[test]
+fn more_pictures_of_a_jpeg_are_noted() {
+    let jpeg = include_bytes!("rotated.jpg");
+    let with = |kinds: &[u32]| {
+        let mut list = b"MPF\0MM\0*\0\0\0\x08\0\x01\xB0\x02\0\x07".to_vec();
+        list.extend((kinds.len() as u32 * 16).to_be_bytes());
+        list.extend(26u32.to_be_bytes());
+        list.extend([0; 4]);
+        for kind in kinds {
+            list.extend(kind.to_be_bytes());
+            list.extend([0; 12]);
+        }
+        let length = (list.len() as u16 + 2).to_be_bytes();
+        let file = [&jpeg[..2], &[0xFF, 0xE2], &length, &list, &jpeg[2..]].concat();
+        decode(&file, MAX).unwrap().notes().to_vec()
+    };
+    let more = [Note::from(phrase::MORE_PICTURES)];
+    assert_eq!(with(&[0x0003_0000]), []);
+    assert_eq!(with(&[0x0003_0000, 0x0001_0002]), [], "a preview");
+    assert_eq!(with(&[0x2003_0000, 0x0002_0002]), more, "two eyes");
+    assert_eq!(with(&[0x2003_0000, 0x4001_0001, 0]), more);
 }
 
 /// A WebP that says it is an animation, of so many frames of one lossless image.
