@@ -21,6 +21,8 @@ const PROFILE: [usize; 2] = [112, 116];
 /// Compression: none, and none with masks.
 const PLAIN: u32 = 0;
 const MASKED: u32 = 3;
+/// None, with masks of alpha too behind the header.
+const MASKED_ALPHA: u32 = 6;
 
 /// Colours: those of the fields that follow, of a profile inside, of a profile elsewhere.
 const CALIBRATED_COLOURS: u32 = 0;
@@ -113,18 +115,34 @@ pub(crate) fn with_masks(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// A file whose header has no room for the mask of alpha, which follows it, as one of the longer header that has: the masks stand
+/// at the same place.
+pub(crate) fn with_long_header(bytes: &[u8]) -> Option<Vec<u8>> {
+    let length = field(bytes, 0).filter(|_| bytes.starts_with(b"BM"))?;
+    if length as usize != MASKS || field(bytes, COMPRESSION)? != MASKED_ALPHA {
+        return None;
+    }
+    let mut out = bytes.to_vec();
+    out[HEADER..HEADER + 4].copy_from_slice(&(ALPHA_MASK as u32 + 4).to_le_bytes());
+    out[HEADER + COMPRESSION..][..4].copy_from_slice(&MASKED.to_le_bytes());
+    Some(out)
+}
+
 /// Without alpha where that is 0 everywhere: the writer left it so, and nobody saves an image that is not seen.
 pub(crate) fn seen(mut picture: Picture) -> Picture {
-    if let (Layout::Rgba, Samples::Eight(samples)) = (picture.raster.layout, &mut picture.raster.samples)
+    if let (Layout::Rgba, Samples::Eight(samples)) = (picture.layout(), &picture.raster.samples)
         && samples.iter().skip(3).step_by(4).all(|alpha| *alpha == 0)
     {
-        let mut i = 0;
-        samples.retain(|_| {
-            i += 1;
-            i % 4 != 0
-        });
-        picture.raster.layout = Layout::Rgb;
+        picture.raster = picture.raster.without_alpha();
         picture.notes.push(UNSEEN.into());
     }
     picture
+}
+
+/// Compression: the image is a JPEG or a PNG of its own.
+const INSIDE: [u32; 2] = [4, 5];
+
+/// Whether another image is inside.
+pub(crate) fn holds_another(bytes: &[u8]) -> bool {
+    field(bytes, COMPRESSION).is_some_and(|kind| INSIDE.contains(&kind))
 }

@@ -3,8 +3,8 @@ use crate::phrase::CGBI;
 use crate::{Error, Options, Picture, Samples, decode_png, extend::extend};
 
 /// Decodes an image file, applies its EXIF orientation and keeps its layout and depth: grey stays grey, 16 bits
-/// stay 16. Palettes become RGB, CMYK becomes RGB, an animation gives its first frame. What is wholly transparent takes the
-/// colour of what is visible near it. What the file tells about the image is kept as [`Metadata`](crate::Metadata), but for the
+/// stay 16. Palettes become RGB, CMYK becomes RGB, an animation gives its first frame, and alpha that is full everywhere, as that of
+/// every GIF without a transparent pixel, is left out: it tells nothing. What is wholly transparent takes the colour of what is visible near it. What the file tells about the image is kept as [`Metadata`](crate::Metadata), but for the
 /// profile of CMYK.
 ///
 /// # Errors
@@ -30,9 +30,18 @@ pub fn decode_with(bytes: &[u8], options: Options) -> Result<Picture, Error> {
         if bytes.get(12..16) == Some(b"CgBI") {
             return Err(Error::UnreadKind(CGBI));
         }
-        return decode_png::decode(bytes, options.max_pixels).map(Picture::filled);
+        return decode_png::decode(bytes, options.max_pixels).map(seen);
     }
-    formats::decode(bytes, options).map(Picture::filled)
+    formats::decode(bytes, options).map(seen)
+}
+
+/// Without alpha where nothing is transparent, otherwise [filled](Picture::filled).
+fn seen(mut picture: Picture) -> Picture {
+    if picture.is_opaque() {
+        picture.raster = picture.raster.without_alpha();
+        return picture;
+    }
+    picture.filled()
 }
 
 impl Picture {

@@ -10,6 +10,9 @@ use crate::{Error, Note, Picture, Raster, Samples, check_size, png_chunks};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
+/// The chunk that ends a PNG.
+const END: &[u8] = b"\0\0\0\0IEND\xAE\x42\x60\x82";
+
 /// Whether a file says that it is a PNG.
 pub(crate) fn is_png(bytes: &[u8]) -> bool {
     bytes.starts_with(SIGNATURE)
@@ -24,6 +27,17 @@ fn size(bytes: &[u8]) -> Result<(u32, u32), Error> {
 /// Decodes a PNG, upright; palettes become RGB, with alpha where they have transparency, a colour that stands for
 /// transparent becomes alpha, and fewer than 8 bits become 8.
 pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
+    match decoded(bytes, max_pixels) {
+        // All may be there but the end, which tells nothing.
+        Err(Error::Truncated) => {
+            let whole = &bytes[..png_chunks::whole(bytes)];
+            decoded(&[whole, END].concat(), max_pixels).map_err(|_| Error::Truncated)
+        }
+        decoded => decoded,
+    }
+}
+
+fn decoded(bytes: &[u8], max_pixels: u64) -> Result<Picture, Error> {
     check_size(size(bytes)?, max_pixels)?;
     // For what is not pixels, and for a row of them, which may be all there is.
     let limit = usize::try_from(max_pixels * 8 + (64 << 20)).unwrap_or(usize::MAX);

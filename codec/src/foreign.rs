@@ -1,6 +1,6 @@
 //! What a file is that is not read: its first bytes tell.
 
-use crate::phrase::{PDF, POSTSCRIPT, SOUND, VIDEO, VIDEO_OR_SOUND, ZIP};
+use crate::phrase::{ARCHIVE, PDF, POSTSCRIPT, SOUND, VIDEO, VIDEO_OR_SOUND, ZIP};
 use crate::{Error, Phrase};
 
 /// What stands at which byte of a file, and its name.
@@ -31,6 +31,14 @@ const IMAGES: &[Mark] = &[
     (0, b"AT&TFORM", "DjVu"),
     (0, b"\x8AMNG\r\n\x1A\n", "MNG"),
     (0, b"\x8BJNG\r\n\x1A\n", "JNG"),
+    (0, b"\x01\xDA", "SGI"),
+    (0, b"SDPX", "DPX"),
+    (0, b"XPDS", "DPX"),
+    (0, b"\x80\x2A\x5F\xD7", "Cineon"),
+    (0, b"/* XPM", "XPM"),
+    (0, b"\x59\xA6\x6A\x95", "Sun raster"),
+    (0, b"PF\n", "PFM"),
+    (0, b"Pf\n", "PFM"),
     (0, b"\xD7\xCD\xC6\x9A", "WMF"),
     (40, b" EMF", "EMF"),
     // What cameras write before it is developed.
@@ -56,6 +64,14 @@ const THINGS: &[(usize, &[u8], Phrase)] = &[
     (4, b"moov", VIDEO),
     (4, b"mdat", VIDEO),
     (0, b"PK\x03\x04", ZIP),
+    (0, b"\x1F\x8B\x08", ARCHIVE),
+    (0, b"Rar!\x1A\x07", ARCHIVE),
+    (0, b"7z\xBC\xAF\x27\x1C", ARCHIVE),
+    (0, b"\xFD7zXZ\0", ARCHIVE),
+    (0, b"BZh", ARCHIVE),
+    (0, b"\x30\x26\xB2\x75\x8E\x66\xCF\x11", VIDEO_OR_SOUND),
+    (0, b"ID3", SOUND),
+    (0, b"fLaC", SOUND),
 ];
 
 /// Brands of the formats that share a container with MP4 videos.
@@ -114,17 +130,44 @@ fn riff(bytes: &[u8]) -> Option<Error> {
     })
 }
 
-/// Whether a text begins as SVG does, perhaps after a declaration and remarks.
+/// Most bytes of a text in which SVG is looked for: remarks in front of it may be long.
+const MOST_TEXT: usize = 1 << 20;
+
+/// Whether a text begins as SVG does, perhaps after a declaration and remarks; in UTF-16 every other byte of that is 0.
 fn is_svg(bytes: &[u8]) -> bool {
-    let start = &bytes[..bytes.len().min(4096)];
-    let start = start
-        .strip_prefix(b"\xEF\xBB\xBF")
-        .unwrap_or(start)
-        .trim_ascii_start();
-    start.starts_with(b"<")
-        && start
-            .windows(5)
-            .any(|w| w == b"<svg " || w == b"<svg>" || w == b"<svg\n")
+    let start = &bytes[..bytes.len().min(MOST_TEXT)];
+    if start.starts_with(b"\xFF\xFE") || start.starts_with(b"\xFE\xFF") {
+        let narrow: Vec<u8> = start[2..].iter().copied().filter(|b| *b != 0).collect();
+        return begins_svg(&narrow);
+    }
+    begins_svg(start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start))
+}
+
+fn begins_svg(text: &[u8]) -> bool {
+    let mut starts = text.windows(5).filter(|w| w.starts_with(b"<svg"));
+    text.trim_ascii_start().starts_with(b"<") && starts.any(|w| w[4] == b'>' || w[4].is_ascii_whitespace())
+}
+
+/// Whether a file is a WBMP: it has no mark, but its size tells how long it is.
+fn is_wbmp(bytes: &[u8]) -> bool {
+    let Some(mut rest) = bytes.strip_prefix(&[0, 0]) else {
+        return false;
+    };
+    // Seven bits a byte, the highest first; the last byte has none above them.
+    let mut number = || {
+        let mut number = 0;
+        for _ in 0..4 {
+            let (byte, after) = rest.split_first()?;
+            rest = after;
+            number = number << 7 | usize::from(byte & 127);
+            if *byte < 128 {
+                return Some(number);
+            }
+        }
+        None
+    };
+    let size = number().zip(number());
+    size.is_some_and(|(w, h)| w > 0 && h > 0 && w.div_ceil(8).checked_mul(h) == Some(rest.len()))
 }
 
 /// Numbers of a TIFF's entries.
@@ -215,6 +258,12 @@ pub(crate) fn otherwise(bytes: &[u8]) -> Error {
         Error::UnsupportedFormat("cursor (CUR)")
     } else if is_svg(bytes) {
         Error::UnsupportedFormat("SVG")
+    } else if matches!(bytes, [0x0A, 0 | 2..=5, 0 | 1, 1 | 2 | 4 | 8, ..]) {
+        Error::UnsupportedFormat("PCX")
+    } else if matches!(bytes, [0xFF, 0xFA | 0xFB | 0xF2 | 0xF3, ..]) {
+        Error::NotAPhoto(SOUND)
+    } else if is_wbmp(bytes) {
+        Error::UnsupportedFormat("WBMP")
     } else {
         Error::NotAnImage
     }

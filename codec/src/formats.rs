@@ -2,13 +2,11 @@ use std::borrow::Cow;
 use std::io::Cursor;
 
 use asasr_core::Size;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::jpeg::Lack;
 use crate::metadata::Told;
-use crate::phrase::DATA;
-#[cfg(feature = "tiff")]
-use crate::tiff_tags;
+use crate::phrase::{BMP_INSIDE, DATA, MEMORY, NO_COLOUR, RARE};
 use crate::{
     Error, Layout, Metadata, Note, Options, Picture, Raster, Samples, bmp, check_size, foreign, gif, jpeg,
     riff, segments,
@@ -22,37 +20,43 @@ pub(crate) fn decode(bytes: &[u8], options: Options) -> Result<Picture, Error> {
     if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
         return decode_jpeg(bytes, options);
     }
+    #[cfg(feature = "tiff")]
+    if crate::tiff::is_tiff(bytes) {
+        return crate::tiff_pixels::decode(bytes, options);
+    }
     let Some(format) = format_of(bytes) else {
         return Err(foreign::otherwise(bytes));
     };
+    if format == ImageFormat::Bmp && bmp::holds_another(bytes) {
+        return Err(Error::UnreadKind(BMP_INSIDE));
+    }
     let mended = match format {
         ImageFormat::Gif => gif::with_screen(bytes),
-        ImageFormat::Bmp => bmp::with_masks(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned),
+        ImageFormat::Bmp => bmp::with_masks(bytes)
+            .or_else(|| bmp::with_long_header(bytes))
+            .map_or(Cow::Borrowed(bytes), Cow::Owned),
         _ => Cow::Borrowed(bytes),
     };
     let mut told = told(&mended, format);
     let reader = || ImageReader::with_format(Cursor::new(&*mended), format);
     let mut probe = reader();
     probe.no_limits();
-    check_size(probe.into_dimensions().map_err(damaged)?, options.max_pixels)?;
+    let refused = |error| match damaged(error) {
+        Error::Damaged(_) if is_cut(bytes, format) => Error::Truncated,
+        error => error,
+    };
+    check_size(probe.into_dimensions().map_err(refused)?, options.max_pixels)?;
     let mut reader = reader();
     // 16-bit RGBA twice over: the decoder's buffer and its result.
     let mut limits = Limits::default();
     limits.max_alloc = Some(options.max_pixels * 16 + (64 << 20));
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(damaged)?;
+    let decoder = reader.into_decoder().map_err(refused)?;
     let mut notes: Vec<Note> = others(bytes, format).into_iter().collect();
-    if [ExtendedColorType::Cmyk8, ExtendedColorType::Cmyk16].contains(&decoder.original_color_type()) {
-        notes.push(Note::Cmyk);
-        told.metadata.icc = None;
-    }
     notes.extend(told.notes.into_iter().map(Note::from));
     let orientation = told.metadata.take_orientation(told.orientation);
-    let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(refused)?;
     let mut picture = picture(image, notes, told.metadata);
-    if told.associated {
-        picture = picture.unassociated();
-    }
     if format == ImageFormat::Bmp {
         picture = bmp::seen(picture);
     }
@@ -64,18 +68,12 @@ fn told(bytes: &[u8], format: ImageFormat) -> Told {
     match format {
         ImageFormat::WebP => riff::read(bytes).into(),
         ImageFormat::Bmp => bmp::read(bytes).into(),
-        #[cfg(feature = "tiff")]
-        ImageFormat::Tiff => tiff_tags::read(bytes),
         _ => Told::default(),
     }
 }
 
-/// The format of a file other than PNG and JPEG, where it is one that is read.
+/// The format of a file other than PNG, JPEG and TIFF, where it is one that is read.
 fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
-    #[cfg(feature = "tiff")]
-    if crate::tiff::is_big(bytes) {
-        return Some(ImageFormat::Tiff);
-    }
     let format = image::guess_format(bytes)
         .ok()
         .filter(ImageFormat::reading_enabled)?;
@@ -94,6 +92,12 @@ fn decode_jpeg(bytes: &[u8], options: Options) -> Result<Picture, Error> {
     if jpeg.cmyk {
         notes.push(Note::Cmyk);
     }
+    if jpeg.lacks == Lack::Colour {
+        if !options.shortened {
+            return Err(Error::Truncated);
+        }
+        notes.push(NO_COLOUR.into());
+    }
     if jpeg.rows < height {
         let (rows, of) = (jpeg.rows, height);
         if rows == 0 || !options.shortened {
@@ -102,7 +106,7 @@ fn decode_jpeg(bytes: &[u8], options: Options) -> Result<Picture, Error> {
         notes.push(Note::CutShort { rows, of });
     } else {
         match jpeg.lacks {
-            Lack::Nothing => {}
+            Lack::Nothing | Lack::Colour => {}
             Lack::CutDetail if !options.shortened => return Err(Error::Truncated),
             Lack::Detail | Lack::CutDetail => notes.push(Note::Coarse),
         }
@@ -131,10 +135,6 @@ fn others(bytes: &[u8], format: ImageFormat) -> Option<Note> {
     match format {
         ImageFormat::Gif => gif::is_animated(bytes).then_some(Note::Animation),
         ImageFormat::WebP => (webp_frames(bytes) > 1).then_some(Note::Animation),
-        #[cfg(feature = "tiff")]
-        ImageFormat::Tiff => Some(crate::tiff::pages(bytes))
-            .filter(|p| *p > 1)
-            .map(Note::Pages),
         _ => None,
     }
 }
@@ -156,12 +156,26 @@ fn webp_frames(bytes: &[u8]) -> usize {
     frames
 }
 
+/// Whether the file ends before its image does, which decoders call damage.
+fn is_cut(bytes: &[u8], format: ImageFormat) -> bool {
+    match format {
+        ImageFormat::Gif => gif::is_cut(bytes),
+        // The length of what follows its eight bytes.
+        ImageFormat::WebP => bytes
+            .get(4..8)
+            .and_then(|length| length.first_chunk())
+            .is_none_or(|length| u64::from(u32::from_le_bytes(*length)) + 8 > bytes.len() as u64),
+        _ => false,
+    }
+}
+
+/// In our words: decoders speak of chunks and coefficients, and a user needs to know whether the file is at fault.
 fn damaged(error: ImageError) -> Error {
     match error {
         ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Error::Truncated,
-        // Decoders speak of chunks and coefficients here; a user needs to know that the file is at fault.
-        ImageError::Decoding(_) => Error::Damaged(DATA.into()),
-        other => Error::Damaged(other.to_string().into()),
+        ImageError::Unsupported(_) => Error::UnreadKind(RARE),
+        ImageError::Limits(_) => Error::Damaged(MEMORY.into()),
+        _ => Error::Damaged(DATA.into()),
     }
 }
 

@@ -1,6 +1,10 @@
-use std::io::{BufRead, Seek, SeekFrom};
+use std::io::{BufRead, Read as _, Seek, SeekFrom};
 
 use crate::decode_png;
+use crate::gif::with_screen;
+
+/// Bytes before a GIF's first frame in which it is looked for.
+const MOST_BEFORE_FRAME: u64 = 1 << 20;
 
 /// What the header of a file says of its image, before any of it is decoded: what its pixels will take. A turn that the file asks
 /// for is not made.
@@ -10,7 +14,7 @@ pub struct Header {
     pub width: u32,
     /// Rows as they are stored.
     pub height: u32,
-    /// Samples of a decoded pixel, 1 to 4; a palette counts as four.
+    /// Samples of a decoded pixel, 1 to 4; a palette counts as four, and alpha counts that decoding leaves out where all is opaque.
     pub samples: u8,
     /// Bits of a decoded sample: 8 or 16.
     pub bits: u8,
@@ -27,7 +31,28 @@ pub fn header(mut file: impl BufRead + Seek) -> Option<Header> {
     if start.starts_with(&[0xFF, 0xD8, 0xFF]) {
         return jpeg(file);
     }
+    #[cfg(feature = "tiff")]
+    if crate::tiff::is_tiff(&start) {
+        return crate::tiff_pixels::header(file);
+    }
+    if start.starts_with(b"GIF8") {
+        return gif(file);
+    }
     others(file)
+}
+
+/// Up to the header of the first frame, which may be larger than the screen.
+fn gif(file: impl BufRead) -> Option<Header> {
+    let mut start = Vec::new();
+    file.take(MOST_BEFORE_FRAME).read_to_end(&mut start).ok()?;
+    let start = with_screen(&start);
+    let number = |at: usize| Some(u16::from_le_bytes(*start.get(at..)?.first_chunk()?).into());
+    Some(Header {
+        width: number(6)?,
+        height: number(8)?,
+        samples: 4,
+        bits: 8,
+    })
 }
 
 fn bytes<const N: usize>(file: &mut impl BufRead) -> Option<[u8; N]> {
@@ -146,13 +171,16 @@ mod tests {
                 }
                 let bytes = bytes.into_inner();
                 let picture = crate::decode(&bytes, 1000).unwrap();
-                let expected = Header {
-                    width: 37,
-                    height: 21,
-                    samples: picture.layout().samples() as u8,
-                    bits: picture.bits(),
-                };
-                assert_eq!(of(&bytes), Some(expected), "{format:?}");
+                let found = of(&bytes).unwrap();
+                let told = (found.width, found.height, found.bits);
+                assert_eq!(told, (37, 21, picture.bits()), "{format:?}");
+                // These are opaque.
+                let alpha = u8::from(found.samples.is_multiple_of(2));
+                assert_eq!(
+                    usize::from(found.samples - alpha),
+                    picture.layout().samples(),
+                    "{format:?}"
+                );
                 read += 1;
             }
         }

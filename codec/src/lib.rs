@@ -7,6 +7,7 @@
 //! enlarged image is never held whole.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed step fails the test"))]
 
+#[cfg(feature = "tiff")]
 mod associated;
 mod bmp;
 #[cfg(feature = "colour")]
@@ -36,6 +37,8 @@ mod riff;
 mod segments;
 #[cfg(feature = "tiff")]
 mod tiff;
+#[cfg(feature = "tiff")]
+mod tiff_pixels;
 #[cfg(feature = "tiff")]
 mod tiff_tags;
 mod xmp;

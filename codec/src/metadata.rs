@@ -63,6 +63,7 @@ pub(crate) struct Told {
     /// Where the file tells it outside EXIF data.
     pub(crate) orientation: Option<u8>,
     /// Colours are multiplied by alpha.
+    #[cfg(feature = "tiff")]
     pub(crate) associated: bool,
 }
 

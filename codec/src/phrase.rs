@@ -43,18 +43,29 @@ phrases! {
     LARGE_ICC: "icc-too-large" = "the colour profile is larger than 4 MB: it was left out, so colours may look different";
     DAMAGED_ICC: "icc-damaged" = "the colour profile is damaged: it was left out, so colours may look different";
     LINKED_ICC: "icc-elsewhere" = "the colour profile is in another file: colours are taken as sRGB";
-    NO_XMP: "xmp-left-out" = "the XMP data does not fit a PNG: it was left out";
+    NO_XMP: "xmp-left-out" = "the XMP data is damaged or too large: it was left out";
     NO_TEXT: "text-left-out" = "the file has more than 4 MB of text: what is beyond was left out";
     SIGNIFICANT_BITS: "significant-bits" =
         "the file says that some bits of its colours mean nothing (sBIT): in the result all bits count";
     GAIN_MAP: "gain-map" =
         "the file is an HDR photo: its gain map was left out, so the result shows the ordinary picture";
+    NO_COLOUR: "colour-missing" = "the file is cut short: some of its colours are missing";
+    MORE_PICTURES: "more-pictures" = "the file holds more than one picture: only the first is used";
     CALIBRATED: "calibrated" = "the file tells its colours' primaries and gamma, which few programs know";
     GAMMAS_APART: "gammas-apart" =
         "the file's colours have a gamma each, which PNG cannot tell: they are taken as sRGB";
     UNSEEN: "alpha-zero" = "the file's alpha is 0 everywhere: the image is taken as opaque";
     #[cfg(feature = "tiff")]
     NO_EXIF: "exif-left-out" = "the file has more than 4 MB of EXIF data: it was left out";
+    #[cfg(feature = "tiff")]
+    BEYOND_WHITE: "beyond-white" =
+        "the file has values beyond black and white, as HDR has: there the result is black or white";
+    #[cfg(feature = "tiff")]
+    CHANNELS_LEFT_OUT: "channels-left-out" =
+        "the file has channels that are neither colour nor alpha: they were left out";
+    #[cfg(feature = "tiff")]
+    TIFF_COLOURS: "tiff-colours" =
+        "the file tells its primaries or its curves by tags that are not used: colours are taken as sRGB";
     #[cfg(feature = "colour")]
     HDR: "hdr-kept" = "the file is HDR, which sRGB is not: what tells its colours was kept";
     #[cfg(feature = "colour")]
@@ -66,6 +77,7 @@ phrases! {
     VIDEO_OR_SOUND: "video-or-sound" = "a video or sound";
     SOUND: "sound" = "a sound";
     ZIP: "zip" = "a zip file or a document";
+    ARCHIVE: "archive" = "a packed file";
 
     CGBI: "png-cgbi" = "Apple's PNG for apps (CgBI)";
     LOSSLESS: "jpeg-lossless" = "lossless JPEG";
@@ -78,6 +90,17 @@ phrases! {
     JPEG_HEIGHT: "jpeg-height-behind" = "JPEG whose height stands behind its image";
     JPEG_COLOURS: "jpeg-colours" = "JPEG of neither one, three nor four colours";
     JPEG_FRACTION: "jpeg-fraction" = "JPEG whose colours have a broken fraction of its size";
+
+    BMP_INSIDE: "bmp-inside" = "BMP with a JPEG or a PNG inside";
+    RARE: "rare-kind" = "a rare kind of this format";
+    #[cfg(feature = "tiff")]
+    TIFF_COMPRESSION: "tiff-compression" = "TIFF that is compressed in this way";
+    #[cfg(feature = "tiff")]
+    TIFF_SIGNED: "tiff-signed" = "TIFF of signed numbers";
+    #[cfg(feature = "tiff")]
+    TIFF_LAB: "tiff-lab" = "TIFF in Lab colours";
+    #[cfg(feature = "tiff")]
+    TIFF_RARE: "tiff-rare" = "a rare kind of TIFF";
 
     DATA: "data-damaged" = "its data is damaged";
     PALETTE: "palette-damaged" = "its palette is damaged";

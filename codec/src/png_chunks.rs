@@ -11,9 +11,11 @@ use crate::{Layout, xmp};
 /// The keyword of the text that is XMP data.
 const XMP: &[u8] = b"XML:com.adobe.xmp\0";
 /// The chunks that count before a palette and the image only.
-const EARLY: [&[u8; 4]; 9] = [
-    b"cICP", b"mDCV", b"cLLI", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"sBIT", b"pHYs",
+const EARLY: [&[u8; 4]; 8] = [
+    b"cICP", b"mDCV", b"cLLI", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"sBIT",
 ];
+/// The one that counts before the image only.
+const BEFORE_DATA: &[u8; 4] = b"pHYs";
 /// The chunks that count anywhere, the last three more than once.
 const ANYWHERE: [&[u8; 4]; 4] = [b"eXIf", b"tEXt", b"zTXt", b"iTXt"];
 
@@ -36,6 +38,13 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], u32)> {
     Some((chunk, u32::from_be_bytes(*sum)))
 }
 
+/// Bytes of a PNG up to the end of its last whole chunk.
+pub(crate) fn whole(bytes: &[u8]) -> usize {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while next(&mut rest).is_some() {}
+    bytes.len() - rest.len()
+}
+
 /// What the chunks of a PNG tell, and what of it cannot be carried. A chunk that is damaged or stands where it must not counts
 /// for nothing, as for other readers.
 pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<Phrase>) {
@@ -44,24 +53,36 @@ pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<Phrase>) {
         Some(&[bits, kind]) if kind != 3 => bits,
         _ => 8,
     };
+    // A palette's colours are red, green and blue.
+    let channels = match bytes.get(25) {
+        Some(0) => 1,
+        Some(4) => 2,
+        Some(6) => 4,
+        _ => 3,
+    };
     let mut found = Found {
         metadata: Metadata::default(),
         notes: Vec::new(),
         bits,
+        channels,
         texts: 0,
     };
     let mut rest = bytes.get(8..).unwrap_or_default();
-    let mut early = true;
+    let (mut early, mut before_data) = (true, true);
     let mut seen: Vec<&[u8]> = Vec::new();
     while let Some((chunk, sum)) = next(&mut rest) {
         let (kind, content) = chunk.split_at(4);
         if kind == b"IEND" {
             break;
         }
-        early &= kind != b"PLTE" && kind != b"IDAT";
+        before_data &= kind != b"IDAT";
+        early &= before_data && kind != b"PLTE";
         let text = ANYWHERE[1..].iter().any(|k| *k == kind);
         let counts = text
-            || !seen.contains(&kind) && (kind == ANYWHERE[0] || early && EARLY.iter().any(|k| *k == kind));
+            || !seen.contains(&kind)
+                && (kind == ANYWHERE[0]
+                    || before_data && kind == BEFORE_DATA
+                    || early && EARLY.iter().any(|k| *k == kind));
         if counts && crc(chunk) == sum {
             if !text {
                 seen.push(kind);
@@ -76,6 +97,7 @@ struct Found {
     metadata: Metadata,
     notes: Vec<Phrase>,
     bits: u8,
+    channels: usize,
     /// Bytes of text chunks so far, what is around them too: empty ones are no exception.
     texts: usize,
 }
@@ -96,7 +118,11 @@ impl Found {
                 metadata.chromaticities =
                     numbers(content).filter(|c: &[u32; 8]| c.iter().skip(1).step_by(2).all(|y| *y > 0));
             }
-            b"sBIT" => {
+            // No bits at all and more than there are mean nothing.
+            b"sBIT"
+                if content.len() == self.channels
+                    && content.iter().all(|bits| (1..=self.bits).contains(bits)) =>
+            {
                 metadata.all_bits = content.iter().all(|bits| *bits == self.bits);
                 if !metadata.all_bits {
                     self.notes.push(SIGNIFICANT_BITS);
@@ -110,6 +136,7 @@ impl Found {
                     self.take_xmp(&content[XMP.len()..]);
                 }
             }
+            b"sBIT" => {}
             kind => {
                 let room = self.texts + 12 + content.len();
                 if room <= MOST_TEXT {

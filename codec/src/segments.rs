@@ -1,7 +1,8 @@
 //! What the segments of a JPEG tell about its image.
 
 use crate::Metadata;
-use crate::phrase::{DAMAGED_ICC, GAIN_MAP, NO_XMP, Phrase};
+use crate::ifd::Tiff;
+use crate::phrase::{DAMAGED_ICC, GAIN_MAP, MORE_PICTURES, NO_XMP, Phrase};
 use crate::resolution::Resolution;
 
 const EXIF: &[u8] = b"Exif\0\0";
@@ -43,7 +44,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
 pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<Phrase>) {
     let (mut metadata, mut notes) = (Metadata::default(), Vec::new());
     let mut parts: Vec<(u8, u8, &[u8])> = Vec::new();
-    let mut several = false;
+    let mut several: Option<&[u8]> = None;
     let mut rest = bytes.get(2..).unwrap_or_default();
     while let Some((marker, content)) = next(&mut rest) {
         match marker {
@@ -55,7 +56,7 @@ pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<Phrase>) {
                 metadata.take_xmp(&content[XMP.len()..], &mut notes);
             }
             0xE1 if content.starts_with(MORE_XMP) && !notes.contains(&NO_XMP) => notes.push(NO_XMP),
-            0xE2 if content.starts_with(PICTURES) => several = true,
+            0xE2 if content.starts_with(PICTURES) => several = Some(&content[PICTURES.len()..]),
             0xE2 if content.starts_with(ICC) && content.len() > ICC.len() + 2 => {
                 let (place, part) = content[ICC.len()..].split_at(2);
                 parts.push((place[0], place[1], part));
@@ -73,10 +74,23 @@ pub(crate) fn read(bytes: &[u8]) -> (Metadata, Vec<Phrase>) {
     };
     // In the first picture, or in one that stands behind it.
     let head = bytes.len() - rest.len();
-    if tells(&bytes[..head]) || several && tells(rest) {
+    if tells(&bytes[..head]) || several.is_some() && tells(rest) {
         notes.push(GAIN_MAP);
+    } else if several.is_some_and(|list| holds_more(list).unwrap_or(false)) {
+        notes.push(MORE_PICTURES);
     }
     (metadata, notes)
+}
+
+/// Whether a list of pictures has one besides the first that is no smaller copy of it (CIPA DC-007, 5.2.3.3.1).
+fn holds_more(list: &[u8]) -> Option<bool> {
+    const ENTRIES: u16 = 0xB002;
+    const ENTRY: usize = 16;
+    let tiff = Tiff::open(list)?;
+    let entries = tiff.first()?.find(ENTRIES)?.values.clone();
+    let mut kinds = entries.step_by(ENTRY).skip(1).filter_map(|at| tiff.number(at, 4));
+    // Cameras put previews there too.
+    Some(kinds.any(|kind| kind >> 16 & 0xFF != 1))
 }
 
 /// Puts a profile together: its parts say which of how many they are (ICC.1, annex B.4).

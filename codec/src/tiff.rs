@@ -82,7 +82,12 @@ pub(crate) fn pages(bytes: &[u8]) -> usize {
     pages
 }
 
+/// Whether the file is a TIFF, with offsets of 32 or of 64 bits.
+pub(crate) fn is_tiff(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*") || is_big(bytes)
+}
+
 /// Whether the file is a `BigTIFF`, with offsets of 64 bits.
-pub(crate) fn is_big(bytes: &[u8]) -> bool {
+fn is_big(bytes: &[u8]) -> bool {
     bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+")
 }

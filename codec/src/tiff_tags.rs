@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use crate::exif;
 use crate::ifd::{BYTE, Directory, Entry, LONG, Tiff, UNDEFINED};
 use crate::metadata::Told;
-use crate::phrase::NO_EXIF;
+use crate::phrase::{NO_EXIF, TIFF_COLOURS};
 
 const ORIENTATION: u16 = 274;
 const EXTRA_SAMPLES: u16 = 338;
 const XMP: u16 = 700;
 const ICC: u16 = 34675;
+/// Tags that tell colours in other ways than a profile: curves, the white point and primaries.
+const COLOURS: [u16; 3] = [301, 318, 319];
 /// Tags that EXIF has in its first directory too: of what, with what, when and by whom, and of which resolution.
 const DESCRIPTIVE: [u16; 15] = [
     270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F,
@@ -37,6 +39,9 @@ pub(crate) fn read(bytes: &[u8]) -> Told {
     }
     if let Some(xmp) = data(XMP) {
         metadata.take_xmp(xmp, notes);
+    }
+    if metadata.icc.is_none() && COLOURS.iter().any(|tag| first.find(*tag).is_some()) {
+        notes.push(TIFF_COLOURS);
     }
     metadata.resolution = exif::resolution(bytes);
     match copied(tiff, &first) {

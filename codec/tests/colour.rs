@@ -660,6 +660,12 @@ fn the_resolution_stays() {
         metre: false,
     });
     assert_eq!(of(&rgb(&[(b"pHYs", shape)])), unit);
+    // Behind a palette, which it may stand at either side of, but not behind the image.
+    let mut size = big(&[5906, 11811]);
+    size.push(1);
+    let palette: Chunk = (b"PLTE", vec![9; 6]);
+    assert_eq!(of(&rgb(&[palette, (b"pHYs", size.clone())])), metre(5906, 11811));
+    assert_eq!(of(&png(png::ColorType::Rgb, 8, &[], &[(b"pHYs", size)])), None);
     let at = p3.windows(5).position(|w| w == b"JFIF\0").unwrap();
     let with = |unit: u8, x: u8| {
         let mut file = p3.to_vec();
@@ -699,6 +705,11 @@ fn text_goes_along_and_significant_bits_are_named() {
     let picture = decode(&rgb(&[(b"sBIT", vec![5, 6, 5])], &[]), MAX).unwrap();
     assert_eq!(chunk(&enlarged(&picture), b"sBIT"), None);
     assert!(picture.notes()[0].to_string().contains("sBIT"));
+    // None, more than there are, and of other channels than it has.
+    for nothing in [vec![0, 8, 8], vec![9, 8, 8], vec![5], vec![5, 6, 5, 8]] {
+        let picture = decode(&rgb(&[(b"sBIT", nothing)], &[]), MAX).unwrap();
+        assert_eq!((picture.notes(), picture.metadata().all_bits), (&[][..], false));
+    }
 
     // What is damaged, or behind the image, counts for nothing.
     let mut damaged = rgb(&[gama(100_000)], &[]);

@@ -350,6 +350,40 @@ fn half_a_file_with_an_end_marker_is_cut_short_and_taken_on_request() {
     assert_near(pixel(&picture, 6, 58), [128, 128, 128]);
 }
 
+/// Components in scans of their own: what is there without the last of them is a picture, but not in its colours.
+#[test]
+fn missing_scans_of_colours_are_told_and_taken_on_request() {
+    let bytes = include_bytes!("cases/separate-420.jpg");
+    let whole = decode(bytes, MAX).unwrap();
+    let scans: Vec<usize> = bytes
+        .windows(2)
+        .enumerate()
+        .filter(|(_, w)| w == b"\xFF\xDA")
+        .map(|(i, _)| i)
+        .collect();
+    assert_eq!(scans.len(), 3);
+    let options = Options {
+        max_pixels: MAX,
+        shortened: true,
+    };
+    for end in &scans[1..] {
+        let cut = [&bytes[..*end], &[0xFF, 0xD9]].concat();
+        assert_eq!(decode(&cut, MAX), Err(Error::Truncated));
+        let part = decode_with(&cut, options).unwrap();
+        assert_eq!(part.notes(), [Note::from(asasr_codec::phrase::NO_COLOUR)]);
+        assert_eq!(part.size(), whole.size());
+        // Their brightness is the same.
+        let brightness = |p: &Picture, x, y| {
+            let [r, g, b] = pixel(p, x, y).map(f64::from);
+            0.299 * r + 0.587 * g + 0.114 * b
+        };
+        for (x, y) in [(20, 70), (50, 70), (80, 70)] {
+            let (a, b) = (brightness(&whole, x, y), brightness(&part, x, y));
+            assert!((a - b).abs() < 12.0, "{x} {y}: {a} {b}");
+        }
+    }
+}
+
 /// Some files of each way of coding, and whether it is progressive.
 fn some() -> Vec<(Vec<u8>, bool)> {
     let folder = scripts();

@@ -4,8 +4,13 @@
 //! ought to be near `b(A C + (1 - A) B)`. Colour and alpha enlarged apart miss the covariance of both under the kernel: a dark seam
 //! where an opaque edge meets a shadow. So the weighed colour is `b(A C) + g b(A) (N C - b C)`, which is `b(A) N C` where alpha stays the
 //! same, with `g` 1 there and 0 where it changes, for a network knows nothing of alpha; colours are that over `b(A)`.
+//!
+//! A network sees the colours of what is hardly seen beside those of what is: black that is a shadow's at full strength, say, beside a
+//! white card, and it draws specks into the card as deep as it reaches. So near a change of alpha `N C` stays within the colours of the
+//! pixels around it whose alpha is alike.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::{Part, Planes, resample};
 
@@ -15,6 +20,12 @@ pub(crate) const COLOURS: usize = 3;
 const CHANGE: [f32; 2] = [0.02, 0.1];
 /// Input pixels to either side.
 const REACH: usize = 2;
+/// Input pixels to either side of a change of alpha within which a network's detail stays within the colours that are there.
+const NEAR: usize = 5;
+/// Input pixels around a tile that its weighing looks at, one more for interpolation.
+pub(crate) const HALO: usize = NEAR + 1;
+/// How far it may leave them: what a network sharpens it sharpens beyond them.
+const SLACK: f32 = 8.0 / 255.0;
 /// The weight of the colour of what is not seen.
 const UNSEEN: f32 = 1.0 / 1024.0;
 
@@ -41,6 +52,60 @@ pub(crate) struct Weighing {
     plain: Planes,
     /// `g b(A)`.
     share: Planes,
+    /// Where alpha changes somewhere.
+    bounds: Option<Bounds>,
+}
+
+/// Within what a network's result stays.
+struct Bounds {
+    /// How near a change of alpha is, 0 to 1.
+    near: Planes,
+    /// The least and the greatest colours, times the part's weights.
+    low: Planes,
+    high: Planes,
+}
+
+impl Bounds {
+    fn new(colours: &Planes, alpha: &Planes, part: &Part) -> Option<Self> {
+        let mut near = steadiness(alpha, NEAR);
+        near.data_mut().iter_mut().for_each(|v| *v = 1.0 - *v);
+        if near.data().iter().all(|v| *v == 0.0) {
+            return None;
+        }
+        let (w, h) = (alpha.width(), alpha.height());
+        let (mut low, mut high) = (colours.clone(), colours.clone());
+        for y in 0..h {
+            for x in (0..w).filter(|x| near.row(0, y)[*x] > 0.0) {
+                let own = alpha.row(0, y)[x];
+                for (i, j) in around(y, h, REACH).flat_map(|j| around(x, w, REACH).map(move |i| (i, j))) {
+                    if (alpha.row(0, j)[i] - own).abs() > CHANGE[0] {
+                        continue;
+                    }
+                    for c in 0..COLOURS {
+                        let v = colours.row(c, j)[i];
+                        let (low, high) = (&mut low.row_mut(c, y)[x], &mut high.row_mut(c, y)[x]);
+                        (*low, *high) = (low.min(v), high.max(v));
+                    }
+                }
+            }
+        }
+        low.data_mut().iter_mut().for_each(|v| *v -= SLACK);
+        high.data_mut().iter_mut().for_each(|v| *v += SLACK);
+        let enlarged = |image: &Planes| part.cut(&resample::linear(image, part.whole));
+        Some(Self {
+            near: resample::linear(&near, part.whole).crop(part.inner),
+            low: enlarged(&low),
+            high: enlarged(&high),
+        })
+    }
+
+    fn apply(&self, image: &mut Planes) {
+        for c in 0..COLOURS.min(image.channels()) {
+            let range = self.low.plane(c).iter().zip(self.high.plane(c));
+            let pixels = image.plane_mut(c).iter_mut().zip(range).zip(self.near.plane(0));
+            pixels.for_each(|((v, (low, high)), near)| *v += near * (v.max(*low).min(*high) - *v));
+        }
+    }
 }
 
 impl Weighing {
@@ -49,7 +114,7 @@ impl Weighing {
         let enlarge = |image: &Planes| resample::bicubic(image, part.whole);
         let mut weighed = colours.clone();
         weigh(&mut weighed, alpha.plane(0));
-        let mut share = resample::linear(&steadiness(alpha), part.whole).crop(part.inner);
+        let mut share = resample::linear(&steadiness(alpha, REACH), part.whole).crop(part.inner);
         let opacity = enlarge(alpha).crop(part.inner);
         let pairs = share.data_mut().iter_mut().zip(opacity.data());
         pairs.for_each(|(g, a)| *g *= a.clamp(0.0, 1.0));
@@ -57,11 +122,15 @@ impl Weighing {
             weighed: part.cut(&enlarge(&weighed)),
             plain: part.cut(&enlarge(colours)),
             share,
+            bounds: Bounds::new(colours, alpha, part),
         }
     }
 
     /// The weighed colours of a network's result, the part of it that counts, times its weights.
     pub(crate) fn apply(&self, mut image: Planes) -> Planes {
+        if let Some(bounds) = &self.bounds {
+            bounds.apply(&mut image);
+        }
         for c in 0..COLOURS.min(image.channels()) {
             let given = self.weighed.plane(c).iter().zip(self.plain.plane(c));
             let pixels = image.plane_mut(c).iter_mut().zip(given).zip(self.share.plane(0));
@@ -99,11 +168,15 @@ pub fn settled(rows: Planes) -> Planes {
     plain
 }
 
-/// 1 where alpha stays the same, 0 where it changes.
-fn steadiness(alpha: &Planes) -> Planes {
+/// The places of a line of `n` within `reach` of one.
+fn around(i: usize, n: usize, reach: usize) -> Range<usize> {
+    i.saturating_sub(reach)..n.min(i + reach + 1)
+}
+
+/// 1 where alpha stays the same within `reach`, 0 where it changes.
+fn steadiness(alpha: &Planes, reach: usize) -> Planes {
     let (w, h) = (alpha.width(), alpha.height());
     let mut out = Planes::zeros(1, h, w);
-    let near = |i: usize, n: usize| i.saturating_sub(REACH)..n.min(i + REACH + 1);
     let range = |values: &mut dyn Iterator<Item = [f32; 2]>| {
         values.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], [l, h]| {
             [low.min(l), high.max(h)]
@@ -113,13 +186,13 @@ fn steadiness(alpha: &Planes) -> Planes {
         .map(|y| {
             let row = alpha.row(0, y);
             (0..w)
-                .map(|x| range(&mut row[near(x, w)].iter().map(|v| [*v, *v])))
+                .map(|x| range(&mut row[around(x, w, reach)].iter().map(|v| [*v, *v])))
                 .collect()
         })
         .collect();
     for y in 0..h {
         for (x, v) in out.row_mut(0, y).iter_mut().enumerate() {
-            let [low, high] = range(&mut rows[near(y, h)].iter().map(|row| row[x]));
+            let [low, high] = range(&mut rows[around(y, h, reach)].iter().map(|row| row[x]));
             *v = 1.0 - ((high - low - CHANGE[0]) / (CHANGE[1] - CHANGE[0])).clamp(0.0, 1.0);
         }
     }
@@ -200,6 +273,52 @@ mod tests {
         }
     }
 
+    /// A network that draws specks where its tile has black near white, as deep as it reaches.
+    struct Specks;
+    impl Executor for Specks {
+        fn scale(&self) -> usize {
+            4
+        }
+        fn halo(&self) -> usize {
+            6
+        }
+        async fn run(&self, tile: &Planes, _: Rect, _: OnStep<'_>) -> Result<Planes> {
+            let mut out = resample::enlarge(tile, 4);
+            let low = |x: usize, y: usize| {
+                let near = around(y / 4, tile.height(), 4);
+                near.flat_map(|j| tile.row(0, j)[around(x / 4, tile.width(), 4)].iter())
+                    .copied()
+                    .fold(1.0, f32::min)
+            };
+            for y in (0..out.height()).filter(|y| y % 4 == 1) {
+                for x in (0..out.width()).filter(|x| x % 4 == 2) {
+                    let low = low(x, y);
+                    (0..COLOURS).for_each(|c| out.row_mut(c, y)[x] -= 0.4 * (1.0 - low));
+                }
+            }
+            Ok(out)
+        }
+    }
+
+    #[test]
+    fn what_is_hardly_seen_draws_no_specks_into_what_is() {
+        let (image, composed) = shadowed(1.0);
+        let options = Options::new(OutputScale::new(4).expect("offered"), 16);
+        let result = pollster::block_on(pipeline::whole(&Specks, &image, &options)).expect("runs");
+        let wanted = resample::enlarge(&composed, 4);
+        for (i, wanted) in wanted.plane(0).iter().enumerate() {
+            let (colour, alpha) = (result.plane(0)[i], result.plane(COLOURS)[i].clamp(0.0, 1.0));
+            let error = 255.0 * (alpha * colour.clamp(0.0, 1.0) + 1.0 - alpha - wanted.clamp(0.0, 1.0));
+            assert!(error >= -20.0, "{error} levels at {i}");
+        }
+        // Where it is opaque they are the network's.
+        let opaque = Planes::new(3, 32, 32, image.data()[..3 * 32 * 32].to_vec()).expect("sizes agree");
+        let drawn = pollster::block_on(pipeline::whole(&Specks, &opaque, &options)).expect("runs");
+        let least = |x: &Planes| x.row(0, 61)[36..44].iter().copied().fold(1.0, f32::min);
+        assert!(least(&drawn) < 0.8, "{}", least(&drawn));
+        assert!(least(&result) > 0.9, "{}", least(&result));
+    }
+
     #[test]
     fn what_is_seen_alike_everywhere_is_the_networks() {
         let opaque = |alpha: f32| {
@@ -215,7 +334,7 @@ mod tests {
         let (whole, half) = (opaque(1.0), opaque(0.5));
         for c in 0..COLOURS {
             for (a, b) in whole.plane(c).iter().zip(half.plane(c)) {
-                assert!((a - b).abs() < 2e-3, "{a} {b}");
+                assert!((a - b).abs() < 4e-3, "{a} {b}");
             }
         }
     }

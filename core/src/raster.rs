@@ -181,6 +181,25 @@ impl Raster {
         }
     }
 
+    /// The same without its alpha, whatever that says.
+    #[must_use]
+    pub fn without_alpha(self) -> Self {
+        let (layout, n) = match self.layout {
+            Layout::GreyAlpha => (Layout::Grey, 2),
+            Layout::Rgba => (Layout::Rgb, 4),
+            Layout::Grey | Layout::Rgb => return self,
+        };
+        let kept = &[0, 1, 2][..n - 1];
+        Self {
+            layout,
+            samples: match self.samples {
+                Samples::Eight(s) => Samples::Eight(thinned(&s, n, kept)),
+                Samples::Sixteen(s) => Samples::Sixteen(thinned(&s, n, kept)),
+            },
+            ..self
+        }
+    }
+
     /// The same with red, green and blue where it is grey.
     #[must_use]
     pub fn coloured(self) -> Self {

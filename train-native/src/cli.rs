@@ -458,7 +458,7 @@ pub(crate) struct Upscale {
     #[arg(long)]
     pub(crate) shortened: bool,
     /// Largest image taken, in megapixels
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_megapixels: u32,
     /// Side of a tile in input pixels: smaller tiles need less memory
     #[arg(long, default_value_t = Tiles::MEDIUM as u16, value_parser = clap::value_parser!(u16).range(16..=4096))]

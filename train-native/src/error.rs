@@ -73,6 +73,14 @@ impl Error {
         }
     }
 
+    /// The same with another remedy.
+    pub(crate) fn with(self, remedy: &str) -> Self {
+        Self {
+            text: format!("{}, {remedy}", self.text),
+            ..self
+        }
+    }
+
     /// The same under that [`code`].
     pub(crate) fn coded(self, code: &'static str) -> Self {
         Self {

@@ -1759,6 +1759,7 @@ fn a_photo_that_is_cut_short_is_taken_on_request() {
         "{}",
         text(&run)
     );
+    assert!(text(&run).contains("--shortened"), "{}", text(&run));
     let taken = [&refused[..], &["--shortened".into()]].concat();
     let run = asasr(&taken.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(

@@ -46,6 +46,8 @@ pub(crate) enum Lack {
     Detail,
     /// Scans that refine it, or a part of one: the file breaks off.
     CutDetail,
+    /// Colours, which come after its brightness.
+    Colour,
 }
 
 fn damaged() -> Error {
@@ -68,11 +70,16 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Jpeg, Error> {
     let mut frame = frame.ok_or(Error::Truncated)?;
     scan::finish(&mut frame);
     let rows = frame.components.iter().map(|c| c.rows).min().unwrap_or(0);
+    // Components with scans of their own: brightness is the picture, colours are not.
+    let bright = frame.components.first().map_or(0, |c| c.rows);
+    let colourless = rows == 0 && bright > 0 && frame.components.len() == 3;
+    let rows = if colourless { bright } else { rows };
     let lacks = match (frame.progressive && !frame.is_complete(), end && !cut) {
         (false, _) => Lack::Nothing,
         (true, true) => Lack::Detail,
         (true, false) => Lack::CutDetail,
     };
+    let lacks = if colourless { Lack::Colour } else { lacks };
     Ok(Jpeg {
         size: Size::new(frame.size.0, frame.size.1),
         grey: frame.colours == Colours::Grey,

@@ -15,6 +15,10 @@ const COLOUR: [f32; 2] = [0.0, 2.0 / 255.0];
 /// Up to the first a difference of neighbours is none, from the second on it is detail.
 const DETAIL: [f32; 2] = [0.5 / 255.0, 2.5 / 255.0];
 
+/// Input pixels to either side within which all must be opaque for the photo to be held to as one without alpha: as far as what is
+/// found in its pixels spreads, and a block.
+const OPAQUE: usize = 16;
+
 /// Input pixels to either side that bicubic enlargement and reduction reach.
 const SOFT: usize = 2;
 
@@ -42,12 +46,20 @@ pub(super) struct Gate {
     flat: Rows,
     /// How neutral, 0 to 1.
     neutral: Rows,
-    /// Where the photo has no alpha.
-    pixels: Option<Pixels>,
-    /// Where it has: what bicubic enlargement and reduction make of a line.
-    softener: Option<Vec<f32>>,
+    pixels: Pixels,
+    /// Where the photo has alpha.
+    softened: Option<Softened>,
     /// Rows that were asked for.
     next: usize,
+}
+
+/// What of a photo with alpha is held to its colours as alpha is enlarged.
+#[derive(Debug)]
+struct Softened {
+    /// What bicubic enlargement and reduction make of a line.
+    weights: Vec<f32>,
+    /// How far from opaque, the most within [`OPAQUE`] along lines.
+    unseen: Rows,
 }
 
 /// A row of the photo.
@@ -61,7 +73,7 @@ pub(super) struct Given {
 
 impl Gate {
     /// For a photo of a size. One with alpha is not held to its own weighed colours but to those enlarged by bicubic
-    /// interpolation, as alpha is: otherwise what is half seen would change its colour.
+    /// interpolation, as alpha is, but where all around is opaque: otherwise what is half seen would change its colour.
     pub(super) fn new(size: Size, scale: usize, alpha: bool) -> Self {
         let Size { width, height } = size;
         Self {
@@ -71,18 +83,33 @@ impl Gate {
             extremes: Rows::new(height),
             flat: Rows::new(height),
             neutral: Rows::new(height),
-            pixels: (!alpha).then(|| Pixels::new(size)),
-            softener: alpha.then(|| there_and_back(scale)),
+            pixels: Pixels::new(size),
+            softened: alpha.then(|| Softened {
+                weights: there_and_back(scale),
+                unseen: Rows::new(height),
+            }),
             next: 0,
         }
     }
 
-    /// The photo's next row; `read` gives the colours of any.
-    pub(super) fn next(&mut self, read: impl Fn(usize) -> Vec<f32>) -> Given {
+    /// The photo's next row; `read` gives the colours of any, weighed by alpha, and alpha where there is one.
+    pub(super) fn next(&mut self, read: impl Fn(usize) -> (Vec<f32>, Option<Vec<f32>>)) -> Given {
         let y = self.next;
         self.next += 1;
-        while self.photo.come() < self.height.min(y + Pixels::AHEAD) {
-            let row = read(self.photo.come());
+        let ahead = if self.softened.is_some() {
+            Pixels::AHEAD.max(OPAQUE + 1)
+        } else {
+            Pixels::AHEAD
+        };
+        while self.photo.come() < self.height.min(y + ahead) {
+            let (row, alpha) = read(self.photo.come());
+            if let Some(softened) = &mut self.softened {
+                let unseen: Vec<f32> = alpha.unwrap_or_default().iter().map(|a| 1.0 - a).collect();
+                let any = unseen.iter().any(|v| *v > 0.0);
+                softened
+                    .unseen
+                    .push(any.then(|| largest_along(&unseen, self.width, OPAQUE)));
+            }
             self.extremes.push(Some(self.extremes_of(&row)));
             self.photo.push(Some(row));
         }
@@ -113,15 +140,11 @@ impl Gate {
         ] {
             rows.forget_before(y.saturating_sub(reach));
         }
-        Given {
-            pixels: self.pixels.as_mut().and_then(|p| p.at(y, &self.photo)),
-            colours: match &self.softener {
-                None => self.photo.get(y as isize).unwrap_or_default().to_vec(),
-                Some(weights) => {
-                    let rows = self.photo.weighed(y, weights, SOFT).unwrap_or_default();
-                    along(&rows, self.width, weights)
-                }
-            },
+        let pixels = self.pixels.at(y, &self.photo);
+        let colours = self.photo.get(y as isize).unwrap_or_default().to_vec();
+        match &mut self.softened {
+            None => Given { colours, pixels },
+            Some(softened) => softened.given(y, &self.photo, Given { colours, pixels }),
         }
     }
 
@@ -173,6 +196,31 @@ impl Gate {
             }
         }
         cells
+    }
+}
+
+impl Softened {
+    /// Row `y` as it is where all around is opaque, elsewhere its colours softened and no pixels.
+    fn given(&mut self, y: usize, photo: &Rows, as_it_is: Given) -> Given {
+        let unseen = self.unseen.largest(y, OPAQUE);
+        self.unseen.forget_before((y + 1).saturating_sub(OPAQUE));
+        let Some(unseen) = unseen else { return as_it_is };
+        let Given {
+            mut colours,
+            mut pixels,
+        } = as_it_is;
+        let width = unseen.len();
+        let rows = photo.weighed(y, &self.weights, SOFT).unwrap_or_default();
+        let soft = along(&rows, width, &self.weights);
+        for (i, (colour, soft)) in colours.iter_mut().zip(soft).enumerate() {
+            if unseen[i % width] > 0.0 {
+                *colour = soft;
+            }
+        }
+        for (sure, unseen) in pixels.iter_mut().flatten().zip(&unseen) {
+            *sure = if *unseen > 0.0 { 0.0 } else { *sure };
+        }
+        Given { colours, pixels }
     }
 }
 

@@ -6,7 +6,7 @@ use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
 
-use crate::alpha::{COLOURS, Weighing};
+use crate::alpha::{self, COLOURS, Weighing};
 use crate::hold::{Hold, PlaneOrder};
 use crate::{Error, Mosaic, Part, Planes, Rect, Result, Size, Tile, TilePlan, resample};
 
@@ -132,8 +132,8 @@ pub(super) async fn enlarge<E: Executor>(
     mut write: impl FnMut(usize, &Planes) -> Result<()>,
     progress: impl FnMut(Progress) -> bool,
 ) -> Result<()> {
-    // Three pixels for how alpha changes nearby, two for the reduction's support.
-    let halo = executor.halo().max(3) + if scale < executor.scale() { 2 } else { 0 };
+    // Some pixels for how alpha changes nearby, two for the reduction's support.
+    let halo = executor.halo().max(alpha::HALO) + if scale < executor.scale() { 2 } else { 0 };
     let plan = TilePlan::new(image, core, halo, FEATHER)?.on_grid(executor.grid());
     let state = RefCell::new(State {
         progress,
@@ -605,7 +605,7 @@ mod tests {
     #[test]
     fn an_exhausted_executor_goes_on_with_half_the_side() {
         let expected = run_small(usize::MAX, 0).0.expect("runs");
-        for (side, after, refusals) in [(60, 0, 2), (60, 3, 2), (30, 1, 4)] {
+        for (side, after, refusals) in [(60, 0, 2), (60, 3, 2), (36, 1, 4)] {
             let (out, told, refused) = run_small(side, after);
             let out = out.expect("runs");
             for (a, b) in expected.data().iter().zip(out.data()) {

@@ -118,7 +118,18 @@ impl Input {
 }
 
 fn decoded(name: &Path, bytes: &[u8], options: Options) -> Result<Picture> {
-    asasr_codec::decode_with(bytes, options).map_err(|e| Error::of(name, &e))
+    asasr_codec::decode_with(bytes, options).map_err(|e| {
+        use asasr_codec::Error::{CutShort, Truncated};
+
+        let shortened = Options {
+            shortened: true,
+            ..options
+        };
+        if matches!(e, CutShort { .. } | Truncated) && asasr_codec::decode_with(bytes, shortened).is_ok() {
+            return Error::of(name, &e).with("or add --shortened to take what is there");
+        }
+        Error::of(name, &e)
+    })
 }
 
 fn checked(name: &Path, header: Header, max_pixels: u64) -> Result<Header> {

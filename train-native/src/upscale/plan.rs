@@ -104,6 +104,12 @@ impl Plan {
                 self.notes.push((name.clone(), note));
                 continue;
             }
+            // As a shell's FOLDER/* names it; where nothing else is named it was meant.
+            if whole.is_dir() && args.inputs.iter().any(|other| other.is_file()) {
+                let note = "a folder, passed over: name the images in it, as in FOLDER/*";
+                self.notes.push(format!("{}: {note}", shown(name)));
+                continue;
+            }
             // By its own name, for a link may want a result of its own.
             if !seen.insert((whole, name.file_name().map(OsStr::to_owned))) {
                 let note = Remark::new("named-twice", "named twice, enlarged once");

@@ -198,7 +198,7 @@ fn a_shadow_has_no_dark_seam() {
     let folder = tempfile::tempdir().unwrap();
     let path = |n: &str| folder.path().join(n).to_str().unwrap().to_owned();
     // A white card on its soft shadow, on nothing.
-    let card = RgbaImage::from_fn(48, 48, |x, y| {
+    let card_image = RgbaImage::from_fn(48, 48, |x, y| {
         let inside = (10..34).contains(&x) && (10..34).contains(&y);
         let away = |v: u32| (f64::from(v) - 25.5).abs() - 12.0;
         let shadow = 150.0 * (1.0 - away(x).max(away(y)).max(0.0) / 8.0).max(0.0);
@@ -208,7 +208,7 @@ fn a_shadow_has_no_dark_seam() {
             Rgba([0, 0, 0, shadow as u8])
         }
     });
-    card.save(path("card.png")).unwrap();
+    card_image.save(path("card.png")).unwrap();
     let over = |image: &RgbaImage, background: [f64; 3]| {
         RgbImage::from_fn(image.width(), image.height(), |x, y| {
             let p = image.get_pixel(x, y);
@@ -216,23 +216,23 @@ fn a_shadow_has_no_dark_seam() {
             Rgb([0, 1, 2].map(|c| (a * f64::from(p[c]) + (1.0 - a) * background[c]).round() as u8))
         })
     };
-    for mode in ["instant", "fast"] {
-        let out = path(&format!("{mode}.png"));
-        let run = asasr(&[
-            "upscale",
-            &path("card.png"),
-            "-o",
-            &out,
-            "--mode",
-            mode,
-            "--device",
-            "cpu",
-        ]);
+    for (model, mode) in [
+        ("asasr-x4-real", "instant"),
+        ("asasr-x4-real", "fast"),
+        ("asasr-x4-clean", "instant"),
+        ("asasr-x4-clean", "fast"),
+        ("asasr-x4-clean", "quality"),
+    ] {
+        let out = path(&format!("{model}-{mode}.png"));
+        let mut args = vec!["upscale", "-o", &out, "--mode", mode, "--weights", model];
+        let card = path("card.png");
+        args.extend([card.as_str(), "--device", "cpu"]);
+        let run = asasr(&args);
         assert!(run.status.success(), "{}", text(&run));
         let result = image::open(&out).unwrap().into_rgba8();
         for background in [[255.0; 3], [0.0; 3], [0.0, 255.0, 0.0]] {
             let wanted = image::imageops::resize(
-                &over(&card, background),
+                &over(&card_image, background),
                 192,
                 192,
                 image::imageops::FilterType::CatmullRom,
@@ -240,7 +240,10 @@ fn a_shadow_has_no_dark_seam() {
             for (x, y, p) in over(&result, background).enumerate_pixels() {
                 for c in 0..3 {
                     let off = i32::from(p[c]) - i32::from(wanted.get_pixel(x, y)[c]);
-                    assert!(off >= -20, "{mode}: {off} levels at {x},{y} over {background:?}");
+                    assert!(
+                        off >= -20,
+                        "{model}, {mode}: {off} levels at {x},{y} over {background:?}"
+                    );
                 }
             }
         }
