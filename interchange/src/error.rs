@@ -129,7 +129,7 @@ fn shown(text: &str) -> String {
 /// What to open instead.
 const KINDS: &str = "choose a .pth, .safetensors or .onnx file, or ncnn's .param and .bin together";
 /// What runs here.
-const NETWORKS: &str = "ESRGAN, Compact, SPAN, PLKSR and RealPLKSR run here, and others as ONNX";
+const NETWORKS: &str = "ESRGAN, Compact, SPAN, PLKSR, RealPLKSR, SwinIR and DAT run here, and others as ONNX";
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,16 +17,11 @@ const FOREIGN: &[(&str, &[&str])] = &[
             "layers.0.blocks.0.attn.attns.0.rpe_biases",
         ],
     ),
-    ("DAT", &["layers.0.blocks.0.attn.attns.0.rpe_biases"]),
     (
         "SRFormer",
         &["layers.0.residual_group.blocks.0.attn.aligned_relative_position_index"],
     ),
     ("Swin2SR", &["layers.0.residual_group.blocks.0.attn.logit_scale"]),
-    (
-        "SwinIR",
-        &["layers.0.residual_group.blocks.0.attn.relative_position_bias_table"],
-    ),
     (
         "OmniSR",
         &["residual_layer.0.residual_layer.0.layer.0.fn.0.weight"],

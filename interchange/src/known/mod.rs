@@ -4,15 +4,18 @@
 //! says which tensor of the file is which of the graph; add that function to [`READERS`]. The structures are those of the authors' code.
 
 mod compact;
+mod dat;
 mod esrgan;
 mod foreign;
 mod plksr;
 mod span;
+mod swinir;
+mod transformer;
 
 use std::collections::BTreeSet;
 
 use asasr_core::graph::{Graph, TypedGraph};
-use asasr_core::model::{Tensor, Weights};
+use asasr_core::model::{ParameterShape, Tensor, Weights};
 
 use crate::tensors::Tensors;
 use crate::{Error, Result};
@@ -30,7 +33,16 @@ pub(crate) struct Known {
 type Reader = fn(&Tensors<'_>) -> Option<Result<Known>>;
 
 /// One of each architecture; the first that answers is right.
-const READERS: [Reader; 4] = [esrgan::read, span::read, plksr::read, compact::read];
+const READERS: [Reader; 6] = [
+    esrgan::read,
+    span::read,
+    plksr::read,
+    swinir::read,
+    dat::read,
+    compact::read,
+];
+/// A side of a network's tensor is at most this; sizes that are made of a few of them do not overflow.
+const LARGEST: usize = 1 << 14;
 
 /// The network whose tensors these are.
 ///
@@ -76,7 +88,9 @@ impl<'t, 'a> Taking<'t, 'a> {
     fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
         let shape = self.tensors.shape(name);
         let shape = shape.ok_or_else(|| self.wrong(format!("{name} is missing")))?;
-        <[usize; N]>::try_from(shape).map_err(|_| self.wrong(format!("{name} has the shape {shape:?}")))
+        let sides = <[usize; N]>::try_from(shape).ok();
+        let sides = sides.filter(|sides| sides.iter().all(|n| (1..=LARGEST).contains(n)));
+        sides.ok_or_else(|| self.wrong(format!("{name} has the shape {shape:?}")))
     }
 
     /// A tensor of the file.
@@ -105,19 +119,30 @@ impl<'t, 'a> Taking<'t, 'a> {
     /// The weights of a graph whose tensor `name` is `of(name)` in the file; every tensor that is left must be one that `spare` knows to
     /// mean nothing.
     fn weights(
-        mut self,
+        self,
         sizes: &str,
         graph: Graph,
         of: impl Fn(&str) -> String,
         spare: impl Fn(&str) -> bool,
     ) -> Result<Known> {
+        let taken = |taking: &mut Self, parameter: &ParameterShape| taking.tensor(&of(&parameter.name));
+        self.made(sizes, graph, taken, spare)
+    }
+
+    /// The same where `make` takes each tensor, or makes it of several.
+    fn made(
+        mut self,
+        sizes: &str,
+        graph: Graph,
+        make: impl Fn(&mut Self, &ParameterShape) -> Result<Tensor>,
+        spare: impl Fn(&str) -> bool,
+    ) -> Result<Known> {
         let graph = graph.check()?;
         let mut weights = Weights::default();
         for parameter in graph.parameters() {
-            let name = of(&parameter.name);
-            let tensor = self.tensor(&name)?;
+            let tensor = make(&mut self, parameter)?;
             if tensor.shape != parameter.shape {
-                let (shape, needed) = (&tensor.shape, &parameter.shape);
+                let (name, shape, needed) = (&parameter.name, &tensor.shape, &parameter.shape);
                 return Err(self.wrong(format!("{name} has the shape {shape:?}, not {needed:?}")));
             }
             weights.insert(parameter.name.clone(), tensor);

@@ -107,7 +107,8 @@ impl Plan {
             // As a shell's FOLDER/* names it; where nothing else is named it was meant.
             if whole.is_dir() && args.inputs.iter().any(|other| other.is_file()) {
                 let note = "a folder, passed over: name the images in it, as in FOLDER/*";
-                self.notes.push(format!("{}: {note}", shown(name)));
+                self.notes
+                    .push((name.clone(), Remark::new("folder-passed-over", note)));
                 continue;
             }
             // By its own name, for a link may want a result of its own.

@@ -3,6 +3,7 @@
 
 mod compact;
 mod conv_field;
+mod dat;
 mod discriminator;
 mod dit_field;
 mod field;
@@ -13,8 +14,11 @@ mod resampled;
 mod restorer;
 mod rrdb;
 mod span;
+mod swinir;
+mod transformer;
 
 pub use compact::Compact;
+pub use dat::Dat;
 pub use discriminator::Discriminator;
 pub use field::velocity;
 pub use noise::{NOISE, NOISE_WEIGHT, field_of, with_noise};
@@ -23,6 +27,8 @@ pub use resampled::resampled;
 pub use restorer::restorer;
 pub use rrdb::Rrdb;
 pub use span::{Span, SpanInput};
+pub use swinir::SwinIr;
+pub use transformer::{TransformerFrame, Upsampler};
 
 /// The name of a network's input and output where it has one of each.
 const IMAGE: &str = "image";
