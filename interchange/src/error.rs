@@ -85,8 +85,8 @@ impl Error {
     ];
 
     /// A contradiction in words.
-    pub(crate) fn damaged(why: impl ToString) -> Self {
-        Self::Damaged(why.to_string())
+    pub(crate) fn damaged(why: impl Into<String>) -> Self {
+        Self::Damaged(why.into())
     }
 
     /// What it says, without words.

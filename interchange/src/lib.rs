@@ -24,7 +24,7 @@ mod pytorch;
 mod structure;
 mod tensors;
 
-use asasr_core::graph::{Scale, TypedGraph, ValueType};
+use asasr_core::graph::{Input, Scale, TypedGraph, ValueType};
 use asasr_core::model::Weights;
 
 use tensors::Tensors;
@@ -36,8 +36,9 @@ pub use import::{Imported, Stated, UNKNOWN, WEIGHTS, import};
 pub const MOST_BYTES: usize = 1 << 29;
 /// Channels of images.
 const COLOURS: usize = 3;
-/// How far networks see in effect, at most, in input pixels, whatever their layers could.
-const HALO: usize = 32;
+/// How far networks see in effect, in input pixels, whatever their layers could: a tile with this halo differs from the whole image by less
+/// than rounding, measured on RRDB of 6 and 23 blocks and on DAT-light.
+const HALO: usize = 64;
 
 /// A file as it was given.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +124,7 @@ fn stored<'a>(file: &File<'a>) -> Result<Tensors<'a>> {
 /// A model that enlarges images.
 fn checked(model: Model) -> Result<Model> {
     let graph = &model.graph;
-    let inputs: Vec<ValueType> = graph.graph().inputs.iter().map(|i| i.value_type()).collect();
+    let inputs: Vec<ValueType> = graph.graph().inputs.iter().map(Input::value_type).collect();
     let image = ValueType::map(COLOURS, Scale::ONE);
     if inputs != [image] {
         let channels = inputs.first().map_or(0, |v| v.channels);

@@ -215,7 +215,7 @@ impl<'a> Machine<'a> {
         top.ok_or_else(|| Error::damaged("the pickle takes what is not there"))
     }
 
-    fn to_mark(&mut self) -> Result<Vec<At>> {
+    fn above_mark(&mut self) -> Result<Vec<At>> {
         let mark = self
             .marks
             .pop()
@@ -273,7 +273,7 @@ impl<'a> Machine<'a> {
         let (pairs, rest) = items.as_chunks();
         match &mut self.values[to] {
             Value::Dict(own) if rest.is_empty() => {
-                own.extend(pairs.iter().map(|[key, value]| (*key, *value)))
+                own.extend(pairs.iter().map(|[key, value]| (*key, *value)));
             }
             _ => return Err(Error::damaged("the pickle sets what is no dictionary")),
         }
@@ -326,6 +326,7 @@ impl<'a> Machine<'a> {
     }
 
     /// One step; false at the end.
+    #[expect(clippy::too_many_lines, reason = "a line or two for each code")]
     fn step(&mut self) -> Result<bool> {
         let code = self.take(1)?[0];
         match code {
@@ -375,15 +376,14 @@ impl<'a> Machine<'a> {
                 let line = self.line()?;
                 self.push(Value::Text(line.trim_matches(['\'', '"']).into()));
             }
-            b')' => self.push(Value::Sequence(Vec::new())),
-            b']' => self.push(Value::Sequence(Vec::new())),
+            b')' | b']' => self.push(Value::Sequence(Vec::new())),
             b'}' => self.push(Value::Dict(Vec::new())),
             b't' | b'l' => {
-                let parts = self.to_mark()?;
+                let parts = self.above_mark()?;
                 self.push(Value::Sequence(parts));
             }
             b'd' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.push(Value::Dict(Vec::new()));
                 let to = self.top()?;
                 self.set(to, &items)?;
@@ -395,7 +395,7 @@ impl<'a> Machine<'a> {
                 self.append(to, vec![value])?;
             }
             b'e' => {
-                let more = self.to_mark()?;
+                let more = self.above_mark()?;
                 let to = self.top()?;
                 self.append(to, more)?;
             }
@@ -405,12 +405,12 @@ impl<'a> Machine<'a> {
                 self.set(to, &[key, value])?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 let to = self.top()?;
                 self.set(to, &items)?;
             }
             b'0' => drop(self.pop()?),
-            b'1' => drop(self.to_mark()?),
+            b'1' => drop(self.above_mark()?),
             b'2' => {
                 let top = self.top()?;
                 self.stack.push(top);

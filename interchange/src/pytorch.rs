@@ -25,7 +25,7 @@ const KEYS: [&str; 7] = [
     "net",
 ];
 
-/// Whether a file begins as one of PyTorch's may.
+/// Whether a file begins as `PyTorch` writes them.
 pub(crate) fn is_pytorch(bytes: &[u8]) -> bool {
     let pickled =
         bytes.first() == Some(&0x80) && bytes.get(1).is_some_and(|protocol| (2..=5).contains(protocol));
@@ -155,7 +155,7 @@ fn network(pickle: &Pickle) -> Result<&[(At, At)]> {
 }
 
 fn zip(bytes: &[u8]) -> Result<Tensors<'_>> {
-    let bad = |e: rawzip::Error| Error::damaged(e);
+    let bad = |e: rawzip::Error| Error::damaged(e.to_string());
     // A whole file ends with its table of contents.
     let archive = ZipArchive::from_slice(bytes).map_err(|_| Error::CutShort)?;
     let mut entries: BTreeMap<String, &[u8]> = BTreeMap::new();

@@ -192,9 +192,11 @@ impl<'a> Tensors<'a> {
             let rest = name.strip_prefix(before)?;
             rest.split('.').next()?.parse::<usize>().ok()
         };
+        // Whoever counts up has as many names: a larger number would claim what is not there.
+        let most = self.own.len();
         self.names()
             .filter_map(number)
             .max()
-            .map_or(0, |n| n.saturating_add(1))
+            .map_or(0, |n| n.min(most) + 1)
     }
 }

@@ -1,4 +1,4 @@
-//! Files as PyTorch writes them, and files that are none.
+//! Files as `PyTorch` writes them, and files that are none.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use asasr_interchange::{Error, File, Model, read};
@@ -40,7 +40,7 @@ fn every_container_holds_the_same() {
     }
 }
 
-/// A tar archive as PyTorch wrote before 0.1.10, put together by hand.
+/// A tar archive as `PyTorch` wrote before 0.1.10, put together by hand.
 #[test]
 fn the_oldest_container_is_read() {
     let first = open(FILES[0].1).unwrap();

@@ -3,7 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use asasr_core::exec::Value;
-use asasr_core::graph::nets::{Compact, Rrdb, Span, SpanInput, restorer, velocity};
+use asasr_core::graph::nets::{
+    Compact, Dat, Rrdb, Span, SpanInput, SwinIr, TransformerFrame, Upsampler, restorer, velocity,
+};
 use asasr_core::graph::{
     Builder, Graph, Kind, Op, Scale, Shape, Size, Tensor, TypedGraph, arbitrary, conformance, reference,
 };
@@ -135,6 +137,41 @@ fn the_communitys_networks_run() {
             plus: false,
         };
         near("RRDB", rrdb.graph(), &[(14, 8)], TOLERANCE);
+    }
+}
+
+/// Heads of four channels, which are read as such, and of others.
+#[test]
+fn restoration_transformers_run() {
+    let frame = |features| TransformerFrame {
+        colours: 3,
+        features,
+        depths: vec![2, 1],
+        unshuffle: 1,
+        range: 1.0,
+        three_convs: true,
+        upsampler: Upsampler::Direct { factor: 2 },
+    };
+    for (features, heads) in [(24, [6, 3]), (60, [6, 6]), (20, [4, 20])] {
+        let net = SwinIr {
+            frame: frame(features),
+            heads: heads.into(),
+            window: 4,
+            hidden: 2 * features,
+            qkv_bias: true,
+            embed_norm: true,
+        };
+        near("SwinIR", net.graph(), &[(16, 8), (9, 7)], 1e-4);
+    }
+    for (features, heads) in [(64, [8, 4]), (60, [6, 6])] {
+        let net = Dat {
+            frame: frame(features),
+            heads: heads.into(),
+            window: [2, 8],
+            hidden: 2 * features,
+            qkv_bias: false,
+        };
+        near("DAT", net.graph(), &[(16, 8), (9, 7)], 1e-4);
     }
 }
 

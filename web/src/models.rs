@@ -83,6 +83,7 @@ impl ImportedModel {
 /// # Errors
 /// With a code: what is wrong with the file.
 #[wasm_bindgen(js_name = importModel)]
+#[expect(clippy::needless_pass_by_value, reason = "their memory ends with the call")]
 pub fn import_model(
     first: ModelFile,
     second: Option<ModelFile>,

@@ -4,6 +4,9 @@ use super::{Known, Taking, none};
 use crate::Result;
 use crate::tensors::Tensors;
 
+/// Networks that enlarge more are none of images.
+const MOST_DOUBLINGS: usize = 4;
+
 /// How a file names the network's parts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Naming {
@@ -33,7 +36,7 @@ fn whole(tensors: &Tensors<'_>, naming: Naming) -> Result<Known> {
         Naming::Old => tensors.count("model.").saturating_sub(5) / 3,
         Naming::Trunk | Naming::Body => {
             let there = |i: &usize| tensors.has(&format!("{}.weight", doubling(naming, *i)));
-            (1..).take_while(there).count()
+            (1..=MOST_DOUBLINGS).take_while(there).count()
         }
     };
     let blocks = match naming {

@@ -77,10 +77,10 @@ impl<'t, 'a> Taking<'t, 'a> {
         }
     }
 
-    fn wrong(&self, why: impl ToString) -> Error {
+    fn wrong(&self, why: impl Into<String>) -> Error {
         Error::Tensor {
             architecture: self.architecture,
-            why: why.to_string(),
+            why: why.into(),
         }
     }
 
