@@ -172,7 +172,7 @@ function offer() {
     const factor = Number(option.value);
     option.hidden = option.disabled = factor > most || (factor === 1 && most > 1) || (factor === 8 && most < 8);
   }
-  if ($('scale').selectedOptions[0]?.disabled || own?.scale === 1) $('scale').value = Math.min(most, own ? most : 4);
+  if (!$('scale').value || $('scale').selectedOptions[0].disabled) $('scale').value = Math.min(most, 4);
   $('width-choice').hidden = $('scale').value !== 'width';
   $('drop-model').hidden = !own?.files;
   $('hold-choice').hidden = !own;
@@ -260,7 +260,11 @@ async function offerServed() {
 /** Chooses a model. */
 function chooseModel(value) {
   $('model').value = value;
-  if (brought.has(value)) $('mode').value = 'fast';
+  const own = brought.get(value);
+  if (own) {
+    $('mode').value = 'fast';
+    if ($('scale').value !== 'width') $('scale').value = own.scale;
+  }
   offer();
   // Whoever is at work keeps the device.
   if (queue && !busy()) open(value);

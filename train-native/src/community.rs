@@ -12,6 +12,9 @@ use crate::files;
 
 /// The model in a file, or in ncnn's two, beside the default model's restorer.
 pub(crate) fn import(file: &Path, stated: &Stated) -> Result<Imported> {
+    if file.file_name().is_some_and(|name| name == "manifest.json") {
+        return Err(Error::at(file, "a model is the folder of its manifest.json"));
+    }
     let mean = Manifest::from_json(asasr_weights::DEFAULT.manifest)?;
     let files = read(file)?;
     let files: Vec<File<'_>> = files.iter().map(|(name, bytes)| File { name, bytes }).collect();

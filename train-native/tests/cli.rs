@@ -181,7 +181,11 @@ fn places_that_cannot_be_written_are_refused() {
             vec!["upscale", &a, &path("a.bmp"), "-o", &path("one.png")],
             "folder",
         ),
-        (vec!["upscale", &a, "-o", &path("x.png"), "--scale", "5"], "5"),
+        (
+            vec!["upscale", &a, "-o", &path("x.png"), "--scale", "5"],
+            "--scale 4 or less",
+        ),
+        (vec!["upscale", &a, "-o", &path("x.png"), "--scale", "9"], "9"),
     ] {
         let run = asasr(&args);
         assert!(!run.status.success(), "{args:?}");

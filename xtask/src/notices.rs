@@ -93,7 +93,7 @@ fn crates() -> Result<BTreeSet<Crate>> {
         "--target",
         "wasm32-unknown-unknown",
         "--features",
-        "gpu,cpu,files",
+        "gpu,cpu,files,models",
         "--edges",
         "normal,no-proc-macro",
         "--prefix",
