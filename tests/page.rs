@@ -743,7 +743,8 @@ async fn pictures_of_the_page() {
             browser.drop_files(&[("cat.png", &cat)]).await;
             browser.finished().await;
             browser.press(".stage", "0").await;
-            browser.click("#show-spread").await;
+            let shown = "const box = document.getElementById('show-spread'); if (!box.checked) box.click();";
+            browser.run(shown, vec![]).await;
             save("model", browser.photograph().await);
             browser.click("#drop-model").await;
             browser.clear().await;

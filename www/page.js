@@ -174,6 +174,7 @@ function offer() {
   }
   if (!$('scale').value || $('scale').selectedOptions[0].disabled) $('scale').value = Math.min(most, 4);
   $('width-choice').hidden = $('scale').value !== 'width';
+  $('model-label').textContent = text(own ? 'modelOwn' : 'model');
   $('drop-model').hidden = !own?.files;
   $('hold-choice').hidden = !own;
   for (const option of $('mode').options) option.textContent = text(own ? `${option.value}Own` : option.value);

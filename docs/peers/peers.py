@@ -2,6 +2,7 @@
 """How the rows of other tools in docs/RESULTS.md were made, and a plain second opinion on the scores of `asasr eval`.
 
   peers.py run MODEL LQ OUT      enlarges every PNG of the folder LQ by ncnn with MODEL.param and MODEL.bin, on all threads
+  peers.py speed MODEL [SIDE]    times a network on noise: MODEL.onnx by onnxruntime, MODEL.param and MODEL.bin by ncnn, on all threads
   peers.py score HQ SR [SR ...]  PSNR-Y, SSIM-Y and LSD of folders of results, means over the images
 
 Definitions: luma of BT.601 in 16 to 235; PSNR and SSIM without 4 pixels at each border, SSIM by a Gaussian of deviation 1.5 on
@@ -47,6 +48,41 @@ def run(model, lq, out):
     print(f"ncnn {ncnn.__version__}, {os.path.basename(model)}: {pixels / 1e6 / seconds:.3f} output MP/s")
 
 
+def speed(model, side=128, rounds=5):
+    image = np.random.default_rng(1).random((3, side, side), dtype=np.float32)
+    threads = len(os.sched_getaffinity(0))
+    if model.endswith(".onnx"):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        once = lambda: session.run(None, {name: image[None]})[0][0]
+        told = f"onnxruntime {onnxruntime.__version__}"
+    else:
+        import ncnn
+
+        net = ncnn.Net()
+        net.opt.num_threads = threads
+        if net.load_param(f"{model}.param") or net.load_model(f"{model}.bin"):
+            sys.exit(f"{model}.param and {model}.bin cannot be read")
+
+        def once():
+            extractor = net.create_extractor()
+            extractor.input(net.input_names()[0], ncnn.Mat(image))
+            return np.array(extractor.extract(net.output_names()[0])[1])
+
+        told = f"ncnn {ncnn.__version__}"
+    best = float("inf")
+    for _ in range(rounds):
+        start = time.time()
+        result = once()
+        best = min(best, time.time() - start)
+    pixels = result.shape[1] * result.shape[2]
+    print(f"{told}, {os.path.basename(model)}: {pixels / 1e6 / best:.3f} output MP/s, best of {rounds}")
+
+
 def luma(rgb):
     return rgb / 255 @ [65.481, 128.553, 24.966] + 16
 
@@ -83,6 +119,8 @@ def score(hq, folders):
 match sys.argv[1:]:
     case ["run", model, lq, out]:
         run(model, lq, out)
+    case ["speed", model, *side]:
+        speed(model, *map(int, side))
     case ["score", hq, *folders] if folders:
         score(hq, folders)
     case _:

@@ -193,6 +193,21 @@ pub(crate) enum Bench {
     Kernels(BenchKernels),
     /// Every operation of graphs on every executor of this build
     Ops(BenchOps),
+    /// A model's network alone on the processor
+    Model(BenchModel),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchModel {
+    /// A community's file, a folder with manifest.json, or the id of a built-in model, instead of the default one
+    #[arg(long, value_name = "FILE|DIR|ID")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Side of the image in pixels
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(8..=1024))]
+    pub(crate) side: u16,
+    /// Runs, of which the best counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) rounds: u8,
 }
 
 #[derive(Debug, Args)]

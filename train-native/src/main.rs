@@ -10,6 +10,7 @@ mod say;
 
 mod bench;
 mod bench_kernels;
+mod bench_model;
 mod bench_ops;
 mod cli;
 mod community;
@@ -66,6 +67,7 @@ fn run(command: cli::Command) -> error::Result<()> {
         cli::Command::Bench(cli::Bench::Train(args)) => bench::train(&args),
         cli::Command::Bench(cli::Bench::Kernels(args)) => bench_kernels::run(&args),
         cli::Command::Bench(cli::Bench::Ops(args)) => bench_ops::run(&args),
+        cli::Command::Bench(cli::Bench::Model(args)) => bench_model::run(&args),
         cli::Command::Pack(args) => pack::run(&args),
         cli::Command::Weights(command) => store::run(&command),
         cli::Command::Train(command) => train::run(&command),

@@ -42,7 +42,7 @@ pub(crate) fn unknown() -> String {
         .filter_map(|m| Some(Manifest::from_json(m.manifest).ok()?.id))
         .collect();
     format!(
-        "neither a folder nor a built-in model; built in: {}",
+        "neither a model's file, nor a folder, nor a built-in model; built in: {}",
         ids.join(", ")
     )
 }

@@ -1173,7 +1173,7 @@ fn models_and_results_are_scored_alike() {
         ),
         (
             "eval --data @/data --weights asasr-x4-none",
-            "neither a folder nor a built-in model",
+            "nor a folder, nor a built-in model",
         ),
         (
             "eval --data @/data --weights @/alone/manifest.json",
