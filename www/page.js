@@ -258,12 +258,17 @@ async function offerServed() {
   }
 }
 
+/** Whether a model of others is chosen. */
+let ownChosen = false;
+
 /** Chooses a model. */
 function chooseModel(value) {
   $('model').value = value;
   const own = brought.get(value);
+  // A model of others is asked for what it makes, ours for what is certain.
+  if (Boolean(own) !== ownChosen) $('mode').value = own ? 'fast' : 'instant';
+  ownChosen = Boolean(own);
   if (own) {
-    $('mode').value = 'fast';
     if ($('scale').value !== 'width') $('scale').value = own.scale;
   }
   offer();

@@ -108,7 +108,12 @@ fn id_of(file: &str) -> String {
         .take(64)
         .collect();
     let id = id.trim_matches(['.', '-', '_']);
-    if id.is_empty() { "model".into() } else { id.into() }
+    let id = if id.is_empty() { "model" } else { id };
+    // Letters of other scripts tell models apart, and are no part of a plain name.
+    if stem.is_ascii() {
+        return id.into();
+    }
+    format!("{id}-{}", &sha256_hex(file.as_bytes())[..6])
 }
 
 #[cfg(test)]
@@ -121,10 +126,12 @@ mod tests {
             ("4x-UltraSharp.pth", "4x-UltraSharp"),
             ("a b/c.safetensors", "a-b-c"),
             (".pth", "model"),
-            ("4xH\u{e4}user (v2).pth", "4xH-user--v2"),
         ] {
             assert_eq!(id_of(file), id);
         }
+        // Names that differ in letters of other scripts stay apart.
+        let [a, b] = ["4xH\u{e4}user (v2).pth", "4xH\u{fc}user (v2).pth"].map(id_of);
+        assert!(a.starts_with("4xH-user--v2-") && a != b, "{a} {b}");
     }
 
     #[test]

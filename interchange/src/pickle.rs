@@ -34,6 +34,9 @@ const GLOBALS: [(&str, &str, Global); 21] = [
     ("torch", "LongTensor", Global::Type(Type::I64)),
 ];
 
+/// Most values of a pickle: networks of thousands of tensors have some ten for each, and a value takes far more memory than its byte.
+const PARTS: usize = 1 << 21;
+
 /// The type of a storage's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {
@@ -150,7 +153,19 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Pickle> {
         memo: Vec::new(),
         copied: 0,
     };
-    while machine.step()? {}
+    while machine.step()? {
+        let held = [
+            machine.values.len(),
+            machine.stack.len(),
+            machine.marks.len(),
+            machine.memo.len(),
+        ];
+        if held.into_iter().any(|n| n > PARTS) {
+            return Err(Error::TooLarge(
+                "its description has more than two million parts".into(),
+            ));
+        }
+    }
     let root = machine.pop()?;
     Ok(Pickle {
         values: machine.values,
@@ -256,6 +271,10 @@ impl<'a> Machine<'a> {
 
     fn name(&mut self, module: &str, name: &str) -> Result<()> {
         let known = GLOBALS.iter().find(|(m, n, _)| (*m, *n) == (module, name));
+        if known.is_none() && module == "torch" && name.ends_with("Storage") {
+            let (tensor, is) = ("of the file".into(), name.trim_end_matches("Storage").into());
+            return Err(Error::Type { tensor, is });
+        }
         let (_, _, global) = known.ok_or_else(|| Error::Unsafe(format!("{module}.{name}")))?;
         self.push(Value::Global(*global));
         Ok(())

@@ -139,9 +139,12 @@ fn hostile_files_get_a_sentence() {
     // A type of storage that is none of weights.
     let quantised = replaced(b"FloatStorage", b"QInt8Storage");
     assert!(
-        matches!(&quantised, Error::Unsafe(n) if n == "torch.QInt8Storage"),
+        matches!(&quantised, Error::Type { is, .. } if is == "QInt8"),
         "{quantised:?}"
     );
+    // A value takes more memory than its byte.
+    let many = [b"\x80\x02".as_slice(), &b"N".repeat(1 << 22), b"."].concat();
+    assert!(matches!(open(&many), Err(Error::TooLarge(_))));
     // A size of a billion: (2, 3, 3, 3) as it is written.
     let huge = replaced(b"(K\x02K\x03K\x03K\x03t", b"(J\x00\xca\x9a\x3bK\x03K\x03K\x03t");
     assert!(matches!(huge, Error::Damaged(_)), "{huge:?}");

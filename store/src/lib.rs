@@ -25,7 +25,7 @@ mod sweep;
 pub use asasr_core::model::{Mode, Role, sha256_hex};
 pub use error::{Error, Result};
 pub use id::ReleaseId;
-pub use package::{LARGEST_FILE, LARGEST_MANIFEST, MANIFEST, Package, SIGNATURE};
+pub use package::{LARGEST_FILE, LARGEST_MANIFEST, MANIFEST, Package, SIGNATURE, check_licence};
 pub use place::redacted;
 pub use release::Release;
 pub use signature::{PublicKey, Signature, SigningKey};

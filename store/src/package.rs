@@ -49,7 +49,7 @@ impl Package {
             return Err(wrong(place, why));
         }
         let manifest = Manifest::from_json(&json).map_err(|e| wrong(place, e.to_string()))?;
-        licence(&manifest.licence).map_err(|why| wrong(place, why))?;
+        check_licence(&manifest.licence).map_err(|why| wrong(place, why))?;
         let mut files = Vec::new();
         for file in manifest.files() {
             if file.bytes > LARGEST_FILE {
@@ -133,13 +133,16 @@ impl Package {
 }
 
 /// Whoever downloads a model has to know what they may do with it.
-fn licence(text: &str) -> std::result::Result<(), String> {
+///
+/// # Errors
+/// A sentence for what cannot be an SPDX expression.
+pub fn check_licence(text: &str) -> std::result::Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || " .-+()".contains(c);
     if !text.trim().is_empty() && text.len() <= 200 && text.chars().all(fits) {
         return Ok(());
     }
     Err(format!(
-        "its licence {text:?} is not an SPDX expression such as \"MIT OR Apache-2.0\": `asasr train export --licence` \
-         sets it"
+        "its licence {text:?} is not an SPDX expression such as \"MIT OR Apache-2.0\": --licence of `asasr train export` or \
+         `asasr weights import` sets it"
     ))
 }

@@ -74,6 +74,9 @@ pub(crate) fn run(args: &cli::Import) -> Result<()> {
             "there is a model already: name another folder",
         ));
     }
+    if let Some(licence) = &args.licence {
+        asasr_store::check_licence(licence).map_err(Error::new)?;
+    }
     let stated = Stated {
         id: args.name.clone(),
         licence: args.licence.clone(),

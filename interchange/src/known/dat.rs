@@ -103,7 +103,7 @@ fn window(taking: &mut Taking<'_, '_>) -> Result<[usize; 2]> {
     let name = "layers.0.blocks.0.attn.attns.0.rpe_biases";
     let distances = taking.tensor(name)?;
     if let [.., down, across] = *distances.values {
-        let window = [down, across].map(|far| far as usize + 1);
+        let window = [down, across].map(|far| (far as usize).saturating_add(1));
         let count = window.map(|side| 2 * side - 1);
         if distances.shape == [count[0].saturating_mul(count[1]), 2] {
             return Ok(window);

@@ -56,6 +56,9 @@ pub(crate) fn recognise(tensors: &Tensors<'_>) -> Result<Known> {
         return Err(Error::Unsupported { architecture });
     }
     let some: Vec<&str> = tensors.names().take(3).collect();
+    if some.is_empty() {
+        return Err(Error::NotAModel);
+    }
     Err(Error::Unknown {
         tensors: some.join(", "),
     })
