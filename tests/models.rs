@@ -1,6 +1,8 @@
 //! Models that a person brings to the page.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::fs;
+
 use asasr_codec::decode;
 use asasr_core::Planes;
 use asasr_tests::{Browser, Server, drawn, imported, of_one_step_natively};
@@ -109,5 +111,37 @@ async fn models_are_kept_until_they_are_forgotten() {
     browser.click("#drop-model").await;
     while browser.run(kept, vec![]).await != 0 {}
     assert_eq!(offered(&browser).await, "asasr-x4-real asasr-x4-clean");
+    browser.close().await;
+}
+
+/// A model that the server has beside ours is offered, with its author and its licence.
+#[tokio::test]
+async fn the_servers_models_are_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("4x-Span");
+    fs::create_dir(&model).unwrap();
+    for (name, bytes) in imported(SPAN.0, SPAN.1) {
+        fs::write(model.join(name), bytes).unwrap();
+    }
+    let server = Server::with_models(folder.path()).await;
+    let browser = Browser::start().await;
+    browser.visit(&format!("{}?device=cpu", server.url())).await;
+    browser
+        .wait_for("document.querySelector('#served-models option')?.value === '4x-Span'")
+        .await;
+    browser.set("model", "4x-Span").await;
+    browser.wait_for("document.body.dataset.ready === 'yes'").await;
+    let about = browser.text("about-mode").await;
+    assert!(
+        about.contains("by unknown (LicenseRef-unknown), SPAN 4nf, 4\u{d7}"),
+        "{about}"
+    );
+    let photo = drawn(40, 24);
+    browser.drop_file("drawn.png", &photo).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    let got = planes(&browser.download("drawn-x4-4x-Span-fast.png").await);
+    let expected = of_one_step_natively(&imported(SPAN.0, SPAN.1), &photo, Some(0)).all_planes();
+    assert!(farthest(&got, &expected) / LEVEL <= 2.01);
     browser.close().await;
 }

@@ -249,8 +249,7 @@ function offerModel(model) {
 async function offerServed() {
   const response = await fetch(new URL('v1/models', document.baseURI));
   if (!response.ok) return; // a plain host of files has no list
-  const { models } = await response.json();
-  for (const { id, scale, community } of models) {
+  for (const { id, scale, community } of await response.json()) {
     if (!community || !plain(id) || brought.has(id)) continue;
     brought.set(id, { id, scale, ...community });
     $('served-models').append(element('option', { value: id, textContent: id }));
