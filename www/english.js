@@ -1,6 +1,6 @@
 // The English of what workers and modules say.
 
-import { sentence } from './said.js';
+import { Said, sentence } from './said.js';
 
 export const english = {
   // Where networks run, and why.
@@ -150,3 +150,10 @@ export const english = {
 
 /** What was said, in English. */
 export const inEnglish = (message) => sentence(english, message);
+
+/** What a worker said went wrong, in English. */
+export function inWords({ code, args }, more) {
+  const error = new Said(code, args, more);
+  error.message = inEnglish(error);
+  return error;
+}

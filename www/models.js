@@ -1,7 +1,7 @@
 // Models that a person brings: read from their files in a worker, kept by the browser for the next visit. Nothing is uploaded.
 
-import { inEnglish } from './english.js';
-import { Said, said } from './said.js';
+import { inWords } from './english.js';
+import { said } from './said.js';
 
 const MODEL = /\.(pth|pt|safetensors|onnx|param|bin)$/i;
 /** The restorer to whose mean their results are held. */
@@ -23,15 +23,14 @@ export function bundles(files) {
  */
 export async function importModel(files, { onLoading, mean = MEAN } = {}) {
   const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
-  const failed = ({ code, args }) => Object.assign(new Said(code, args), { message: inEnglish({ code, args }) });
   try {
     return await new Promise((resolve, reject) => {
       worker.onmessage = ({ data }) => {
         if (data.kind === 'loading') onLoading?.(data.received, data.total);
         else if (data.kind === 'done') resolve(data.value);
-        else reject(failed(data));
+        else reject(inWords(data));
       };
-      worker.onerror = (event) => { event.preventDefault(); reject(failed(said('worker-failed'))); };
+      worker.onerror = (event) => { event.preventDefault(); reject(inWords(said('worker-failed'))); };
       worker.postMessage({ id: 0, kind: 'import', files, mean });
     });
   } finally {

@@ -225,7 +225,7 @@ async function take(files) {
   const models = files.filter(isModel);
   const photos = files.filter((file) => !isModel(file));
   // Photos that come with a model are for it.
-  for (const bundle of bundles(models)) await takeModel(bundle);
+  await takeModels(models);
   if (photos.length === 0 && models.length > 0) return;
   if (photos.length === 0) fail(() => text('noImages'));
   else withOptions((options) => queue.add(photos, options));
@@ -267,9 +267,7 @@ function chooseModel(value) {
   // A model of others is asked for what it makes, ours for what is certain.
   if (Boolean(own) !== ownChosen) $('mode').value = own ? 'fast' : 'instant';
   ownChosen = Boolean(own);
-  if (own) {
-    if ($('scale').value !== 'width') $('scale').value = own.scale;
-  }
+  if (own && $('scale').value !== 'width') $('scale').value = own.scale;
   offer();
   // Whoever is at work keeps the device.
   if (queue && !busy()) open(value);
@@ -295,6 +293,11 @@ async function takeModel(files) {
   } finally {
     $('add-model').disabled = false;
   }
+}
+
+/** Several, one after the other; the last is chosen. */
+async function takeModels(files) {
+  for (const bundle of bundles(files)) await takeModel(bundle);
 }
 
 async function forgetModel() {
@@ -699,10 +702,9 @@ $('mode').addEventListener('change', explainMode);
 $('scale').addEventListener('change', () => { $('width-choice').hidden = $('scale').value !== 'width'; });
 $('model').addEventListener('change', () => chooseModel($('model').value));
 $('add-model').addEventListener('click', () => $('model-file').click());
-$('model-file').addEventListener('change', async ({ target }) => {
-  const files = [...target.files];
-  target.value = '';
-  for (const bundle of bundles(files)) await takeModel(bundle);
+$('model-file').addEventListener('change', ({ target }) => {
+  takeModels([...target.files]);
+  target.value = ''; // the same file may be chosen again
 });
 $('drop-model').addEventListener('click', forgetModel);
 $('download-all').addEventListener('click', downloadAll);

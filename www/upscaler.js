@@ -1,16 +1,9 @@
 // The upscaler as a page sees it: one worker, one call.
 
-import { inEnglish } from './english.js';
+import { inEnglish, inWords } from './english.js';
+import { said } from './said.js';
 
 export { importModel } from './models.js';
-import { Said, said } from './said.js';
-
-/** What a worker said went wrong, in English. */
-function inWords({ code, args }, more) {
-  const error = new Said(code, args, more);
-  error.message = inEnglish(error);
-  return error;
-}
 
 /** An error after which the worker cannot go on; a fresh one takes its place. */
 const fatal = (message) => inWords(message, { fatal: true });

@@ -148,16 +148,12 @@ impl ExecutorMaker {
     #[must_use]
     pub(crate) fn held(mut self, hold: HoldTo) -> Self {
         if let Kind::Flow(flow) = &mut self.kind {
-            let sampling = &mut flow.sampling;
-            match hold {
-                HoldTo::On => {}
-                HoldTo::Off => sampling.colour_anchor = None,
-                HoldTo::Width(width) => {
-                    sampling.colour_anchor = Some(width);
-                    // As it is, not widened for fewer steps.
-                    sampling.steps = sampling.steps.min(flow.drawing.steps);
-                }
-            }
+            let (sampling, steps) = (flow.sampling, flow.drawing.steps);
+            flow.sampling = match hold {
+                HoldTo::On => sampling,
+                HoldTo::Off => sampling.anchored(None, steps),
+                HoldTo::Width(width) => sampling.anchored(Some(width), steps),
+            };
         }
         self
     }

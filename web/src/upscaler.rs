@@ -406,12 +406,8 @@ impl Upscaler {
         let flow = self.backend.flow(part);
         let flow = flow.ok_or_else(|| js(Error::Weights("the flow's are not loaded".into())))?;
         let mut sampling = part.require_sampling().map_err(js)?;
-        if !wish.hold {
-            sampling.colour_anchor = None;
-        } else if wish.anchor.is_some() {
-            sampling.colour_anchor = wish.anchor;
-            // As it is, not widened for fewer steps.
-            sampling.steps = sampling.steps.min(steps);
+        if !wish.hold || wish.anchor.is_some() {
+            sampling = sampling.anchored(wish.anchor.filter(|_| wish.hold), steps);
         }
         Sampler::new(flow, sampling, drawing, size).map(Some).map_err(js)
     }

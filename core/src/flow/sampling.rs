@@ -38,6 +38,16 @@ impl Sampling {
         }
     }
 
+    /// With another colour anchor, or none, for samples of so many steps: it is as wide as it says, however few these are.
+    #[must_use]
+    pub fn anchored(self, colour_anchor: Option<f64>, steps: usize) -> Self {
+        Self {
+            steps: self.steps.min(steps),
+            colour_anchor,
+            ..self
+        }
+    }
+
     /// # Errors
     /// [`Error::Spectrum`](crate::Error::Spectrum) or [`Error::Schedule`](crate::Error::Schedule) for what is out of range.
     pub fn validate(&self) -> Result<()> {

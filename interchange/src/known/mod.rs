@@ -144,13 +144,18 @@ impl<'t, 'a> Taking<'t, 'a> {
         let mut weights = Weights::default();
         for parameter in graph.parameters() {
             let tensor = make(&mut self, parameter)?;
-            if tensor.shape != parameter.shape {
-                let (name, shape, needed) = (&parameter.name, &tensor.shape, &parameter.shape);
-                return Err(self.wrong(format!("{name} has the shape {shape:?}, not {needed:?}")));
-            }
-            weights.insert(parameter.name.clone(), tensor);
+            weights.insert(parameter.name.clone(), self.fitting(parameter, tensor)?);
         }
         self.finish(sizes, graph, weights, spare)
+    }
+
+    /// The tensor, when it has the parameter's shape.
+    fn fitting(&self, parameter: &ParameterShape, tensor: Tensor) -> Result<Tensor> {
+        if tensor.shape == parameter.shape {
+            return Ok(tensor);
+        }
+        let (name, shape, needed) = (&parameter.name, &tensor.shape, &parameter.shape);
+        Err(self.wrong(format!("{name} has the shape {shape:?}, not {needed:?}")))
     }
 
     /// The network, when no tensor is left that would change it.

@@ -42,7 +42,7 @@ fn whole(tensors: &Tensors<'_>) -> Result<Known> {
     let graph = net.graph().check()?;
     let mut weights = Weights::default();
     for parameter in graph.parameters() {
-        let (name, shape) = (&parameter.name, &parameter.shape);
+        let name = &parameter.name;
         let folded = name.rsplit_once('.').and_then(|(module, kind)| {
             let module = module.strip_suffix(FOLDED)?;
             Some((module.trim_end_matches('.'), kind)).filter(|_| trained)
@@ -57,10 +57,7 @@ fn whole(tensors: &Tensors<'_>) -> Result<Known> {
             }
             None => taking.tensor(name)?,
         };
-        if tensor.shape != *shape {
-            return Err(taking.wrong(format!("{name} has the shape {:?}, not {shape:?}", tensor.shape)));
-        }
-        weights.insert(name.clone(), tensor);
+        weights.insert(name.clone(), taking.fitting(parameter, tensor)?);
     }
     // A fold that is kept beside the branches may be older than they are.
     let spare = |name: &str| name == "no_norm" || (trained && name.contains(FOLDED));

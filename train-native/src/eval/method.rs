@@ -1,6 +1,6 @@
 //! What enlarges: a row of the table.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use asasr_core::{Planes, resample};
@@ -35,7 +35,7 @@ pub(super) enum Way {
 }
 
 /// The rows that the options ask for, bicubic first. A folder that lacks an image is refused here.
-pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
+pub(super) fn all(args: &Eval, models: &[Graphs], pairs: &[Pair]) -> Result<Vec<Method>> {
     let mut methods = vec![Method {
         name: "bicubic".into(),
         way: Way::Bicubic,
@@ -63,13 +63,11 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
             "--speed {name}=…: no --results are named {name}"
         )));
     }
-    for weights in models(args) {
-        for mode in modes(args, weights)? {
-            // Each executor owns its weights.
-            let model = Graphs::open(weights)?;
+    for model in models {
+        for mode in modes(args, model) {
             let (id, sha256) = (model.id().to_owned(), model.hash(mode)?);
             let begins = model.source(mode)?;
-            let maker = ExecutorMaker::new(&model, args.device, mode, args.draw)?.held(args.hold);
+            let maker = ExecutorMaker::new(model, args.device, mode, args.draw)?.held(args.hold);
             methods.push(Method {
                 name: format!("{id} {}", mode.name()),
                 way: Way::Model {
@@ -87,22 +85,24 @@ pub(super) fn all(args: &Eval, pairs: &[Pair]) -> Result<Vec<Method>> {
     Ok(methods)
 }
 
-/// The models that are named, or the default one.
-fn models(args: &Eval) -> Vec<Option<&Path>> {
+/// The models that are named, or the default one, after it was checked that they have the modes asked for.
+pub(super) fn models(args: &Eval) -> Result<Vec<Graphs>> {
+    let mut models = Vec::new();
     if args.weights.is_empty() {
-        return vec![None];
+        models.push(Graphs::open(None)?);
     }
-    args.weights.iter().map(|path| Some(path.as_path())).collect()
+    for weights in &args.weights {
+        models.push(Graphs::open(Some(weights))?);
+    }
+    for model in &models {
+        args.mode.iter().try_for_each(|m| model.check_mode(*m))?;
+    }
+    Ok(models)
 }
 
-/// How many times all models enlarge, after it was checked that they have the modes asked for.
-pub(super) fn scale(args: &Eval) -> Result<usize> {
-    let mut scales = Vec::new();
-    for weights in models(args) {
-        let model = Graphs::open(weights)?;
-        args.mode.iter().try_for_each(|m| model.check_mode(*m))?;
-        scales.push(model.scale()?);
-    }
+/// How many times all models enlarge.
+pub(super) fn scale(models: &[Graphs]) -> Result<usize> {
+    let scales: Vec<usize> = models.iter().map(Graphs::scale).collect::<Result<_>>()?;
     match scales.as_slice() {
         [first, others @ ..] if others.iter().all(|scale| scale == first) => Ok(*first),
         _ => Err(Error::new(format!(
@@ -113,18 +113,17 @@ pub(super) fn scale(args: &Eval) -> Result<usize> {
 
 /// A model's modes to run: those asked for; else, where other tools' results are all that was named, none; else all it has, and of a
 /// community's model its own.
-fn modes(args: &Eval, weights: Option<&Path>) -> Result<Vec<Mode>> {
+fn modes(args: &Eval, model: &Graphs) -> Vec<Mode> {
     if !args.mode.is_empty() {
-        return Ok(args.mode.clone());
+        return args.mode.clone();
     }
-    if !args.results.is_empty() && weights.is_none() {
-        return Ok(Vec::new());
+    if !args.results.is_empty() && args.weights.is_empty() {
+        return Vec::new();
     }
-    let model = Graphs::open(weights)?;
-    Ok(match model.default_mode() {
+    match model.default_mode() {
         Mode::Instant => model.modes(),
         own => vec![own],
-    })
+    }
 }
 
 /// The folders of other tools' results.

@@ -48,7 +48,8 @@ pub(crate) struct Outcome {
 pub(crate) fn run(args: &Eval) -> Result<()> {
     interrupt::listen();
     let judge = Judge::new(args.protocol, &args.networks, args.ocr)?;
-    let scale = method::scale(args)?;
+    let models = method::models(args)?;
+    let scale = method::scale(&models)?;
     let paths = files::images_below(&args.data)?;
     // What cannot be written is told before the work, not after it.
     let others = args.inputs.iter().cloned().chain(method::folders(args));
@@ -60,7 +61,9 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         None => pairs(&paths, scale, args.protocol)?,
     };
     judge.check(&pairs)?;
-    let methods = method::all(args, &pairs)?;
+    let methods = method::all(args, &models, &pairs)?;
+    // Each executor owns its weights.
+    drop(models);
     let mut rows = Vec::new();
     let mut page = args.html.as_deref().map(|_| page::Page::default());
     let bar = ProgressBar::new((pairs.len() * methods.len()) as u64);

@@ -1,10 +1,10 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use super::{Operation, Reference, count, map, map_at, params::params, within};
+use super::{Operation, Reference, blocks, count, map, params::params};
 use crate::exec::shade::{By, Code, Reads, Shade, Shader};
 use crate::exec::{Compute, Value};
-use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
 #[cfg(feature = "burn")]
 use crate::nn::graph::{Batch, Given, OnBurn};
 
@@ -23,18 +23,7 @@ impl Operation for AveragePool {
     }
 
     fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
-        let (x, r) = (map_at(inputs, 0)?, self.factor);
-        within("the factor", r, 1..=limits::SCALE)?;
-        if x.margin % r as i64 != 0 {
-            return Err(Fault::Inputs(format!(
-                "{x} begins inside a block of {r}x{r} pixels"
-            )));
-        }
-        Ok(ValueType {
-            scale: x.scale.over(r)?,
-            margin: x.margin / r as i64,
-            ..x
-        })
+        blocks(inputs, self.factor)
     }
 
     fn multiply_adds(&self, inputs: &[Shape], _output: &Shape) -> u64 {

@@ -265,6 +265,22 @@ fn map_at(inputs: &[ValueType], i: usize) -> Result<ValueType, Fault> {
     }
 }
 
+/// The first input, a map whose blocks of `factor` by `factor` pixels each become one.
+fn blocks(inputs: &[ValueType], factor: usize) -> Result<ValueType, Fault> {
+    let x = map_at(inputs, 0)?;
+    within("the factor", factor, 1..=limits::SCALE)?;
+    if x.margin % factor as i64 != 0 {
+        return Err(Fault::Inputs(format!(
+            "{x} begins inside a block of {factor}x{factor} pixels"
+        )));
+    }
+    Ok(ValueType {
+        scale: x.scale.over(factor)?,
+        margin: x.margin / factor as i64,
+        ..x
+    })
+}
+
 /// A number of the description that must lie in a range.
 fn within(what: &str, n: usize, range: RangeInclusive<usize>) -> Result<(), Fault> {
     if range.contains(&n) {

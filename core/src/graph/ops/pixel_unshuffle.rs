@@ -1,10 +1,10 @@
 use alloc::{format, vec, vec::Vec};
 use core::ops::RangeInclusive;
 
-use super::{Operation, Reference, channels, map, map_at, params::params, within};
+use super::{Operation, Reference, blocks, channels, map, params::params};
 use crate::exec::shade::{self, By, Shade, Shader};
 use crate::exec::{Compute, Value};
-use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
+use crate::graph::{Fault, Shape, Tensor, ValueType};
 #[cfg(feature = "burn")]
 use crate::nn::graph::{Batch, Given, OnBurn};
 
@@ -24,19 +24,8 @@ impl Operation for PixelUnshuffle {
     }
 
     fn check(&self, inputs: &[ValueType]) -> Result<ValueType, Fault> {
-        let (x, r) = (map_at(inputs, 0)?, self.factor);
-        within("the factor", r, 1..=limits::SCALE)?;
-        if x.margin % r as i64 != 0 {
-            return Err(Fault::Inputs(format!(
-                "{x} begins inside a block of {r}x{r} pixels"
-            )));
-        }
-        Ok(ValueType {
-            channels: channels(x.channels as u64 * (r * r) as u64)?,
-            scale: x.scale.over(r)?,
-            margin: x.margin / r as i64,
-            ..x
-        })
+        let (x, r) = (blocks(inputs, self.factor)?, self.factor as u64);
+        Ok(x.with_channels(channels(x.channels as u64 * r * r)?))
     }
 
     fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {
