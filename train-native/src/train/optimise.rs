@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use asasr_core::nn::Parameters;
 use burn::tensor::{Device, Tensor};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::checkpoint::State;
 use super::config::Schedule;
@@ -25,16 +26,27 @@ pub(crate) type Values = Vec<(&'static str, f32)>;
 /// Where and how gradients are computed.
 pub(crate) struct Workers<'a> {
     /// The parameters live on the first.
-    pub(crate) devices: &'a [Device],
-    pub(crate) precision: Precision,
+    devices: &'a [Device],
+    precision: Precision,
     /// Batches of a step on each device, one after the other.
-    pub(crate) accumulate: u64,
+    accumulate: u64,
+    /// Where the devices are the processor, several times: the threads of each.
+    pools: Vec<ThreadPool>,
 }
 
-impl Workers<'_> {
-    /// Whether they are several devices, and not one that takes turns.
-    fn apart(&self) -> bool {
-        self.devices.iter().any(|d| *d != self.devices[0])
+impl<'a> Workers<'a> {
+    pub(crate) fn new(devices: &'a [Device], precision: Precision, accumulate: u64) -> Result<Self> {
+        let shared = devices.len() > 1 && devices.iter().all(|d| *d == devices[0]);
+        let threads = (rayon::current_num_threads() / devices.len()).max(1);
+        let pool = |_| ThreadPoolBuilder::new().num_threads(threads).build();
+        let pools = (0..if shared { devices.len() } else { 0 }).map(pool);
+        let pools = pools.collect::<std::result::Result<_, _>>();
+        Ok(Self {
+            devices,
+            precision,
+            accumulate,
+            pools: pools.map_err(|e| Error::new(format!("no threads to train on: {e}")))?,
+        })
     }
 
     /// Batches of a step.
@@ -67,10 +79,10 @@ pub(crate) fn step(
         let batches = first..first + workers.accumulate;
         gradient(&parameters, scale, batches, |p, part| loss(p, worker, part))
     };
-    let shares: Vec<Result<(Values, Parameters)>> = if workers.apart() {
-        in_parallel(workers.devices, &own)
-    } else {
-        (0..workers.devices.len()).map(own).collect()
+    let shares = match (workers.devices.len(), workers.pools.is_empty()) {
+        (1, _) => vec![own(0)],
+        (_, true) => exchanging(workers.devices, &own),
+        (_, false) => in_pools(&workers.pools, &own),
     };
     let mut shares = shares.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
     let (mut values, mut sums) = shares.next().ok_or_else(|| Error::new("no device to train on"))?;
@@ -171,11 +183,26 @@ fn add(sums: &mut Parameters, more: Parameters, device: &Device) {
     }
 }
 
+/// What a device's batches come to: the sums of the terms and of their gradients.
+type Summed = Result<(Values, Parameters)>;
+
+/// What every worker's share comes to, each on threads of its own: whole steps side by side keep them busier than each operation
+/// shared out among them.
+fn in_pools(pools: &[ThreadPool], own: &(impl Fn(usize) -> Summed + Sync)) -> Vec<Summed> {
+    let share = |(worker, pool): (usize, &ThreadPool)| pool.install(|| own(worker));
+    std::thread::scope(|scope| {
+        let spawned = pools.iter().enumerate().map(|at| scope.spawn(move || share(at)));
+        let threads: Vec<_> = spawned.collect();
+        let lost = |_| Err(Error::new("a worker failed: see the message above"));
+        threads
+            .into_iter()
+            .map(|t| t.join().unwrap_or_else(lost))
+            .collect()
+    })
+}
+
 /// What every device's share comes to, each on a thread of its own; gradients are then exchanged, unless one failed.
-fn in_parallel(
-    devices: &[Device],
-    own: &(impl Fn(usize) -> Result<(Values, Parameters)> + Sync),
-) -> Vec<Result<(Values, Parameters)>> {
+fn exchanging(devices: &[Device], own: &(impl Fn(usize) -> Summed + Sync)) -> Vec<Summed> {
     let (failed, all_there) = (AtomicBool::new(false), Barrier::new(devices.len()));
     let worker = |worker: usize| {
         let share = catch_unwind(AssertUnwindSafe(|| own(worker)));
@@ -280,11 +307,7 @@ mod tests {
                 let towards = |p: &Parameters, _: usize, part: u64| {
                     Ok(vec![("loss", (p["x"].clone() - target(part)).square().sum())])
                 };
-                let workers = Workers {
-                    devices: &devices[..workers],
-                    precision: Precision::F32,
-                    accumulate,
-                };
+                let workers = Workers::new(&devices[..workers], Precision::F32, accumulate).expect("threads");
                 let value = step(&mut state, &optimiser, 0.01, &workers, towards).expect("steps");
                 values.push((value[0].1, scalar(state.parameters["x"].clone()).expect("reads")));
             }

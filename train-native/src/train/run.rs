@@ -126,11 +126,7 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
         (common.relative_rates, common.clip.get()),
         &fresh,
     );
-    let workers = Workers {
-        devices: &devices,
-        precision: common.precision,
-        accumulate: common.accumulate.into(),
-    };
+    let workers = Workers::new(&devices, common.precision, common.accumulate.into())?;
     let mut run = Run {
         common,
         stage: &stages[0],
@@ -165,7 +161,7 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
             let rate = optimise::learning_rate(peak, step, steps, common.warm_up, common.schedule);
             let crops = feed.step(parts)?;
             let loss = optimise::step(&mut state, &optimiser, rate, &workers, |p, worker, part| {
-                let batch = crops.take(part)?.on(&workers.devices[worker]);
+                let batch = crops.take(part)?.on(&devices[worker]);
                 stages[worker].loss(p, batch, step * parts + part)
             })?;
             run.after(&mut state, &record, &loss, end)?;

@@ -133,7 +133,7 @@ pub(crate) struct Common {
     /// Where to compute
     #[arg(long, value_enum, default_value = "cpu")]
     pub(crate) device: DeviceChoice,
-    /// GPUs that share the work: each takes --batch crops a step. On the CPU it takes so many turns
+    /// GPUs that share the work, or workers that share the CPU: each takes --batch crops a step
     #[arg(long, value_name = "COUNT", default_value = "1")]
     pub(crate) devices: Whole<1, 64>,
     /// What networks compute in while they learn; parameters and losses are always 32 bits wide
