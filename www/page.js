@@ -143,16 +143,16 @@ function offered(manifest) {
 /** Says where the network runs, or why it does not. */
 function report() {
   const model = opened;
-  const opening = upscaler && Promise.all([upscaler.ready, upscaler.where, upscaler.modes]);
+  const opening = upscaler && Promise.all([upscaler.ready, upscaler.where, upscaler.scale, upscaler.modes]);
   opening?.then(
-    ([where, message, modes]) => {
+    ([where, message, scale, modes]) => {
       delete $('device').dataset.text;
       if (wrong?.opening) better();
       $('device').textContent = text('device', { where: translated(message) });
       document.body.dataset.ready = 'yes';
       device = where.startsWith('WebGPU') ? 'webgpu' : 'cpu';
       known[model] = modes;
-      queue?.runsOn(where, model, modes);
+      queue?.runsOn(where, model, scale, modes);
       offer();
     },
     (error) => {
@@ -167,12 +167,14 @@ function report() {
 /** Offers the modes and sizes that the chosen model has; all of ours while that is not known. */
 function offer() {
   const own = brought.get($('model').value);
-  const most = own?.scale ?? 4;
+  const scale = own?.scale ?? 4;
+  // What one pass does not reach a second does.
+  const most = Math.max(scale, Math.min(scale * scale, 8));
   for (const option of $('scale').options) {
     const factor = Number(option.value);
-    option.hidden = option.disabled = factor > most || (factor === 1 && most > 1) || (factor === 8 && most < 8);
+    option.hidden = option.disabled = factor > most || (factor === 1 && most > 1);
   }
-  if (!$('scale').value || $('scale').selectedOptions[0].disabled) $('scale').value = Math.min(most, 4);
+  if (!$('scale').value || $('scale').selectedOptions[0].disabled) $('scale').value = scale;
   $('width-choice').hidden = $('scale').value !== 'width';
   $('model-label').textContent = text(own ? 'modelOwn' : 'model');
   $('drop-model').hidden = !own?.files;

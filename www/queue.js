@@ -69,7 +69,7 @@ export class Queue extends EventTarget {
   #open;
   #upscaler = null;
   #device = '';
-  /** For each model's modes how much work they are. */
+  /** For each model how many times it enlarges, and how much work its modes are. */
   #work = {};
   #lastId = 0;
   /** Whether a run has not come back yet, be it cancelled. */
@@ -83,17 +83,20 @@ export class Queue extends EventTarget {
     this.#open = open;
   }
 
-  /** Tells where a model runs, and what work its modes are: its speed depends on both. */
-  runsOn(where, model, modes) {
+  /** Tells where a model of that scale runs, and what work its modes are: its speed depends on both. */
+  runsOn(where, model, scale, modes) {
     this.#device = where;
-    this.#work[model] = Object.fromEntries(modes.map(({ mode, work, draws }) => [mode, { work, draws }]));
+    this.#work[model] = { scale, modes: Object.fromEntries(modes.map(({ mode, work, draws }) => [mode, { work, draws }])) };
     this.jobs.filter((job) => job.state === 'waiting').forEach((job) => this.#changed(job));
   }
 
   /** A job's work for a pixel; null where its model is not known yet. */
-  #workOf({ model, mode, samples = 1 }) {
-    const { work, draws } = this.#work[model]?.[mode] ?? {};
-    return work ? 1 + (work - 1) * (draws ? samples : 1) : null;
+  #workOf({ model, mode, samples = 1, scale, layers }) {
+    const own = this.#work[model];
+    const { work, draws } = own?.modes[mode] ?? {};
+    // A second pass runs the restorer over what the first made, and over the mean beside it.
+    const again = scale > own?.scale ? own.scale ** 2 * (layers && mode !== 'instant' ? 2 : 1) : 0;
+    return work ? 1 + (work - 1) * (draws ? samples : 1) + again : null;
   }
 
   get unfinished() { return this.jobs.filter((job) => ['waiting', 'running'].includes(job.state)); }
@@ -185,9 +188,9 @@ export class Queue extends EventTarget {
       this.#upscaler = this.#open(job.options.model);
       // Whether it is ready or failed to open, `upscale` knows what to do.
       const { model } = job.options;
-      Promise.all([this.#upscaler.ready, this.#upscaler.modes]).then(([where, modes]) => {
+      Promise.all([this.#upscaler.ready, this.#upscaler.scale, this.#upscaler.modes]).then(([where, scale, modes]) => {
         begun = performance.now();
-        this.runsOn(where, model, modes);
+        this.runsOn(where, model, scale, modes);
       }, () => {});
       // Only now it is certain whether the mode has more than one sample. What fails to open `upscale` tells.
       await this.#upscaler.modes.then((modes) => {

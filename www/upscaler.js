@@ -19,7 +19,7 @@ function check({ scale, width, hold = true, format = 'png', quality = 0.92, mode
   const share = (value) => typeof value === 'number' && value >= 0 && value <= 1;
   const shown = (value) => (typeof value === 'string' ? `"${value}"` : value);
   const wrong = [
-    [scale !== undefined && !whole(scale, 1, 8), `a scale of ${shown(scale)} is not offered: choose 1 to the model's own`],
+    [scale !== undefined && !whole(scale, 1, 8), `a scale of ${shown(scale)} is not offered: choose 1 to 8`],
     [typeof hold !== 'boolean' && !(typeof hold === 'number' && hold >= 0.8 && hold <= 16), `to hold by ${shown(hold)} is not offered: true, false, or 0.8 to 16 pixels of the result`],
     [width !== undefined && !whole(width, 1, 2 ** 20), `a width of ${shown(width)} is no number of pixels`],
     [!['png', 'jpeg', 'webp'].includes(format), `${format} is no format: use png, jpeg or webp`],
@@ -197,8 +197,8 @@ export class Upscaler {
   }
 
   /**
-   * Enlarges a file, after those that were asked for before, `scale` times (1 to the model's own, which it is otherwise) or to `width`
-   * pixels, into `format` ('png', 'jpeg' or
+   * Enlarges a file, after those that were asked for before, `scale` times (the model's own unless it is told, and at most what two passes
+   * reach, of which the second is the mode 'instant') or to `width` pixels, into `format` ('png', 'jpeg' or
    * 'webp'; `quality` from 0 to 1 for the latter two). Colour profile and EXIF data are carried along unless `strip` is set, and colours
    * that cannot be are converted to sRGB.
    *

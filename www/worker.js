@@ -240,10 +240,11 @@ async function enlarged(read, { id, preview, given, ...wanted }) {
     postMessage({ id, kind: 'progress', done, total, fraction: Math.max(fraction, inTiles) });
   };
   const shown = (first, width, rgba) => postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
-  const elsewhere = (values, width, height, x0, y0, columns, rows) => {
+  const elsewhere = (values, width, height, x0, y0, columns, rows, again) => {
     const tile = { share: 0 };
     shares.push(tile);
-    const message = { kind: 'tile', values, size: [width, height], at: [x0, y0], image: [columns, rows], wanted };
+    const asked = again ? { ...wanted, mode: 'instant' } : wanted;
+    const message = { kind: 'tile', values, size: [width, height], at: [x0, y0], image: [columns, rows], wanted: asked };
     const answer = pool.ask(message, [values.buffer], (share) => {
       tile.share = share;
       progress(counted, all, 0);

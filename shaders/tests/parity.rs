@@ -248,7 +248,7 @@ fn an_image_goes_on_after_its_device_is_lost() {
         let mut out = Planes::zeros(3, 200, 320);
         let mut begun = 0;
         let options = Options::new(OutputScale::new(4).unwrap(), 40);
-        pollster::block_on(enlarge(&sampler, &image, &options, |event| {
+        pollster::block_on(enlarge(&sampler, &sampler, &image, &options, |event| {
             match event {
                 Event::Rows { first, rows, .. } => out.put_rows(first, rows),
                 Event::Progress(_) => {

@@ -79,12 +79,12 @@ fn networks(side: usize) -> Result<()> {
     };
     let maker = |choice| ExecutorMaker::new(&graphs, choice, Mode::Instant, Draw::default());
     let mut cpu = maker(DeviceChoice::Cpu)?;
-    let executor = cpu.for_image(Size::new(side, side))?;
+    let [executor, _] = cpu.for_image(Size::new(side, side))?;
     let (seconds, want) = best(|| run(executor))?;
     print("ours, CPU", seconds);
     let mut gpu = maker(DeviceChoice::Wgpu)?;
     let name = gpu.device().to_owned();
-    let executor = gpu.for_image(Size::new(side, side))?;
+    let [executor, _] = gpu.for_image(Size::new(side, side))?;
     let (seconds, got) = best(|| run(executor))?;
     agree(&name, got.data(), want.data())?;
     print(&format!("ours, {name}"), seconds);

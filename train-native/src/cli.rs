@@ -430,10 +430,10 @@ pub(crate) struct Upscale {
     /// A PNG file for one image, - for standard output, or a folder, where IN.jpg becomes IN-x4.png
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
-    /// How many times wider and higher, up to the model's own, which it is otherwise
+    /// How many times wider and higher; otherwise the model's own. Beyond that the faithful network enlarges the result once more
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub(crate) scale: Option<u8>,
-    /// So many columns instead, and rows in proportion: from the image's own to those at the model's scale
+    /// So many columns instead, and rows in proportion: from the image's own to those of two passes
     #[arg(long, value_name = "PIXELS", conflicts_with = "scale", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) width: Option<u32>,
     /// Where to compute

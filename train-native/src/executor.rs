@@ -32,6 +32,8 @@ struct Flow {
     drawing: Drawing,
     /// That of the image at work.
     executor: Option<AnyExecutor>,
+    /// The restorer alone.
+    restorer: AnyExecutor,
 }
 
 /// Where a network draws.
@@ -45,17 +47,19 @@ enum FlowPlace {
 /// Networks of a model on a device.
 enum Place {
     Restorer(AnyExecutor),
-    Flow(FlowPlace),
+    /// Beside the restorer alone.
+    Flow(FlowPlace, AnyExecutor),
 }
 
 impl Place {
     fn cpu((restorer, weights): Loaded<'_>, drawn: Option<Loaded<'_>>) -> Result<(Self, String)> {
         let restorer = CpuExecutor::new(&restorer.graph, weights)?;
+        let alone = AnyExecutor::Cpu(restorer.clone());
         let place = match drawn {
-            None => Self::Restorer(AnyExecutor::Cpu(restorer)),
+            None => Self::Restorer(alone),
             Some((part, weights)) => {
                 let flow = CpuFlow::new(restorer, &part.graph, weights)?;
-                Self::Flow(FlowPlace::Cpu(flow))
+                Self::Flow(FlowPlace::Cpu(flow), alone)
             }
         };
         Ok((place, "CPU".to_owned()))
@@ -67,11 +71,12 @@ impl Place {
 
     fn burn((restorer, weights): Loaded<'_>, drawn: Option<Loaded<'_>>, device: &Device) -> Result<Self> {
         let restorer = GraphNetwork::new(&restorer.graph, weights, device)?;
+        let alone = AnyExecutor::Burn(Box::new(GraphExecutor::new(restorer.clone())?));
         Ok(match drawn {
-            None => Self::Restorer(AnyExecutor::Burn(Box::new(GraphExecutor::new(restorer)?))),
+            None => Self::Restorer(alone),
             Some((part, weights)) => {
                 let flow = GraphFlow::new(restorer, &part.graph, weights)?;
-                Self::Flow(FlowPlace::Burn(Arc::new(flow)))
+                Self::Flow(FlowPlace::Burn(Arc::new(flow)), alone)
             }
         })
     }
@@ -85,11 +90,12 @@ impl Place {
         let gpu = crate::gpu::open(software)?;
         let name = format!("wgpu: {}", gpu.name());
         let restorer = asasr_shaders::GpuExecutor::new(gpu, &restorer.graph, weights)?;
+        let alone = AnyExecutor::Wgpu(Box::new(restorer.clone()));
         let place = match drawn {
-            None => Self::Restorer(AnyExecutor::Wgpu(Box::new(restorer))),
+            None => Self::Restorer(alone),
             Some((part, weights)) => {
                 let flow = asasr_shaders::GpuFlow::new(restorer, &part.graph, weights)?;
-                Self::Flow(FlowPlace::Wgpu(Arc::new(flow)))
+                Self::Flow(FlowPlace::Wgpu(Arc::new(flow)), alone)
             }
         };
         Ok((place, name))
@@ -116,7 +122,7 @@ impl ExecutorMaker {
                 .or_else(|_| Place::cpu(restorer, drawn))?,
         };
         let kind = match (place, sampler) {
-            (Place::Flow(place), Some(((part, _), steps))) => Kind::Flow(Box::new(Flow {
+            (Place::Flow(place, restorer), Some(((part, _), steps))) => Kind::Flow(Box::new(Flow {
                 place,
                 sampling: part.require_sampling()?,
                 drawing: Drawing {
@@ -124,9 +130,10 @@ impl ExecutorMaker {
                     ..Drawing::new(draw.seed, steps)
                 },
                 executor: None,
+                restorer,
             })),
             (Place::Restorer(executor), _) => Kind::Restorer(executor),
-            (Place::Flow(_), None) => return Err(Error::new("nothing was asked to draw")),
+            (Place::Flow(..), None) => return Err(Error::new("nothing was asked to draw")),
         };
         Ok(Self {
             id: model.id().to_owned(),
@@ -168,10 +175,10 @@ impl ExecutorMaker {
         &self.name
     }
 
-    /// The executor for an image of `size` input pixels.
-    pub(crate) fn for_image(&mut self, size: Size) -> Result<&mut AnyExecutor> {
+    /// The executor for an image of `size` input pixels, and that of a second pass.
+    pub(crate) fn for_image(&mut self, size: Size) -> Result<[&AnyExecutor; 2]> {
         let flow = match &mut self.kind {
-            Kind::Restorer(executor) => return Ok(executor),
+            Kind::Restorer(executor) => return Ok([executor, executor]),
             Kind::Flow(flow) => &mut **flow,
         };
         let (sampling, drawing) = (flow.sampling, flow.drawing);
@@ -190,7 +197,7 @@ impl ExecutorMaker {
                 AnyExecutor::WgpuFlow(Box::new(sampler))
             }
         };
-        Ok(flow.executor.insert(made))
+        Ok([flow.executor.insert(made), &flow.restorer])
     }
 }
 

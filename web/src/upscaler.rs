@@ -28,7 +28,7 @@ pub struct Upscaler {
 pub struct Wish {
     /// `instant`, `fast` or `quality`; where it is empty, what the model is asked for usually.
     pub mode: String,
-    /// How many times wider and higher, up to the model's own; 0 is that.
+    /// How many times wider and higher, up to what two passes reach; 0 is the model's own.
     pub scale: usize,
     /// Columns of the result, instead of a scale.
     pub width: Option<usize>,
@@ -70,8 +70,8 @@ impl Wish {
     }
 
     /// What is asked of the pipeline by a model of a scale, with so many workers.
-    fn options(&self, most: usize, workers: usize) -> Result<Options, JsValue> {
-        let scale = if self.scale == 0 { most } else { self.scale };
+    fn options(&self, own: usize, workers: usize) -> Result<Options, JsValue> {
+        let scale = if self.scale == 0 { own } else { self.scale };
         let target = match self.width {
             Some(width) => Target::Width(width),
             None => Target::Scale(OutputScale::new(scale).map_err(js)?),
@@ -294,16 +294,16 @@ impl Upscaler {
     pub fn size(&self, wish: &Wish, width: usize, height: usize) -> Result<Vec<usize>, JsValue> {
         let scale = self.manifest.scale().map_err(js)?;
         let options = wish.options(scale, 1)?;
-        let sizes = options.sizes(Size::new(width, height), scale);
-        let (_, size) = sizes.map_err(js)?;
+        let way = options.passes(Size::new(width, height), scale);
+        let size = way.map_err(js)?.size;
         Ok(vec![size.width, size.height])
     }
 
     /// Enlarges an image. `progress(done, total, fraction)` is called before the first and after every step, with tiles and the share of
     /// all the work; `rows(layer, samples)` with whole rows that are finished, from the top, of the result, 0, or the posterior mean, 1, as
     /// a PNG of the photo's layout and depth holds them; `shown(first, width, rgba)` with those of the result for a canvas. With `lanes`
-    /// above zero `elsewhere(tile, width, height, x0, y0, columns, rows)` runs so many tiles at a time by [`Self::tile`] in other workers,
-    /// and gives a promise of the result.
+    /// above zero `elsewhere(tile, width, height, x0, y0, columns, rows, again)` runs so many tiles at a time by [`Self::tile`] in other
+    /// workers, those of the second pass in the mode `instant`, and gives a promise of the result.
     ///
     /// # Errors
     /// With a code: a size that is not offered, too large, what `rows` threw, or the device failed.
@@ -329,29 +329,31 @@ impl Upscaler {
             rows: &rows,
             shown: shown.as_ref(),
         };
-        let elsewhere = |(scale, halo, grid): (usize, usize, usize), beside| Elsewhere {
+        let elsewhere = |(scale, halo, grid): (usize, usize, usize), beside, again| Elsewhere {
             scale,
             halo,
             grid,
             lanes,
             beside,
             image: size,
+            again,
             run: &elsewhere,
         };
         let restorer = &self.backend.restorer;
+        let tiles = (restorer.scale(), restorer.halo(), restorer.grid());
+        let again = elsewhere(tiles, Beside::default(), true);
         match self.sampler(&wish, size)? {
             None if lanes > 0 => {
-                let tiles = (restorer.scale(), restorer.halo(), restorer.grid());
-                let executor = elsewhere(tiles, Beside::default());
-                job.run(&executor).await
+                let executor = elsewhere(tiles, Beside::default(), false);
+                job.run(&executor, &again).await
             }
-            None => job.run(restorer).await,
+            None => job.run(restorer, restorer).await,
             Some(sampler) if lanes > 0 => {
                 let tiles = (sampler.scale(), sampler.halo(), sampler.grid());
-                let executor = elsewhere(tiles, sampler.beside());
-                job.run(&executor).await
+                let executor = elsewhere(tiles, sampler.beside(), false);
+                job.run(&executor, &again).await
             }
-            Some(sampler) => job.run(&sampler).await,
+            Some(sampler) => job.run(&sampler, restorer).await,
         }
     }
 
@@ -422,6 +424,8 @@ struct Elsewhere<'a> {
     beside: Beside,
     /// The whole image's.
     image: Size,
+    /// Whether they are of the second pass.
+    again: bool,
     run: &'a Function,
 }
 
@@ -456,6 +460,7 @@ impl Executor for Elsewhere<'_> {
         let numbers = [width, height, place.x0, place.y0, columns, rows].map(JsValue::from);
         let arguments: Array = numbers.into_iter().collect();
         arguments.unshift(&Float32Array::from(tile.data()));
+        arguments.push(&self.again.into());
         let promise = self.run.apply(&JsValue::NULL, &arguments).map_err(failed)?;
         let result = JsFuture::from(Promise::resolve(&promise)).await.map_err(failed)?;
         let values = Float32Array::new(&result).to_vec();
@@ -482,7 +487,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn run(&self, executor: &impl Executor) -> Result<Report, JsValue> {
+    async fn run(&self, executor: &impl Executor, again: &impl Executor) -> Result<Report, JsValue> {
         let mut bytes = Vec::new();
         let on_event = |event: Event<'_>| match event {
             // Before the first tile, so that what is done of it has a measure.
@@ -505,7 +510,7 @@ impl Job<'_> {
                 Ok(())
             }
         };
-        let report = pipeline::enlarge(executor, self.photo, &self.options, on_event).await;
+        let report = pipeline::enlarge(executor, again, self.photo, &self.options, on_event).await;
         report.map(Report::from).map_err(js)
     }
 

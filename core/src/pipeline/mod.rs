@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `options` | what is asked for: the size of the result, tiles, measurements |
 //! | `tiles` | an [`Executor`] on every tile, put together and held to the photo (`hold`) |
+//! | `passes` | one pass of a network over an image, and what the first leaves for a second |
 //! | `output` | finished rows: to the size asked for, past the meters |
 //! | `blend` | two outputs that are there already, at another fidelity |
 //!
@@ -14,19 +15,19 @@
 mod blend;
 mod options;
 mod output;
+mod passes;
 mod tiles;
 
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use self::output::Rows;
-use self::tiles::Asked;
+use self::passes::{Kept, Pass};
 pub use blend::{Blend, fidelity};
-pub use options::{Limits, Options, OutputScale, Target, Tiles};
+pub use options::{Limits, Options, OutputScale, Passes, Target, Tiles, reach};
 pub use tiles::{Beside, Executor, Invention, OnStep, Progress};
 
-use crate::metrics::SpreadMeter;
-use crate::{Error, Planes, Rect, Result, Size, TilePlan};
+use crate::{Error, Planes, Rect, Result, Size};
 
 /// An image to be enlarged, read where it lies.
 pub trait Photo {
@@ -121,108 +122,101 @@ pub struct Report {
 }
 
 /// Enlarges a photo, tile by tile; `on_event` is told of all that happens, and stops the work by an error, which is then this
-/// function's. Neither the photo's planes nor the result are ever held whole.
+/// function's. Of one pass neither the photo's planes nor the result are ever held whole.
+///
+/// What is asked for beyond the executor's scale takes a second pass: `again` enlarges what the first made, and the mean beside it, for
+/// itself. So that it invents nothing it is the restorer, whatever drew the first. What the first made is held in memory, 16 bits a sample.
 ///
 /// # Errors
-/// Those of [`Options::sizes`]; [`Error::TooWide`]; those of the executor and of `on_event`.
-pub async fn enlarge<E: Executor>(
+/// Those of [`Options::passes`]; [`Error::TooWide`]; those of the executors and of `on_event`.
+pub async fn enlarge<E: Executor, A: Executor>(
     executor: &E,
+    again: &A,
     photo: &impl Photo,
     options: &Options,
     on_event: impl FnMut(Event<'_>) -> Result<()>,
 ) -> Result<Report> {
     let given = photo.size();
-    let (scale, size) = options.sizes(given, executor.scale())?;
-    let beside = executor.beside();
+    let way = options.passes(given, executor.scale())?;
+    let mean = executor.beside().mean;
     let planes = 3 + usize::from(photo.has_alpha());
-    let side = options
-        .tiles
-        .side(given, scale, planes + beside.planes(), executor.halo())?;
     let on_event = RefCell::new(on_event);
     let tell = |event: Event<'_>| on_event.borrow_mut()(event);
-    tell(Event::Begun {
-        tiles: TilePlan::new(given, side, 0, 0)?.len(),
-    })?;
-    let made = given.times(scale.get());
-    let mut image = Rows::new(photo, made, size, options.consistency)?;
-    let mut mean = beside
-        .mean
-        .then(|| Rows::new(photo, made, size, false))
-        .transpose()?;
-    let mut spread = beside
-        .invention
-        .map(|_| SpreadMeter::new(given, scale.get()))
-        .transpose()?;
-    let write = |first: usize, strip: &Planes| -> Result<()> {
-        if beside == Beside::default() {
-            return image.add(Output::Image, first, strip, &tell);
-        }
-        let (sample, told) = strip.clone().split_channels(planes);
-        image.add(Output::Image, first, &sample, &tell)?;
-        let told = match (&mut mean, told) {
-            (Some(mean), Some(told)) => {
-                let (colours, rest) = told.split_channels(3);
-                // The mean has the transparency of the sample.
-                let whole = match sample.split_channels(3).1 {
-                    Some(alpha) => colours.with_channels(alpha),
-                    None => colours,
-                };
-                mean.add(Output::Mean, first, &whole, &tell)?;
-                rest
-            }
-            (_, told) => told,
-        };
-        match (&mut spread, told) {
-            (Some(spread), Some(variance)) => spread.add(first, &seen(variance, strip, planes)),
-            _ => Ok(()),
-        }
+    let first = Pass::new(executor, (given, planes), way.first, options)?;
+    let made = given.times(way.first.get());
+    let (mut image, mut mean) = {
+        let rows = |made, measured| Rows::new(photo, made, way.size, measured);
+        let last = made.times(way.second.map_or(1, OutputScale::get));
+        let mean = mean.then(|| rows(last, false)).transpose()?;
+        (rows(last, options.consistency)?, mean)
     };
-    // Progress is told from where no error can be returned: it is kept, and stops the work.
-    let mut stopped = None;
-    let progress = |p: Progress| {
-        let told = tell(Event::Progress(p));
-        told.map_err(|e| stopped = Some(e)).is_ok()
+    let Some(second) = way.second else {
+        let all = first.tiles;
+        tell(Event::Begun { tiles: all })?;
+        let invented = first
+            .run(photo, &tell, (0, all), |output, row, rows| match output {
+                Output::Image => image.add(output, row, rows, &tell),
+                Output::Mean => mean
+                    .as_mut()
+                    .map_or(Ok(()), |mean| mean.add(output, row, rows, &tell)),
+            })
+            .await?;
+        mean.map(Rows::finish).transpose()?;
+        return Ok(Report {
+            size: way.size,
+            consistency: image.finish()?,
+            invented,
+        });
     };
-    let done = tiles::enlarge(
-        executor,
-        given,
-        Asked {
-            core: side,
-            scale: scale.get(),
-            hold: options.hold,
-        },
-        |rect| photo.planes(rect),
-        write,
-        progress,
-    )
-    .await;
-    match (done, stopped) {
-        (Err(Error::Cancelled), Some(why)) => return Err(why),
-        (done, _) => done?,
+    if again.beside() != Beside::default() {
+        return Err(Error::Size("a second pass tells nothing beside its image".into()));
     }
-    if let Some(mean) = mean {
+    let second = Pass::new(again, (made, planes), second, options)?;
+    let all = first.tiles + second.tiles * (1 + usize::from(mean.is_some()));
+    tell(Event::Begun { tiles: all })?;
+    let kept = || Kept::new(made, photo.has_alpha(), options);
+    let (mut kept, mut kept_mean) = (kept()?, mean.as_ref().map(|_| kept()).transpose()?);
+    let invented = first
+        .run(photo, &tell, (0, all), |output, _, rows| {
+            match (output, &mut kept_mean) {
+                (Output::Image, _) => kept.add(rows),
+                (Output::Mean, Some(kept)) => kept.add(rows),
+                (Output::Mean, None) => {}
+            }
+            Ok(())
+        })
+        .await?;
+    let mut done = first.tiles;
+    let put = |_, row, rows: &Planes| image.add(Output::Image, row, rows, &tell);
+    second.run(&kept.image()?, &tell, (done, all), put).await?;
+    if let (Some(kept), Some(mut mean)) = (kept_mean, mean) {
+        done += second.tiles;
+        let put = |_, row, rows: &Planes| mean.add(Output::Mean, row, rows, &tell);
+        second.run(&kept.image()?, &tell, (done, all), put).await?;
         mean.finish()?;
     }
     Ok(Report {
-        size,
+        size: way.size,
         consistency: image.finish()?,
-        invented: match (beside.invention, spread) {
-            (Some(by), Some(spread)) => {
-                let (map, deviation) = spread.finish()?;
-                Some(Invented { by, deviation, map })
-            }
-            _ => None,
-        },
+        invented,
     })
 }
 
 /// The whole result of a photo at once, for measurements: three colours and, where the photo has one, alpha.
 ///
 /// # Errors
-/// As [`enlarge`].
+/// As [`enlarge`], and [`Error::Scale`] for what takes more than one pass.
 pub async fn whole(executor: &impl Executor, photo: &impl Photo, options: &Options) -> Result<Planes> {
-    let (_, size) = options.sizes(photo.size(), executor.scale())?;
-    let mut out = Planes::zeros(3 + usize::from(photo.has_alpha()), size.height, size.width);
+    let way = options.passes(photo.size(), executor.scale())?;
+    if let Some(second) = way.second {
+        let (scale, most) = (way.first.get() * second.get(), executor.scale());
+        return Err(Error::Scale { scale, most });
+    }
+    let mut out = Planes::zeros(
+        3 + usize::from(photo.has_alpha()),
+        way.size.height,
+        way.size.width,
+    );
     let on_event = |event: Event<'_>| {
         if let Event::Rows {
             output: Output::Image,
@@ -234,18 +228,8 @@ pub async fn whole(executor: &impl Executor, photo: &impl Photo, options: &Optio
         }
         Ok(())
     };
-    enlarge(executor, photo, options, on_event).await?;
+    enlarge(executor, executor, photo, options, on_event).await?;
     Ok(out)
-}
-
-/// Variances beside an image that has alpha as its fourth of `planes`: what is not seen is not invented.
-fn seen(mut variance: Planes, strip: &Planes, planes: usize) -> Planes {
-    if planes == 4 {
-        let alpha = strip.plane(3).iter().map(|a| a.clamp(0.0, 1.0));
-        let values = variance.data_mut().iter_mut();
-        values.zip(alpha).for_each(|(v, a)| *v *= a * a);
-    }
-    variance
 }
 
 #[cfg(test)]
@@ -304,25 +288,31 @@ mod tests {
 
     /// The outputs, whole, and the report.
     fn run(beside: Beside, photo: &Planes, target: Target) -> (Planes, Planes, Report) {
-        let (_, size) = options(target).sizes(photo.size(), 4).expect("offered");
+        let size = options(target).passes(photo.size(), 4).expect("offered").size;
         let mut outputs = [(); 2].map(|()| Planes::zeros(photo.channels(), size.height, size.width));
         let (mut tiles, mut done, mut rows_told) = (0, 0, [0; 2]);
-        let report = pollster::block_on(enlarge(&Teller(beside), photo, &options(target), |event| {
-            match event {
-                Event::Begun { tiles: all } => tiles = all,
-                Event::Rows { output, first, rows } => {
-                    let i = usize::from(output == Output::Mean);
-                    assert_eq!(first, rows_told[i], "no row twice, none left out");
-                    rows_told[i] += rows.height();
-                    outputs[i].put_rows(first, rows);
+        let report = pollster::block_on(enlarge(
+            &Teller(beside),
+            &Teller(Beside::default()),
+            photo,
+            &options(target),
+            |event| {
+                match event {
+                    Event::Begun { tiles: all } => tiles = all,
+                    Event::Rows { output, first, rows } => {
+                        let i = usize::from(output == Output::Mean);
+                        assert_eq!(first, rows_told[i], "no row twice, none left out");
+                        rows_told[i] += rows.height();
+                        outputs[i].put_rows(first, rows);
+                    }
+                    Event::Progress(p) => {
+                        assert_eq!(p.total, tiles);
+                        done = p.done;
+                    }
                 }
-                Event::Progress(p) => {
-                    assert_eq!(p.total, tiles);
-                    done = p.done;
-                }
-            }
-            Ok(())
-        }))
+                Ok(())
+            },
+        ))
         .expect("runs");
         assert_eq!((report.size, done), (size, tiles));
         assert_eq!(rows_told, [size.height, usize::from(beside.mean) * size.height]);
@@ -385,12 +375,59 @@ mod tests {
         }
     }
 
+    /// The second pass makes of each output what it makes of that output alone, and adds to what was invented nothing.
+    #[test]
+    fn a_second_pass_enlarges_what_the_first_made() {
+        let scale = |n| Target::Scale(OutputScale::new(n).expect("offered"));
+        let beside = Beside {
+            mean: true,
+            invention: Some(Invention::Departure),
+        };
+        for channels in [3, 4] {
+            let photo = photo(channels);
+            let once = run(beside, &photo, scale(4));
+            for target in [scale(8), scale(5), Target::Width(200)] {
+                let twice = run(beside, &photo, target);
+                assert_eq!(twice.2.invented, once.2.invented);
+                let size = twice.2.size;
+                for (kept, got) in [(&once.0, &twice.0), (&once.1, &twice.1)] {
+                    let (alone, ..) = run(Beside::default(), kept, scale(2));
+                    // Pixels of no alpha have any colour.
+                    let seen = |image: &Planes| match channels {
+                        4 => {
+                            let (colours, alpha) = image.clone().split_channels(3);
+                            let alpha = alpha.expect("is there");
+                            let of = |(i, v): (usize, &f32)| v * alpha.data()[i % alpha.data().len()];
+                            colours.data().iter().enumerate().map(of).collect()
+                        }
+                        _ => image.data().to_vec(),
+                    };
+                    let wanted = resample::bicubic(&alone, size);
+                    let (wanted, got) = (seen(&wanted), seen(got));
+                    let apart = wanted.iter().zip(&got).map(|(a, b)| (a - b).abs());
+                    let mean = apart.clone().sum::<f32>() / got.len() as f32;
+                    let most = apart.fold(0.0, f32::max);
+                    // What is reduced with alpha is weighed by it.
+                    let bound = if channels == 4 { 0.1 } else { 1e-3 };
+                    assert!(
+                        most < bound && mean < 1e-3,
+                        "{channels} {target:?}: {most} {mean}"
+                    );
+                }
+            }
+        }
+        let alone = Options::new(OutputScale::new(8).expect("offered"), 16);
+        let refused = pollster::block_on(whole(&Teller(Beside::default()), &photo(3), &alone));
+        assert_eq!(refused, Err(Error::Scale { scale: 8, most: 4 }));
+    }
+
     #[test]
     fn an_error_of_the_caller_is_the_callers() {
         let photo = photo(3);
         let four = Options::new(OutputScale::new(4).expect("offered"), 16);
+        let teller = Teller(Beside::default());
         for kind in 0..3 {
-            let done = pollster::block_on(enlarge(&Teller(Beside::default()), &photo, &four, |event| {
+            let done = pollster::block_on(enlarge(&teller, &teller, &photo, &four, |event| {
                 let stops = match event {
                     Event::Begun { .. } => kind == 0,
                     Event::Rows { .. } => kind == 1,

@@ -31,8 +31,24 @@ const MOST: usize = 8;
 pub enum Target {
     /// So many times wider and higher.
     Scale(OutputScale),
-    /// So many columns, and rows in proportion: from the photo's own to those at the model's scale.
+    /// So many columns, and rows in proportion: from the photo's own to the most that two passes reach.
     Width(usize),
+}
+
+/// The way to a size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passes {
+    /// How much the first pass enlarges.
+    pub first: OutputScale,
+    /// How much the second enlarges what the first made, where one is not enough.
+    pub second: Option<OutputScale>,
+    /// Of the result, to which what was made is reduced.
+    pub size: Size,
+}
+
+/// The most that a network of a scale reaches: by itself and once more, up to 8 times.
+pub fn reach(scale: usize) -> usize {
+    (scale * scale).min(MOST).max(scale)
 }
 
 /// How an image is cut.
@@ -112,13 +128,14 @@ impl Options {
         }
     }
 
-    /// How much the network's result of a photo is enlarged, and the size of what is made of it; `most` is the network's own scale.
+    /// The way from a photo to what is asked for, by a network of a scale.
     ///
     /// # Errors
     /// [`Error::Width`] and [`Error::Scale`] for what is not offered, [`Error::TooLong`] for a size beyond the format's.
-    pub fn sizes(&self, given: Size, most: usize) -> Result<(OutputScale, Size)> {
-        let (scale, size) = match self.target {
-            Target::Scale(scale) => (scale, given.times(scale.get())),
+    pub fn passes(&self, given: Size, scale: usize) -> Result<Passes> {
+        let most = reach(scale);
+        let (wanted, size) = match self.target {
+            Target::Scale(wanted) => (wanted.get(), given.times(wanted.get())),
             Target::Width(wanted) if wanted < given.width || wanted > given.width * most => {
                 return Err(Error::Width {
                     wanted,
@@ -127,20 +144,24 @@ impl Options {
                 });
             }
             Target::Width(wanted) => {
-                let scale = OutputScale::new(wanted.div_ceil(given.width).max(2).min(most))?;
                 let rows = libm::round(given.height as f64 * wanted as f64 / given.width as f64);
-                (scale, Size::new(wanted, (rows as usize).max(1)))
+                let least = wanted.div_ceil(given.width).max(2).min(most);
+                (least, Size::new(wanted, (rows as usize).max(1)))
             }
         };
-        if scale.get() > most {
-            let scale = scale.get();
-            return Err(Error::Scale { scale, most });
+        if wanted > most {
+            return Err(Error::Scale { scale: wanted, most });
         }
         if size.longest() > self.longest {
             let longest = self.longest;
             return Err(Error::TooLong { size, longest });
         }
-        Ok((scale, size))
+        let second = (wanted > scale).then(|| OutputScale::new(wanted.div_ceil(scale)));
+        Ok(Passes {
+            first: OutputScale::new(wanted.min(scale))?,
+            second: second.transpose()?,
+            size,
+        })
     }
 }
 
@@ -161,20 +182,26 @@ mod tests {
     #[test]
     fn sizes_are_those_asked_for() {
         let given = Size::new(100, 51);
-        let of = |target, most| {
+        let of = |target, scale| {
             options(target)
-                .sizes(given, most)
-                .map(|(scale, size)| (scale.get(), size))
+                .passes(given, scale)
+                .map(|way| (way.first.get() * way.second.map_or(1, OutputScale::get), way.size))
         };
         let scale = |n| Target::Scale(OutputScale::new(n).expect("offered"));
         assert_eq!(of(scale(3), 4), Ok((3, Size::new(300, 153))));
         assert_eq!(of(Target::Width(100), 4), Ok((2, Size::new(100, 51))));
         assert_eq!(of(Target::Width(250), 4), Ok((3, Size::new(250, 128))));
         assert_eq!(of(Target::Width(400), 4), Ok((4, Size::new(400, 204))));
+        // A second pass, of which what is too much is reduced.
+        assert_eq!(of(scale(4), 2), Ok((4, Size::new(400, 204))));
+        assert_eq!(of(scale(6), 4), Ok((8, Size::new(600, 306))));
+        assert_eq!(of(Target::Width(450), 4), Ok((8, Size::new(450, 230))));
+        assert_eq!(of(Target::Width(280), 2), Ok((4, Size::new(280, 143))));
         for refused in [
             of(Target::Width(99), 4),
-            of(Target::Width(401), 4),
-            of(scale(4), 2),
+            of(Target::Width(801), 4),
+            of(scale(5), 2),
+            of(scale(2), 1),
         ] {
             assert!(
                 matches!(refused, Err(Error::Width { .. } | Error::Scale { .. })),
@@ -183,7 +210,7 @@ mod tests {
         }
         let mut long = options(scale(4));
         long.longest = 399;
-        assert!(matches!(long.sizes(given, 4), Err(Error::TooLong { .. })));
+        assert!(matches!(long.passes(given, 4), Err(Error::TooLong { .. })));
     }
 
     #[test]

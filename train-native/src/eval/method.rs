@@ -147,7 +147,7 @@ impl Method {
         let image = match &mut self.way {
             Way::Bicubic => resample::enlarge(&pair.lq, pair.hq.width() / pair.lq.width()),
             Way::Model { maker, hold, .. } => {
-                let executor = maker.for_image(pair.lq.size())?;
+                let [executor, _] = maker.for_image(pair.lq.size())?;
                 enlarge(executor, &pair.lq, *hold).map_err(|e| Error::at(&pair.path, e))?
             }
             Way::Folder(results) => {

@@ -136,7 +136,7 @@ pub(crate) fn score(
         if interrupt::requested() {
             return Err(Error::new("stopped while it was scored: go on with --resume"));
         }
-        let executor = maker.for_image(pair.lq.size())?;
+        let [executor, _] = maker.for_image(pair.lq.size())?;
         let mut image = enlarge(executor, &pair.lq, true).map_err(|e| Error::at(&pair.path, e))?;
         asasr_core::metrics::quantise(&mut image);
         let own = judge.scores(&judge.subject(pair)?, &image, None);

@@ -70,7 +70,7 @@ fn all(args: &Upscale, place: &Place) -> Result<(usize, usize)> {
     let model = open_model(args)?;
     let args = &args.with_defaults(model.scale()?, model.default_mode());
     check_model(args, &model)?;
-    let mut plan = Plan::new(args, place, model.scale()? as u32)?;
+    let mut plan = Plan::new(args, place, model.scale()?)?;
     if args.alone
         && let Some((_, why)) = plan.refused.pop()
     {
@@ -119,10 +119,10 @@ fn check_model(args: &Upscale, model: &Graphs) -> Result<()> {
             "--samples measures how far samples are apart: add --spread map.png, or --progress json",
         ));
     }
-    let most = model.scale()?;
+    let most = pipeline::reach(model.scale()?);
     if usize::from(args.scale()) > most {
         return Err(Error::new(format!(
-            "the model {} enlarges {most} times: choose --scale {most} or less",
+            "the model {} enlarges {most} times at most: choose --scale {most} or less",
             model.id()
         )));
     }
@@ -262,7 +262,7 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     for note in picture.notes() {
         teller.note(&input.name, &(*note).into());
     }
-    let executor = maker.for_image(picture.size())?;
+    let [executor, again] = maker.for_image(picture.size())?;
     let options = pipeline::Options {
         target: args.target()?,
         longest: usize::MAX,
@@ -271,7 +271,7 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
         hold: args.hold.is_on(),
     };
     let at = |e: asasr_core::Error| Error::of(&input.name, &e);
-    let (_, size) = options.sizes(picture.size(), executor.scale()).map_err(at)?;
+    let way = options.passes(picture.size(), executor.scale()).map_err(at)?;
     let output = target.unwrap_or(Path::new("standard output"));
     let left = Rc::new(Cell::new(false));
     let file = target.map(files::beside).transpose()?;
@@ -282,9 +282,10 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     let encode = |e: asasr_codec::Error| Error::of(output, &e);
     let (layout, bits) = (picture.layout(), picture.bits());
     let writer = BufWriter::new(writer);
-    let mut png = PngRows::with_metadata(writer, size, layout, bits, picture.metadata()).map_err(encode)?;
+    let mut png =
+        PngRows::with_metadata(writer, way.size, layout, bits, picture.metadata()).map_err(encode)?;
     let work = teller.begun(&input.name, picture.size());
-    let enlarged = pipeline::enlarge(executor, picture.raster(), &options, |event| match event {
+    let enlarged = pipeline::enlarge(executor, again, picture.raster(), &options, |event| match event {
         Event::Rows {
             output: Output::Image,
             first,

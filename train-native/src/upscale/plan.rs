@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use asasr_codec::Header;
+use asasr_core::pipeline;
 
 use super::input::Input;
 use super::maps::{MapPlaces, Maps};
@@ -44,11 +45,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Looks at every input and at the place of its result; `most` is the model's scale. What cannot be done is refused, and the rest is planned.
+    /// Looks at every input and at the place of its result; `scale` is the model's. What cannot be done is refused, and the rest is planned.
     ///
     /// # Errors
     /// When nothing can be written at the place.
-    pub(super) fn new(args: &Upscale, place: &Place, most: u32) -> Result<Self> {
+    pub(super) fn new(args: &Upscale, place: &Place, scale: usize) -> Result<Self> {
         let mut plan = Self::default();
         let inputs = plan.open(args, place);
         if inputs.is_empty() {
@@ -68,7 +69,7 @@ impl Plan {
         plan.read = args.inputs.iter().filter_map(named).collect();
         let read = plan.read.clone();
         plan.keep(|input, target| target.map_or(Ok(()), |target| check_target(input, target, &read)));
-        plan.keep(|input, _| check_width(input, args, most));
+        plan.keep(|input, _| check_width(input, args, pipeline::reach(scale) as u32));
         let maps = MapPlaces::of(args)?;
         plan.made.extend(maps.prepare()?);
         plan.keep(|input, target| maps.for_image(input, target, &read).map(drop));
@@ -76,8 +77,8 @@ impl Plan {
             job.maps = maps.for_image(&job.input, job.target.as_deref(), &read)?;
         }
         if let Some(free) = memory::available() {
-            plan.keep(|input, _| check_memory(input, args, free));
-            let large = |input: &Input| input.is_file() && memory_for(input, args) > free / ALONE;
+            plan.keep(|input, _| check_memory(input, args, scale, free));
+            let large = |input: &Input| input.is_file() && memory_for(input, args, scale) > free / ALONE;
             let several = plan.jobs.len() > 1;
             plan.jobs
                 .iter_mut()
@@ -261,13 +262,14 @@ fn result_pixels(header: Header, args: &Upscale) -> u64 {
     }
 }
 
-/// How many times the network's result is larger.
-fn factor(header: Header, args: &Upscale) -> u64 {
-    let scale = |width: u32| width.div_ceil(header.width.max(1)).clamp(2, 4);
-    u64::from(args.width.map_or(u32::from(args.scale()), scale))
+/// How many times the result of each pass of a network of a scale is larger; the second is 1 where there is none.
+fn factors(header: Header, args: &Upscale, scale: u64) -> [u64; 2] {
+    let needed = |width: u32| u64::from(width.div_ceil(header.width.max(1)).max(2));
+    let wanted = args.width.map_or(u64::from(args.scale()), needed);
+    [wanted.min(scale), wanted.div_ceil(scale)]
 }
 
-/// Refuses a width that an image cannot have, however it is turned; `most` is the model's scale.
+/// Refuses a width that an image cannot have, however it is turned; `most` is the largest enlargement.
 fn check_width(input: &Input, args: &Upscale, most: u32) -> Result<()> {
     let Some(width) = args.width else { return Ok(()) };
     let Header {
@@ -321,8 +323,8 @@ fn free(place: &Place) -> Option<u64> {
 }
 
 /// Refuses an image for which the memory cannot be enough.
-pub(super) fn check_memory(input: &Input, args: &Upscale, free: u64) -> Result<()> {
-    let needed = memory_for(input, args);
+pub(super) fn check_memory(input: &Input, args: &Upscale, scale: usize, free: u64) -> Result<()> {
+    let needed = memory_for(input, args, scale);
     if needed <= free {
         return Ok(());
     }
@@ -347,20 +349,27 @@ const BASE: u64 = 30 << 20;
 const RESTORER: u64 = 400;
 const FLOW: u64 = 1200;
 
-/// The least bytes that an image takes: its samples, and beside them first its file, then a row of enlarged tiles and a tile at work.
-fn memory_for(input: &Input, args: &Upscale) -> u64 {
-    let (header, scale, tile) = (input.header, factor(input.header, args), u64::from(args.tile));
+/// The least bytes that an image takes: its samples, and beside them first its file, then a row of enlarged tiles and a tile at work. For a
+/// second pass the first one's result is held.
+fn memory_for(input: &Input, args: &Upscale, scale: usize) -> u64 {
+    let (header, tile) = (input.header, u64::from(args.tile));
+    let [first, second] = factors(header, args, scale as u64);
     let (width, height) = (u64::from(header.width), u64::from(header.height));
     let planes = if header.samples % 2 == 0 { 4 } else { 3 };
     let samples = width * height * u64::from(header.samples) * u64::from(header.bits / 8);
-    let row = width * tile.min(height) * scale * scale * planes * 4;
+    let row = |width: u64, height: u64, scale: u64| width * tile.min(height) * scale * scale * planes * 4;
+    let rows = if second == 1 {
+        row(width, height, first)
+    } else {
+        width * first * height * first * planes * 2 + row(width * first, height * first, second)
+    };
     let each = match (args.device, args.mode()) {
         (DeviceChoice::Cpu, Mode::Instant) => RESTORER,
         (DeviceChoice::Cpu, _) => FLOW,
         // Memory of its own, and smaller tiles where it is not enough.
         _ => 0,
     };
-    BASE + samples + input.size.max(row + tile.min(width) * tile.min(height) * each)
+    BASE + samples + input.size.max(rows + tile.min(width) * tile.min(height) * each)
 }
 
 fn megabytes(bytes: u64) -> String {
