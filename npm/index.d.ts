@@ -49,9 +49,12 @@ export interface UpscaleOptions {
    * mean of all, at no further work. Default 1, which compares none.
    */
   samples?: number;
-  /** How many times wider and higher, 1 to the model's own, which is the default. */
+  /**
+   * How many times wider and higher, 1 to 8; otherwise the model's own. What is beyond that takes a second pass, by the restorer, and is at
+   * most the square of the model's own.
+   */
   scale?: number;
-  /** Columns of the result instead: from the image's own to as many times more as the model enlarges. */
+  /** Columns of the result instead: from the image's own to as many times more as two passes reach. */
   width?: number;
   /** Default `'png'`. */
   format?: 'png' | 'jpeg' | 'webp';

@@ -9,6 +9,8 @@ mod picture;
 mod session;
 mod site;
 
-pub use picture::{drawn, drawn_natively, enlarged_natively, imported, of_one_step, of_one_step_natively};
+pub use picture::{
+    Asked, drawn, drawn_natively, enlarged_natively, imported, of_one_step, of_one_step_natively,
+};
 pub use session::{Browser, Server, copy_folder};
 pub use site::Site;

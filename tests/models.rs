@@ -5,7 +5,7 @@ use std::fs;
 
 use asasr_codec::decode;
 use asasr_core::Planes;
-use asasr_tests::{Browser, Server, drawn, imported, of_one_step_natively};
+use asasr_tests::{Asked, Browser, Server, drawn, imported, of_one_step_natively};
 
 /// Twice larger, and four times.
 const COMPACT: (&str, &[u8]) = (
@@ -17,6 +17,12 @@ const SPAN: (&str, &[u8]) = (
     include_bytes!("../interchange/tests/fixtures/span.pth"),
 );
 const LEVEL: f32 = 1.0 / 255.0;
+/// What the page asks a brought model for.
+const DRAWN: Asked = Asked {
+    seed: Some(0),
+    anchor: None,
+    scale: None,
+};
 
 fn planes(png: &[u8]) -> Planes {
     decode(png, 1 << 20).unwrap().all_planes().split_channels(3).0
@@ -36,6 +42,17 @@ async fn offered(browser: &Browser) -> String {
     values.as_str().unwrap().to_owned()
 }
 
+/// Checks the page's last result against the program's.
+async fn is_native(browser: &Browser, file: &str, (name, bytes): (&str, &[u8]), photo: &[u8], asked: Asked) {
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    let got = planes(&browser.download(file).await);
+    let expected = of_one_step_natively(&imported(name, bytes), photo, asked).all_planes();
+    let worst = farthest(&got, &expected) / LEVEL;
+    println!("{file}: largest difference to the native CPU {worst:.2}/255");
+    assert!(worst <= 2.01, "{file} differs by {worst:.2}/255");
+}
+
 /// Drops a model and then a photo; the result is the program's.
 async fn makes_the_native_image(device: &str) {
     let server = Server::start();
@@ -50,22 +67,29 @@ async fn makes_the_native_image(device: &str) {
             .await;
         assert_eq!(browser.text("error").await, "");
         browser.drop_file("drawn.png", &photo).await;
-        browser.finished().await;
-        assert_eq!(browser.text("error").await, "");
+        let file = format!("drawn-x{scale}-{id}.png");
+        is_native(&browser, &file, (name, bytes), &photo, DRAWN).await;
         let summary = browser.text("summary").await;
         assert!(
             summary.starts_with(&format!("{} \u{d7} {}", 40 * scale, 24 * scale)),
             "{summary}"
         );
         assert!(summary.contains(id), "{summary}");
-        let got = planes(&browser.download(&format!("drawn-x{scale}-{id}.png")).await);
-        let expected = of_one_step_natively(&imported(name, bytes), &photo, Some(0)).all_planes();
-        let worst = farthest(&got, &expected) / LEVEL;
-        println!("{device}: {name}: largest difference to the native CPU {worst:.2}/255");
-        assert!(worst <= 2.01, "{name} differs by {worst:.2}/255");
         // What departs from the mean is told without being asked for.
         let told = browser.text("deviation").await;
         assert!(told.contains("departs from the mean"), "{told}");
+        // Held more strictly, and in a second pass.
+        browser.set("strictness", "1").await;
+        browser.set("scale", &format!("{}", 2 * scale)).await;
+        let asked = Asked {
+            anchor: Some((0.375 * scale as f64).max(0.8)),
+            scale: Some(2 * scale),
+            ..DRAWN
+        };
+        browser.drop_file("drawn.png", &photo).await;
+        let file = format!("drawn-x{}-{id}.png", 2 * scale);
+        is_native(&browser, &file, (name, bytes), &photo, asked).await;
+        browser.set("strictness", "0").await;
     }
     browser.close().await;
 }
@@ -141,7 +165,7 @@ async fn the_servers_models_are_offered() {
     browser.finished().await;
     assert_eq!(browser.text("error").await, "");
     let got = planes(&browser.download("drawn-x4-4x-Span-fast.png").await);
-    let expected = of_one_step_natively(&imported(SPAN.0, SPAN.1), &photo, Some(0)).all_planes();
+    let expected = of_one_step_natively(&imported(SPAN.0, SPAN.1), &photo, DRAWN).all_planes();
     assert!(farthest(&got, &expected) / LEVEL <= 2.01);
     browser.close().await;
 }

@@ -37,7 +37,8 @@ pub fn drawn(width: usize, height: usize) -> Vec<u8> {
 pub fn enlarged_natively(model: Model, file: &[u8]) -> Picture {
     let (manifest, network) = opened(model);
     assert_eq!(manifest.scale().unwrap(), 4);
-    enlarged(file, &GraphExecutor::new(network).unwrap())
+    let executor = GraphExecutor::new(network).unwrap();
+    enlarged(file, (&executor, &executor), 4)
 }
 
 /// Likewise, drawn from what the model draws from in that mode.
@@ -50,10 +51,8 @@ pub fn drawn_natively(model: Model, file: &[u8], mode: Mode, seed: u64) -> Pictu
     let picture = decode(file, 1 << 20).unwrap();
     let size = picture.size();
     let drawing = Drawing::new(seed, steps);
-    enlarged(
-        file,
-        &Sampler::new(flow, part.sampling.unwrap(), drawing, size).unwrap(),
-    )
+    let sampler = Sampler::new(flow, part.sampling.unwrap(), drawing, size).unwrap();
+    enlarged(file, (&sampler, &sampler), 4)
 }
 
 /// A model of format 2 that draws in one step, of small networks with weights at random: its files by their names.
@@ -93,25 +92,37 @@ pub fn of_one_step(id: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// `file` enlarged by such a model on the native CPU executor; drawn where `seed` says which image.
-pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], seed: Option<u64>) -> Picture {
+/// How a model of one step is asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked {
+    /// Which image is drawn; none is the restorer's.
+    pub seed: Option<u64>,
+    /// The colour anchor in place of the model's own.
+    pub anchor: Option<f64>,
+    /// In place of the model's own.
+    pub scale: Option<usize>,
+}
+
+/// `file` enlarged by such a model on the native CPU executor.
+pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], asked: Asked) -> Picture {
     let bytes = |name: &str| &files.iter().find(|(n, _)| n == name).expect("its file").1;
     let manifest = Manifest::from_json(bytes("manifest.json")).unwrap();
     let open = |part: &NetworkPart| part.open_weights(bytes(&part.file)).unwrap();
     let part = manifest.restorer().unwrap();
     let restorer = CpuExecutor::new(&part.graph, &open(part)).unwrap();
-    let Some(seed) = seed else {
-        return enlarged(file, &restorer);
+    let scale = asked.scale.unwrap_or(restorer.scale());
+    let Some(seed) = asked.seed else {
+        return enlarged(file, (&restorer, &restorer), scale);
     };
     let (part, steps) = manifest.sampler(Mode::Fast).unwrap();
-    let flow = CpuFlow::new(restorer, &part.graph, &open(part)).unwrap();
-    let picture = decode(file, 1 << 20).unwrap();
-    let size = picture.size();
-    let drawing = Drawing::new(seed, steps);
-    enlarged(
-        file,
-        &Sampler::new(flow, part.sampling.unwrap(), drawing, size).unwrap(),
-    )
+    let flow = CpuFlow::new(restorer.clone(), &part.graph, &open(part)).unwrap();
+    let size = decode(file, 1 << 20).unwrap().size();
+    let mut sampling = part.sampling.unwrap();
+    if asked.anchor.is_some() {
+        sampling = sampling.anchored(asked.anchor, steps);
+    }
+    let sampler = Sampler::new(flow, sampling, Drawing::new(seed, steps), size).unwrap();
+    enlarged(file, (&sampler, &restorer), scale)
 }
 
 /// The files of a community's model beside the default model's restorer, by their names.
@@ -137,15 +148,15 @@ fn opened(model: Model) -> (Manifest, GraphNetwork) {
     (manifest, network)
 }
 
-fn enlarged(file: &[u8], executor: &impl Executor) -> Picture {
+/// By an executor, and another for what takes a second pass.
+fn enlarged(file: &[u8], (executor, again): (&impl Executor, &impl Executor), scale: usize) -> Picture {
     let picture = decode(file, 1 << 20).unwrap();
-    let scale = executor.scale();
     let size = picture.size().times(scale);
     let bytes = SharedBytes::default();
     let (layout, bits) = (picture.layout(), picture.bits());
     let mut png = PngRows::new(bytes.clone(), size, layout, bits).unwrap();
     let options = Options::new(OutputScale::new(scale).unwrap(), 4096);
-    let report = pollster::block_on(enlarge(executor, picture.raster(), &options, |event| {
+    let report = pollster::block_on(enlarge(executor, again, picture.raster(), &options, |event| {
         if let Event::Rows { first, rows, .. } = event {
             png.write(first, rows).unwrap();
         }

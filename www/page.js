@@ -196,6 +196,25 @@ function explainMode() {
     : text(mode === 'instant' ? 'aboutInstant' : 'aboutFlow');
   $('about-mode').textContent = time === null ? explained : `${explained} ${text('perMegapixel', { time: duration(time) })}`;
   $('seed-choice').hidden = mode === 'instant' || drawsOne(model, mode);
+  offerStrictness();
+}
+
+/** The Gaussian below whose frequencies the model's colours are the mean's, in result pixels; true is three quarters of a photo's pixel. */
+function holdWidth() {
+  const strictness = $('strictness').valueAsNumber;
+  const { scale } = brought.get($('model').value);
+  return strictness === 0 || Math.min(Math.max(0.75 * scale * 2 ** -strictness, 0.8), 16);
+}
+
+/** Offers how strictly a model is held, and says what that means. */
+function offerStrictness() {
+  const held = brought.has($('model').value) && $('mode').value !== 'instant' && $('hold').checked;
+  $('strictness-choice').hidden = !held;
+  if (!held) return;
+  const { scale } = brought.get($('model').value);
+  const width = holdWidth();
+  const pixels = number((width === true ? 0.75 * scale : width) / scale, 2);
+  $('strictness-value').textContent = text('strictnessValue', { pixels });
 }
 
 /** Whether all samples of a model's mode are one, as far as that is known. */
@@ -208,7 +227,7 @@ function chosenOptions() {
   const size = $('scale').value === 'width' ? { width: $('width').valueAsNumber } : { scale: Number($('scale').value) };
   const drawn = mode === 'instant' ? {} : { seed: $('seed').valueAsNumber, layers: true };
   const model = $('model').value;
-  const held = brought.has(model) && !$('hold').checked ? { hold: false } : {};
+  const held = brought.has(model) ? { hold: $('hold').checked && (mode === 'instant' || holdWidth()) } : {};
   return { model, mode, ...size, ...drawn, ...held, format, quality: $('quality').value / 100, strip: !$('carry').checked };
 }
 
@@ -701,6 +720,8 @@ $('measure').addEventListener('click', () => {
   queue.measure(shown, SAMPLES);
 });
 $('mode').addEventListener('change', explainMode);
+$('hold').addEventListener('change', offerStrictness);
+$('strictness').addEventListener('input', offerStrictness);
 $('scale').addEventListener('change', () => { $('width-choice').hidden = $('scale').value !== 'width'; });
 $('model').addEventListener('change', () => chooseModel($('model').value));
 $('add-model').addEventListener('click', () => $('model-file').click());

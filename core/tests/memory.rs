@@ -38,7 +38,7 @@ fn most_held(executor: &BurnExecutor, (width, height): (usize, usize)) -> usize 
     let mut rows = 0;
     let photo = Blank(Size::new(width, height));
     let options = Options::new(OutputScale::new(SCALE).expect("offered"), CORE);
-    let work = enlarge(executor, &photo, &options, |event| {
+    let work = enlarge(executor, executor, &photo, &options, |event| {
         if let Event::Rows { rows: strip, .. } = event {
             rows += strip.height();
         }

@@ -170,9 +170,10 @@ impl Kept {
             layout: self.layout,
             samples: Samples::Sixteen(self.samples),
         };
-        match image.is_whole() {
-            true => Ok(image),
-            false => Err(Error::Size("a first pass left rows out".into())),
+        if image.is_whole() {
+            Ok(image)
+        } else {
+            Err(Error::Size("a first pass left rows out".into()))
         }
     }
 }

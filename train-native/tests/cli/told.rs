@@ -48,15 +48,15 @@ fn any_width_is_made_and_others_are_refused() {
     // Too wide for one of them: the other is made all the same.
     let run = line(
         folder.path(),
-        "upscale @/a.png @/b.png -o @/wide --width 170 --device cpu",
+        "upscale @/a.png @/b.png -o @/wide --width 250 --device cpu",
     );
     assert!(
-        !run.status.success() && text(&run).contains("can be made 30 to 120 wide, not 170"),
+        !run.status.success() && text(&run).contains("can be made 30 to 240 wide, not 250"),
         "{}",
         text(&run)
     );
-    assert!(folder.path().join("wide/a-w170.png").is_file());
-    assert!(!folder.path().join("wide/b-w170.png").exists());
+    assert!(folder.path().join("wide/a-w250.png").is_file());
+    assert!(!folder.path().join("wide/b-w250.png").exists());
     let both = line(folder.path(), "upscale @/a.png -o @/c.png --width 100 --scale 3");
     assert!(text(&both).contains("--scale"), "{}", text(&both));
 }
@@ -211,7 +211,7 @@ fn failures_and_notes_have_codes() {
             "failed",
             Some("a.png"),
             "width",
-            json!({"wanted": "1", "least": "48", "most": "192"}),
+            json!({"wanted": "1", "least": "48", "most": "384"}),
         ),
         ("@/a.png -o @/a.png", "failed", Some("a.png"), "place", json!({})),
         (
