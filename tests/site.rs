@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::middleware::map_response;
+use axum::response::Response;
 use tokio::net::TcpListener;
 use tower_http::services::ServeDir;
 
@@ -15,11 +18,33 @@ pub struct Site {
 impl Site {
     /// Serves a folder.
     pub async fn start(folder: &Path) -> Self {
+        Self::of(Self::files(folder)).await
+    }
+
+    fn files(folder: &Path) -> Router {
+        Router::new().fallback_service(ServeDir::new(folder))
+    }
+
+    async fn of(files: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let files = Router::new().fallback_service(ServeDir::new(folder));
         tokio::spawn(async move { axum::serve(listener, files).await });
         Self { url }
+    }
+
+    /// The same isolated from other origins, without which browsers give no memory that threads share.
+    pub async fn isolated(folder: &Path) -> Self {
+        let isolated = |mut answer: Response| async {
+            let headers = [
+                ("cross-origin-opener-policy", "same-origin"),
+                ("cross-origin-embedder-policy", "require-corp"),
+            ];
+            for (name, value) in headers {
+                answer.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            answer
+        };
+        Self::of(Self::files(folder).layer(map_response(isolated))).await
     }
 
     /// Its address, with a final slash.

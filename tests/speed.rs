@@ -1,4 +1,4 @@
-//! How fast the page is, alone and beside `UpscalerJS`, how large, and what memory it takes: `cargo xtask speed` prints what docs/PERFORMANCE.md
+//! How fast the page is, alone and beside `UpscalerJS` and onnxruntime-web, how large, and what memory it takes: `cargo xtask speed` prints what docs/PERFORMANCE.md
 //! shows.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the measurement")]
 
@@ -7,9 +7,12 @@ use std::time::Duration;
 use std::{env, fs};
 
 use asasr_codec::{Layout, PngRows, SharedBytes};
+use asasr_core::model::{Manifest, Role};
 use asasr_core::random::SplitMix64;
 use asasr_core::{Planes, Size};
+use asasr_interchange::{File, Stated, WEIGHTS, import};
 use asasr_tests::{Browser, Server, Site, copy_folder, drawn};
+use asasr_weights::DEFAULT;
 use base64::Engine as _;
 use serde_json::json;
 
@@ -252,6 +255,110 @@ async fn beside_upscalerjs() {
                 Ok(own) => println!("| {name} | {own:.4} | {} | {} |", of(own, 0), of(own, 2)),
                 Err(why) => println!("| {name} | fails: {why} | | |"),
             }
+        }
+    }
+}
+
+/// Where a file of onnxruntime-web's package lies.
+const ONNXRUNTIME: [&str; 6] = [
+    "ort.wasm.min.mjs",
+    "ort.webgpu.min.mjs",
+    "ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm",
+    "ort-wasm-simd-threaded.asyncify.mjs",
+    "ort-wasm-simd-threaded.asyncify.wasm",
+];
+
+/// A network of a community's file as a model of its own in `folder`, without our restorer.
+fn alone(name: &str, bytes: &[u8], folder: &Path) {
+    let mean = Manifest::from_json(DEFAULT.manifest).unwrap();
+    let model = import(&[File { name, bytes }], &Stated::default(), &mean).unwrap();
+    let part = model.manifest.networks[&Role::Community].clone();
+    let manifest = Manifest {
+        networks: [(Role::Restorer, part)].into(),
+        ..model.manifest
+    };
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
+    fs::write(folder.join(WEIGHTS), model.weights).unwrap();
+}
+
+/// Ours beside onnxruntime-web with the networks of the folder `ASASR_ONNX`.
+#[tokio::test]
+#[ignore = "measures"]
+async fn beside_onnxruntime() {
+    let Some(models) = env::var_os("ASASR_ONNX").map(PathBuf::from) else {
+        println!("\nASASR_ONNX names no folder of .onnx files: nothing is measured beside onnxruntime-web");
+        return;
+    };
+    let packages = PathBuf::from(env::var_os("ASASR_PEERS").expect("run `cargo xtask speed`"));
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&PathBuf::from(env::var_os("ASASR_PAGE").unwrap()), folder.path());
+    let peers = folder.path().join("peers");
+    copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("peers"), &peers);
+    fs::create_dir(peers.join("npm")).unwrap();
+    for file in ONNXRUNTIME {
+        let from = packages.join("onnxruntime-web/dist").join(file);
+        fs::copy(from, peers.join("npm").join(file)).unwrap();
+    }
+    let mut names = Vec::new();
+    for file in fs::read_dir(models).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|e| e == "onnx") {
+            let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+            fs::copy(&file, peers.join(format!("{name}.onnx"))).unwrap();
+            alone(
+                &format!("{name}.onnx"),
+                &fs::read(&file).unwrap(),
+                &peers.join(&name),
+            );
+            names.push(name);
+        }
+    }
+    names.sort();
+    let site = Site::isolated(folder.path()).await;
+    let prepare = "const { prepare } = await import('./onnx.js');
+                   return prepare(Uint8Array.from(atob(args[0]), (c) => c.charCodeAt(0)), ...args.slice(1));";
+    let round = "const { round } = await import('./onnx.js'); return round();";
+    for (backend, device, size) in [("wasm", "cpu", 256), ("webgpu", "webgpu", 32)] {
+        println!(
+            "\n| theirs on {backend}, ours on {device}, {size}x{size} pixels | theirs, output MP/s | ours | times | differ by, of 255 |\n|---|---:|---:|---:|---:|"
+        );
+        for name in &names {
+            let browser = Browser::start().await;
+            browser.visit(&format!("{}peers/onnx.html", site.url())).await;
+            let photo = base64::engine::general_purpose::STANDARD.encode(drawn(size, size));
+            // Ours takes as many threads as the machine has, as theirs is told.
+            let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+            let arguments = vec![
+                json!(photo),
+                json!(name),
+                json!(backend),
+                json!(device),
+                json!(threads),
+            ];
+            let apart = browser.run(prepare, arguments).await;
+            let Some(apart) = apart.as_f64() else {
+                println!("| {name} | fails: {apart} | | | |");
+                browser.close().await;
+                continue;
+            };
+            let mut times = [Vec::new(), Vec::new()];
+            for _ in 0..=ROUNDS {
+                let rows = browser.run(round, vec![]).await;
+                for (row, times) in times.iter_mut().enumerate() {
+                    times.push(rows[row][1].as_f64().unwrap());
+                }
+            }
+            browser.close().await;
+            let [theirs, ours] = times.map(|times| {
+                let mut counted = times[1..].to_vec();
+                counted.sort_by(f64::total_cmp);
+                (16 * size * size) as f64 / 1e3 / counted[ROUNDS / 2]
+            });
+            println!(
+                "| {name} | {theirs:.4} | {ours:.4} | {:.2} | {apart:.2} |",
+                ours / theirs
+            );
         }
     }
 }

@@ -20,7 +20,7 @@ cargo xtask audit                  check the dependencies: licences, sources, ve
 cargo xtask doctor                 list what is here, what is missing and the command that mends it
 cargo xtask page                   install what is missing and build the page into dist/
 cargo xtask npm                    put the component's npm package together
-cargo xtask speed [NAME]           measure the page: its size, its speed on the CPU, and beside UpscalerJS
+cargo xtask speed [NAME]           measure the page: its size, its speed on the CPU, and beside UpscalerJS and onnxruntime-web
 cargo xtask models                 install published models of others, for cargo xtask serve to offer
 cargo xtask load                   measure the server beside nginx
 cargo xtask pictures               draw the page's states into docs/images

@@ -26,7 +26,7 @@ const DENY_FILES: [&str; 6] = [
     "8cb16bf1ce1039f1c2cd4693cbba0e716b269270355261195b7b5af4b23f9e04",
 ];
 /// What a web developer takes today.
-const PEERS: [&str; 7] = [
+const PEERS: [&str; 8] = [
     "@tensorflow/tfjs@4.22.0",
     "@tensorflow/tfjs-backend-wasm@4.22.0",
     "@tensorflow/tfjs-backend-webgpu@4.22.0",
@@ -34,6 +34,7 @@ const PEERS: [&str; 7] = [
     "@upscalerjs/esrgan-slim@1.0.0",
     "@upscalerjs/esrgan-medium@1.0.0",
     "@upscalerjs/esrgan-thick@1.0.0",
+    "onnxruntime-web@1.30.0",
 ];
 const WASM: &str = "wasm32-unknown-unknown";
 /// A target without a standard library.
