@@ -257,7 +257,14 @@ impl Stage for OneStepStage<'_> {
             ("discriminator", learned),
         ];
         if let Some(term) = &self.perceptual {
-            terms.push(term.of(fake, high)?);
+            let every = args.perceptual_every.get();
+            // Every batch has all terms, so that they can be summed.
+            terms.push(if step.is_multiple_of(every) {
+                let (name, distance) = term.of(fake, high)?;
+                (name, distance.mul_scalar(every as f64))
+            } else {
+                ("perceptual", Tensor::zeros([1], &high.device()))
+            });
         }
         Ok(terms)
     }

@@ -34,6 +34,9 @@ pub(crate) struct OneStep {
     /// Weight of the mean absolute difference of the discriminator's features
     #[arg(long, value_name = "WEIGHT", default_value = "0.1")]
     pub(crate) feature_weight: Weight,
+    /// Take the perceptual distance of every so-manieth batch only, so many times as heavy: it costs more than all else
+    #[arg(long, value_name = "BATCHES", default_value = "1")]
+    pub(crate) perceptual_every: Whole<1, 64>,
     /// Channels of the discriminator at full size
     #[arg(long, default_value = "32", help_heading = Effect::Fixed.heading())]
     pub(crate) features: Whole<4, 128>,
