@@ -206,15 +206,11 @@ function holdWidth() {
   return strictness === 0 || Math.min(Math.max(0.75 * scale * 2 ** -strictness, 0.8), 16);
 }
 
-/** Offers how strictly a model is held, and says what that means. */
+/** Offers how strictly a model is held, and says it in words. */
 function offerStrictness() {
-  const held = brought.has($('model').value) && $('mode').value !== 'instant' && $('hold').checked;
-  $('strictness-choice').hidden = !held;
-  if (!held) return;
-  const { scale } = brought.get($('model').value);
-  const width = holdWidth();
-  const pixels = number((width === true ? 0.75 * scale : width) / scale, 2);
-  $('strictness-value').textContent = text('strictnessValue', { pixels });
+  $('strictness-choice').hidden = !brought.has($('model').value) || $('mode').value === 'instant' || !$('hold').checked;
+  const strictness = $('strictness').valueAsNumber;
+  $('strictness-value').textContent = text(strictness === 0 ? 'asUsual' : strictness < 0 ? 'looser' : 'stricter');
 }
 
 /** Whether all samples of a model's mode are one, as far as that is known. */
