@@ -174,7 +174,7 @@ async fn modes_differ_and_their_time_is_told() {
     let photo = drawn(10, 8);
     browser.drop_file("p.png", &photo).await;
     browser.finished().await;
-    let about = browser.text("about-mode").await;
+    let about = browser.content("about-mode").await;
     assert!(!about.contains("megapixel"), "too small to tell: {about}");
     browser.drop_file("large.png", &drawn(110, 100)).await;
     browser.finished().await;
@@ -187,7 +187,7 @@ async fn modes_differ_and_their_time_is_told() {
         assert_eq!(browser.text("error").await, "", "{mode}");
         results.push(saved(&browser).await);
         browser.set("mode", mode).await;
-        let about = browser.text("about-mode").await;
+        let about = browser.content("about-mode").await;
         let time = about.rsplit("About ").next().unwrap();
         let number: f64 = time.split(' ').next().unwrap().parse().unwrap();
         assert!(
@@ -218,7 +218,7 @@ async fn fidelity_leads_to_what_is_certain_without_the_network() {
                  new MutationObserver(() => { ran += document.querySelectorAll('#list .running').length; })
                    .observe(document.getElementById('list'), { subtree: true, attributes: true });";
     browser.run(watch, vec![]).await;
-    let consistency = browser.text("consistency").await;
+    let consistency = browser.content("figures").await;
     for (percent, share) in [("40", 0.4), ("100", 1.0)] {
         browser.set("fidelity", percent).await;
         // At once on the page: the shares of both images.
@@ -235,7 +235,7 @@ async fn fidelity_leads_to_what_is_certain_without_the_network() {
         let worst = farthest(&got, &blend) / LEVEL;
         assert!(worst <= 1.6, "at {percent}: {worst}");
     }
-    assert_ne!(browser.text("consistency").await, consistency);
+    assert_ne!(browser.content("figures").await, consistency);
     // Of several wishes in a row the last one counts, be it what was there before.
     let hasty = "const slider = document.getElementById('fidelity');
                  for (const value of args[0]) { slider.value = value; for (const kind of ['input', 'change']) slider.dispatchEvent(new Event(kind)); }";
@@ -243,7 +243,10 @@ async fn fidelity_leads_to_what_is_certain_without_the_network() {
         browser.run(hasty, vec![wishes.to_vec().into()]).await;
         browser.blended().await;
         tokio::time::sleep(std::time::Duration::from_millis(700)).await;
-        assert_eq!(browser.text("fidelity-value").await, format!("{} %", wishes[2]));
+        assert_eq!(
+            browser.text("fidelity-value").await,
+            format!("{} %", 100 - wishes[2])
+        );
         let mut blend = sample.clone();
         for (x, m) in blend.data_mut().iter_mut().zip(certain.data()) {
             *x = (1.0 - last) * *x + last * m;
@@ -287,8 +290,9 @@ async fn what_is_invented_is_measured() {
     browser.measured().await;
     assert_eq!(browser.text("error").await, "");
     assert!(saved(&browser).await == before, "the image at its fidelity");
-    assert_eq!(browser.text("fidelity-value").await, "70 %");
-    let told = browser.text("deviation").await;
+    assert_eq!(browser.text("fidelity-value").await, "30 %");
+    let told = browser.content("figures").await;
+    let told = told.rsplit(" dB.").next().expect("a sentence");
     let levels: f64 = told
         .split_whitespace()
         .find_map(|w| w.parse().ok())

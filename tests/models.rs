@@ -155,7 +155,7 @@ async fn the_servers_models_are_offered() {
         .await;
     browser.set("model", "4x-Span").await;
     browser.wait_for("document.body.dataset.ready === 'yes'").await;
-    let about = browser.text("about-mode").await;
+    let about = browser.content("about-mode").await;
     assert!(
         about.contains("by unknown (LicenseRef-unknown), SPAN 4nf, 4\u{d7}"),
         "{about}"

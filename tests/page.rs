@@ -233,7 +233,7 @@ async fn rows_appear_and_departures_are_marked() {
     })()";
     browser.wait_for(painted).await;
     browser.finished().await;
-    assert!(browser.text("consistency").await.contains(" dB"));
+    assert!(browser.content("figures").await.contains(" dB"));
     browser.click("#show-differences").await;
     let marked = "const canvas = document.getElementById('differences');
                   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -307,11 +307,11 @@ async fn the_result_is_compared_by_mouse_and_keyboard() {
     let zoom = |text: String| text.trim_end_matches(" %").parse::<f64>().unwrap();
 
     // Both images lie under one transformation, whatever moves them.
-    browser.press(".stage", "1").await;
+    browser.press("#viewer .stage", "1").await;
     assert_eq!(browser.text("zoom").await, "100 %");
     let mut seen = Vec::new();
     for keys in ["+", "+", "+", "+", "+", "+", LEFT, "-", "0"] {
-        browser.press(".stage", keys).await;
+        browser.press("#viewer .stage", keys).await;
         let both = browser.run(place, vec![]).await;
         assert_eq!(both[0], both[1], "{keys}");
         seen.push(both[0].as_str().unwrap().to_owned());
@@ -321,19 +321,19 @@ async fn the_result_is_compared_by_mouse_and_keyboard() {
     let fitted = zoom(browser.text("zoom").await);
     browser.click("#zoom-in").await;
     assert!(zoom(browser.text("zoom").await) > fitted);
-    let wheel = "document.querySelector('.stage').dispatchEvent(
+    let wheel = "document.querySelector('#viewer .stage').dispatchEvent(
                    new WheelEvent('wheel', { deltaY: 400, clientX: 300, clientY: 600, bubbles: true, cancelable: true }));";
     let before = zoom(browser.text("zoom").await);
     browser.run(wheel, vec![]).await;
     assert!(zoom(browser.text("zoom").await) < before);
 
     // The divider.
-    let split = "return document.querySelector('.divider').getAttribute('aria-valuenow');";
-    browser.press(".divider", LEFT).await;
+    let split = "return document.querySelector('#viewer .divider').getAttribute('aria-valuenow');";
+    browser.press("#viewer .divider", LEFT).await;
     assert_eq!(browser.run(split, vec![]).await, "45");
-    browser.press(".divider", HOME).await;
+    browser.press("#viewer .divider", HOME).await;
     assert_eq!(browser.run(split, vec![]).await, "0");
-    let drag = "const stage = document.querySelector('.stage'), divider = document.querySelector('.divider');
+    let drag = "const stage = document.querySelector('#viewer .stage'), divider = document.querySelector('#viewer .divider');
                 const box = stage.getBoundingClientRect();
                 stage.setPointerCapture = () => {};
                 const send = (target, kind, x) => target.dispatchEvent(new PointerEvent(kind,
@@ -343,7 +343,7 @@ async fn the_result_is_compared_by_mouse_and_keyboard() {
     assert_eq!(browser.run(drag, vec![]).await, "25");
 
     // Two fingers apart bring it closer, one moves it.
-    let touch = "const stage = document.querySelector('.stage');
+    let touch = "const stage = document.querySelector('#viewer .stage');
                  const box = stage.getBoundingClientRect();
                  const send = (kind, pointerId, x, y) => stage.dispatchEvent(new PointerEvent(kind,
                    { pointerId, pointerType: 'touch', button: 0, clientX: box.left + x, clientY: box.top + y, bubbles: true }));
@@ -362,9 +362,9 @@ async fn the_result_is_compared_by_mouse_and_keyboard() {
     assert_eq!(browser.run(touch, vec![]).await, "3.00 true");
 
     // Held, only the original shows, in every way of comparing.
-    let key = "document.querySelector('.stage').dispatchEvent(new KeyboardEvent(args[0], { key: 'h', bubbles: true }));";
+    let key = "document.querySelector('#viewer .stage').dispatchEvent(new KeyboardEvent(args[0], { key: 'h', bubbles: true }));";
     let visible = "const of = (name) => getComputedStyle(document.querySelector(name)).visibility;
-                   return [of('.before'), of('.after')].join();";
+                   return [of('#viewer .before'), of('#viewer .after')].join();";
     for mode in ["slider", "beside"] {
         browser.click(&format!("input[value={mode}]")).await;
         browser.run(key, vec!["keydown".into()]).await;
@@ -381,6 +381,53 @@ async fn the_result_is_compared_by_mouse_and_keyboard() {
     browser.click("input[value=beside]").await;
     let both = browser.run(place, vec![]).await;
     assert_eq!(both[0], both[1]);
+    browser.close().await;
+}
+
+/// The first thing to see is what the page does; then the result, whole and without scrolling; and more detail at a click.
+#[tokio::test]
+async fn the_result_is_in_view() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    let where_it_is = "const box = document.querySelector('#viewer .stage').getBoundingClientRect();
+        return [box.top >= 0, box.bottom <= innerHeight, box.height > 150, document.documentElement.scrollWidth <= innerWidth].join();";
+    for (width, height) in [(1280, 900), (390, 844), (320, 568)] {
+        browser
+            .open(&format!("{}?device=cpu&lang=en", server.url()))
+            .await;
+        browser.screen(width, height).await;
+        let example = "const { width, height } = document.getElementById('example').getBoundingClientRect();
+            return width > 200 && height > 130 && document.getElementById('result').hidden;";
+        assert_eq!(browser.run(example, vec![]).await, true);
+        browser.click("#try").await;
+        browser
+            .wait_for("document.querySelector('#list .done') !== null")
+            .await;
+        assert_eq!(
+            browser.run(where_it_is, vec![]).await,
+            "true,true,true,true",
+            "{width}x{height}"
+        );
+        let focus = browser
+            .run("return document.activeElement.className;", vec![])
+            .await;
+        assert_eq!(focus, "stage");
+        assert!(browser.content("consistency").await.contains("noise"));
+    }
+    // Both versions are kept: from the second on nothing runs.
+    browser.click("#detailed").await;
+    browser
+        .wait_for("document.querySelectorAll('#list .done').length === 2")
+        .await;
+    assert!(browser.text("summary").await.ends_with("More detail"));
+    let name = "return document.getElementById('download').download;";
+    assert_eq!(browser.run(name, vec![]).await, "kitten-x4-fast.png");
+    browser.click("#faithful").await;
+    browser.blended().await;
+    assert!(browser.text("summary").await.ends_with("Faithful"));
+    assert_eq!(browser.run(name, vec![]).await, "kitten-x4-fast-f100.png");
+    assert_eq!(browser.content("deviation").await, "Nothing is invented.");
+    assert_eq!(browser.text("error").await, "");
     browser.close().await;
 }
 
@@ -708,7 +755,7 @@ async fn pictures_of_the_page() {
             ])
             .await;
         browser.finished().await;
-        browser.press(".stage", "0").await;
+        browser.press("#viewer .stage", "0").await;
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         save("error", browser.photograph().await);
         browser
@@ -742,10 +789,12 @@ async fn pictures_of_the_page() {
                 .await;
             browser.drop_files(&[("cat.png", &cat)]).await;
             browser.finished().await;
-            browser.press(".stage", "0").await;
+            browser.press("#viewer .stage", "0").await;
             let shown = "const box = document.getElementById('show-spread'); if (!box.checked) box.click();";
             browser.run(shown, vec![]).await;
             save("model", browser.photograph().await);
+            let open = "document.getElementById('settings').open = true;";
+            browser.run(open, vec![]).await;
             browser.click("#drop-model").await;
             browser.clear().await;
         }

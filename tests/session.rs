@@ -346,6 +346,13 @@ impl Browser {
             .unwrap()
     }
 
+    /// What an element says, seen or folded away.
+    pub async fn content(&self, id: &str) -> String {
+        let script = "return document.getElementById(args[0]).textContent;";
+        let said = self.run(script, vec![id.into()]).await;
+        said.as_str().unwrap().to_owned()
+    }
+
     /// Empties the list and drops a file on the page, as a person would.
     pub async fn drop_file(&self, name: &str, bytes: &[u8]) {
         self.clear().await;
@@ -507,6 +514,14 @@ impl Browser {
     /// Sets the window's size.
     pub async fn resize(&self, width: u32, height: u32) {
         self.client.set_window_size(width, height).await.unwrap();
+    }
+
+    /// Gives the page exactly so much room, less than a window may have.
+    pub async fn screen(&self, width: u32, height: u32) {
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": metrics });
+        self.command("goog/cdp/execute", command).await;
     }
 
     /// Loads the page anew and waits until it is ready.

@@ -14,6 +14,8 @@ import { zip } from './zip.js';
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const viewer = new Viewer($('viewer'));
+/** What the page does, shown before anybody gives it a photo. */
+const EXAMPLE = { before: 'example-before.webp', after: 'example-after.webp', width: 576, height: 384 };
 /** Rows of the list, by their job's id. */
 const rows = new Map();
 let upscaler = null;
@@ -230,9 +232,10 @@ function chosenOptions() {
 /** Hands the options chosen now to `use`, or says which of them makes no sense. */
 function withOptions(use) {
   better();
-  const bad = [...document.querySelectorAll('#options input')].find((input) => input.checkVisibility() && !input.checkValidity());
+  const bad = [...document.querySelectorAll('#options input')].find((input) => !input.closest('[hidden]') && !input.checkValidity());
   if (bad) {
     fail(() => text('badNumber', { name: bad.labels[0].textContent.trim(), min: bad.min, max: bad.max }));
+    $('settings').open = true;
     bad.focus();
   } else use(chosenOptions());
 }
@@ -246,6 +249,14 @@ async function take(files) {
   if (photos.length === 0 && models.length > 0) return;
   if (photos.length === 0) fail(() => text('noImages'));
   else withOptions((options) => queue.add(photos, options));
+}
+
+/** While there are photos, what is looked at has the room, and what was needed to begin is a bar. */
+function makeRoom(working) {
+  if (document.body.classList.contains('working') === working) return;
+  document.body.classList.toggle('working', working);
+  $('example').hidden = working;
+  $('settings').open = false;
 }
 
 // --- models that a person brings -----------------------------------------------------------------------------------
@@ -285,6 +296,7 @@ function chooseModel(value) {
   if (Boolean(own) !== ownChosen) $('mode').value = own ? 'fast' : 'instant';
   ownChosen = Boolean(own);
   if (own && $('scale').value !== 'width') $('scale').value = own.scale;
+  if (own) $('settings').open = true;
   offer();
   // Whoever is at work keeps the device.
   if (queue && !busy()) open(value);
@@ -400,21 +412,21 @@ function list() {
     }
   }
   $('photos').hidden = queue.jobs.length === 0;
-  $('drop').classList.toggle('small', queue.jobs.length > 0);
+  makeRoom(queue.jobs.length > 0);
   if (shown && !queue.jobs.includes(shown)) hide();
   if (wrong?.job && !queue.jobs.includes(wrong.job)) better();
   actions();
 }
 
 /** A result in a line. */
-function describe({ result, options }) {
+function describe({ result, options, fidelity }) {
   const told = [text('done', { ...result, time: duration(result.seconds) })];
   const choice = [...$('model').options].find(({ value }) => value === options.model);
   // The first model goes without saying.
   const own = brought.get(options.model) ?? (options.model.startsWith('own:') && { id: options.model.slice(4) });
   if (own) told.push(text('byModel', { name: own.id }));
   else if (choice?.index) told.push(text('takenAs', { condition: choice.textContent }));
-  if (options.mode !== 'instant' || own) told.push(text(own ? `${options.mode}Own` : 'fast'));
+  if (options.mode !== 'instant' || own) told.push(text(fidelity === 1 || options.mode === 'instant' ? 'instant' : own ? 'fastOwn' : 'fast'));
   if (options.hold === false) told.push(text('notHeld'));
   if (options.seed !== undefined) told.push(text('variation', options));
   return told.join(', ');
@@ -456,6 +468,7 @@ function update(job) {
     parts.thumb.src = parts.upright;
   }
   if (job === shown) tellMeasuring(job);
+  if (job === following && shown) tellVersions();
   if (job.state === before) return;
   const measuredOnly = parts.measuring;
   parts.measuring = Boolean(job.measuring);
@@ -479,7 +492,7 @@ function turned(job, parts, measuredOnly) {
     if (job.error) fail(job.error, job);
     else better(job);
     // The first result shows itself; later ones do not push away what is looked at.
-    if (!shown) show(job);
+    if (!shown || job === following) show(job);
     else if (shown === job && measuredOnly) measured(job);
     else if (shown === job) show(job);
   }
@@ -508,6 +521,7 @@ function actions() {
 // --- the result ----------------------------------------------------------------------------------------------------
 
 function show(job) {
+  const first = !shown && $('result').hidden;
   hide();
   shown = job;
   const { result, file } = job;
@@ -516,6 +530,7 @@ function show(job) {
   $('download').hidden = $('trust').hidden = !result;
   $('differences').hidden = $('spread').hidden = true;
   rows.get(job.id).root.setAttribute('aria-current', 'true');
+  if (first) inView();
   if (!result) {
     const scale = (job.options.width ?? job.options.scale * job.width) / job.width;
     viewer.show(addresses[0], null, { width: Math.round(job.width * scale), height: Math.max(Math.round(job.height * scale), 1) }, file.name);
@@ -533,11 +548,55 @@ function show(job) {
   tell();
 }
 
+/** Whoever does nothing else is led to what there is to see. */
+function inView() {
+  const idle = document.activeElement === document.body || $('drop').contains(document.activeElement);
+  if (idle) $('viewer').querySelector('.stage').focus({ preventScroll: true });
+  if ($('viewer').getBoundingClientRect().bottom > innerHeight) $('result').scrollIntoView();
+}
+
+/** The job of more detail, or of another variation, that takes the place of what is looked at when it is done. */
+let following = null;
+
+/** Offers the result that is shown as the faithful one and with more detail. */
+function tellVersions() {
+  const { result, options } = shown;
+  const fidelity = $('fidelity').valueAsNumber / 100;
+  const own = brought.has(options.model);
+  $('versions').hidden = !result || known[options.model]?.every(({ mode }) => mode !== 'fast') === true;
+  const busy = following && ['waiting', 'running'].includes(following.state);
+  $('detailed').checked = Boolean(busy) || Boolean(result?.layers && fidelity < 1);
+  $('faithful').checked = !$('detailed').checked;
+  const name = text(own ? 'fastOwn' : 'fast');
+  $('detailed-text').textContent = busy ? `${name}: ${text('share', { percent: Math.round(100 * (following.progress?.fraction ?? 0)) })}` : name;
+  $('another').hidden = !result?.layers || drawsOne(options.model, options.mode);
+}
+
+/** Shows the faithful version, 1, or that with more detail, 0: where both are there, at once. */
+function turnTo(fidelity) {
+  if (shown.result.layers) {
+    seen(fidelity);
+    refine();
+  } else if (fidelity === 0) {
+    follow({ mode: 'fast', seed: $('seed').valueAsNumber || 0, layers: true });
+  } else if (following) {
+    queue.cancel(following);
+  }
+}
+
+/** Enlarges the photo that is shown once more, and shows that result. */
+function follow(others) {
+  const { file, options } = shown;
+  [following] = queue.add([file], { ...options, ...others });
+  tellVersions();
+}
+
 /** A share of the mean as the viewer and the slider show it. */
 function seen(fidelity) {
   viewer.fidelity = fidelity;
   $('fidelity').value = Math.round(100 * fidelity);
-  $('fidelity-value').value = `${$('fidelity').value} %`;
+  $('fidelity-value').value = `${100 - $('fidelity').value} %`;
+  tellVersions();
 }
 
 /** What there is to know of the result that is shown: its file, its notes and how far it can be trusted. */
@@ -559,13 +618,26 @@ function relabel() {
   $('summary').textContent = describe(shown);
   $('notes').replaceChildren(...result.said.map((note) => element('li', { textContent: translated(note) })));
   $('notes').hidden = result.said.length === 0;
+  tellVersions();
   const exact = !Number.isFinite(result.consistency);
+  // A model that removes noise and compression departs from a photo that has them, and should: that has no grade.
+  const cleans = shown.options.model !== 'asasr-x4-clean' && !brought.has(shown.options.model);
   // Rounding to 8 bits alone leaves about 59 dB.
-  const grade = text(result.consistency >= 45 ? 'good' : result.consistency >= 35 ? 'fair' : 'poor');
-  $('consistency').textContent = exact ? text('exact') : text('consistency', { psnr: number(result.consistency, 1), grade });
-  $('deviation').textContent = result.invented ? text(result.departure ? 'departure' : 'deviation', { levels: number(result.deviation, 1) }) : text('notMeasured');
+  const grade = result.consistency >= 45 ? 'good' : cleans ? 'cleaned' : result.consistency >= 35 ? 'fair' : 'poor';
+  $('consistency').textContent = text(exact ? 'exact' : grade);
+  $('figures').textContent = [
+    text('consistency', { psnr: exact ? '∞' : number(result.consistency, 1) }),
+    ...(result.invented ? [text(result.departure ? 'departureIs' : 'deviationIs', { levels: number(result.deviation, 1) })] : []),
+  ].join(' ');
+  const left = 1 - shown.fidelity;
+  $('deviation').textContent = !result.invented ? text('notMeasured')
+    : left === 0 ? text('nothing')
+      : text(result.departure ? 'departure' : 'deviation', { amount: amount(left * result.deviation) });
   tellMeasuring(shown);
 }
+
+/** So many grey levels of invention in a word. */
+const amount = (levels) => text(levels < 1.5 ? 'little' : levels < 4 ? 'some' : 'much');
 
 /** How far the measurement of what is invented is. */
 function tellMeasuring({ result, measuring, progress }) {
@@ -621,7 +693,7 @@ async function blended(job, fidelity, mine) {
     Object.assign(job, { fidelity, result: { ...job.result, blob, name, said, consistency, differences } });
     if (shown !== job) return;
     seen(fidelity);
-    $('live').textContent = text('announceFidelity', { percent: Math.round(100 * fidelity) });
+    $('live').textContent = text('announceFidelity', { percent: Math.round(100 * (1 - fidelity)) });
   } catch (error) {
     if (error.name === 'AbortError') return;
     if (shown === job) seen(job.fidelity);
@@ -637,11 +709,12 @@ function drawMaps() {
   const result = shown?.result;
   // One grey level is rounding; from there to full colour.
   drawMap('differences', result?.differences, 0x2800ff, 8);
-  drawMap('spread', result?.invented, 0x00beff, 16);
+  // What is taken back towards the mean is not invented.
+  drawMap('spread', result?.invented, 0x00beff, 16, 1 - (shown?.fidelity ?? 0));
 }
 
-/** Paints grey levels of the given image's pixels in a colour, `0xbbggrr`, which is full at so many of them. */
-function drawMap(id, levels, colour, full) {
+/** Paints a share of grey levels of the given image's pixels in a colour, `0xbbggrr`, which is full at so many of them. */
+function drawMap(id, levels, colour, full, part = 1) {
   const canvas = $(id);
   canvas.hidden = !$(`show-${id}`).checked || !levels;
   if (canvas.hidden) return;
@@ -650,7 +723,7 @@ function drawMap(id, levels, colour, full) {
   const image = new ImageData(canvas.width, canvas.height);
   const pixels = new Uint32Array(image.data.buffer);
   for (let i = 0; i < pixels.length; i++) {
-    const share = Math.min(Math.max(levels[i] - 1, 0) / (full - 1), 1);
+    const share = Math.min(Math.max(part * levels[i] - 1, 0) / (full - 1), 1);
     pixels[i] = (Math.round(230 * share) << 24 | colour) >>> 0;
   }
   canvas.getContext('2d').putImageData(image, 0, 0);
@@ -690,6 +763,14 @@ for (const [button, input, collect] of [['choose', 'file', fromList], ['choose-f
     target.value = ''; // the same file may be chosen again
   });
 }
+$('try').addEventListener('click', async () => {
+  try {
+    const response = await fetch(EXAMPLE.before);
+    take([new File([await response.blob()], 'kitten.webp', { type: 'image/webp' })]);
+  } catch (error) {
+    fail(error);
+  }
+});
 addEventListener('dragover', (event) => { event.preventDefault(); $('drop').classList.add('over'); });
 addEventListener('dragleave', (event) => { if (!event.relatedTarget) $('drop').classList.remove('over'); });
 addEventListener('drop', async (event) => {
@@ -711,6 +792,9 @@ $('show-differences').addEventListener('change', drawMaps);
 $('show-spread').addEventListener('change', drawMaps);
 $('fidelity').addEventListener('input', () => seen($('fidelity').valueAsNumber / 100));
 $('fidelity').addEventListener('change', refine);
+$('faithful').addEventListener('change', () => turnTo(1));
+$('detailed').addEventListener('change', () => turnTo(0));
+$('another').addEventListener('click', () => follow({ seed: (shown.options.seed + 1) % 2 ** 32 }));
 $('measure').addEventListener('click', () => {
   $('show-spread').checked = true;
   queue.measure(shown, SAMPLES);
@@ -768,6 +852,7 @@ $('language').replaceChildren(...Object.keys(languages).map((code) => {
   const own = new Intl.DisplayNames(code, { type: 'language' }).of(code);
   return element('option', { value: code, lang: code, textContent: own, selected: code === language() });
 }));
+new Viewer($('example')).show(EXAMPLE.before, EXAMPLE.after, EXAMPLE, 'kitten.webp');
 begin();
 if (queue) {
   keepOffline($('offline'), everything, busy);

@@ -183,6 +183,8 @@ export class Viewer {
     this.#view.y = within(this.#view.y, this.#size.height, pane.height);
     const left = pane.width / 2 - this.#view.x * zoom;
     const top = pane.height / 2 - this.#view.y * zoom;
+    // A whole image is no trap for a finger that scrolls the page.
+    this.#stage.style.touchAction = this.#fitted ? 'pan-y' : 'none';
     for (const child of this.#painted()) {
       child.style.transform = `translate(${left}px, ${top}px) scale(${zoom})`;
       child.style.imageRendering = zoom * devicePixelRatio >= 3 ? 'pixelated' : 'auto';
