@@ -548,6 +548,40 @@ async fn it_speaks_german() {
     browser.close().await;
 }
 
+/// What was chosen is chosen the next time, as far as it is on offer.
+#[tokio::test]
+async fn choices_are_remembered() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    for (id, value) in [
+        ("model", "asasr-x4-clean"),
+        ("format", "webp"),
+        ("scale", "2"),
+        ("mode", "fast"),
+    ] {
+        browser.set(id, value).await;
+    }
+    browser
+        .run("document.getElementById('carry').click();", vec![])
+        .await;
+    browser.reload().await;
+    let chosen = "const of = (id) => document.getElementById(id);
+        return [...['model', 'format', 'scale', 'mode'].map((id) => of(id).value), of('carry').checked, of('quality-choice').hidden].join();";
+    assert_eq!(
+        browser.run(chosen, vec![]).await,
+        "asasr-x4-clean,webp,2,fast,false,false"
+    );
+    // What is kept may be of another version.
+    let other = "localStorage.setItem('asasr-choices', JSON.stringify({ model: 'gone', scale: '5', format: 7, mode: null }));";
+    browser.run(other, vec![]).await;
+    browser.reload().await;
+    assert_eq!(
+        browser.run(chosen, vec![]).await,
+        "asasr-x4-real,png,4,instant,true,true"
+    );
+    browser.close().await;
+}
+
 /// Whatever modules and scripts may say, an error or a note, has a text in each language, with the same places; and nothing else has.
 #[tokio::test]
 async fn every_code_has_its_texts_and_every_text_its_code() {

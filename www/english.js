@@ -45,6 +45,7 @@ export const english = {
   'model-none': 'this is no model: choose a .pth, .safetensors or .onnx file, or ncnn\'s .param and .bin together',
   'model-cut-short': 'the model\'s file is cut short: download it again',
   'model-damaged': 'the model\'s file is damaged: {why}',
+  'model-program': 'this is TorchScript, a program with its weights, and was not opened: take the model as the .pth or .safetensors of its weights alone',
   'model-unsafe': 'the model\'s file asks for {name}, which no weights need: it may hold a program, and was not opened; take the model as .safetensors',
   'model-type': 'the tensor {tensor} has the type {is}: weights are read in half, bfloat16, single and double precision',
   'model-too-large': 'the model\'s file is not taken: {why}',

@@ -43,6 +43,7 @@ export const german = {
   'model-none': 'das ist kein Modell: eine Datei .pth, .safetensors oder .onnx auswählen, oder .param und .bin von ncnn zusammen',
   'model-cut-short': 'die Datei des Modells ist abgeschnitten: noch einmal herunterladen',
   'model-damaged': 'die Datei des Modells ist beschädigt: {why}',
+  'model-program': 'das ist TorchScript, ein Programm mit seinen Gewichten, und wurde nicht geöffnet: das Modell als .pth oder .safetensors nur seiner Gewichte nehmen',
   'model-unsafe': 'die Datei des Modells verlangt {name}, was Gewichte nie brauchen: sie kann ein Programm enthalten und wurde nicht geöffnet; das Modell als .safetensors nehmen',
   'model-type': 'der Tensor {tensor} hat den Typ {is}: Gewichte werden in halber, bfloat16-, einfacher und doppelter Genauigkeit gelesen',
   'model-too-large': 'die Datei des Modells wird nicht genommen: {why}',

@@ -201,6 +201,37 @@ function explainMode() {
   offerStrictness();
 }
 
+/** What is chosen once is chosen the next time. */
+const CHOICES = ['model', 'mode', 'scale', 'width', 'format', 'quality', 'carry'];
+const KEPT = 'asasr-choices';
+
+function rememberChoices() {
+  const value = (id) => ($(id).type === 'checkbox' ? $(id).checked : $(id).value);
+  try {
+    localStorage.setItem(KEPT, JSON.stringify(Object.fromEntries(CHOICES.map((id) => [id, value(id)]))));
+  } catch { /* it lasts as long as the page */ }
+}
+
+/** What was chosen the last time; nothing where the browser kept nothing. */
+function rememberedChoices() {
+  try {
+    return JSON.parse(localStorage.getItem(KEPT)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** Chooses it again, as far as it is still on offer. */
+function recallChoices() {
+  const kept = rememberedChoices();
+  for (const id of CHOICES.filter((each) => each in kept && !(each === 'model' && query.has('model')))) {
+    if ($(id).type === 'checkbox') $(id).checked = kept[id];
+    else if (!$(id).options || [...$(id).options].some(({ value }) => value === kept[id])) $(id).value = kept[id];
+  }
+  $('quality-choice').hidden = $('format').value === 'png';
+  $('quality-value').value = $('quality').value;
+}
+
 /** The Gaussian below whose frequencies the model's colours are the mean's, in result pixels; true is three quarters of a photo's pixel. */
 function holdWidth() {
   const strictness = $('strictness').valueAsNumber;
@@ -314,6 +345,7 @@ async function takeModel(files) {
     // What is open under this name is another one.
     if (opened === value) opened = null;
     chooseModel(value);
+    rememberChoices();
     $('live').textContent = text('announceModel', { name: model.id });
     await keepModel(model).catch(() => fail(() => text('notKept', { name: model.id })));
   } catch (error) {
@@ -804,6 +836,7 @@ $('hold').addEventListener('change', offerStrictness);
 $('strictness').addEventListener('input', offerStrictness);
 $('scale').addEventListener('change', () => { $('width-choice').hidden = $('scale').value !== 'width'; });
 $('model').addEventListener('change', () => chooseModel($('model').value));
+$('options').addEventListener('change', rememberChoices);
 $('add-model').addEventListener('click', () => $('model-file').click());
 $('model-file').addEventListener('change', ({ target }) => {
   takeModels([...target.files]);
@@ -852,12 +885,19 @@ $('language').replaceChildren(...Object.keys(languages).map((code) => {
   const own = new Intl.DisplayNames(code, { type: 'language' }).of(code);
   return element('option', { value: code, lang: code, textContent: own, selected: code === language() });
 }));
+recallChoices();
 new Viewer($('example')).show(EXAMPLE.before, EXAMPLE.after, EXAMPLE, 'kitten.webp');
 begin();
 if (queue) {
   keepOffline($('offline'), everything, busy);
   // A browser that keeps nothing has none.
-  keptModels().then((models) => models.forEach(offerModel), () => {});
+  const last = rememberedChoices().model;
+  const offerKept = (models) => {
+    const values = models.map(offerModel);
+    // Only now the model of the last time is on offer again.
+    if (values.includes(last) && !query.has('model') && queue.jobs.length === 0) chooseModel(last);
+  };
+  keptModels().then(offerKept, () => {});
   // What is on offer for one model is not asked for.
   if (!query.has('model')) offerServed().catch(() => {});
 }

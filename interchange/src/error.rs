@@ -13,6 +13,8 @@ pub enum Error {
     Damaged(String),
     /// The pickle asks for something that no weights need, which may be a program.
     Unsafe(String),
+    /// `TorchScript`: a program with its weights.
+    Program,
     /// A tensor that is of none of the types that are read.
     Type {
         /// The tensor's name.
@@ -97,6 +99,7 @@ impl Error {
             Self::CutShort => Message::new("model-cut-short"),
             Self::Damaged(why) => because("model-damaged", why),
             Self::Unsafe(name) => Message::new("model-unsafe").with("name", &shown(name)),
+            Self::Program => Message::new("model-program"),
             Self::Type { tensor, is } => Message::new("model-type")
                 .with("tensor", &shown(tensor))
                 .with("is", &shown(is)),
@@ -142,6 +145,11 @@ impl fmt::Display for Error {
                 "the model's file asks for {}, which no weights need: it may hold a program, and was not opened; take the model as \
                  .safetensors",
                 shown(name)
+            ),
+            Self::Program => write!(
+                f,
+                "this is TorchScript, a program with its weights, and was not opened: take the model as the .pth or .safetensors of its \
+                 weights alone"
             ),
             Self::Type { tensor, is } => write!(
                 f,

@@ -178,6 +178,9 @@ fn zip(bytes: &[u8]) -> Result<Tensors<'_>> {
         let data = bytes.get(from as usize..to as usize).ok_or(Error::CutShort)?;
         entries.insert(name.into(), data);
     }
+    if entries.keys().any(|name| name.starts_with("code/")) {
+        return Err(Error::Program);
+    }
     let order = entries.get("byteorder").copied().unwrap_or(b"little");
     if order != b"little" {
         return Err(Error::TooLarge("its numbers have the other byte order".into()));

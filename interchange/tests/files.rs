@@ -153,6 +153,9 @@ fn hostile_files_get_a_sentence() {
     // A shape that is not the network's.
     let other = replaced(b"(K\x02K\x03K\x03K\x03t", b"(K\x02K\x03K\x03K\x01t");
     assert!(matches!(other, Error::Tensor { .. }), "{other:?}");
+    // A program with its weights.
+    let script = include_bytes!("fixtures/script.pt");
+    assert!(matches!(open(script), Err(Error::Program)));
     assert!(matches!(open(b""), Err(Error::NotAModel)));
     assert!(matches!(open(b"\xff\xd8\xff\xe0 a photo"), Err(Error::NotAModel)));
     // A list that is in itself, and one dictionary made over and over.
