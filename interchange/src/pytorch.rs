@@ -166,6 +166,9 @@ fn zip(bytes: &[u8]) -> Result<Tensors<'_>> {
         let Some((_, name)) = name.split_once('/') else {
             return Err(Error::NotAModel);
         };
+        if name.starts_with("code/") {
+            return Err(Error::Program);
+        }
         if entry.compression_method() != rawzip::CompressionMethod::STORE {
             return Err(Error::TooLarge(format!(
                 "{name} in it is compressed: save it anew with PyTorch"
@@ -177,9 +180,6 @@ fn zip(bytes: &[u8]) -> Result<Tensors<'_>> {
             .compressed_data_range();
         let data = bytes.get(from as usize..to as usize).ok_or(Error::CutShort)?;
         entries.insert(name.into(), data);
-    }
-    if entries.keys().any(|name| name.starts_with("code/")) {
-        return Err(Error::Program);
     }
     let order = entries.get("byteorder").copied().unwrap_or(b"little");
     if order != b"little" {
