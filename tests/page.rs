@@ -692,6 +692,24 @@ async fn it_works_offline_and_builds_never_mix() {
     let browser = opened(&server).await;
     browser.wait_for("document.body.dataset.offline === 'yes'").await;
 
+    // Another program shares a photo: the system sends it to the page, which takes it once.
+    let share = "const form = new FormData();
+                 const photo = await new Promise((done) => {
+                   const canvas = Object.assign(document.createElement('canvas'), { width: 6, height: 4 });
+                   canvas.getContext('2d');
+                   canvas.toBlob(done);
+                 });
+                 form.append('photos', new File([photo], 'aus dem Zug.png', { type: 'image/png' }));
+                 const { redirected, url } = await fetch('share', { method: 'POST', body: form });
+                 return redirected && new URL(url).pathname;";
+    assert_eq!(browser.run(share, vec![]).await, "/");
+    browser.reload().await;
+    browser.finished().await;
+    let name = "return [...document.querySelectorAll('#list .name')].map((each) => each.textContent).join();";
+    assert_eq!(browser.run(name, vec![]).await, "aus dem Zug.png");
+    browser.reload().await;
+    assert_eq!(browser.run(name, vec![]).await, "");
+
     // A newer build: another text and style, and the list of files that belong together.
     let change = |name: &str, from: &str, to: &str| {
         let path = folder.path().join(name);

@@ -1,5 +1,17 @@
 // Image files out of what a person gives: chosen files, dropped files and folders, pasted images.
 
+/** What other programs gave the page: files that the service worker kept, each once. */
+export async function fromShares() {
+  if (!globalThis.caches || !await caches.has('asasr-shared')) return [];
+  const cache = await caches.open('asasr-shared');
+  const files = await Promise.all((await cache.keys()).map(async (request) => {
+    const blob = await (await cache.match(request)).blob();
+    return new File([blob], decodeURIComponent(new URL(request.url).pathname.split('/').at(-1)), { type: blob.type });
+  }));
+  await caches.delete('asasr-shared');
+  return files;
+}
+
 /** What we read, and what a browser may read or is named when it does not. */
 const IMAGE = /\.(png|jpe?g|jfif|webp|gif|bmp|avif|jxl|hei[cf]|tiff?)$/i;
 

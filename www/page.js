@@ -1,7 +1,7 @@
 // The page: what a person does goes into the queue, what the queue tells goes onto the page.
 
 import { modelAddress, networks, plain, weightsAddress } from './address.js';
-import { fromFolder, fromList, fromTransfer } from './collect.js';
+import { fromFolder, fromList, fromShares, fromTransfer } from './collect.js';
 import { bundles, dropModel, importModel, isModel, keepModel, keptModels } from './models.js';
 import { keepOffline } from './offline.js';
 import { Queue, resultName } from './queue.js';
@@ -898,6 +898,11 @@ if (queue) {
     if (values.includes(last) && !query.has('model') && queue.jobs.length === 0) chooseModel(last);
   };
   keptModels().then(offerKept, () => {});
+  // Photos from the system: opened with the page, or shared with it.
+  globalThis.launchQueue?.setConsumer(async ({ files }) => {
+    if (files.length) take(await Promise.all(files.map((file) => file.getFile())));
+  });
+  fromShares().then((files) => { if (files.length) take(files); }, () => {});
   // What is on offer for one model is not asked for.
   if (!query.has('model')) offerServed().catch(() => {});
 }

@@ -71,6 +71,17 @@ const isManifest = (response) => response.clone().json().then((json) => typeof (
 
 const isModel = (url) => url.origin === base.origin && url.pathname.includes('/v1/models/');
 
+/** Files that another program shares with the page: kept until it is there to take them. */
+async function shared(request) {
+  const files = (await request.formData()).getAll('photos').filter((each) => each instanceof File);
+  const cache = await caches.open('asasr-shared');
+  await Promise.all(files.map((file, i) => {
+    const address = new URL(`share/${i}/${encodeURIComponent(file.name)}`, base);
+    return cache.put(address, new Response(file, { headers: { 'content-type': file.type } }));
+  }));
+  return Response.redirect(base.href, 303);
+}
+
 if (BUILD) {
   self.addEventListener('install', (event) => {
     // Modules for a device are kept when it uses them.
@@ -91,6 +102,7 @@ if (BUILD) {
 
   self.addEventListener('fetch', (event) => {
     const url = new URL(event.request.url);
+    if (event.request.method === 'POST' && url.href === new URL('share', base).href) event.respondWith(shared(event.request));
     if (event.request.method !== 'GET') return;
     if (isModel(url)) event.respondWith(ofModel(event.request));
     else {

@@ -71,11 +71,12 @@ impl From<asasr_core::graph::GraphError> for Error {
 
 impl Error {
     /// The codes of all [messages](Self::message) that are this crate's own.
-    pub const CODES: [&str; 12] = [
+    pub const CODES: [&str; 13] = [
         "model-none",
         "model-cut-short",
         "model-damaged",
         "model-unsafe",
+        "model-program",
         "model-type",
         "model-too-large",
         "model-unsupported",
