@@ -1,4 +1,4 @@
-//! How fast the page is, alone and beside `UpscalerJS` and onnxruntime-web, how large, and what memory it takes: `cargo xtask speed` prints what docs/PERFORMANCE.md
+//! How fast the page is, alone and beside `UpscalerJS` and onnxruntime-web, how large, and what memory it takes: `cargo xtask speed` prints what docs/benchmarks.md
 //! shows.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the measurement")]
 

@@ -37,7 +37,7 @@ struct Case {
     goal: f64,
 }
 
-/// Measures and writes a table into `docs/SERVER.md`.
+/// Measures and writes a table into `docs/benchmarks.md`.
 pub(crate) fn load(server: &Path) -> Result<()> {
     for need in tools::load_needs() {
         tools::ensure(&need)?;
@@ -137,10 +137,10 @@ pub(crate) fn load(server: &Path) -> Result<()> {
     insert(&table)
 }
 
-/// Puts the table into the operators' page.
+/// Puts the table into the page of benchmarks.
 fn insert(table: &str) -> Result<()> {
     const MARKS: [&str; 2] = ["<!-- load -->\n", "<!-- end -->"];
-    let path = root().join("docs").join("SERVER.md");
+    let path = root().join("docs").join("benchmarks.md");
     let at = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let text = fs::read_to_string(&path).map_err(|e| at(&e))?;
     let (before, rest) = text

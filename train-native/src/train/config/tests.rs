@@ -404,10 +404,10 @@ fn recipes_are_read_into_options() {
     assert!(refused.to_string().contains("model is missing"), "{refused}");
 }
 
-/// The tables of docs/TRAINING.md name options that there are.
+/// The tables of docs/guide/train.md name options that there are.
 #[test]
 fn documented_options_are_there() {
-    let docs = include_str!("../../../../docs/TRAINING.md");
+    let docs = include_str!("../../../../docs/guide/train.md");
     let command = Flow::augment_args(Command::new("flow"));
     let known: Vec<String> = command
         .get_arguments()
