@@ -1,6 +1,6 @@
 //! Memory that kernels work in, kept by each thread for the next: new pages cost the system more time than they are worked on.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::cell::RefCell;
 use core::ops::{Deref, DerefMut};
 
@@ -32,9 +32,9 @@ impl Work {
                 .unwrap_or_default()
         });
         if memory.len() < count {
-            // Nothing of it is copied.
-            memory.clear();
-            memory.resize(count, 0.0);
+            // Before it is replaced it goes.
+            drop(memory);
+            memory = vec![0.0; count];
         }
         Self { memory, count }
     }
