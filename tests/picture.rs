@@ -8,7 +8,7 @@ use asasr_core::model::{Dtype, Manifest, Mode, NetworkPart, Role, sha256_hex};
 use asasr_core::nn::{GraphExecutor, GraphFlow, GraphNetwork};
 use asasr_core::pipeline::{Event, Options, OutputScale, enlarge};
 use asasr_core::{Executor, Planes, Size};
-use asasr_interchange::{File, Stated, WEIGHTS};
+use asasr_interchange::{OwnFile, Stated, WEIGHTS};
 use asasr_weights::{DEFAULT, Model};
 use burn::tensor::Device;
 
@@ -109,13 +109,13 @@ pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], asked: Ask
     let manifest = Manifest::from_json(bytes("manifest.json")).unwrap();
     let open = |part: &NetworkPart| part.open_weights(bytes(&part.file)).unwrap();
     let part = manifest.restorer().unwrap();
-    let restorer = CpuExecutor::new(&part.graph, &open(part)).unwrap();
+    let restorer = CpuExecutor::new(&part.graph, open(part)).unwrap();
     let scale = asked.scale.unwrap_or(restorer.scale());
     let Some(seed) = asked.seed else {
         return enlarged(file, (&restorer, &restorer), scale);
     };
     let (part, steps) = manifest.sampler(Mode::Fast).unwrap();
-    let flow = CpuFlow::new(restorer.clone(), &part.graph, &open(part)).unwrap();
+    let flow = CpuFlow::new(restorer.clone(), &part.graph, open(part)).unwrap();
     let size = decode(file, 1 << 20).unwrap().size();
     let mut sampling = part.sampling.unwrap();
     if asked.anchor.is_some() {
@@ -128,7 +128,11 @@ pub fn of_one_step_natively(files: &[(String, Vec<u8>)], file: &[u8], asked: Ask
 /// The files of a community's model beside the default model's restorer, by their names.
 pub fn imported(name: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mean = Manifest::from_json(DEFAULT.manifest).unwrap();
-    let model = asasr_interchange::import(&[File { name, bytes }], &Stated::default(), &mean).unwrap();
+    let file = OwnFile {
+        name: name.into(),
+        bytes: bytes.into(),
+    };
+    let model = asasr_interchange::import(vec![file], &Stated::default(), &mean).unwrap();
     let restorer = model.manifest.restorer().unwrap().file.clone();
     vec![
         (

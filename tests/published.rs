@@ -21,7 +21,7 @@ fn made(model: Model, role: Role, image: &Planes) -> Planes {
     let manifest = Manifest::from_json(model.manifest).unwrap();
     let part = &manifest.networks[&role];
     let bytes = model.sampler(&part.file).unwrap_or(model.weights);
-    let network = CpuExecutor::new(&part.graph, &part.open_weights(bytes).unwrap()).unwrap();
+    let network = CpuExecutor::new(&part.graph, part.open_weights(bytes).unwrap()).unwrap();
     let run = network.run(image, image.size().whole(), &|_, _| true);
     let mut result = pollster::block_on(run).unwrap();
     metrics::quantise(&mut result);

@@ -10,7 +10,7 @@ use asasr_codec::{Layout, PngRows, SharedBytes};
 use asasr_core::model::{Manifest, Role};
 use asasr_core::random::SplitMix64;
 use asasr_core::{Planes, Size};
-use asasr_interchange::{File, Stated, WEIGHTS, import};
+use asasr_interchange::{OwnFile, Stated, WEIGHTS, import};
 use asasr_tests::{Browser, Server, Site, copy_folder, drawn};
 use asasr_weights::DEFAULT;
 use base64::Engine as _;
@@ -272,7 +272,11 @@ const ONNXRUNTIME: [&str; 6] = [
 /// A network of a community's file as a model of its own in `folder`, without our restorer.
 fn alone(name: &str, bytes: &[u8], folder: &Path) {
     let mean = Manifest::from_json(DEFAULT.manifest).unwrap();
-    let model = import(&[File { name, bytes }], &Stated::default(), &mean).unwrap();
+    let file = OwnFile {
+        name: name.into(),
+        bytes: bytes.into(),
+    };
+    let model = import(vec![file], &Stated::default(), &mean).unwrap();
     let part = model.manifest.networks[&Role::Community].clone();
     let manifest = Manifest {
         networks: [(Role::Restorer, part)].into(),

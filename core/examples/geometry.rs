@@ -207,7 +207,7 @@ fn riesz(photo: &Planes) -> Fallible<Canvas> {
     let shipped = asasr_weights::X4_CLEAN;
     let manifest = Manifest::from_json(shipped.manifest)?;
     let part = manifest.restorer()?;
-    let restorer = CpuExecutor::new(&part.graph, &part.open_weights(shipped.weights)?)?;
+    let restorer = CpuExecutor::new(&part.graph, part.open_weights(shipped.weights)?)?;
     let small = resample::shrink(photo, 4)?;
     let place = Rect::whole(small.width(), small.height());
     let estimate = pollster::block_on(restorer.run(&small, place, &|_, _| true))?;

@@ -1,6 +1,6 @@
-use asasr_core::model::{Dtype, Manifest, NetworkPart, Provenance, Role, Weights, sha256_hex};
+use asasr_core::model::{Manifest, NetworkPart, Provenance, Role, sha256_hex};
 
-use crate::{Error, File, Model, Result, read};
+use crate::{Error, File, Model, OwnFile, Result, read};
 
 /// The weights file of an imported network.
 pub const WEIGHTS: &str = "community.safetensors";
@@ -29,22 +29,29 @@ pub struct Imported {
     pub weights: Vec<u8>,
 }
 
-/// Reads a model as [`read`] does, and puts it beside a restorer of ours; `mean` is that model's manifest.
+/// Reads a model as [`read`] does, and puts it beside a restorer of ours; `mean` is that model's manifest. The weights are in memory
+/// twice at most: in the files, whose memory ends with the call, or in the result, and as numbers.
 ///
 /// # Errors
 /// As [`read`]; for a name that cannot be one, and a licence that cannot be shown.
-pub fn import(files: &[File<'_>], stated: &Stated, mean: &Manifest) -> Result<Imported> {
+pub fn import(files: Vec<OwnFile>, stated: &Stated, mean: &Manifest) -> Result<Imported> {
+    let lent: Vec<File<'_>> = files.iter().map(OwnFile::lend).collect();
     let Model {
         architecture,
         graph,
         weights,
-    } = read(files)?;
-    let bytes = weights.to_safetensors(narrowest(&weights))?;
+    } = read(&lent)?;
     // Of two files the larger holds the weights.
     let file = files
-        .iter()
+        .into_iter()
         .max_by_key(|f| f.bytes.len())
         .ok_or(Error::NotAModel)?;
+    let OwnFile { name: file, bytes } = file;
+    let sha256 = sha256_hex(&bytes);
+    // Before the weights are written.
+    drop(bytes);
+    let bytes = weights.to_safetensors(weights.narrowest())?;
+    drop(weights);
     let licence = stated.licence.clone().unwrap_or_else(|| UNKNOWN.into());
     let unsaid = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());
     let part = NetworkPart {
@@ -54,15 +61,15 @@ pub fn import(files: &[File<'_>], stated: &Stated, mean: &Manifest) -> Result<Im
             source: unsaid(&stated.source),
             author: unsaid(&stated.author),
             licence: licence.clone(),
-            sha256: sha256_hex(file.bytes),
-            file: Some(file.name.into()),
+            sha256,
+            file: Some(file.clone()),
             architecture: Some(architecture),
         }),
         ..NetworkPart::new(WEIGHTS, graph)
     };
     let restorer = mean.restorer()?;
     let manifest = Manifest {
-        id: stated.id.clone().unwrap_or_else(|| id_of(file.name)),
+        id: stated.id.clone().unwrap_or_else(|| id_of(&file)),
         licence: both(licence, &mean.licence),
         networks: [(Role::Community, part)].into(),
         measured: None,
@@ -71,16 +78,6 @@ pub fn import(files: &[File<'_>], stated: &Stated, mean: &Manifest) -> Result<Im
         manifest: manifest.held_to(restorer)?,
         weights: bytes,
     })
-}
-
-/// Half precision where no value changes by it.
-fn narrowest(weights: &Weights) -> Dtype {
-    let same = |v: &f32| half::f16::from_f32(*v).to_f32() == *v;
-    if weights.iter().all(|(_, tensor)| tensor.values.iter().all(same)) {
-        Dtype::F16
-    } else {
-        Dtype::F32
-    }
 }
 
 /// One expression of two.

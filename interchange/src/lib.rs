@@ -49,6 +49,24 @@ pub struct File<'a> {
     pub bytes: &'a [u8],
 }
 
+/// A file of its holder's own.
+#[derive(Debug)]
+pub struct OwnFile {
+    /// Its name, as [`File`] has it.
+    pub name: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+impl OwnFile {
+    pub(crate) fn lend(&self) -> File<'_> {
+        File {
+            name: &self.name,
+            bytes: &self.bytes,
+        }
+    }
+}
+
 /// A network from an image of three colours to one that is a whole number of times larger.
 #[derive(Debug, Clone)]
 pub struct Model {

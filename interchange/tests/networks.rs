@@ -114,7 +114,7 @@ fn run(model: &Model) -> (Vec<f32>, Vec<f64>) {
         shape,
         data: image.data().to_vec(),
     };
-    let network = CpuNetwork::new(&model.graph, &model.weights).unwrap();
+    let network = CpuNetwork::new(&model.graph, model.weights.clone()).unwrap();
     let made = network
         .run(size, &[value], &mut Scratch::default())
         .unwrap()

@@ -161,7 +161,7 @@ fn image(size: Size) -> Value {
 
 /// By the processor's executor, and by the definition.
 fn run(model: &Model, size: Size) -> (Vec<f64>, Vec<f64>) {
-    let network = CpuNetwork::new(&model.graph, &model.weights).unwrap();
+    let network = CpuNetwork::new(&model.graph, model.weights.clone()).unwrap();
     let image = image(size);
     let mut got = network
         .run(size, std::slice::from_ref(&image), &mut Scratch::default())

@@ -15,6 +15,20 @@ pub(crate) fn part_words(part: &Part, tile: Size) -> [u32; 8] {
     [x0, y0, width, height, tile.width, tile.height, 0, 0].map(|v| v as u32)
 }
 
+/// Weights for a device that is opened again, as narrow as their file.
+#[derive(Debug)]
+pub(crate) struct Kept(Vec<u8>);
+
+impl Kept {
+    pub(crate) fn of(weights: &Weights) -> Result<Self> {
+        weights.to_safetensors(weights.narrowest()).map(Self)
+    }
+
+    pub(crate) fn weights(&self) -> Result<Weights> {
+        Weights::from_safetensors(&self.0)
+    }
+}
+
 /// A restorer on one device.
 #[derive(Debug)]
 pub(crate) struct Restorer {
@@ -87,7 +101,7 @@ impl Restorer {
 #[derive(Debug, Clone)]
 pub struct GpuExecutor {
     graph: Arc<TypedGraph>,
-    weights: Arc<Weights>,
+    kept: Arc<Kept>,
     restorer: Arc<Mutex<Arc<Restorer>>>,
 }
 
@@ -103,7 +117,7 @@ impl GpuExecutor {
         Ok(Self {
             restorer: Arc::new(Mutex::new(Arc::new(Restorer::new(gpu, graph, weights)?))),
             graph: Arc::new(graph.clone()),
-            weights: Arc::new(weights.clone()),
+            kept: Arc::new(Kept::of(weights)?),
         })
     }
 
@@ -120,7 +134,7 @@ impl GpuExecutor {
             return Ok(current);
         }
         let gpu = current.gpu.reopen().await?;
-        let again = Arc::new(Restorer::new(gpu, &self.graph, &self.weights)?);
+        let again = Arc::new(Restorer::new(gpu, &self.graph, &self.kept.weights()?)?);
         let mut kept = self.restorer.lock().map_err(|_| unknown())?;
         // Another tile may have opened it meanwhile.
         if kept.gpu.is_broken() {

@@ -6,7 +6,7 @@ use asasr_core::model::Weights;
 use asasr_core::spectral::ColouredNoise;
 use asasr_core::{Error, Executor as _, OnStep, Part, Planes, Rect, Result, Size};
 
-use crate::executor::{GpuExecutor, Restorer};
+use crate::executor::{GpuExecutor, Kept, Restorer};
 use crate::gpu::{Gpu, Kernel, STORAGE, UNIFORM, WRITTEN, unknown};
 use crate::graph::{Ends, WgslNetwork};
 use crate::image::GpuImage;
@@ -19,7 +19,7 @@ use crate::resample::Resampler;
 pub struct GpuFlow {
     restorer: GpuExecutor,
     field: TypedGraph,
-    weights: Weights,
+    kept: Kept,
     reads: FieldInputs,
     radius: usize,
     ready: Mutex<Option<Arc<Ready>>>,
@@ -57,7 +57,7 @@ impl GpuFlow {
         Ok(Self {
             radius: field.reach().radius,
             field,
-            weights: weights.clone(),
+            kept: Kept::of(weights)?,
             reads,
             ready: Mutex::default(),
             restorer,
@@ -72,7 +72,7 @@ impl GpuFlow {
         }
         let made = Arc::new(Ready {
             device: gpu.number(),
-            field: WgslNetwork::unfolded(gpu, self.field.clone(), &self.weights, Ends::Planes)?,
+            field: WgslNetwork::unfolded(gpu, self.field.clone(), &self.kept.weights()?, Ends::Planes)?,
             step: kernels::step(gpu),
             noise: NoiseMaker::new(gpu),
             anchor: OnceLock::new(),

@@ -77,7 +77,7 @@ fn networks(side: usize) -> Result<()> {
             2.0 * part.graph.parameter_count() as f64 * inputs / seconds / 1e9
         );
     };
-    let maker = |choice| ExecutorMaker::new(&graphs, choice, Mode::Instant, Draw::default());
+    let maker = |choice| ExecutorMaker::new(graphs.clone(), choice, Mode::Instant, Draw::default());
     let mut cpu = maker(DeviceChoice::Cpu)?;
     let [executor, _] = cpu.for_image(Size::new(side, side))?;
     let (seconds, want) = best(|| run(executor))?;

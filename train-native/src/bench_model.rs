@@ -7,16 +7,17 @@ use asasr_core::model::Role;
 use asasr_core::random::SplitMix64;
 use asasr_core::{Executor as _, Planes, Rect};
 
-use crate::cli::BenchModel;
+use crate::cli::{BenchModel, Mode};
 use crate::error::Result;
 use crate::graphs::Graphs;
 
 /// Runs the command.
 pub(crate) fn run(args: &BenchModel) -> Result<()> {
-    let model = Graphs::open(args.weights.as_deref())?;
-    let (part, weights) = match model.network(Role::Community) {
+    let mut model = Graphs::open(args.weights.as_deref())?;
+    let id = model.id().to_owned();
+    let (part, weights) = match model.take(Role::Community) {
         Some(own) => own,
-        None => model.restorer()?,
+        None => model.of_mode(Mode::Instant)?.0,
     };
     let executor = CpuExecutor::new(&part.graph, weights)?;
     let side = usize::from(args.side);
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &BenchModel) -> Result<()> {
     let made = (side * executor.scale()).pow(2) as f64 / 1e6;
     say!(
         "{}: {} learned values, {side}x{side} pixels: {:.3} output MP/s, best of {}",
-        model.id(),
+        id,
         part.graph.parameter_count(),
         made / best,
         args.rounds

@@ -99,7 +99,7 @@ fn runners<'a>(
 }
 
 fn cpu<'a>(graph: &TypedGraph, weights: &Weights, size: Size, inputs: &'a [Value]) -> Result<Runner<'a>> {
-    let network = CpuNetwork::new(graph, weights)?;
+    let network = CpuNetwork::new(graph, weights.clone())?;
     let mut scratch = Scratch::default();
     Ok(Box::new(move |times| {
         let mut once = || network.run(size, inputs, &mut scratch).map(drop);

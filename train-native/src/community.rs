@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use asasr_core::model::{Manifest, Weights};
-use asasr_interchange::{File, Imported, MOST_BYTES, Stated};
+use asasr_interchange::{File, Imported, MOST_BYTES, OwnFile, Stated};
 
 use crate::cli;
 use crate::error::{Error, Result};
@@ -16,14 +16,12 @@ pub(crate) fn import(file: &Path, stated: &Stated) -> Result<Imported> {
         return Err(Error::at(file, "a model is the folder of its manifest.json"));
     }
     let mean = Manifest::from_json(asasr_weights::DEFAULT.manifest)?;
-    let files = read(file)?;
-    let files: Vec<File<'_>> = files.iter().map(|(name, bytes)| File { name, bytes }).collect();
-    asasr_interchange::import(&files, stated, &mean).map_err(|e| Error::at(file, e))
+    asasr_interchange::import(read(file)?, stated, &mean).map_err(|e| Error::at(file, e))
 }
 
 /// The tensors of a file, whatever network they are of.
 pub(crate) fn tensors(file: &Path) -> Result<Weights> {
-    let (name, bytes) = whole(file)?;
+    let OwnFile { name, bytes } = whole(file)?;
     asasr_interchange::tensors(File {
         name: &name,
         bytes: &bytes,
@@ -32,7 +30,7 @@ pub(crate) fn tensors(file: &Path) -> Result<Weights> {
 }
 
 /// A file with its name, and the other one of ncnn's two where it is one of them and that is there.
-fn read(file: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+fn read(file: &Path) -> Result<Vec<OwnFile>> {
     let mut files = vec![whole(file)?];
     let kind = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
     let other = match kind.to_ascii_lowercase().as_str() {
@@ -47,7 +45,7 @@ fn read(file: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     Ok(files)
 }
 
-fn whole(file: &Path) -> Result<(String, Vec<u8>)> {
+fn whole(file: &Path) -> Result<OwnFile> {
     let at = |e| Error::at(file, e);
     let size = fs::metadata(file).map_err(at)?.len();
     if size > MOST_BYTES as u64 {
@@ -63,7 +61,8 @@ fn whole(file: &Path) -> Result<(String, Vec<u8>)> {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    Ok((name, fs::read(file).map_err(at)?))
+    let bytes = fs::read(file).map_err(at)?;
+    Ok(OwnFile { name, bytes })
 }
 
 /// Runs `asasr weights import`.

@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use crate::cli::{Draw, HoldTo, Mode};
 use crate::device::{DeviceChoice, cuda};
 use crate::error::{Error, Result};
-use crate::graphs::{Graphs, Loaded};
+use crate::graphs::{Graphs, Loaded, Network};
 
 /// Makes executors of a model: one for all images in the mode `instant`; a new one for each image where a network draws the image's own
 /// noise.
@@ -44,6 +44,13 @@ enum FlowPlace {
     Wgpu(Arc<asasr_shaders::GpuFlow>),
 }
 
+/// A restorer, and what draws around it, for a device that copies their weights.
+type Lent<'a> = (Loaded<'a>, Option<Loaded<'a>>);
+
+fn lent((part, weights): &Network) -> Loaded<'_> {
+    (part, weights)
+}
+
 /// Networks of a model on a device.
 enum Place {
     Restorer(AnyExecutor),
@@ -52,7 +59,7 @@ enum Place {
 }
 
 impl Place {
-    fn cpu((restorer, weights): Loaded<'_>, drawn: Option<Loaded<'_>>) -> Result<(Self, String)> {
+    fn cpu((restorer, weights): Network, drawn: Option<Network>) -> Result<(Self, String)> {
         let restorer = CpuExecutor::new(&restorer.graph, weights)?;
         let alone = AnyExecutor::Cpu(restorer.clone());
         let place = match drawn {
@@ -65,11 +72,11 @@ impl Place {
         Ok((place, "CPU".to_owned()))
     }
 
-    fn cuda(restorer: Loaded<'_>, drawn: Option<Loaded<'_>>) -> Result<(Self, String)> {
-        Ok((Self::burn(restorer, drawn, &cuda()?)?, "CUDA".to_owned()))
+    fn cuda(networks: Lent<'_>) -> Result<(Self, String)> {
+        Ok((Self::burn(networks, &cuda()?)?, "CUDA".to_owned()))
     }
 
-    fn burn((restorer, weights): Loaded<'_>, drawn: Option<Loaded<'_>>, device: &Device) -> Result<Self> {
+    fn burn(((restorer, weights), drawn): Lent<'_>, device: &Device) -> Result<Self> {
         let restorer = GraphNetwork::new(&restorer.graph, weights, device)?;
         let alone = AnyExecutor::Burn(Box::new(GraphExecutor::new(restorer.clone())?));
         Ok(match drawn {
@@ -82,11 +89,7 @@ impl Place {
     }
 
     #[cfg(feature = "wgpu")]
-    fn wgpu(
-        (restorer, weights): Loaded<'_>,
-        drawn: Option<Loaded<'_>>,
-        software: bool,
-    ) -> Result<(Self, String)> {
+    fn wgpu(((restorer, weights), drawn): Lent<'_>, software: bool) -> Result<(Self, String)> {
         let gpu = crate::gpu::open(software)?;
         let name = format!("wgpu: {}", gpu.name());
         let restorer = asasr_shaders::GpuExecutor::new(gpu, &restorer.graph, weights)?;
@@ -102,7 +105,7 @@ impl Place {
     }
 
     #[cfg(not(feature = "wgpu"))]
-    fn wgpu(_: Loaded<'_>, _: Option<Loaded<'_>>, _: bool) -> Result<(Self, String)> {
+    fn wgpu(_: Lent<'_>, _: bool) -> Result<(Self, String)> {
         Err(Error::new(
             "this build has no wgpu: build with --features wgpu, or choose --device cpu",
         ))
@@ -110,21 +113,30 @@ impl Place {
 }
 
 impl ExecutorMaker {
-    pub(crate) fn new(model: &Graphs, choice: DeviceChoice, mode: Mode, draw: Draw) -> Result<Self> {
-        let sampler = model.sampler(mode)?;
-        let (restorer, drawn) = (model.restorer()?, sampler.map(|(drawn, _)| drawn));
-        let (place, name) = match choice {
-            DeviceChoice::Cpu => Place::cpu(restorer, drawn)?,
-            DeviceChoice::Cuda => Place::cuda(restorer, drawn)?,
-            DeviceChoice::Wgpu => Place::wgpu(restorer, drawn, true)?,
-            DeviceChoice::Auto => Place::wgpu(restorer, drawn, false)
-                .or_else(|_| Place::cuda(restorer, drawn))
-                .or_else(|_| Place::cpu(restorer, drawn))?,
+    /// Of the model's networks for a mode. Of their weights nothing but what the device needs is kept.
+    pub(crate) fn new(model: Graphs, choice: DeviceChoice, mode: Mode, draw: Draw) -> Result<Self> {
+        let id = model.id().to_owned();
+        let (restorer, drawn) = model.of_mode(mode)?;
+        let (drawn, steps) = drawn.unzip();
+        let sampling = drawn
+            .as_ref()
+            .map(|(part, _)| part.require_sampling())
+            .transpose()?;
+        let given = || (lent(&restorer), drawn.as_ref().map(lent));
+        let tried = match choice {
+            DeviceChoice::Cpu => None,
+            DeviceChoice::Cuda => Some(Place::cuda(given())?),
+            DeviceChoice::Wgpu => Some(Place::wgpu(given(), true)?),
+            DeviceChoice::Auto => Place::wgpu(given(), false).or_else(|_| Place::cuda(given())).ok(),
         };
-        let kind = match (place, sampler) {
-            (Place::Flow(place, restorer), Some(((part, _), steps))) => Kind::Flow(Box::new(Flow {
+        let (place, name) = match tried {
+            Some(found) => found,
+            None => Place::cpu(restorer, drawn)?,
+        };
+        let kind = match (place, sampling.zip(steps)) {
+            (Place::Flow(place, restorer), Some((sampling, steps))) => Kind::Flow(Box::new(Flow {
                 place,
-                sampling: part.require_sampling()?,
+                sampling,
                 drawing: Drawing {
                     fidelity: draw.fidelity as f32,
                     ..Drawing::new(draw.seed, steps)
@@ -135,11 +147,7 @@ impl ExecutorMaker {
             (Place::Restorer(executor), _) => Kind::Restorer(executor),
             (Place::Flow(..), None) => return Err(Error::new("nothing was asked to draw")),
         };
-        Ok(Self {
-            id: model.id().to_owned(),
-            name,
-            kind,
-        })
+        Ok(Self { id, name, kind })
     }
 
     /// Draws so many images at once, of which the first is the result.

@@ -24,6 +24,10 @@ pub(crate) struct Graphs {
 
 /// A network with its weights.
 pub(crate) type Loaded<'a> = (&'a NetworkPart, &'a Weights);
+/// The same, of its holder's own.
+pub(crate) type Network = (NetworkPart, Weights);
+/// What answers in the mode `instant`, and what draws, in how many steps.
+pub(crate) type OfMode = (Network, Option<(Network, usize)>);
 
 impl Graphs {
     /// The model in `folder`, or the built-in one of that name, or the default one.
@@ -160,6 +164,24 @@ impl Graphs {
             ))),
             None => Err(model::no_flow(self.id())),
         }
+    }
+
+    /// The networks of a mode, taken out with their weights: what answers in the mode `instant`, and what draws in this one.
+    pub(crate) fn of_mode(mut self, mode: Mode) -> Result<OfMode> {
+        let restorer = self.manifest.restorer()?.file.clone();
+        let sampler = self.sampler(mode)?;
+        let drawn = sampler.map(|((part, _), steps)| (part.file.clone(), steps));
+        let drawn = drawn.map(|(file, steps)| Ok::<_, Error>((self.take_file(&file)?, steps)));
+        let drawn = drawn.transpose()?;
+        Ok((self.take_file(&restorer)?, drawn))
+    }
+
+    /// Takes out the network of that file.
+    fn take_file(&mut self, file: &str) -> Result<Network> {
+        let mut networks = self.manifest.networks.iter();
+        let role = networks.find(|(_, own)| own.file == file).map(|(role, _)| *role);
+        let taken = role.and_then(|role| self.take(role));
+        taken.ok_or_else(|| Error::new(format!("{file} is not loaded")))
     }
 
     /// The hashes of the files that a mode uses.

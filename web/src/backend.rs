@@ -23,7 +23,7 @@ mod device {
     /// adapter is taken: the page has already decided.
     pub(super) async fn open(
         graph: &TypedGraph,
-        weights: &Weights,
+        weights: Weights,
         tuning: Option<&str>,
     ) -> Result<(Restorer, String, Option<String>)> {
         let mut gpu = Gpu::request(true).await?;
@@ -32,12 +32,16 @@ mod device {
             gpu.tune(now).await?;
         }
         let (name, tuning) = (gpu.name().to_owned(), gpu.tuning().to_string());
-        let restorer = GpuExecutor::new(gpu, graph, weights)?;
+        let restorer = GpuExecutor::new(gpu, graph, &weights)?;
         Ok((restorer, name, Some(tuning)))
     }
 
-    pub(super) fn flow(restorer: &Restorer, part: &NetworkPart, weights: &Weights) -> Result<Flow> {
-        GpuFlow::new(restorer.clone(), &part.graph, weights)
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the twin for the processor keeps them"
+    )]
+    pub(super) fn flow(restorer: &Restorer, part: &NetworkPart, weights: Weights) -> Result<Flow> {
+        GpuFlow::new(restorer.clone(), &part.graph, &weights)
     }
 }
 
@@ -56,14 +60,14 @@ mod device {
     )]
     pub(super) async fn open(
         graph: &TypedGraph,
-        weights: &Weights,
+        weights: Weights,
         _tuning: Option<&str>,
     ) -> Result<(Restorer, String, Option<String>)> {
         let restorer = CpuExecutor::new(graph, weights)?;
         Ok((restorer, "one thread".to_owned(), None))
     }
 
-    pub(super) fn flow(restorer: &Restorer, part: &NetworkPart, weights: &Weights) -> Result<Flow> {
+    pub(super) fn flow(restorer: &Restorer, part: &NetworkPart, weights: Weights) -> Result<Flow> {
         CpuFlow::new(restorer.clone(), &part.graph, weights)
     }
 }
@@ -84,7 +88,7 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(crate) async fn open(graph: &TypedGraph, weights: &Weights, tuning: Option<&str>) -> Result<Self> {
+    pub(crate) async fn open(graph: &TypedGraph, weights: Weights, tuning: Option<&str>) -> Result<Self> {
         let (restorer, device, tuning) = device::open(graph, weights, tuning).await?;
         Ok(Self {
             restorer,
@@ -95,7 +99,7 @@ impl Backend {
     }
 
     /// Puts what draws beside the restorer.
-    pub(crate) fn add(&mut self, part: &NetworkPart, weights: &Weights) -> Result<()> {
+    pub(crate) fn add(&mut self, part: &NetworkPart, weights: Weights) -> Result<()> {
         let flow = device::flow(&self.restorer, part, weights)?;
         self.flow = Some((part.file.clone(), flow));
         Ok(())

@@ -1,7 +1,7 @@
 //! Community models: a person's file to a manifest and weights as the page runs them.
 
 use asasr_core::model::Manifest;
-use asasr_interchange::{File, MOST_BYTES, Stated};
+use asasr_interchange::{MOST_BYTES, OwnFile, Stated};
 use wasm_bindgen::prelude::*;
 
 use crate::said::js;
@@ -42,10 +42,10 @@ impl ModelFile {
         self.bytes.extend_from_slice(part);
     }
 
-    fn file(&self) -> File<'_> {
-        File {
-            name: &self.name,
-            bytes: &self.bytes,
+    fn file(self) -> OwnFile {
+        OwnFile {
+            name: self.name,
+            bytes: self.bytes,
         }
     }
 }
@@ -83,21 +83,15 @@ impl ImportedModel {
 /// # Errors
 /// With a code: what is wrong with the file.
 #[wasm_bindgen(js_name = importModel)]
-#[expect(clippy::needless_pass_by_value, reason = "their memory ends with the call")]
 pub fn import_model(
     first: ModelFile,
     second: Option<ModelFile>,
     mean: &[u8],
 ) -> Result<ImportedModel, JsValue> {
     let mean = Manifest::from_json(mean).map_err(js)?;
-    let imported = {
-        let files: Vec<File<'_>> = [Some(&first), second.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(ModelFile::file)
-            .collect();
-        asasr_interchange::import(&files, &Stated::default(), &mean).map_err(js)?
-    };
+    let files = [Some(first), second].into_iter().flatten();
+    let files = files.map(ModelFile::file).collect();
+    let imported = asasr_interchange::import(files, &Stated::default(), &mean).map_err(js)?;
     let manifest = &imported.manifest;
     let restorer = manifest.restorer().map_err(js)?.file.clone();
     let community = manifest.network(asasr_core::model::Role::Community).map_err(js)?;

@@ -194,8 +194,10 @@ impl Upscaler {
     ) -> Result<Upscaler, JsValue> {
         let manifest = Manifest::from_json(&manifest).map_err(js)?;
         let restorer = manifest.restorer().map_err(js)?;
-        let weights = restorer.open_weights(&weights).map_err(js)?;
-        let backend = Backend::open(&restorer.graph, &weights, tuning.as_deref())
+        let opened = restorer.open_weights(&weights).map_err(js)?;
+        // Nothing is held twice.
+        drop(weights);
+        let backend = Backend::open(&restorer.graph, opened, tuning.as_deref())
             .await
             .map_err(js)?;
         Ok(Self { manifest, backend })
@@ -279,12 +281,14 @@ impl Upscaler {
     ///
     /// # Errors
     /// With a code: other bytes, or a flow that the device does not run.
-    pub fn add(&mut self, wish: &Wish, weights: &[u8]) -> Result<(), JsValue> {
+    pub fn add(&mut self, wish: &Wish, weights: Vec<u8>) -> Result<(), JsValue> {
         let Some((part, _)) = self.manifest.sampler(wish.mode(&self.manifest)?) else {
             return Ok(());
         };
-        let opened = part.open_weights(weights).map_err(js)?;
-        self.backend.add(part, &opened).map_err(js)
+        let opened = part.open_weights(&weights).map_err(js)?;
+        // Nothing is held twice.
+        drop(weights);
+        self.backend.add(part, opened).map_err(js)
     }
 
     /// Columns and rows of what a wish makes of an image of so many.

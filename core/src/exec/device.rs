@@ -21,11 +21,11 @@ pub struct CpuExecutor {
 }
 
 impl CpuExecutor {
-    /// Of a graph from an image to one that is a whole number of times larger.
+    /// Of a graph from an image to one that is a whole number of times larger, with its weights, which it keeps.
     ///
     /// # Errors
     /// [`Error::Weights`] when the weights are not the graph's.
-    pub fn new(graph: &TypedGraph, weights: &Weights) -> Result<Self> {
+    pub fn new(graph: &TypedGraph, weights: Weights) -> Result<Self> {
         Ok(Self {
             network: Arc::new(CpuNetwork::new(graph, weights)?),
             scratch: Rc::default(),
@@ -83,7 +83,7 @@ impl CpuFlow {
     ///
     /// # Errors
     /// [`Error::Graph`] when it is none, [`Error::Weights`] when `weights` are not those of `graph`.
-    pub fn new(restorer: CpuExecutor, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
+    pub fn new(restorer: CpuExecutor, graph: &TypedGraph, weights: Weights) -> Result<Self> {
         let (field, reads) = FieldInputs::of(graph)?;
         Ok(Self {
             grid: common_grid(restorer.grid, field.alignment()),
@@ -221,7 +221,7 @@ mod tests {
         let network = Network::new(&architecture, &weights, &Device::flex()).expect("fits");
         let (burn, own) = (
             BurnExecutor::new(network),
-            CpuExecutor::new(&graph, &weights).expect("fits"),
+            CpuExecutor::new(&graph, weights).expect("fits"),
         );
         assert_eq!((own.scale(), own.halo()), (burn.scale(), burn.halo()));
         for (height, width) in [(33, 47), (1, 5), (2, 1)] {
@@ -243,8 +243,8 @@ mod tests {
         let (own, other) = (conformance::weights(&plain, 1), conformance::weights(&graph, 2));
         let burn = GraphNetwork::new(&plain, &own, &Device::flex()).expect("fits");
         let burn = GraphFlow::new(burn, &graph, &other).expect("fits");
-        let cpu = CpuExecutor::new(&plain, &own).expect("fits");
-        let cpu = CpuFlow::new(cpu, &graph, &other).expect("fits");
+        let cpu = CpuExecutor::new(&plain, own).expect("fits");
+        let cpu = CpuFlow::new(cpu, &graph, other).expect("fits");
         assert_eq!(cpu.halo(), FlowDevice::halo(&burn));
         let tile = photo(24, 16);
         let sampling = Sampling::in_one_step(1.5, 3.0);
@@ -279,8 +279,8 @@ mod tests {
             };
             let network = GraphNetwork::new(&of_restorer, &restorer, &Device::flex()).expect("fits");
             let burn = GraphFlow::new(network, &graph, &weights).expect("fits");
-            let own = CpuExecutor::new(&of_restorer, &restorer).expect("fits");
-            let own = CpuFlow::new(own, &graph, &weights).expect("fits");
+            let own = CpuExecutor::new(&of_restorer, restorer.clone()).expect("fits");
+            let own = CpuFlow::new(own, &graph, weights).expect("fits");
             assert_eq!(own.halo(), FlowDevice::halo(&burn));
             let tile = photo(24, 16);
             let drawing = Drawing::new(3, 3);

@@ -1,8 +1,8 @@
-use alloc::{vec, vec::Vec};
+use alloc::{collections::BTreeMap, vec, vec::Vec};
 
 use super::in_place::{Step, Steps};
 use super::{After, InPlace, Value};
-use crate::graph::passes::{Kernel, Slots, fold, fuse, place};
+use crate::graph::passes::{Kernel, Slots, fold, fuse, nest, place};
 use crate::graph::{Fault, Op, Places, Shape, Size, TypedGraph};
 use crate::model::Weights;
 use crate::{Error, Result};
@@ -12,34 +12,55 @@ use crate::{Error, Result};
 pub struct CpuNetwork {
     graph: TypedGraph,
     kernels: Vec<Kernel>,
-    /// For each node, its learned tensors.
-    parameters: Vec<Vec<Vec<f32>>>,
+    /// The values of all tensors, each once.
+    tensors: Vec<Vec<f32>>,
+    /// For each node, where its tensors are among them.
+    parameters: Vec<Vec<usize>>,
     /// For each node that is a step of a kernel, its [`InPlace::numbers`].
     numbers: Vec<Vec<Vec<f32>>>,
 }
 
 impl CpuNetwork {
-    /// Folds and fuses the graph. The processor takes every operation there is.
+    /// Folds and fuses the graph, and keeps the weights. The processor takes every operation there is.
     ///
     /// # Errors
     /// [`Error::Weights`] when a tensor is missing or is none of the graph's.
-    pub fn new(graph: &TypedGraph, weights: &Weights) -> Result<Self> {
-        weights.check(graph.parameters())?;
-        let (graph, weights) = fold(graph, weights)?;
-        let kernels = fuse(&graph, |_, _| true);
+    pub fn new(graph: &TypedGraph, weights: Weights) -> Result<Self> {
+        let (graph, mut weights) = fold(graph, weights)?;
+        let kernels = nest(&graph, fuse(&graph, |_, _| true), |reader, read, value| {
+            let op = |kernel: &Kernel| &graph.graph().nodes[kernel.root].op;
+            // A convolution reads the parts of a concatenation where they lie.
+            let joins =
+                matches!((op(reader), op(read)), (Op::Conv(conv), Op::Concat(_)) if conv.is_vectorised());
+            joins && read.steps.is_empty() && graph.reads(reader.root) == [value]
+        });
+        let place: BTreeMap<&str, usize> = (0..)
+            .zip(graph.parameters())
+            .map(|(i, p)| (p.name.as_str(), i))
+            .collect();
         let nodes = 0..graph.graph().nodes.len();
-        let parameters = nodes
+        let parameters: Vec<Vec<usize>> = nodes
             .map(|i| {
                 let tensors = graph.graph().nodes[i].op.operation();
                 let tensors = tensors.parameters(&graph.input_types(i));
-                let values = |name: &str| Ok(weights.get(name)?.values.clone());
-                tensors.iter().map(|p| values(&p.name)).collect()
+                tensors
+                    .iter()
+                    .filter_map(|p| place.get(p.name.as_str()).copied())
+                    .collect()
             })
-            .collect::<Result<Vec<Vec<_>>>>()?;
+            .collect();
+        let tensors: Vec<Vec<f32>> = graph
+            .parameters()
+            .iter()
+            .map(|p| Ok(weights.take(&p.name)?.values))
+            .collect::<Result<_>>()?;
         let mut numbers = vec![Vec::new(); parameters.len()];
         for step in kernels.iter().flat_map(|k| &k.steps) {
             let op = graph.graph().nodes[step.node].op.compute().in_place();
-            let parameters: Vec<&[f32]> = parameters[step.node].iter().map(Vec::as_slice).collect();
+            let parameters: Vec<&[f32]> = parameters[step.node]
+                .iter()
+                .map(|i| tensors[*i].as_slice())
+                .collect();
             numbers[step.node] = op.map_or_else(Vec::new, |op| {
                 op.numbers(&graph.input_types(step.node), &parameters)
             });
@@ -47,6 +68,7 @@ impl CpuNetwork {
         Ok(Self {
             graph,
             kernels,
+            tensors,
             parameters,
             numbers,
         })
@@ -100,7 +122,8 @@ impl CpuNetwork {
     fn step(&self, kernel: &Kernel, shapes: &[Shape], memory: &mut Memory<'_>) -> Result<()> {
         let made = self.graph.made_by(kernel.last());
         let mut out = memory.take(made, shapes[made]);
-        let reads = memory.all(self.graph.reads(kernel.root))?;
+        let within = kernel.within.first().map_or(kernel.root, |within| within.root);
+        let reads = memory.all(self.graph.reads(within))?;
         let (root, parameters) = (self.op(kernel.root), self.learned(kernel.root));
         let own = self.own_steps(kernel);
         let adds = own
@@ -124,7 +147,7 @@ impl CpuNetwork {
         match root {
             Op::Conv(conv)
                 if conv.vectorised(
-                    reads[0],
+                    &reads,
                     &parameters,
                     &mut out,
                     After {
@@ -172,7 +195,10 @@ impl CpuNetwork {
     }
 
     fn learned(&self, node: usize) -> Vec<&[f32]> {
-        self.parameters[node].iter().map(Vec::as_slice).collect()
+        self.parameters[node]
+            .iter()
+            .map(|i| self.tensors[*i].as_slice())
+            .collect()
     }
 }
 
@@ -293,7 +319,7 @@ mod tests {
     #[test]
     fn every_operation_gives_its_definitions_numbers() {
         for case in conformance::cases().expect("they fit") {
-            let network = CpuNetwork::new(&case.graph, &case.weights).expect("fits");
+            let network = CpuNetwork::new(&case.graph, case.weights.clone()).expect("fits");
             let inputs: Vec<Value> = case.inputs.iter().map(value).collect();
             let got = network
                 .run(case.size, &inputs, &mut Scratch::default())
@@ -306,7 +332,7 @@ mod tests {
     fn inputs_of_another_size_are_refused() {
         let mut scratch = Scratch::default();
         let case = conformance::cases().expect("they fit").swap_remove(0);
-        let network = CpuNetwork::new(&case.graph, &case.weights).expect("fits");
+        let network = CpuNetwork::new(&case.graph, case.weights.clone()).expect("fits");
         let inputs: Vec<Value> = case.inputs.iter().map(value).collect();
         let other = Size::new(case.size.width + 1, case.size.height);
         assert!(matches!(
@@ -337,10 +363,39 @@ mod tests {
         let size = Size::new(80, 400);
         let inputs = conformance::inputs(&graph, size, 3).expect("a size that fits");
         let expected = reference::run(&graph, &weights, &inputs).expect("runs");
-        let network = CpuNetwork::new(&graph, &weights).expect("fits");
+        let network = CpuNetwork::new(&graph, weights).expect("fits");
         let given: Vec<Value> = inputs.iter().map(value).collect();
         let got = network.run(size, &given, &mut Scratch::default()).expect("runs");
         assert_near("large", &got[0], &expected[0], 2e-5);
+    }
+
+    /// A dense block: convolutions of all that was made before them, and a residual that the last of them reads too.
+    #[test]
+    fn concatenations_are_read_where_their_parts_lie() {
+        let description = r#"{"inputs": [{"name": "image", "channels": 3}], "nodes": [
+            {"name": "head", "op": "conv", "inputs": ["image"], "params": {"weight": "head.weight", "bias": "head.bias", "outputs": 24, "kernel": 3}},
+            {"name": "one", "op": "conv", "inputs": ["head"], "params": {"weight": "one.weight", "bias": "one.bias", "outputs": 17, "kernel": 3}},
+            {"name": "leaky", "op": "leaky", "inputs": ["one"], "params": {"slope": 0.2}},
+            {"name": "both", "op": "concat", "inputs": ["head", "leaky"]},
+            {"name": "two", "op": "conv", "inputs": ["both"], "params": {"weight": "two.weight", "outputs": 16, "kernel": 3}},
+            {"name": "all", "op": "concat", "inputs": ["head", "leaky", "two"]},
+            {"name": "last", "op": "conv", "inputs": ["all"], "params": {"weight": "last.weight", "bias": "last.bias", "outputs": 24, "kernel": 3}},
+            {"name": "residual", "op": "add", "inputs": ["head", "last"]}],
+            "outputs": [{"name": "image", "value": "residual"}]}"#;
+        let graph = crate::graph::Graph::from_json(description.as_bytes()).expect("is one");
+        let graph = graph.check().expect("fits");
+        let weights = conformance::weights(&graph, 5);
+        let network = CpuNetwork::new(&graph, weights.clone()).expect("fits");
+        // By either of the convolution's ways.
+        for size in [Size::new(70, 40), Size::new(9, 5)] {
+            let inputs = conformance::inputs(&graph, size, 5).expect("a size that fits");
+            let expected = reference::run(&graph, &weights, &inputs).expect("runs");
+            let given: Vec<Value> = inputs.iter().map(value).collect();
+            let got = network.run(size, &given, &mut Scratch::default()).expect("runs");
+            assert_near("dense", &got[0], &expected[0], 2e-5);
+        }
+        let nested = network.kernels.iter().filter(|k| !k.within.is_empty()).count();
+        assert_eq!(nested, if cfg!(feature = "simd") { 2 } else { 0 });
     }
 
     proptest! {
@@ -354,7 +409,7 @@ mod tests {
             let weights = conformance::weights(&graph, seed);
             let inputs = conformance::inputs(&graph, size, seed).expect("a size that fits");
             let expected = reference::run(&graph, &weights, &inputs).expect("runs");
-            let network = CpuNetwork::new(&graph, &weights).expect("fits");
+            let network = CpuNetwork::new(&graph, weights).expect("fits");
             let given: Vec<Value> = inputs.iter().map(value).collect();
             // Memory of another run is of no meaning.
             let mut scratch = Scratch(vec![vec![f32::NAN; 5000]; 3]);

@@ -1,4 +1,5 @@
 use alloc::{
+    borrow::Cow,
     collections::BTreeMap,
     format,
     string::{String, ToString},
@@ -8,7 +9,7 @@ use alloc::{
 use half::{bf16, f16};
 use safetensors::{
     SafeTensors,
-    tensor::{Dtype as FileDtype, TensorView},
+    tensor::{Dtype as FileDtype, View},
 };
 
 use super::ParameterShape;
@@ -37,6 +38,44 @@ pub struct Tensor {
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
     note: Option<String>,
+}
+
+/// A tensor on its way into a file: its bytes are there while they are copied, and no longer.
+struct Written<'a> {
+    tensor: &'a Tensor,
+    dtype: Dtype,
+}
+
+impl View for Written<'_> {
+    fn dtype(&self) -> FileDtype {
+        match self.dtype {
+            Dtype::F16 => FileDtype::F16,
+            Dtype::F32 => FileDtype::F32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.tensor.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = Vec::with_capacity(self.data_len());
+        for v in &self.tensor.values {
+            match self.dtype {
+                Dtype::F16 => bytes.extend(f16::from_f32(*v).to_le_bytes()),
+                Dtype::F32 => bytes.extend(v.to_le_bytes()),
+            }
+        }
+        Cow::Owned(bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        let each = match self.dtype {
+            Dtype::F16 => 2,
+            Dtype::F32 => 4,
+        };
+        self.tensor.values.len() * each
+    }
 }
 
 /// The key of a file's note among its metadata.
@@ -106,36 +145,31 @@ impl Weights {
     /// # Errors
     /// [`Error::Weights`] when a value does not fit into `dtype`.
     pub fn to_safetensors(&self, dtype: Dtype) -> Result<Vec<u8>> {
-        let mut raw: Vec<(&String, &Tensor, Vec<u8>)> = Vec::new();
-        for (name, tensor) in &self.tensors {
-            let bytes = match dtype {
-                Dtype::F32 => tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-                Dtype::F16 => {
-                    let half: Vec<f16> = tensor.values.iter().map(|v| f16::from_f32(*v)).collect();
-                    if half.iter().any(|v| !v.is_finite()) {
-                        return Err(Error::Weights(format!(
-                            "{name} holds a value beyond half precision"
-                        )));
-                    }
-                    half.iter().flat_map(|v| v.to_le_bytes()).collect()
-                }
-            };
-            raw.push((name, tensor, bytes));
+        if dtype == Dtype::F16 {
+            let beyond = |tensor: &&Tensor| tensor.values.iter().any(|v| !f16::from_f32(*v).is_finite());
+            if let Some((name, _)) = self.tensors.iter().find(|(_, tensor)| beyond(tensor)) {
+                return Err(Error::Weights(format!(
+                    "{name} holds a value beyond half precision"
+                )));
+            }
         }
-        let kind = match dtype {
-            Dtype::F16 => FileDtype::F16,
-            Dtype::F32 => FileDtype::F32,
-        };
-        let views: core::result::Result<Vec<_>, _> = raw
-            .iter()
-            .map(|(name, tensor, bytes)| {
-                Ok((name.as_str(), TensorView::new(kind, tensor.shape.clone(), bytes)?))
-            })
-            .collect();
-        let fail = |e: safetensors::SafeTensorError| Error::Weights(e.to_string());
         let note = self.note.iter().map(|n| (NOTE.to_string(), n.clone()));
         let note = self.note.is_some().then(|| note.collect());
-        safetensors::serialize(views.map_err(fail)?, note).map_err(fail)
+        let written = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name, Written { tensor, dtype }));
+        safetensors::serialize(written, note).map_err(|e| Error::Weights(e.to_string()))
+    }
+
+    /// The narrowest type that holds every value as it is.
+    pub fn narrowest(&self) -> Dtype {
+        let same = |v: &f32| f16::from_f32(*v).to_f32() == *v;
+        if self.tensors.values().all(|tensor| tensor.values.iter().all(same)) {
+            Dtype::F16
+        } else {
+            Dtype::F32
+        }
     }
 
     /// Text that the file carries beside its tensors.
@@ -170,6 +204,16 @@ impl Weights {
     pub fn get_mut(&mut self, name: &str) -> Result<&mut Tensor> {
         self.tensors
             .get_mut(name)
+            .ok_or_else(|| Error::Weights(format!("{name} is missing")))
+    }
+
+    /// Takes the tensor of that name out.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when there is none.
+    pub fn take(&mut self, name: &str) -> Result<Tensor> {
+        self.tensors
+            .remove(name)
             .ok_or_else(|| Error::Weights(format!("{name} is missing")))
     }
 
@@ -296,6 +340,7 @@ mod tests {
             },
         );
         assert!(w.to_safetensors(Dtype::F16).is_err());
+        assert_eq!((w.narrowest(), sample().narrowest()), (Dtype::F32, Dtype::F16));
         assert!(w.to_safetensors(Dtype::F32).is_ok());
     }
 

@@ -101,7 +101,7 @@ impl WgslNetwork {
     /// refuses.
     pub fn new(gpu: &Gpu, graph: &TypedGraph, weights: &Weights) -> Result<Self> {
         Self::supports(gpu, graph)?;
-        let (graph, weights) = fold(graph, weights)?;
+        let (graph, weights) = fold(graph, weights.clone())?;
         Self::unfolded(gpu, graph, &weights, Ends::Planes)
     }
 

@@ -35,7 +35,7 @@ pub(super) enum Way {
 }
 
 /// The rows that the options ask for, bicubic first. A folder that lacks an image is refused here.
-pub(super) fn all(args: &Eval, models: &[Graphs], pairs: &[Pair]) -> Result<Vec<Method>> {
+pub(super) fn all(args: &Eval, models: Vec<Graphs>, pairs: &[Pair]) -> Result<Vec<Method>> {
     let mut methods = vec![Method {
         name: "bicubic".into(),
         way: Way::Bicubic,
@@ -64,10 +64,10 @@ pub(super) fn all(args: &Eval, models: &[Graphs], pairs: &[Pair]) -> Result<Vec<
         )));
     }
     for model in models {
-        for mode in modes(args, model) {
+        for mode in modes(args, &model) {
             let (id, sha256) = (model.id().to_owned(), model.hash(mode)?);
             let begins = model.source(mode)?;
-            let maker = ExecutorMaker::new(model, args.device, mode, args.draw)?.held(args.hold);
+            let maker = ExecutorMaker::new(model.clone(), args.device, mode, args.draw)?.held(args.hold);
             methods.push(Method {
                 name: format!("{id} {}", mode.name()),
                 way: Way::Model {

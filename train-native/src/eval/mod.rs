@@ -61,9 +61,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         None => pairs(&paths, scale, args.protocol)?,
     };
     judge.check(&pairs)?;
-    let methods = method::all(args, &models, &pairs)?;
-    // Each executor owns its weights.
-    drop(models);
+    let methods = method::all(args, models, &pairs)?;
     let mut rows = Vec::new();
     let mut page = args.html.as_deref().map(|_| page::Page::default());
     let bar = ProgressBar::new((pairs.len() * methods.len()) as u64);
@@ -130,7 +128,7 @@ pub(crate) fn score(
     pairs: &[Pair],
     judge: &Judge,
 ) -> Result<Scores> {
-    let mut maker = ExecutorMaker::new(&Graphs::open(Some(folder))?, device, mode, Draw::default())?;
+    let mut maker = ExecutorMaker::new(Graphs::open(Some(folder))?, device, mode, Draw::default())?;
     let mut scores = Vec::new();
     for pair in pairs {
         if interrupt::requested() {

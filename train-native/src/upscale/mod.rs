@@ -83,7 +83,7 @@ fn all(args: &Upscale, place: &Place) -> Result<(usize, usize)> {
         .iter()
         .for_each(|(input, why)| teller.failed(input, why));
     let all = plan.jobs.len() + plan.refused.len();
-    Ok((plan.refused.len() + work(args, &plan, &model)?, all))
+    Ok((plan.refused.len() + work(args, &plan, model)?, all))
 }
 
 /// The model, with its signature checked where that is asked for.
@@ -130,11 +130,11 @@ fn check_model(args: &Upscale, model: &Graphs) -> Result<()> {
 }
 
 /// Enlarges what is planned, one image after the other; the number of those that failed.
-fn work(args: &Upscale, plan: &Plan, model: &Graphs) -> Result<usize> {
+fn work(args: &Upscale, plan: &Plan, model: Graphs) -> Result<usize> {
     if plan.jobs.is_empty() {
         return Ok(0);
     }
-    let make = |model: &Graphs| -> Result<ExecutorMaker> {
+    let make = |model: Graphs| -> Result<ExecutorMaker> {
         // A map of what is invented is measured with the first sample beside another, or beside the mean.
         let samples = args.samples.max(1 + u8::from(args.spread.is_some()));
         let maker = ExecutorMaker::new(model, args.device, args.mode(), args.draw)?;
@@ -172,7 +172,7 @@ fn work(args: &Upscale, plan: &Plan, model: &Graphs) -> Result<usize> {
         }
         if faulty.get() {
             // Whatever the fault left of it, the next image does not meet.
-            maker = make(model)?;
+            maker = make(open_model(args)?)?;
         }
         if interrupt::requested() {
             return Err(Error::new("stopped").coded(code::CANCELLED));

@@ -17,6 +17,7 @@ use alloc::{vec, vec::Vec};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::lines::{Combination, Lines, Values};
+use super::square;
 use super::transform::{MOST, Transform};
 use crate::exec::{After, for_each};
 
@@ -116,7 +117,46 @@ impl Convolution {
     }
 
     /// The same into `out`, with what comes after it.
-    pub(crate) fn forward_into(
+    pub(crate) fn forward_into<'a>(
+        &self,
+        x: &'a [f32],
+        weight: &[f32],
+        bias: &[f32],
+        out: &mut [f32],
+        after: After<'_>,
+    ) {
+        if !square::serves(self) {
+            return self.along_columns(x, weight, bias, out, after);
+        }
+        let image = |x: &'a [f32]| x.chunks_exact(self.area()).collect();
+        let images: Vec<Vec<&[f32]>> = x.chunks_exact(self.inputs * self.area()).map(image).collect();
+        square::forward(self, &images, weight, bias, out, after);
+    }
+
+    /// The same of one image whose channels lie in several parts.
+    pub(crate) fn of_parts(
+        &self,
+        parts: &[&[f32]],
+        weight: &[f32],
+        bias: &[f32],
+        out: &mut [f32],
+        after: After<'_>,
+    ) {
+        match parts {
+            [x] => self.forward_into(x, weight, bias, out, after),
+            parts if square::serves(self) => {
+                let image = parts
+                    .iter()
+                    .flat_map(|part| part.chunks_exact(self.area()))
+                    .collect();
+                square::forward(self, &[image], weight, bias, out, after);
+            }
+            parts => self.along_columns(&parts.concat(), weight, bias, out, after),
+        }
+    }
+
+    /// The same by what is fastest for few channels.
+    pub(super) fn along_columns(
         &self,
         x: &[f32],
         weight: &[f32],

@@ -3,11 +3,13 @@
 //! | file | what |
 //! |---|---|
 //! | `transform` | Winograd's minimal filtering, which halves a convolution's products |
+//! | `square` | the same along columns and rows at once, for convolutions of many channels |
 //! | `lines` | the layout a convolution reads: combined rows with zeros between them |
 //! | `convolution` | a convolution |
 //! | `gradient` | its gradients |
 //! | `modulation` | the same for the modulation by the time |
 //! | `linear` | a linear map of rows |
+//! | `work` | memory that they work in |
 //! | `halving` | the pooling of a shift-tolerant distance, with its gradient |
 
 pub(crate) mod convolution;
@@ -19,4 +21,6 @@ pub(crate) mod linear;
 pub(crate) mod lines;
 #[cfg(feature = "burn")]
 pub(crate) mod modulation;
+mod square;
 mod transform;
+mod work;

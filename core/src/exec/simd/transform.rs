@@ -85,7 +85,7 @@ static TWO_ROWS: Transform = Transform {
 };
 
 /// Interpolation at 0, ±3/4, ±3/2 and infinity. The usual 0, ±1, ±2 have rounder factors and twice the rounding error.
-static FOUR_ROWS: Transform = Transform {
+pub(crate) static FOUR_ROWS: Transform = Transform {
     rows: 4,
     parts: 6,
     input: matrix([

@@ -191,11 +191,11 @@ impl OnBurn for Conv {
 }
 
 impl Conv {
-    /// By the vectorised kernel, where it serves this one.
+    /// By the vectorised kernel, where it serves this one; of the channels of all values, one's after the other's.
     #[cfg(feature = "simd")]
     pub(crate) fn vectorised(
         &self,
-        x: &Value,
+        x: &[&Value],
         parameters: &[&[f32]],
         out: &mut Value,
         after: After<'_>,
@@ -205,9 +205,9 @@ impl Conv {
         if !self.is_vectorised() {
             return false;
         }
-        let size = x.map_size();
+        let size = out.map_size();
         let convolution = Convolution {
-            inputs: x.channels(),
+            inputs: x.iter().map(|x| x.channels()).sum(),
             outputs: self.outputs,
             kernel: self.kernel,
             height: size.height,
@@ -215,13 +215,14 @@ impl Conv {
         };
         let none = vec![0.0; self.outputs];
         let bias = parameters.get(1).copied().unwrap_or(&none);
-        convolution.forward_into(&x.data, parameters[0], bias, &mut out.data, after);
+        let parts: Vec<&[f32]> = x.iter().map(|x| x.data.as_slice()).collect();
+        convolution.of_parts(&parts, parameters[0], bias, &mut out.data, after);
         true
     }
 
     #[cfg(not(feature = "simd"))]
     #[expect(clippy::unused_self, reason = "as where there is one")]
-    pub(crate) fn vectorised(&self, _: &Value, _: &[&[f32]], _: &mut Value, _: After<'_>) -> bool {
+    pub(crate) fn vectorised(&self, _: &[&Value], _: &[&[f32]], _: &mut Value, _: After<'_>) -> bool {
         false
     }
 
@@ -234,7 +235,7 @@ impl Conv {
 impl Compute for Conv {
     fn compute(&self, inputs: &[&Value], parameters: &[&[f32]], out: &mut Value) {
         let x = inputs[0];
-        if self.vectorised(x, parameters, out, After::slope(1.0)) {
+        if self.vectorised(inputs, parameters, out, After::slope(1.0)) {
             return;
         }
         let (k, padding) = (self.kernel, self.padding());

@@ -22,13 +22,15 @@ use crate::model::{Tensor, Weights};
 ///
 /// # Errors
 /// [`Error::Weights`](crate::Error::Weights) when `weights` are not the graph's.
-pub fn fold(graph: &TypedGraph, weights: &Weights) -> Result<(TypedGraph, Weights)> {
+pub fn fold(graph: &TypedGraph, mut weights: Weights) -> Result<(TypedGraph, Weights)> {
     weights.check(graph.parameters())?;
-    let mut folder = Folder::new(graph, weights);
+    let mut folder = Folder::new(graph, &weights);
     for node in &graph.graph().nodes {
         folder.add(node)?;
     }
-    let Folder { nodes, tensors, .. } = folder;
+    let Folder {
+        nodes, mut tensors, ..
+    } = folder;
     let folded = without_unused(Graph {
         inputs: graph.graph().inputs.clone(),
         nodes: nodes.into_iter().flatten().collect(),
@@ -38,12 +40,12 @@ pub fn fold(graph: &TypedGraph, weights: &Weights) -> Result<(TypedGraph, Weight
     .check()?;
     let mut left = Weights::default();
     for p in folded.parameters() {
-        let tensor = match tensors.get(&p.name) {
+        let tensor = match tensors.remove(&p.name) {
             Some(values) => Tensor {
                 shape: p.shape.clone(),
                 values: values.iter().map(|v| *v as f32).collect(),
             },
-            None => weights.get(&p.name)?.clone(),
+            None => weights.take(&p.name)?,
         };
         left.insert(p.name.clone(), tensor);
     }
@@ -424,7 +426,7 @@ mod tests {
     /// The largest difference between the graph and its fold, in parts of the largest number.
     fn difference(graph: &TypedGraph, size: Size, seed: u64) -> (TypedGraph, f64) {
         let weights = conformance::weights(graph, seed);
-        let (folded, left) = fold(graph, &weights).expect("folds");
+        let (folded, left) = fold(graph, weights.clone()).expect("folds");
         let inputs = conformance::inputs(graph, size, seed).expect("a size that fits");
         let run =
             |graph: &TypedGraph, weights: &Weights| reference::run(graph, weights, &inputs).expect("runs");

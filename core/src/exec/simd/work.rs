@@ -1,0 +1,68 @@
+//! Memory that kernels work in, kept by each thread for the next: new pages cost the system more time than they are worked on.
+
+use alloc::{vec, vec::Vec};
+use core::cell::RefCell;
+use core::ops::{Deref, DerefMut};
+
+std::thread_local! {
+    static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// So many numbers, of no meaning at first.
+pub(crate) struct Work {
+    memory: Vec<f32>,
+    count: usize,
+}
+
+impl Work {
+    pub(crate) fn take(count: usize) -> Self {
+        let mut memory = FREE.with_borrow_mut(|free| {
+            // The smallest that is large enough, or the largest, which grows.
+            let pieces = free.iter().enumerate();
+            let best = pieces.min_by_key(|(_, piece)| {
+                let has = piece.len();
+                if has >= count {
+                    (false, has)
+                } else {
+                    (true, usize::MAX - has)
+                }
+            });
+            best.map(|(at, _)| at)
+                .map(|at| free.swap_remove(at))
+                .unwrap_or_default()
+        });
+        if memory.len() < count {
+            // Before it is replaced it goes.
+            drop(memory);
+            memory = vec![0.0; count];
+        }
+        Self { memory, count }
+    }
+
+    pub(crate) fn zeros(count: usize) -> Self {
+        let mut work = Self::take(count);
+        work.fill(0.0);
+        work
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let memory = core::mem::take(&mut self.memory);
+        FREE.with_borrow_mut(|free| free.push(memory));
+    }
+}
+
+impl Deref for Work {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.memory[..self.count]
+    }
+}
+
+impl DerefMut for Work {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.memory[..self.count]
+    }
+}
