@@ -72,8 +72,7 @@ mod device {
     }
 }
 
-pub(crate) use device::Flow;
-use device::Restorer;
+pub(crate) use device::{Flow, Restorer};
 
 /// A model on the device.
 #[derive(Debug)]

@@ -3,12 +3,12 @@ use asasr_core::model::{Manifest, Mode, NetworkPart};
 use asasr_core::pipeline::{
     self, Beside, Event, Invention, Limits, Options, Output, OutputScale, Photo as _, Target, Tiles,
 };
-use asasr_core::{Error, Executor, Layout, OnStep, Planes, Raster, Rect, Samples, Size, metrics};
+use asasr_core::{Error, Executor, Layout, OnStep, Part, Planes, Raster, Rect, Samples, Size, metrics};
 use js_sys::{Array, Float32Array, Function, Promise, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::backend::{Backend, Flow};
+use crate::backend::{Backend, Flow, Restorer};
 use crate::said::js;
 
 /// Most bytes that one row of enlarged tiles may take: WebAssembly's memory ends at 4 GB, and the image is there too.
@@ -333,31 +333,28 @@ impl Upscaler {
             rows: &rows,
             shown: shown.as_ref(),
         };
-        let elsewhere = |(scale, halo, grid): (usize, usize, usize), beside, again| Elsewhere {
-            scale,
-            halo,
-            grid,
+        let elsewhere = |of: &Way<'_>, again| Elsewhere {
+            scale: of.scale(),
+            halo: of.halo(),
+            grid: of.grid(),
             lanes,
-            beside,
+            beside: of.beside(),
             image: size,
             again,
             run: &elsewhere,
         };
-        let restorer = &self.backend.restorer;
-        let tiles = (restorer.scale(), restorer.halo(), restorer.grid());
-        let again = elsewhere(tiles, Beside::default(), true);
-        match self.sampler(&wish, size)? {
-            None if lanes > 0 => {
-                let executor = elsewhere(tiles, Beside::default(), false);
-                job.run(&executor, &again).await
+        let restorer = Way::Restored(&self.backend.restorer);
+        let drawn = self.sampler(&wish, size)?.map(|s| Way::Drawn(Box::new(s)));
+        if lanes == 0 {
+            return job.run(drawn.as_ref().unwrap_or(&restorer), &restorer).await;
+        }
+        let again = Way::Elsewhere(elsewhere(&restorer, true));
+        match drawn {
+            None => {
+                job.run(&Way::Elsewhere(elsewhere(&restorer, false)), &again)
+                    .await
             }
-            None => job.run(restorer, restorer).await,
-            Some(sampler) if lanes > 0 => {
-                let tiles = (sampler.scale(), sampler.halo(), sampler.grid());
-                let executor = elsewhere(tiles, sampler.beside(), false);
-                job.run(&executor, &again).await
-            }
-            Some(sampler) => job.run(&sampler, restorer).await,
+            Some(drawn) => job.run(&Way::Elsewhere(elsewhere(&drawn, false)), &again).await,
         }
     }
 
@@ -416,6 +413,60 @@ impl Upscaler {
             sampling = sampling.anchored(wish.anchor.filter(|_| wish.hold), steps);
         }
         Sampler::new(flow, sampling, drawing, size).map(Some).map_err(js)
+    }
+}
+
+/// Any executor of the page: the pipeline is compiled once for all of them.
+enum Way<'a> {
+    Restored(&'a Restorer),
+    Drawn(Box<Sampler<&'a Flow>>),
+    Elsewhere(Elsewhere<'a>),
+}
+
+/// Does the same with whichever it is.
+macro_rules! whichever {
+    ($way:expr, $executor:ident => $do:expr) => {
+        match $way {
+            Way::Restored($executor) => $do,
+            Way::Drawn($executor) => $do,
+            Way::Elsewhere($executor) => $do,
+        }
+    };
+}
+
+impl Executor for Way<'_> {
+    fn scale(&self) -> usize {
+        whichever!(self, executor => executor.scale())
+    }
+
+    fn halo(&self) -> usize {
+        whichever!(self, executor => executor.halo())
+    }
+
+    fn grid(&self) -> usize {
+        whichever!(self, executor => executor.grid())
+    }
+
+    fn lanes(&self) -> usize {
+        whichever!(self, executor => executor.lanes())
+    }
+
+    fn beside(&self) -> Beside {
+        whichever!(self, executor => executor.beside())
+    }
+
+    async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> asasr_core::Result<Planes> {
+        whichever!(self, executor => executor.run(tile, place, on_step).await)
+    }
+
+    async fn run_part(
+        &self,
+        tile: &Planes,
+        place: Rect,
+        part: &Part,
+        on_step: OnStep<'_>,
+    ) -> asasr_core::Result<Planes> {
+        whichever!(self, executor => executor.run_part(tile, place, part, on_step).await)
     }
 }
 
@@ -491,7 +542,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn run(&self, executor: &impl Executor, again: &impl Executor) -> Result<Report, JsValue> {
+    async fn run(&self, executor: &Way<'_>, again: &Way<'_>) -> Result<Report, JsValue> {
         let mut bytes = Vec::new();
         let on_event = |event: Event<'_>| match event {
             // Before the first tile, so that what is done of it has a measure.
