@@ -104,6 +104,18 @@ async fn a_model_on_webgpu_makes_the_native_image() {
     makes_the_native_image("webgpu").await;
 }
 
+/// Waits until the browser keeps so many models.
+async fn stored(browser: &Browser, count: u64) {
+    let kept = "const { keptModels } = await import('./models.js'); return (await keptModels()).length;";
+    for _ in 0..100 {
+        if browser.run(kept, vec![]).await == count {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the browser does not keep {count} models");
+}
+
 /// A model is there at the next visit, until it is forgotten; a file that is none says so where it was dropped.
 #[tokio::test]
 async fn models_are_kept_until_they_are_forgotten() {
@@ -125,16 +137,48 @@ async fn models_are_kept_until_they_are_forgotten() {
         .await;
     assert_eq!(browser.text("error").await, "");
     // The next visit.
-    let kept = "const { keptModels } = await import('./models.js'); return (await keptModels()).length;";
-    while browser.run(kept, vec![]).await != 1 {}
+    stored(&browser, 1).await;
     browser.open(&format!("{}?device=cpu", server.url())).await;
     browser
         .wait_for("[...document.getElementById('model').options].some((o) => o.value === 'own:2x-Small')")
         .await;
     browser.set("model", "own:2x-Small").await;
     browser.click("#drop-model").await;
-    while browser.run(kept, vec![]).await != 0 {}
+    stored(&browser, 0).await;
     assert_eq!(offered(&browser).await, "asasr-x4-real asasr-x4-clean");
+    // What it was asked for is forgotten with it.
+    browser.open(&format!("{}?device=cpu", server.url())).await;
+    let mode = "return document.getElementById('mode').value;";
+    assert_eq!(browser.run(mode, vec![]).await, "instant");
+    // A photo that comes with a model that cannot be read is not enlarged by another.
+    let photo = drawn(12, 8);
+    browser
+        .drop_files(&[("broken.pth", b"no model at all"), ("drawn.png", &photo)])
+        .await;
+    browser.wait_for("!document.getElementById('error').hidden").await;
+    assert!(browser.text("error").await.starts_with("broken.pth: "));
+    let jobs = "return document.querySelectorAll('#list li').length;";
+    assert_eq!(browser.run(jobs, vec![]).await, 0);
+    // A result outlives its model; what would need the model is not offered, and others go on.
+    browser.drop_files(&[COMPACT]).await;
+    browser
+        .wait_for("document.getElementById('model').value === 'own:2x-Small'")
+        .await;
+    browser.set("mode", "instant").await;
+    browser.drop_file("drawn.png", &photo).await;
+    browser.finished().await;
+    let versions = "return document.getElementById('versions').hidden;";
+    assert_eq!(browser.run(versions, vec![]).await, false);
+    browser
+        .run("document.getElementById('settings').open = true;", vec![])
+        .await;
+    browser.click("#drop-model").await;
+    stored(&browser, 0).await;
+    browser.click("#list .name").await;
+    assert_eq!(browser.run(versions, vec![]).await, true);
+    browser.drop_file("drawn.png", &photo).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
     browser.close().await;
 }
 

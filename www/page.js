@@ -48,6 +48,8 @@ function sayWrong() {
   $('error').hidden = wrong === null;
   if (!wrong) return;
   const sentence = typeof wrong.said === 'function' ? wrong.said() : translated(wrong.said);
+  // Where it is read, whatever lies open above it.
+  requestAnimationFrame(() => $('error').scrollIntoView({ block: 'nearest' }));
   $('error').textContent = `${wrong.job ? `${wrong.job.file.name}: ` : ''}${sentence}.`;
 }
 
@@ -100,10 +102,10 @@ const trusted = () => document.querySelector('meta[name=asasr-public-key]')?.con
 /** The upscaler for a model: there is one at a time, for a device has room for one. */
 function open(model) {
   if (opened !== model) {
+    const place = brought.get(model)?.files ?? modelAddress(model, document.baseURI);
     upscaler?.dispose();
     const device = query.get('device') ?? 'auto';
     const onLoading = (received, total) => { $('device').textContent = text('loading', { percent: Math.round(100 * received / total) }); };
-    const place = brought.get(model)?.files ?? modelAddress(model, document.baseURI);
     upscaler = new Upscaler({ device, model: place, publicKey: trusted(), onLoading });
     opened = model;
     report();
@@ -194,7 +196,7 @@ function explainMode() {
   const time = queue?.seconds(1e6, { model, mode }) ?? null;
   const own = brought.get(model);
   const explained = own && mode !== 'instant'
-    ? text(own.author ? 'aboutServed' : 'aboutOwn', own)
+    ? text($('hold').checked ? own.author ? 'aboutServed' : 'aboutOwn' : 'aboutFree', own)
     : text(mode === 'instant' ? 'aboutInstant' : 'aboutFlow');
   $('about-mode').textContent = time === null ? explained : `${explained} ${text('perMegapixel', { time: duration(time) })}`;
   $('seed-choice').hidden = mode === 'instant' || drawsOne(model, mode);
@@ -202,7 +204,9 @@ function explainMode() {
 }
 
 /** What is chosen once is chosen the next time. */
-const CHOICES = ['model', 'mode', 'scale', 'width', 'format', 'quality', 'carry'];
+const CHOICES = ['model', 'mode', 'scale', 'width', 'format', 'quality', 'carry', 'hold', 'strictness'];
+/** What a model may be asked for: of another one it says nothing. */
+const OF_MODEL = ['mode', 'scale', 'hold', 'strictness'];
 const KEPT = 'asasr-choices';
 
 function rememberChoices() {
@@ -215,21 +219,38 @@ function rememberChoices() {
 /** What was chosen the last time; nothing where the browser kept nothing. */
 function rememberedChoices() {
   try {
-    return JSON.parse(localStorage.getItem(KEPT)) ?? {};
+    return { ...JSON.parse(localStorage.getItem(KEPT)) };
   } catch {
     return {};
   }
 }
 
+/** Whether a model is on offer. */
+const isOffered = (model) => [...$('model').options].some(({ value }) => value === model);
+
 /** Chooses it again, as far as it is still on offer. */
 function recallChoices() {
   const kept = rememberedChoices();
-  for (const id of CHOICES.filter((each) => each in kept && !(each === 'model' && query.has('model')))) {
+  const other = query.has('model') || !isOffered(kept.model);
+  for (const id of CHOICES.filter((each) => each in kept && !(other && ['model', ...OF_MODEL].includes(each)))) {
     if ($(id).type === 'checkbox') $(id).checked = kept[id];
     else if (!$(id).options || [...$(id).options].some(({ value }) => value === kept[id])) $(id).value = kept[id];
   }
   $('quality-choice').hidden = $('format').value === 'png';
   $('quality-value').value = $('quality').value;
+}
+
+/** Chooses the model of the last time, which is on offer only now, and what it was asked for. */
+function recallModel(last) {
+  if (!isOffered(last.model) || $('model').value === last.model || query.has('model') || queue.jobs.length > 0) return;
+  const { open } = $('settings');
+  chooseModel(last.model);
+  $('settings').open = open;
+  for (const id of OF_MODEL.filter((each) => each in last)) {
+    if ($(id).type === 'checkbox') $(id).checked = last[id];
+    else $(id).value = last[id];
+  }
+  offer();
 }
 
 /** The Gaussian below whose frequencies the model's colours are the mean's, in result pixels; true is three quarters of a photo's pixel. */
@@ -275,8 +296,9 @@ async function take(files) {
   if (!queue) return; // and the page says why
   const models = files.filter(isModel);
   const photos = files.filter((file) => !isModel(file));
-  // Photos that come with a model are for it.
-  await takeModels(models);
+  if (models.length > 0) reading = takeModels(models);
+  // Photos that come with a model, or while one is read, are for it: not without it.
+  if (!await reading && models.length > 0) return;
   if (photos.length === 0 && models.length > 0) return;
   if (photos.length === 0) fail(() => text('noImages'));
   else withOptions((options) => queue.add(photos, options));
@@ -333,13 +355,18 @@ function chooseModel(value) {
   if (queue && !busy()) open(value);
 }
 
-/** Reads a model from its files, keeps it for the next visit, and chooses it. */
+/** The models that are read: whether all could be. */
+let reading = Promise.resolve(true);
+
+/** Reads a model from its files, keeps it for the next visit, and chooses it; tells whether that could be done. */
 async function takeModel(files) {
   const { name } = files[0];
-  better();
   $('add-model').disabled = true;
   try {
-    const onLoading = (received, total) => { $('live').textContent = $('about-mode').textContent = text('readingModel', { name, percent: Math.round(100 * received / total) }); };
+    const onLoading = (received, total) => {
+      $('reading').textContent = text('readingModel', { name, percent: Math.round(100 * received / total) });
+      $('reading').hidden = false;
+    };
     const model = await importModel(files, { onLoading, mean: modelAddress('asasr-x4-real', document.baseURI) });
     const value = offerModel(model);
     // What is open under this name is another one.
@@ -348,17 +375,21 @@ async function takeModel(files) {
     rememberChoices();
     $('live').textContent = text('announceModel', { name: model.id });
     await keepModel(model).catch(() => fail(() => text('notKept', { name: model.id })));
+    return true;
   } catch (error) {
-    explainMode();
     fail(error, { file: { name } });
+    return false;
   } finally {
+    $('reading').hidden = true;
     $('add-model').disabled = false;
   }
 }
 
-/** Several, one after the other; the last is chosen. */
+/** Several, one after the other, until one cannot be read; the last is chosen. Tells whether all could be read. */
 async function takeModels(files) {
-  for (const bundle of bundles(files)) await takeModel(bundle);
+  better();
+  for (const bundle of bundles(files)) if (!await takeModel(bundle)) return false;
+  return true;
 }
 
 async function forgetModel() {
@@ -366,8 +397,9 @@ async function forgetModel() {
   const { id } = brought.get(value);
   brought.delete(value);
   [...$('model').options].find((each) => each.value === value)?.remove();
-  $('own-models').hidden = brought.size === 0;
+  $('own-models').hidden = $('own-models').children.length === 0;
   chooseModel($('model').options[0].value);
+  rememberChoices();
   $('model').focus();
   await dropModel(id).catch(() => {});
 }
@@ -500,7 +532,7 @@ function update(job) {
     parts.thumb.src = parts.upright;
   }
   if (job === shown) tellMeasuring(job);
-  if (job === following && shown) tellVersions();
+  if (job === following && isFollowing(shown)) tellVersions();
   if (job.state === before) return;
   const measuredOnly = parts.measuring;
   parts.measuring = Boolean(job.measuring);
@@ -524,7 +556,7 @@ function turned(job, parts, measuredOnly) {
     if (job.error) fail(job.error, job);
     else better(job);
     // The first result shows itself; later ones do not push away what is looked at.
-    if (!shown || job === following) show(job);
+    if (!shown || (job === following && isFollowing(shown))) show(job);
     else if (shown === job && measuredOnly) measured(job);
     else if (shown === job) show(job);
   }
@@ -567,7 +599,7 @@ function show(job) {
     const scale = (job.options.width ?? job.options.scale * job.width) / job.width;
     viewer.show(addresses[0], null, { width: Math.round(job.width * scale), height: Math.max(Math.round(job.height * scale), 1) }, file.name);
     $('summary').textContent = '';
-    $('notes').hidden = true;
+    $('notes').hidden = $('versions').hidden = true;
     return;
   }
   const { layers } = result;
@@ -576,13 +608,18 @@ function show(job) {
   const [before, after, mean] = addresses;
   viewer.show(before, after, result, file.name, mean);
   $('fidelity-choice').hidden = $('spread-choice').hidden = !layers;
+  // What a model of others invents is shown unasked, the first time.
+  if (result.invented && brought.has(job.options.model) && !markedOnce) markedOnce = $('show-spread').checked = true;
   seen(job.fidelity);
   tell();
 }
 
+/** Whether what is invented was marked without being asked for. */
+let markedOnce = false;
+
 /** Whoever does nothing else is led to what there is to see. */
 function inView() {
-  const idle = document.activeElement === document.body || $('drop').contains(document.activeElement);
+  const idle = [document.body, $('choose'), $('choose-folder'), $('try')].includes(document.activeElement);
   if (idle) $('viewer').querySelector('.stage').focus({ preventScroll: true });
   if ($('viewer').getBoundingClientRect().bottom > innerHeight) $('result').scrollIntoView();
 }
@@ -590,28 +627,34 @@ function inView() {
 /** The job of more detail, or of another variation, that takes the place of what is looked at when it is done. */
 let following = null;
 
+/** Whether such a job is made of this one's photo. */
+const isFollowing = (job) => following !== null && following.file === job?.file;
+
 /** Offers the result that is shown as the faithful one and with more detail. */
 function tellVersions() {
   const { result, options } = shown;
   const fidelity = $('fidelity').valueAsNumber / 100;
   const own = brought.has(options.model);
-  $('versions').hidden = !result || known[options.model]?.every(({ mode }) => mode !== 'fast') === true;
-  const busy = following && ['waiting', 'running'].includes(following.state);
+  const offered = isOffered(options.model);
+  const more = offered && known[options.model]?.some(({ mode }) => mode === 'fast') !== false;
+  $('versions').hidden = !result?.layers && !(result && more);
+  const busy = isFollowing(shown) && ['waiting', 'running'].includes(following.state);
   $('detailed').checked = Boolean(busy) || Boolean(result?.layers && fidelity < 1);
   $('faithful').checked = !$('detailed').checked;
   const name = text(own ? 'fastOwn' : 'fast');
   $('detailed-text').textContent = busy ? `${name}: ${text('share', { percent: Math.round(100 * (following.progress?.fraction ?? 0)) })}` : name;
-  $('another').hidden = !result?.layers || drawsOne(options.model, options.mode);
+  $('another').hidden = !result?.layers || !offered || drawsOne(options.model, options.mode);
 }
 
 /** Shows the faithful version, 1, or that with more detail, 0: where both are there, at once. */
 function turnTo(fidelity) {
+  if (!shown?.result) return;
   if (shown.result.layers) {
     seen(fidelity);
     refine();
   } else if (fidelity === 0) {
     follow({ mode: 'fast', seed: $('seed').valueAsNumber || 0, layers: true });
-  } else if (following) {
+  } else if (isFollowing(shown)) {
     queue.cancel(following);
   }
 }
@@ -832,14 +875,14 @@ $('measure').addEventListener('click', () => {
   queue.measure(shown, SAMPLES);
 });
 $('mode').addEventListener('change', explainMode);
-$('hold').addEventListener('change', offerStrictness);
+$('hold').addEventListener('change', explainMode);
 $('strictness').addEventListener('input', offerStrictness);
 $('scale').addEventListener('change', () => { $('width-choice').hidden = $('scale').value !== 'width'; });
 $('model').addEventListener('change', () => chooseModel($('model').value));
 $('options').addEventListener('change', rememberChoices);
 $('add-model').addEventListener('click', () => $('model-file').click());
 $('model-file').addEventListener('change', ({ target }) => {
-  takeModels([...target.files]);
+  reading = takeModels([...target.files]);
   target.value = ''; // the same file may be chosen again
 });
 $('drop-model').addEventListener('click', forgetModel);
@@ -891,18 +934,16 @@ begin();
 if (queue) {
   keepOffline($('offline'), everything, busy);
   // A browser that keeps nothing has none.
-  const last = rememberedChoices().model;
-  const offerKept = (models) => {
-    const values = models.map(offerModel);
-    // Only now the model of the last time is on offer again.
-    if (values.includes(last) && !query.has('model') && queue.jobs.length === 0) chooseModel(last);
-  };
-  keptModels().then(offerKept, () => {});
+  const last = rememberedChoices();
+  keptModels().then((models) => {
+    models.forEach(offerModel);
+    recallModel(last);
+  }, () => {});
   // Photos from the system: opened with the page, or shared with it.
   globalThis.launchQueue?.setConsumer(async ({ files }) => {
     if (files.length) take(await Promise.all(files.map((file) => file.getFile())));
   });
   fromShares().then((files) => { if (files.length) take(files); }, () => {});
   // What is on offer for one model is not asked for.
-  if (!query.has('model')) offerServed().catch(() => {});
+  if (!query.has('model')) offerServed().then(() => recallModel(last), () => {});
 }

@@ -90,12 +90,13 @@ export class Queue extends EventTarget {
     this.jobs.filter((job) => job.state === 'waiting').forEach((job) => this.#changed(job));
   }
 
-  /** A job's work for a pixel; null where its model is not known yet. */
-  #workOf({ model, mode, samples = 1, scale, layers }) {
+  /** A job's work for a pixel of a photo of so many columns; null where its model is not known yet. */
+  #workOf({ model, mode, samples = 1, scale, width, layers }, columns) {
     const own = this.#work[model];
     const { work, draws } = own?.modes[mode] ?? {};
     // A second pass runs the restorer over what the first made, and over the mean beside it.
-    const again = scale > own?.scale ? own.scale ** 2 * (layers && mode !== 'instant' ? 2 : 1) : 0;
+    const wanted = width ? Math.ceil(width / (columns || width)) : scale;
+    const again = wanted > own?.scale ? own.scale ** 2 * (layers && mode !== 'instant' ? 2 : 1) : 0;
     return work ? 1 + (work - 1) * (draws ? samples : 1) + again : null;
   }
 
@@ -112,12 +113,12 @@ export class Queue extends EventTarget {
 
   /** Seconds that a job would take; null where the device's speed or the photo's size is not known. */
   expected(job) {
-    return job.pixels ? this.seconds(job.pixels, job.options) : null;
+    return job.pixels ? this.seconds(job.pixels, job.options, job.width) : null;
   }
 
-  /** Seconds that so many pixels would take; null where the device's speed for as many is not known. */
-  seconds(pixels, options) {
-    const [speed, work] = [remembered(this.#device, options.mode, pixels), this.#workOf(options)];
+  /** Seconds that so many pixels, in so many columns, would take; null where the device's speed for as many is not known. */
+  seconds(pixels, options, columns) {
+    const [speed, work] = [remembered(this.#device, options.mode, pixels), this.#workOf(options, columns)];
     return speed && work ? pixels * work / speed : null;
   }
 
@@ -226,7 +227,7 @@ export class Queue extends EventTarget {
       if (!current()) return; // cancelled while its answer was on the way
       // The network works on input pixels, whatever the output's size.
       const pixels = result.differences.length;
-      remember(this.#device, options.mode, pixels * (this.#workOf(options) ?? 1) / since(begun), pixels);
+      remember(this.#device, options.mode, pixels * (this.#workOf(options, result.mapWidth) ?? 1) / since(begun), pixels);
       if (job.measuring) {
         // The image is the same; what was done with it meanwhile stays.
         const { invented, deviation, departure } = result;

@@ -174,7 +174,8 @@ pub async fn enlarge<E: Executor, A: Executor>(
     let second = Pass::new(again, (made, planes), second, options)?;
     let all = first.tiles + second.tiles * (1 + usize::from(mean.is_some()));
     tell(Event::Begun { tiles: all })?;
-    let kept = || Kept::new(made, photo.has_alpha(), options);
+    let images = 1 + usize::from(mean.is_some());
+    let kept = || Kept::new((given, made), photo.has_alpha(), images, options);
     let (mut kept, mut kept_mean) = (kept()?, mean.as_ref().map(|_| kept()).transpose()?);
     let invented = first
         .run(photo, &tell, (0, all), |output, _, rows| {

@@ -129,19 +129,24 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Nothing yet of an image of that size.
+    /// Nothing yet of the second size, made of an image of the first.
     ///
     /// # Errors
-    /// [`Error::TooWide`] where it takes more memory than `options` leave.
-    pub(super) fn new(size: Size, alpha: bool, options: &Options) -> Result<Self> {
+    /// [`Error::TooWide`] where so many `images` take more memory than `options` leave.
+    pub(super) fn new(
+        (given, size): (Size, Size),
+        alpha: bool,
+        images: usize,
+        options: &Options,
+    ) -> Result<Self> {
         let layout = if alpha { Layout::Rgba } else { Layout::Rgb };
         let samples = size.pixels().saturating_mul(layout.samples());
         let memory = match options.tiles {
             Tiles::Side(_) => usize::MAX,
             Tiles::Quickest(limits) => limits.memory,
         };
-        if samples.saturating_mul(size_of::<u16>()) > memory {
-            return Err(Error::TooWide(size));
+        if samples.saturating_mul(images * size_of::<u16>()) > memory {
+            return Err(Error::TooWide(given));
         }
         Ok(Self {
             size,

@@ -29,6 +29,11 @@ use view::View;
 /// Whether a file is named as one, or begins as every writer's do: with the version of the format, a small number.
 pub(crate) fn is_onnx(file: &File<'_>) -> bool {
     let begins = matches!(file.bytes, [0x08, 1..=31, 0x12..=0xff, ..]);
+    // A picture is none, whatever its name is.
+    let picture = [&b"\xff\xd8\xff"[..], b"\x89PNG", b"GIF8", b"RIFF", b"BM"];
+    if picture.iter().any(|magic| file.bytes.starts_with(magic)) {
+        return false;
+    }
     // The length of a safetensors header may begin so too.
     let begins = begins && file.bytes.get(8) != Some(&b'{');
     begins || file.name.to_ascii_lowercase().ends_with(".onnx")

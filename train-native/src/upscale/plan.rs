@@ -266,6 +266,7 @@ fn result_pixels(header: Header, args: &Upscale) -> u64 {
 fn factors(header: Header, args: &Upscale, scale: u64) -> [u64; 2] {
     let needed = |width: u32| u64::from(width.div_ceil(header.width.max(1)).max(2));
     let wanted = args.width.map_or(u64::from(args.scale()), needed);
+    let wanted = wanted.min(pipeline::reach(scale as usize) as u64);
     [wanted.min(scale), wanted.div_ceil(scale)]
 }
 
