@@ -42,6 +42,16 @@ async fn offered(browser: &Browser) -> String {
     values.as_str().unwrap().to_owned()
 }
 
+/// Drops a model and waits until it is chosen; its name on the page.
+async fn bring(browser: &Browser, (name, bytes): (&'static str, &[u8])) -> &'static str {
+    browser.drop_files(&[(name, bytes)]).await;
+    let id = name.trim_end_matches(".pth");
+    browser
+        .wait_for(&format!("document.getElementById('model').value === 'own:{id}'"))
+        .await;
+    id
+}
+
 /// Checks the page's last result against the program's.
 async fn is_native(browser: &Browser, file: &str, (name, bytes): (&str, &[u8]), photo: &[u8], asked: Asked) {
     browser.finished().await;
@@ -60,11 +70,7 @@ async fn makes_the_native_image(device: &str) {
     browser.open(&format!("{}?device={device}", server.url())).await;
     let photo = drawn(40, 24);
     for ((name, bytes), scale) in [(COMPACT, 2), (SPAN, 4)] {
-        browser.drop_files(&[(name, bytes)]).await;
-        let id = name.trim_end_matches(".pth");
-        browser
-            .wait_for(&format!("document.getElementById('model').value === 'own:{id}'"))
-            .await;
+        let id = bring(&browser, (name, bytes)).await;
         assert_eq!(browser.text("error").await, "");
         browser.drop_file("drawn.png", &photo).await;
         let file = format!("drawn-x{scale}-{id}.png");
@@ -131,10 +137,7 @@ async fn models_are_kept_until_they_are_forgotten() {
     browser
         .wait_for("document.getElementById('error').textContent.includes('posix.system')")
         .await;
-    browser.drop_files(&[COMPACT]).await;
-    browser
-        .wait_for("document.getElementById('model').value === 'own:2x-Small'")
-        .await;
+    bring(&browser, COMPACT).await;
     assert_eq!(browser.text("error").await, "");
     // The next visit.
     stored(&browser, 1).await;
@@ -160,10 +163,7 @@ async fn models_are_kept_until_they_are_forgotten() {
     let jobs = "return document.querySelectorAll('#list li').length;";
     assert_eq!(browser.run(jobs, vec![]).await, 0);
     // A result outlives its model; what would need the model is not offered, and others go on.
-    browser.drop_files(&[COMPACT]).await;
-    browser
-        .wait_for("document.getElementById('model').value === 'own:2x-Small'")
-        .await;
+    bring(&browser, COMPACT).await;
     browser.set("mode", "instant").await;
     browser.drop_file("drawn.png", &photo).await;
     browser.finished().await;

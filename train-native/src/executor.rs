@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use asasr_core::Size;
 use asasr_core::exec::{CpuExecutor, CpuFlow};
 use asasr_core::flow::{Drawing, Sampler, Sampling};
 use asasr_core::nn::{GraphExecutor, GraphFlow, GraphNetwork};
-use asasr_core::{Beside, Executor, OnStep, Part, Planes, Rect, Size};
 use burn::tensor::Device;
 
 use crate::cli::{Draw, HoldTo, Mode};
@@ -221,54 +221,16 @@ pub(crate) enum AnyExecutor {
     WgpuFlow(Box<Sampler<Arc<asasr_shaders::GpuFlow>>>),
 }
 
-/// Does the same with whichever executor it is.
-macro_rules! whichever {
-    ($any:expr, $executor:ident => $do:expr) => {
-        match $any {
-            AnyExecutor::Cpu($executor) => $do,
-            AnyExecutor::CpuFlow($executor) => $do,
-            AnyExecutor::Burn($executor) => $do,
-            AnyExecutor::BurnFlow($executor) => $do,
-            #[cfg(feature = "wgpu")]
-            AnyExecutor::Wgpu($executor) => $do,
-            #[cfg(feature = "wgpu")]
-            AnyExecutor::WgpuFlow($executor) => $do,
-        }
-    };
-}
-
-impl Executor for AnyExecutor {
-    fn lanes(&self) -> usize {
-        whichever!(self, executor => executor.lanes())
+asasr_core::executor_of_variants!(
+    AnyExecutor,
+    AnyExecutor {
+        Cpu,
+        CpuFlow,
+        Burn,
+        BurnFlow,
+        #[cfg(feature = "wgpu")]
+        Wgpu,
+        #[cfg(feature = "wgpu")]
+        WgpuFlow,
     }
-
-    fn beside(&self) -> Beside {
-        whichever!(self, executor => executor.beside())
-    }
-
-    fn scale(&self) -> usize {
-        whichever!(self, executor => executor.scale())
-    }
-
-    fn halo(&self) -> usize {
-        whichever!(self, executor => executor.halo())
-    }
-
-    fn grid(&self) -> usize {
-        whichever!(self, executor => executor.grid())
-    }
-
-    async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> asasr_core::Result<Planes> {
-        whichever!(self, executor => executor.run(tile, place, on_step).await)
-    }
-
-    async fn run_part(
-        &self,
-        tile: &Planes,
-        place: Rect,
-        part: &Part,
-        on_step: OnStep<'_>,
-    ) -> asasr_core::Result<Planes> {
-        whichever!(self, executor => executor.run_part(tile, place, part, on_step).await)
-    }
-}
+);

@@ -3,7 +3,7 @@ use asasr_core::model::{Manifest, Mode, NetworkPart};
 use asasr_core::pipeline::{
     self, Beside, Event, Invention, Limits, Options, Output, OutputScale, Photo as _, Target, Tiles,
 };
-use asasr_core::{Error, Executor, Layout, OnStep, Part, Planes, Raster, Rect, Samples, Size, metrics};
+use asasr_core::{Error, Executor, Layout, OnStep, Planes, Raster, Rect, Samples, Size, metrics};
 use js_sys::{Array, Float32Array, Function, Promise, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -423,52 +423,14 @@ enum Way<'a> {
     Elsewhere(Elsewhere<'a>),
 }
 
-/// Does the same with whichever it is.
-macro_rules! whichever {
-    ($way:expr, $executor:ident => $do:expr) => {
-        match $way {
-            Way::Restored($executor) => $do,
-            Way::Drawn($executor) => $do,
-            Way::Elsewhere($executor) => $do,
-        }
-    };
-}
-
-impl Executor for Way<'_> {
-    fn scale(&self) -> usize {
-        whichever!(self, executor => executor.scale())
+asasr_core::executor_of_variants!(
+    Way<'_>,
+    Way {
+        Restored,
+        Drawn,
+        Elsewhere
     }
-
-    fn halo(&self) -> usize {
-        whichever!(self, executor => executor.halo())
-    }
-
-    fn grid(&self) -> usize {
-        whichever!(self, executor => executor.grid())
-    }
-
-    fn lanes(&self) -> usize {
-        whichever!(self, executor => executor.lanes())
-    }
-
-    fn beside(&self) -> Beside {
-        whichever!(self, executor => executor.beside())
-    }
-
-    async fn run(&self, tile: &Planes, place: Rect, on_step: OnStep<'_>) -> asasr_core::Result<Planes> {
-        whichever!(self, executor => executor.run(tile, place, on_step).await)
-    }
-
-    async fn run_part(
-        &self,
-        tile: &Planes,
-        place: Rect,
-        part: &Part,
-        on_step: OnStep<'_>,
-    ) -> asasr_core::Result<Planes> {
-        whichever!(self, executor => executor.run_part(tile, place, part, on_step).await)
-    }
-}
+);
 
 /// Runs tiles in other workers.
 struct Elsewhere<'a> {

@@ -78,6 +78,10 @@ impl View for Written<'_> {
     }
 }
 
+fn missing(name: &str) -> Error {
+    Error::Weights(format!("{name} is missing"))
+}
+
 /// The key of a file's note among its metadata.
 const NOTE: &str = "asasr";
 
@@ -192,9 +196,7 @@ impl Weights {
     /// # Errors
     /// [`Error::Weights`] when there is none.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
-        self.tensors
-            .get(name)
-            .ok_or_else(|| Error::Weights(format!("{name} is missing")))
+        self.tensors.get(name).ok_or_else(|| missing(name))
     }
 
     /// The tensor of that name, to write.
@@ -202,9 +204,7 @@ impl Weights {
     /// # Errors
     /// [`Error::Weights`] when there is none.
     pub fn get_mut(&mut self, name: &str) -> Result<&mut Tensor> {
-        self.tensors
-            .get_mut(name)
-            .ok_or_else(|| Error::Weights(format!("{name} is missing")))
+        self.tensors.get_mut(name).ok_or_else(|| missing(name))
     }
 
     /// Takes the tensor of that name out.
@@ -212,9 +212,7 @@ impl Weights {
     /// # Errors
     /// [`Error::Weights`] when there is none.
     pub fn take(&mut self, name: &str) -> Result<Tensor> {
-        self.tensors
-            .remove(name)
-            .ok_or_else(|| Error::Weights(format!("{name} is missing")))
+        self.tensors.remove(name).ok_or_else(|| missing(name))
     }
 
     /// All tensors by name.

@@ -172,9 +172,9 @@ pub async fn enlarge<E: Executor, A: Executor>(
         return Err(Error::Size("a second pass tells nothing beside its image".into()));
     }
     let second = Pass::new(again, (made, planes), second, options)?;
-    let all = first.tiles + second.tiles * (1 + usize::from(mean.is_some()));
-    tell(Event::Begun { tiles: all })?;
     let images = 1 + usize::from(mean.is_some());
+    let all = first.tiles + second.tiles * images;
+    tell(Event::Begun { tiles: all })?;
     let kept = || Kept::new((given, made), photo.has_alpha(), images, options);
     let (mut kept, mut kept_mean) = (kept()?, mean.as_ref().map(|_| kept()).transpose()?);
     let invented = first

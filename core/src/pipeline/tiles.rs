@@ -57,6 +57,55 @@ pub trait Executor {
     }
 }
 
+/// Makes an enum an [`Executor`]: whichever one its variant holds.
+#[macro_export]
+macro_rules! executor_of_variants {
+    ($any:ty, $name:ident { $($(#[$on:meta])* $variant:ident),+ $(,)? }) => {
+        impl $crate::Executor for $any {
+            fn scale(&self) -> usize {
+                match self { $($(#[$on])* $name::$variant(executor) => executor.scale(),)+ }
+            }
+
+            fn halo(&self) -> usize {
+                match self { $($(#[$on])* $name::$variant(executor) => executor.halo(),)+ }
+            }
+
+            fn grid(&self) -> usize {
+                match self { $($(#[$on])* $name::$variant(executor) => executor.grid(),)+ }
+            }
+
+            fn lanes(&self) -> usize {
+                match self { $($(#[$on])* $name::$variant(executor) => executor.lanes(),)+ }
+            }
+
+            fn beside(&self) -> $crate::Beside {
+                match self { $($(#[$on])* $name::$variant(executor) => executor.beside(),)+ }
+            }
+
+            async fn run(
+                &self,
+                tile: &$crate::Planes,
+                place: $crate::Rect,
+                on_step: $crate::OnStep<'_>,
+            ) -> $crate::Result<$crate::Planes> {
+                match self { $($(#[$on])* $name::$variant(executor) => executor.run(tile, place, on_step).await,)+ }
+            }
+
+            async fn run_part(
+                &self,
+                tile: &$crate::Planes,
+                place: $crate::Rect,
+                part: &$crate::Part,
+                on_step: $crate::OnStep<'_>,
+            ) -> $crate::Result<$crate::Planes> {
+                match self {
+                    $($(#[$on])* $name::$variant(executor) => executor.run_part(tile, place, part, on_step).await,)+
+                }
+            }
+        }
+    };
+}
+
 /// What an executor tells beside an image, as further planes of its result, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Beside {
