@@ -90,6 +90,12 @@ pub(crate) fn exp(x: f32) -> f32 {
     (sum * rest * rest + rest + 1.0) * power
 }
 
+/// `1 / (1 + e^-x)`.
+#[inline(always)]
+pub(crate) fn logistic(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
 /// Scores, as shares of one, in their place: `e^score` of each, divided by the sum.
 #[inline(always)]
 pub(crate) fn shares(scores: &mut [f32]) {

@@ -16,7 +16,7 @@ use alloc::{vec, vec::Vec};
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::lines::{Combination, Lines, Values};
+use super::lines::{Combination, Lines};
 use super::square;
 use super::transform::{MOST, Transform};
 use crate::exec::{After, for_each};
@@ -166,26 +166,13 @@ impl Convolution {
     ) {
         let (inputs, taps) = (self.inputs, self.taps());
         let straight = |o: usize, i: usize, tap: usize| weight[(o * inputs + i) * taps + tap];
-        self.pass_into(Values::Plain(x), straight, bias, out, after);
+        self.pass_into(x, straight, bias, out, after);
     }
 
     /// A pass over all images. `weight` is given output, input and tap.
-    #[cfg(feature = "autodiff")]
-    pub(crate) fn pass(
-        &self,
-        x: Values,
-        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
-        bias: &[f32],
-        slope: f32,
-    ) -> Vec<f32> {
-        let mut out = vec![0.0; x.len() / self.inputs * self.outputs];
-        self.pass_into(x, weight, bias, &mut out, After::slope(slope));
-        out
-    }
-
     fn pass_into(
         &self,
-        x: Values,
+        x: &[f32],
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
         bias: &[f32],
         out: &mut [f32],
@@ -256,7 +243,7 @@ impl Convolution {
 struct Band<'a> {
     convolution: Convolution,
     /// All inputs of all images.
-    x: Values<'a>,
+    x: &'a [f32],
     image: usize,
     /// First row.
     first: usize,

@@ -23,66 +23,6 @@ use super::transform::MOST;
 /// Values after a plane that whole vectors may read: the longest vector, and the kernel's side.
 const TAIL: usize = 32;
 
-/// Planes as they lie in a tensor: values, or gradients that have yet to pass an activation.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Values<'a> {
-    Plain(&'a [f32]),
-    /// Gradients of a result that a leaky activation gave, with that result.
-    #[cfg(feature = "autodiff")]
-    Activated {
-        gradient: &'a [f32],
-        result: &'a [f32],
-        slope: f32,
-    },
-}
-
-impl<'a> Values<'a> {
-    #[cfg(feature = "autodiff")]
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Plain(values) => values.len(),
-            #[cfg(feature = "autodiff")]
-            Self::Activated { gradient, .. } => gradient.len(),
-        }
-    }
-
-    /// As many values from `start` on as `piece` has, which is where they are computed if they have to be.
-    #[inline(always)]
-    fn row<'b>(&self, start: usize, piece: &'b mut [f32]) -> &'b [f32]
-    where
-        'a: 'b,
-    {
-        let range = start..start + piece.len();
-        match self {
-            Self::Plain(values) => &values[range],
-            #[cfg(feature = "autodiff")]
-            Self::Activated {
-                gradient,
-                result,
-                slope,
-            } => {
-                let pairs = gradient[range.clone()].iter().zip(&result[range]);
-                for (out, (g, y)) in piece.iter_mut().zip(pairs) {
-                    *out = through(*g, *y, *slope);
-                }
-                piece
-            }
-        }
-    }
-}
-
-/// The gradient before a leaky activation, from that after it and its result, which has the sign of what went in.
-#[cfg(feature = "autodiff")]
-#[inline(always)]
-pub(crate) fn through(gradient: f32, result: f32, slope: f32) -> f32 {
-    // With slope 0 all that is left of what was below zero is zero.
-    if result > 0.0 || (result == 0.0 && slope > 0.0) {
-        gradient
-    } else {
-        gradient * slope
-    }
-}
-
 /// How rows become lines: part `p` of a line is `sum_j factors[p][j]` times row `j` of those read for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Combination<'a> {
@@ -158,25 +98,20 @@ impl Lines {
     pub(crate) fn fill(
         &self,
         how: Combination,
-        (from, plane, height): (Values, usize, usize),
+        (from, plane, height): (&[f32], usize, usize),
         first: usize,
         (line, count): (usize, usize),
         out: &mut [f32],
     ) {
-        let mut read = vec![0.0; MOST * self.width];
+        let none = vec![0.0; self.width];
         let mut planes: Vec<&mut [f32]> = out.chunks_exact_mut(self.plane()).collect();
         for l in 0..count {
             let mut rows = [&[][..]; MOST];
-            let mut pieces = read.chunks_exact_mut(self.width);
             for (j, row) in rows[..how.read].iter_mut().enumerate() {
                 let y = (first + l * how.advance + j).checked_sub(how.before);
-                let piece = pieces.next().unwrap_or_default();
-                *row = if let Some(y) = y.filter(|y| *y < height) {
-                    from.row((plane * height + y) * self.width, piece)
-                } else {
-                    piece.fill(0.0);
-                    piece
-                };
+                *row = y.filter(|y| *y < height).map_or(&none[..], |y| {
+                    &from[(plane * height + y) * self.width..][..self.width]
+                });
             }
             let start = self.radius + (line + l) * self.pitch();
             for (factors, plane) in how.factors.iter().zip(&mut planes) {

@@ -5,7 +5,7 @@
 use alloc::{vec, vec::Vec};
 
 #[cfg(feature = "autodiff")]
-use super::lines::through;
+use super::activation::through;
 use crate::exec::for_each;
 
 /// The modulated planes; values below zero are multiplied by `slope`.

@@ -23,11 +23,11 @@ use super::work::Work;
 use crate::exec::{After, for_each};
 
 /// Results along a side of a tile.
-const SIDE: usize = 4;
+pub(super) const SIDE: usize = 4;
 /// Pixels along a side of what a tile sees.
-const SEEN: usize = SIDE + 2;
+pub(super) const SEEN: usize = SIDE + 2;
 /// Products for a tile, an input and an output.
-const PRODUCTS: usize = SEEN * SEEN;
+pub(super) const PRODUCTS: usize = SEEN * SEEN;
 /// Vectors of tiles in a band, about: fewer waste a part of the last one, more leave threads without work.
 const BAND: usize = 8;
 /// Channels and tiles from which on the transforms cost less than the products that they save.
@@ -36,13 +36,13 @@ const LEAST_TILES: usize = 64;
 
 /// `factor x`.
 #[inline(always)]
-fn times<S: Simd>(simd: S, factor: f32, x: S::f32s) -> S::f32s {
+pub(super) fn times<S: Simd>(simd: S, factor: f32, x: S::f32s) -> S::f32s {
     simd.mul_f32s(simd.splat_f32s(factor), x)
 }
 
 /// `factor x + y`.
 #[inline(always)]
-fn plus<S: Simd>(simd: S, factor: f32, x: S::f32s, y: S::f32s) -> S::f32s {
+pub(super) fn plus<S: Simd>(simd: S, factor: f32, x: S::f32s, y: S::f32s) -> S::f32s {
     simd.mul_add_e_f32s(simd.splat_f32s(factor), x, y)
 }
 
@@ -56,7 +56,7 @@ fn phases<S: Simd>(simd: S, numbers: &[f32]) -> [S::f32s; SIDE] {
 
 /// `B^T d`, of [`FOUR_ROWS`]: what is even in the points and what is odd, computed once.
 #[inline(always)]
-fn seen<S: Simd>(simd: S, d: [S::f32s; SEEN]) -> [S::f32s; SEEN] {
+pub(super) fn seen<S: Simd>(simd: S, d: [S::f32s; SEEN]) -> [S::f32s; SEEN] {
     let even = plus(simd, -128.0 / 243.0, d[4], times(simd, 32.0 / 27.0, d[2]));
     let odd = plus(simd, -32.0 / 81.0, d[3], times(simd, 8.0 / 9.0, d[1]));
     let far_even = plus(simd, 128.0 / 243.0, d[4], times(simd, -8.0 / 27.0, d[2]));

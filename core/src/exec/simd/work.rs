@@ -8,20 +8,25 @@ std::thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// So many numbers, of no meaning at first.
+/// Numbers in a line of the cache: a vector that begins at a multiple of it is read at once.
+const CACHE_LINE: usize = 16;
+
+/// So many numbers, of no meaning at first, from the beginning of a line of the cache on.
 pub(crate) struct Work {
     memory: Vec<f32>,
+    start: usize,
     count: usize,
 }
 
 impl Work {
     pub(crate) fn take(count: usize) -> Self {
+        let needed = count + CACHE_LINE;
         let mut memory = FREE.with_borrow_mut(|free| {
             // The smallest that is large enough, or the largest, which grows.
             let pieces = free.iter().enumerate();
             let best = pieces.min_by_key(|(_, piece)| {
                 let has = piece.len();
-                if has >= count {
+                if has >= needed {
                     (false, has)
                 } else {
                     (true, usize::MAX - has)
@@ -31,12 +36,17 @@ impl Work {
                 .map(|at| free.swap_remove(at))
                 .unwrap_or_default()
         });
-        if memory.len() < count {
+        if memory.len() < needed {
             // Before it is replaced it goes.
             drop(memory);
-            memory = vec![0.0; count];
+            memory = vec![0.0; needed];
         }
-        Self { memory, count }
+        let start = memory.as_ptr().align_offset(CACHE_LINE * size_of::<f32>());
+        Self {
+            memory,
+            start: start.min(CACHE_LINE),
+            count,
+        }
     }
 
     pub(crate) fn zeros(count: usize) -> Self {
@@ -57,12 +67,12 @@ impl Deref for Work {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.memory[..self.count]
+        &self.memory[self.start..][..self.count]
     }
 }
 
 impl DerefMut for Work {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.memory[..self.count]
+        &mut self.memory[self.start..][..self.count]
     }
 }

@@ -4,9 +4,11 @@ use alloc::{vec, vec::Vec};
 use core::ops::RangeInclusive;
 
 use super::{Fault, Operation, Reference, Shape, Tensor, ValueType, count, map, tokens};
-use crate::exec::{self, InPlace, Run, lanes};
+use crate::exec::{self, InPlace, Run};
 #[cfg(feature = "burn")]
-use crate::nn::graph::{Batch, Given, OnBurn};
+use crate::nn::cpu::{Activation, smooth};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, Kernels, OnBurn};
 
 /// A function of one number.
 pub(super) trait Pointwise: core::fmt::Debug + Sized + Sync {
@@ -19,6 +21,12 @@ pub(super) trait Pointwise: core::fmt::Debug + Sized + Sync {
     /// Its value as the processor computes it.
     fn number(&self, x: f32) -> f32 {
         self.value(f64::from(x)) as f32
+    }
+
+    /// The kernel of ours that computes it on burn, where there is one.
+    #[cfg(feature = "burn")]
+    fn kernel(&self) -> Option<Activation> {
+        None
     }
 
     /// Its values on burn.
@@ -65,7 +73,11 @@ impl<P: Pointwise> Reference for P {
 #[cfg(feature = "burn")]
 impl<P: Pointwise> OnBurn for P {
     fn on_burn(&self, given: Given) -> Batch {
-        given.one().each(|x| self.tensor(x))
+        let kernel = self.kernel().filter(|_| given.kernels == Kernels::Fastest);
+        given.one().each(|x| match kernel {
+            Some(kernel) => smooth(x, kernel),
+            None => self.tensor(x),
+        })
     }
 }
 
@@ -73,16 +85,6 @@ impl<P: Pointwise> InPlace for P {
     fn on_run(&self, own: &mut [f32], _: usize, _: &[Run<'_>], _: &[Run<'_>]) {
         exec::map(own, |x| self.number(x));
     }
-}
-
-/// The logistic function, as the processor computes it.
-#[expect(
-    clippy::inline_always,
-    reason = "what is not inlined into the dispatched function is compiled without its instructions"
-)]
-#[inline(always)]
-pub(super) fn logistic_number(x: f32) -> f32 {
-    1.0 / (1.0 + lanes::exp(-x))
 }
 
 /// The logistic function.

@@ -7,7 +7,9 @@ use crate::exec::{self, InPlace, Run};
 use crate::graph::{Fault, Shape, Tensor, ValueType};
 use crate::model::ParameterShape;
 #[cfg(feature = "burn")]
-use crate::nn::graph::{Batch, Given, OnBurn};
+use crate::nn::cpu::{prelu, prelu_by_burn};
+#[cfg(feature = "burn")]
+use crate::nn::graph::{Batch, Given, Kernels, Layout, OnBurn};
 
 /// The rectifier with a learned slope for each channel (He et al. 2015): `x` where positive, else `slope_c x`.
 ///
@@ -61,13 +63,14 @@ impl Reference for Prelu {
 #[cfg(feature = "burn")]
 impl OnBurn for Prelu {
     fn on_burn(&self, given: Given) -> Batch {
+        let kernels = given.kernels;
         let ([x], learned) = given.take();
-        let slope = x.per_channel(learned[0].clone());
-        x.each(|x| {
-            let below = x.clone().lower_elem(0.0);
-            let scaled = x.clone() * slope;
-            x.mask_where(below, scaled)
-        })
+        let slopes = learned[0].clone();
+        if kernels == Kernels::Fastest && x.layout == Layout::Planes {
+            return x.each(|x| prelu(x, slopes));
+        }
+        let slopes = x.per_channel(slopes);
+        x.each(|x| prelu_by_burn(x, slopes))
     }
 }
 

@@ -1,7 +1,8 @@
 use alloc::{vec, vec::Vec};
 
 use super::params::params;
-use super::pointwise::{Pointwise, logistic, logistic_number};
+use super::pointwise::{Pointwise, logistic};
+use crate::exec::lanes;
 use crate::exec::shade::{self, Shade, Shader};
 use crate::graph::ValueType;
 
@@ -23,7 +24,12 @@ impl Pointwise for Sigmoid {
     }
 
     fn number(&self, x: f32) -> f32 {
-        logistic_number(x)
+        lanes::logistic(x)
+    }
+
+    #[cfg(feature = "burn")]
+    fn kernel(&self) -> Option<crate::nn::cpu::Activation> {
+        Some(crate::nn::cpu::Activation::Logistic)
     }
 
     #[cfg(feature = "burn")]

@@ -13,6 +13,7 @@ use burn::tensor::{DType, Device, Tensor, activation::leaky_relu, module::conv2d
 
 use self::operations::CpuOps;
 use crate::exec::FAST_KERNELS;
+pub(crate) use crate::exec::simd::activation::Activation;
 
 /// A convolution of stride 1 and what follows it.
 #[derive(Debug)]
@@ -81,6 +82,39 @@ pub(crate) fn activate(x: Tensor<4>, slope: f64) -> Tensor<4> {
     if slope == 1.0 { x } else { leaky_relu(x, slope) }
 }
 
+/// A smooth activation of numbers of any shape, by our operation where it serves.
+pub(crate) fn smooth(x: Tensor<4>, activation: Activation) -> Tensor<4> {
+    if ours(&x) {
+        return Tensor::from_dispatch(<Dispatch as CpuOps>::activation(x.into_dispatch(), activation));
+    }
+    smooth_by_burn(x, activation)
+}
+
+/// The same by burn's operations, on any device.
+pub(crate) fn smooth_by_burn(x: Tensor<4>, activation: Activation) -> Tensor<4> {
+    match activation {
+        Activation::Logistic => burn::tensor::activation::sigmoid(x),
+        Activation::Silu => burn::tensor::activation::silu(x),
+    }
+}
+
+/// The rectifier with a slope for each channel, `x` of `[n, c, h, w]` and `slopes` of `[c]`, by our operation where it serves.
+pub(crate) fn prelu(x: Tensor<4>, slopes: Tensor<1>) -> Tensor<4> {
+    if ours(&x) {
+        let y = <Dispatch as CpuOps>::prelu(x.into_dispatch(), slopes.into_dispatch());
+        return Tensor::from_dispatch(y);
+    }
+    let c = slopes.dims()[0];
+    prelu_by_burn(x, slopes.reshape([1, c, 1, 1]))
+}
+
+/// The same by burn's operations, on any device; the slopes are broadcast.
+pub(crate) fn prelu_by_burn(x: Tensor<4>, slopes: Tensor<4>) -> Tensor<4> {
+    let below = x.clone().lower_elem(0.0);
+    let scaled = x.clone() * slopes;
+    x.mask_where(below, scaled)
+}
+
 /// Half of `x`, `[n, c, h, w]`, by the maximum over windows of that side and a binomial low-pass; none where our operations do not
 /// serve `x`.
 pub(super) fn halve(x: &Tensor<4>, window: usize) -> Option<Tensor<4>> {
@@ -135,6 +169,52 @@ mod tests {
                 a.assert_approx_eq::<f32>(b, burn::tensor::Tolerance::rel_abs(1e-4, 1e-4));
             }
         }
+    }
+
+    /// Values and gradients of what a function makes of these leaves.
+    fn traced<const N: usize>(
+        leaves: &[Tensor<1>; N],
+        run: impl Fn([Tensor<1>; N]) -> Tensor<4>,
+    ) -> Vec<TensorData> {
+        let y = run(leaves.clone());
+        let gradients = y.clone().sin().sum().backward();
+        let mut all = alloc::vec![y.inner().into_data()];
+        all.extend(
+            leaves
+                .iter()
+                .map(|leaf| leaf.grad(&gradients).expect("reaches the loss").into_data()),
+        );
+        all
+    }
+
+    #[test]
+    fn activations_and_burns_operations_agree() {
+        let device = Device::flex().autodiff();
+        let shape = [2, 3, 70, 90];
+        let draw = |seed: u64, n: usize| -> Tensor<1> {
+            let mut random = SplitMix64::new(seed);
+            let values: Vec<f32> = (0..n).map(|_| 3.0 * random.normal() as f32).collect();
+            Tensor::from_data(TensorData::new(values, [n]), &device).require_grad()
+        };
+        let agree = |both: [Vec<TensorData>; 2]| {
+            for (a, b) in both[0].iter().zip(&both[1]) {
+                a.assert_approx_eq::<f32>(b, burn::tensor::Tolerance::rel_abs(1e-4, 1e-5));
+            }
+        };
+        let n: usize = shape.iter().product();
+        for activation in [Activation::Logistic, Activation::Silu] {
+            agree(
+                [smooth, smooth_by_burn]
+                    .map(|run| traced(&[draw(1, n)], |[x]| run(x.reshape(shape), activation))),
+            );
+        }
+        let by_burn = |x: Tensor<4>, slopes: Tensor<1>| prelu_by_burn(x, slopes.reshape([1, 3, 1, 1]));
+        let runs: [&dyn Fn(Tensor<4>, Tensor<1>) -> Tensor<4>; 2] = [&prelu, &by_burn];
+        agree(runs.map(|run| {
+            traced(&[draw(1, n), draw(2, 3)], |[x, slopes]| {
+                run(x.reshape(shape), slopes)
+            })
+        }));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
 
+use crate::exec::simd::activation::{self, Activation};
 use crate::exec::simd::convolution::Convolution;
 use crate::exec::simd::halving::Halving;
 use crate::exec::simd::modulation;
@@ -29,6 +30,12 @@ pub(super) trait CpuOps: Backend {
         slope: f32,
     ) -> FloatTensor<Self>;
 
+    /// Numbers of any shape.
+    fn activation(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
+
+    /// Images `[n, c, h, w]`, slopes `[c]`.
+    fn prelu(x: FloatTensor<Self>, slopes: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// Images `[n, c, h, w]`, and the side of the window whose maximum is taken.
     fn halving(x: FloatTensor<Self>, window: usize) -> FloatTensor<Self>;
 }
@@ -49,6 +56,16 @@ impl CpuOps for Flex {
             modulation::forward(values(&x), values(&gamma), values(&beta), slope),
             &x,
         )
+    }
+
+    fn activation(x: Floats, activation: Activation) -> Floats {
+        let x = x.to_contiguous();
+        like(activation.forward(values(&x)), &x)
+    }
+
+    fn prelu(x: Floats, slopes: Floats) -> Floats {
+        let (x, slopes) = (x.to_contiguous(), slopes.to_contiguous());
+        like(activation::prelu(values(&x), values(&slopes), area(&x)), &x)
     }
 
     fn halving(x: Floats, window: usize) -> Floats {
@@ -82,6 +99,11 @@ impl Convolution {
     }
 }
 
+/// Pixels of each plane.
+fn area(x: &Floats) -> usize {
+    x.shape()[2] * x.shape()[3]
+}
+
 /// The numbers of a contiguous tensor.
 fn values(x: &Floats) -> &[f32] {
     x.as_slice().expect("the caller made it contiguous, of f32")
@@ -103,14 +125,22 @@ mod autodiff {
     use burn::backend::autodiff::grads::Gradients;
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 
-    use super::{Convolution, CpuOps, Flex, FloatTensor, Floats, Halving, like, modulation, values};
-    use crate::exec::simd::lines::Values;
+    use super::{
+        Activation, Convolution, CpuOps, Flex, FloatTensor, Floats, Halving, activation, area, like,
+        modulation, values,
+    };
 
     #[derive(Debug)]
     struct ConvolutionStep;
 
     #[derive(Debug)]
     struct ModulationStep;
+
+    #[derive(Debug)]
+    struct ActivationStep;
+
+    #[derive(Debug)]
+    struct PreluStep;
 
     #[derive(Debug)]
     struct HalvingStep;
@@ -141,15 +171,9 @@ mod autodiff {
             } = ops.state;
             let c = Convolution::of(&x, &weight);
             let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
-            let gradient = if slope == 1.0 {
-                Values::Plain(values(&gradient))
-            } else {
-                Values::Activated {
-                    gradient: values(&gradient),
-                    result: values(&y),
-                    slope,
-                }
-            };
+            let before =
+                (slope != 1.0).then(|| activation::through_leaky(values(&gradient), values(&y), slope));
+            let gradient = before.as_deref().unwrap_or_else(|| values(&gradient));
             let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
             if let Some(node) = x_node {
                 let dx = c.input_gradient(gradient, values(&weight));
@@ -186,6 +210,37 @@ mod autodiff {
                 values(&gradient),
             );
             for ((node, gradient), of) in ops.parents.into_iter().zip(each).zip([&x, &gamma, &beta]) {
+                if let Some(node) = node {
+                    gradients.register::<Flex>(node.id, like(gradient, of));
+                }
+            }
+        }
+    }
+
+    impl Backward<Flex, 1> for ActivationStep {
+        type State = (Floats, Activation);
+
+        fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+            let (x, activation) = ops.state;
+            let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+            let x = x.to_contiguous();
+            if let [Some(node)] = ops.parents {
+                let dx = activation.backward(values(&x), values(&gradient));
+                gradients.register::<Flex>(node.id, like(dx, &x));
+            }
+        }
+    }
+
+    impl Backward<Flex, 2> for PreluStep {
+        type State = (Floats, Floats);
+
+        fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+            let (x, slopes) = ops.state;
+            let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+            let (x, slopes) = (x.to_contiguous(), slopes.to_contiguous());
+            let given = (values(&x), values(&slopes));
+            let (dx, dslopes) = activation::prelu_backward(given, values(&gradient), area(&x));
+            for ((node, gradient), of) in ops.parents.into_iter().zip([dx, dslopes]).zip([&x, &slopes]) {
                 if let Some(node) = node {
                     gradients.register::<Flex>(node.id, like(gradient, of));
                 }
@@ -254,6 +309,26 @@ mod autodiff {
             slope: f32,
         ) -> FloatTensor<Self> {
             tracked::<C>(ModulationStep, [x, gamma, beta], slope, Flex::modulation)
+        }
+
+        fn activation(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+            let (x, node) = x.into_parts();
+            let y = Flex::activation(x.clone(), activation);
+            match ActivationStep.prepare::<C>([node]).compute_bound().stateful() {
+                OpsKind::Tracked(step) => step.finish((x, activation), y),
+                OpsKind::UnTracked(step) => step.finish(y),
+            }
+        }
+
+        fn prelu(x: FloatTensor<Self>, slopes: FloatTensor<Self>) -> FloatTensor<Self> {
+            let (x, x_node) = x.into_parts();
+            let (slopes, slopes_node) = slopes.into_parts();
+            let y = Flex::prelu(x.clone(), slopes.clone());
+            let step = PreluStep.prepare::<C>([x_node, slopes_node]);
+            match step.compute_bound().stateful() {
+                OpsKind::Tracked(step) => step.finish((x, slopes), y),
+                OpsKind::UnTracked(step) => step.finish(y),
+            }
         }
 
         fn halving(x: FloatTensor<Self>, window: usize) -> FloatTensor<Self> {
