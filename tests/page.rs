@@ -548,6 +548,90 @@ async fn it_speaks_german() {
     browser.close().await;
 }
 
+/// Each photo gets the model that it looks made for, and the other one is a button away; a drawing is warned of.
+#[tokio::test]
+async fn photos_are_looked_at() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    browser.set("model", "looked").await;
+    let sharp = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("published/lq/colosseum.png")).unwrap();
+    browser.drop_file("sharp.png", &sharp).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("taken as sharp and clean"));
+    assert_eq!(browser.text("treat").await, "Remove noise and compression");
+    browser.click("#treat").await;
+    browser.finished().await;
+    browser
+        .wait_for("document.getElementById('treat').textContent === 'Treat it as sharp and clean'")
+        .await;
+    assert!(!browser.text("summary").await.contains("taken as"));
+    assert_eq!(browser.text("advice").await, "");
+
+    // The same photo, compressed; and a drawing, with detail that may be wrong.
+    let made = "const photo = await createImageBitmap(new Blob([new Uint8Array(args[0])]));
+        const canvas = new OffscreenCanvas(photo.width, photo.height);
+        canvas.getContext('2d').drawImage(photo, 0, 0);
+        const jpeg = await canvas.convertToBlob({ type: 'image/jpeg', quality: 0.3 });
+        return [...new Uint8Array(await jpeg.arrayBuffer())];";
+    let compressed = browser.run(made, vec![sharp.into()]).await;
+    let compressed: Vec<u8> = serde_json::from_value(compressed).unwrap();
+    browser.clear().await;
+    browser.drop_file("compressed.jpg", &compressed).await;
+    browser.finished().await;
+    assert!(!browser.text("summary").await.contains("taken as"));
+    browser.set("mode", "fast").await;
+    let lines = "const canvas = new OffscreenCanvas(64, 64);
+        const context = canvas.getContext('2d');
+        context.fillStyle = 'white';
+        context.fillRect(0, 0, 64, 64);
+        context.fillStyle = 'black';
+        for (let y = 3; y < 30; y += 7) context.fillRect(5, y, 40, 2);
+        const png = await canvas.convertToBlob();
+        return [...new Uint8Array(await png.arrayBuffer())];";
+    let drawing: Vec<u8> = serde_json::from_value(browser.run(lines, vec![]).await).unwrap();
+    browser.clear().await;
+    browser.drop_file("drawing.png", &drawing).await;
+    browser.finished().await;
+    assert!(browser.text("advice").await.contains("drawing"));
+    browser.close().await;
+}
+
+/// A piece of a large photo comes first when it is asked for, and then the whole.
+#[tokio::test]
+async fn a_piece_is_tried_before_the_whole() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    browser.drop_file("large.png", &drawn(800, 700)).await;
+    let part = "[...document.querySelectorAll('#list .actions button')].find((b) => b.textContent === 'Try a part' && !b.hidden)";
+    browser.wait_for(&format!("Boolean({part})")).await;
+    browser.run(&format!("{part}.click();"), vec![]).await;
+    browser
+        .wait_for("document.querySelectorAll('#list .done, #list .failed').length === 1")
+        .await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("1024 × 1024"));
+    assert!(
+        browser
+            .text("whole")
+            .await
+            .contains("Enlarge the whole photo, about")
+    );
+    let states = "return [...document.querySelectorAll('#list li')].map((row) => `${row.querySelector('.name').title} ${row.className}`).join();";
+    assert_eq!(
+        browser.run(states, vec![]).await,
+        "large (part).png done,large.png cancelled"
+    );
+    browser.click("#whole").await;
+    browser
+        .wait_for("document.querySelectorAll('#list .done, #list .failed').length === 2")
+        .await;
+    assert_eq!(browser.text("error").await, "");
+    assert!(browser.text("summary").await.contains("3200 × 2800"));
+    assert_eq!(browser.text("whole").await, "");
+    browser.close().await;
+}
+
 /// What was chosen is chosen the next time, as far as it is on offer.
 #[tokio::test]
 async fn choices_are_remembered() {

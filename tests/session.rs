@@ -310,6 +310,14 @@ impl Browser {
         self.client.goto(url).await.unwrap();
         self.wait_for("document.body.dataset.ready === 'yes' || !document.getElementById('error').hidden")
             .await;
+        self.of_any_condition().await;
+    }
+
+    /// Photos are of any condition, whatever they look like.
+    async fn of_any_condition(&self) {
+        let script = "const model = document.getElementById('model');
+                      if (model?.value === 'looked') model.value = 'asasr-x4-real';";
+        self.run(script, vec![]).await;
     }
 
     /// Opens an address of any page.
@@ -528,6 +536,7 @@ impl Browser {
     pub async fn reload(&self) {
         self.client.refresh().await.unwrap();
         self.wait_for("document.body?.dataset.ready === 'yes'").await;
+        self.of_any_condition().await;
     }
 
     /// Clicks the download link of the result that is shown, and reads the file that arrives.

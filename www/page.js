@@ -2,9 +2,10 @@
 
 import { modelAddress, networks, plain, weightsAddress } from './address.js';
 import { fromFolder, fromList, fromShares, fromTransfer } from './collect.js';
+import { isDrawn } from './look.js';
 import { bundles, dropModel, importModel, isModel, keepModel, keptModels } from './models.js';
 import { keepOffline } from './offline.js';
-import { Queue, resultName } from './queue.js';
+import { ANY, CLEAN, LOOKED, likely, Queue, resultName } from './queue.js';
 import { signatureAddress } from './signature.js';
 import { duration, language, languages, number, speak, text, translated } from './texts.js';
 import { Upscaler, blend } from './upscaler.js';
@@ -83,12 +84,12 @@ function begin() {
   }
   // A model of one's own takes the place of the choice between ours.
   if (model !== null) $('model').replaceChildren(element('option', { value: model, textContent: model }), $('own-models'));
-  open($('model').value);
+  open(likely($('model').value));
   queue = new Queue(open);
   queue.addEventListener('change', ({ detail }) => { update(detail); });
   queue.addEventListener('list', list);
   // What was chosen meanwhile gets ready.
-  queue.addEventListener('idle', () => open($('model').value));
+  queue.addEventListener('idle', () => open(likely($('model').value)));
   queue.addEventListener('rows', ({ detail: { job, first, width, rgba } }) => {
     // While nothing else is looked at, the result is seen as it grows.
     if (!shown && job.width) show(job);
@@ -120,7 +121,7 @@ async function everything() {
     try {
       const own = await mine.loaded;
       // A community's models are large, and kept by those who bring them.
-      const served = [...$('model').options].filter(({ value }) => !brought.has(value));
+      const served = [...$('model').options].filter(({ value }) => value !== LOOKED && !brought.has(value));
       const models = await Promise.all(served.map(async ({ value }) => {
         const folder = modelAddress(value, document.baseURI);
         const described = new URL('manifest.json', folder);
@@ -184,7 +185,7 @@ function offer() {
   $('drop-model').hidden = !own?.files;
   $('hold-choice').hidden = !own;
   for (const option of $('mode').options) option.textContent = text(own ? `${option.value}Own` : option.value);
-  const modes = known[$('model').value];
+  const modes = known[likely($('model').value)];
   for (const option of $('mode').options) option.disabled = Boolean(modes) && !modes.some(({ mode }) => mode === option.value);
   if ($('mode').selectedOptions[0]?.disabled) $('mode').value = 'instant';
   explainMode();
@@ -199,7 +200,7 @@ function explainMode() {
     ? text($('hold').checked ? own.author ? 'aboutServed' : 'aboutOwn' : 'aboutFree', own)
     : text(mode === 'instant' ? 'aboutInstant' : 'aboutFlow');
   $('about-mode').textContent = time === null ? explained : `${explained} ${text('perMegapixel', { time: duration(time) })}`;
-  $('seed-choice').hidden = mode === 'instant' || drawsOne(model, mode);
+  $('seed-choice').hidden = mode === 'instant' || drawsOne(likely(model), mode);
   offerStrictness();
 }
 
@@ -352,7 +353,7 @@ function chooseModel(value) {
   if (own) $('settings').open = true;
   offer();
   // Whoever is at work keeps the device.
-  if (queue && !busy()) open(value);
+  if (queue && !busy()) open(likely(value));
 }
 
 /** The models that are read: whether all could be. */
@@ -433,6 +434,7 @@ function row(job) {
     state: element('span', { className: 'state' }),
     progress: element('progress', { max: 1 }),
     download: element('a', { className: 'button' }),
+    part: button(() => tryPiece(job)),
     cancel: button(() => queue.cancel(job)),
     retry: button(() => withOptions((options) => queue.retry(job, options))),
     again: button(() => withOptions((options) => queue.add([job.file], options))),
@@ -441,16 +443,25 @@ function row(job) {
   parts.progress.setAttribute('aria-label', name);
   parts.name.addEventListener('click', () => show(job));
   parts.root = element('li', {}, thumb, element('div', {}, parts.name, parts.state, parts.progress),
-    element('div', { className: 'actions' }, parts.download, parts.again, parts.retry, parts.cancel, parts.remove));
+    element('div', { className: 'actions' }, parts.download, parts.again, parts.retry, parts.part, parts.cancel, parts.remove));
   return parts;
 }
 
 /** The names of a row's buttons. */
 function label(job) {
   const parts = rows.get(job.id);
-  for (const key of ['download', 'again', 'cancel', 'retry', 'remove']) {
+  for (const key of ['download', 'again', 'part', 'cancel', 'retry', 'remove']) {
     parts[key].textContent = text(key);
     parts[key].setAttribute('aria-label', text(`${key}Of`, { name: job.file.name }));
+  }
+}
+
+/** Enlarges a piece of a photo first, and shows it. */
+async function tryPiece(job) {
+  try {
+    following = await queue.tryPiece(job) ?? following;
+  } catch (error) {
+    fail(error, job);
   }
 }
 
@@ -470,7 +481,9 @@ function list() {
   for (const job of queue.jobs) {
     if (!rows.has(job.id)) {
       rows.set(job.id, row(job));
-      $('list').append(rows.get(job.id).root);
+      // A piece stands before its photo.
+      const before = rows.get(job.whole?.id)?.root ?? null;
+      $('list').insertBefore(rows.get(job.id).root, before);
       label(job);
       update(job);
     }
@@ -486,10 +499,10 @@ function list() {
 function describe({ result, options, fidelity }) {
   const told = [text('done', { ...result, time: duration(result.seconds) })];
   const choice = [...$('model').options].find(({ value }) => value === options.model);
-  // The first model goes without saying.
+  // The model for all photos goes without saying.
   const own = brought.get(options.model) ?? (options.model.startsWith('own:') && { id: options.model.slice(4) });
   if (own) told.push(text('byModel', { name: own.id }));
-  else if (choice?.index) told.push(text('takenAs', { condition: choice.textContent }));
+  else if (choice && options.model !== ANY) told.push(text('takenAs', { condition: choice.textContent }));
   if (options.mode !== 'instant' || own) told.push(text(fidelity === 1 || options.mode === 'instant' ? 'instant' : own ? 'fastOwn' : 'fast'));
   if (options.hold === false) told.push(text('notHeld'));
   if (options.seed !== undefined) told.push(text('variation', options));
@@ -522,6 +535,7 @@ function update(job) {
   parts.progress.hidden = job.state !== 'running';
   if (job.progress?.fraction) parts.progress.value = job.progress.fraction;
   else parts.progress.removeAttribute('value');
+  parts.part.hidden = !queue.hasPiece(job);
   parts.cancel.hidden = !unfinished;
   parts.remove.hidden = unfinished;
   parts.retry.hidden = !['failed', 'cancelled'].includes(job.state);
@@ -556,7 +570,7 @@ function turned(job, parts, measuredOnly) {
     if (job.error) fail(job.error, job);
     else better(job);
     // The first result shows itself; later ones do not push away what is looked at.
-    if (!shown || (job === following && isFollowing(shown))) show(job);
+    if (!shown || (job === following && (job.whole || job === shown.whole || isFollowing(shown)))) show(job);
     else if (shown === job && measuredOnly) measured(job);
     else if (shown === job) show(job);
   }
@@ -599,7 +613,7 @@ function show(job) {
     const scale = (job.options.width ?? job.options.scale * job.width) / job.width;
     viewer.show(addresses[0], null, { width: Math.round(job.width * scale), height: Math.max(Math.round(job.height * scale), 1) }, file.name);
     $('summary').textContent = '';
-    $('notes').hidden = $('versions').hidden = true;
+    $('notes').hidden = $('versions').hidden = $('treat').hidden = $('whole').hidden = $('advice').hidden = true;
     return;
   }
   const { layers } = result;
@@ -644,6 +658,23 @@ function tellVersions() {
   const name = text(own ? 'fastOwn' : 'fast');
   $('detailed-text').textContent = busy ? `${name}: ${text('share', { percent: Math.round(100 * (following.progress?.fraction ?? 0)) })}` : name;
   $('another').hidden = !result?.layers || !offered || drawsOne(options.model, options.mode);
+  const other = otherOf(options.model);
+  $('treat').hidden = !result || Boolean(busy) || !other;
+  if (other) $('treat').textContent = text(other === CLEAN ? 'treatClean' : 'treatReal');
+}
+
+/** Offers the whole photo of a piece, with the time that it takes. */
+function tellWhole() {
+  const { whole, result } = shown;
+  $('whole').hidden = !result || !whole || !queue.jobs.includes(whole) || whole.state !== 'cancelled';
+  const time = whole ? queue.expected(whole) : null;
+  $('whole').textContent = time === null ? text('whole') : text('wholeAbout', { time: duration(time) });
+}
+
+/** The other one of our two models, where it is on offer. */
+function otherOf(model) {
+  const other = { [ANY]: CLEAN, [CLEAN]: ANY }[model];
+  return other && isOffered(other) ? other : null;
 }
 
 /** Shows the faithful version, 1, or that with more detail, 0: where both are there, at once. */
@@ -693,6 +724,8 @@ function relabel() {
   $('summary').textContent = describe(shown);
   $('notes').replaceChildren(...result.said.map((note) => element('li', { textContent: translated(note) })));
   $('notes').hidden = result.said.length === 0;
+  tellWhole();
+  $('advice').hidden = !(result.layers && isDrawn(shown.looks));
   tellVersions();
   const exact = !Number.isFinite(result.consistency);
   // A model that removes noise and compression departs from a photo that has them, and should: that has no grade.
@@ -870,6 +903,15 @@ $('fidelity').addEventListener('change', refine);
 $('faithful').addEventListener('change', () => turnTo(1));
 $('detailed').addEventListener('change', () => turnTo(0));
 $('another').addEventListener('click', () => follow({ seed: (shown.options.seed + 1) % 2 ** 32 }));
+$('whole').addEventListener('click', () => {
+  const { whole, options: { scale, ...others } } = shown;
+  const { width } = whole.options;
+  following = whole;
+  // As its piece was.
+  queue.retry(whole, { ...others, ...(width ? { width } : { scale }) });
+  tellWhole();
+});
+$('treat').addEventListener('click', () => follow({ model: otherOf(shown.options.model) }));
 $('measure').addEventListener('click', () => {
   $('show-spread').checked = true;
   queue.measure(shown, SAMPLES);

