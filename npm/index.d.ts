@@ -148,6 +148,24 @@ export class Upscaler {
   dispose(): void;
 }
 
+/** `Upscaler.blend` without an upscaler. */
+export function blend(file: Blob, layers: Layers, options: BlendOptions): Promise<Upscaled>;
+
+/** A model of others as `Upscaler` takes it. */
+export interface ImportedModel {
+  /** Its name, made of the file's. */
+  id: string;
+  /** The network's name in the field, with its sizes. */
+  architecture: string;
+  /** How many times it enlarges. */
+  scale: number;
+  /** The files of its folder, by name. */
+  files: Record<string, Blob>;
+}
+
+/** Reads a model from its file, or ncnn's two, in a worker of its own. Nothing is uploaded. `mean` is the folder of our model to whose mean results are held. */
+export function importModel(files: File[], options?: { onLoading?: (received: number, total: number) => void; mean?: string }): Promise<ImportedModel>;
+
 export interface AsasrUpscalerEventMap {
   progress: CustomEvent<{ done: number; total: number; fraction: number }>;
   result: CustomEvent<Upscaled>;
@@ -155,19 +173,61 @@ export interface AsasrUpscalerEventMap {
   cancel: CustomEvent<null>;
 }
 
-/** `<asasr-upscaler src model mode seed fidelity scale width format device alt>`. */
+type Events = Omit<HTMLElementEventMap, keyof AsasrUpscalerEventMap> & AsasrUpscalerEventMap;
+
+/** `<asasr-upscaler>`. Its properties are its attributes, `null` where there is none; whatever changes, it enlarges anew. */
 export class AsasrUpscaler extends HTMLElement {
+  /** The image's address; other origins need CORS. */
+  src: string | null;
+  /** Of the image that is shown. */
+  alt: string | null;
+  model: NonNullable<UpscalerOptions['model']> | null;
+  publicKey: string | null;
+  device: DeviceChoice | null;
+  mode: Mode | null;
+  seed: number | null;
+  fidelity: number | null;
+  hold: boolean | number | null;
+  scale: number | null;
+  width: number | null;
+  format: 'png' | 'jpeg' | 'webp' | null;
   readonly result: Upscaled | null;
   upscale(blob: Blob, options?: { signal?: AbortSignal }): Promise<Upscaled>;
   cancel(): void;
   dispose(): void;
-  addEventListener<K extends keyof AsasrUpscalerEventMap>(
-    type: K, listener: (event: AsasrUpscalerEventMap[K]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener<K extends keyof Events>(type: K, listener: (this: AsasrUpscaler, event: Events[K]) => void, options?: boolean | AddEventListenerOptions): void;
   addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<K extends keyof Events>(type: K, listener: (this: AsasrUpscaler, event: Events[K]) => void, options?: boolean | EventListenerOptions): void;
+  removeEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | EventListenerOptions): void;
+}
+
+/** Its attributes and events in JSX. */
+export interface AsasrUpscalerAttributes {
+  src?: string;
+  alt?: string;
+  model?: UpscalerOptions['model'];
+  'public-key'?: string;
+  device?: DeviceChoice;
+  mode?: Mode;
+  seed?: number | `${number}`;
+  fidelity?: number | `${number}`;
+  hold?: 'on' | 'off' | number | `${number}`;
+  scale?: number | `${number}`;
+  width?: number | `${number}`;
+  format?: 'png' | 'jpeg' | 'webp';
+  onprogress?: (event: AsasrUpscalerEventMap['progress']) => void;
+  onresult?: (event: AsasrUpscalerEventMap['result']) => void;
+  onerror?: (event: AsasrUpscalerEventMap['error']) => void;
+  oncancel?: (event: AsasrUpscalerEventMap['cancel']) => void;
 }
 
 declare global {
   interface HTMLElementTagNameMap {
     'asasr-upscaler': AsasrUpscaler;
+  }
+  namespace JSX {
+    interface IntrinsicElements {
+      'asasr-upscaler': AsasrUpscalerAttributes & Record<string, unknown>;
+    }
   }
 }

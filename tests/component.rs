@@ -1,44 +1,58 @@
-//! The component as others embed it: from bare HTML, and from its npm package in a bundler.
+//! The component as others embed it, from bare HTML.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs};
+use std::fs;
+use std::path::Path;
 
-use asasr_tests::{Browser, Server, Site, copy_folder, drawn};
+use asasr_tests::{Browser, Server, Site, copy_folder, drawn, required};
+use serde_json::Value;
+use tempfile::TempDir;
 
-fn variable(name: &str) -> PathBuf {
-    env::var_os(name)
-        .unwrap_or_else(|| panic!("{name} is not set: run `cargo xtask test`"))
-        .into()
-}
-
-/// Keeps what happens to elements, on its way down for not all of it comes up again, and how many workers there are.
+/// Keeps what happens to elements, on its way down for not all of it comes up again, what failed there last, and how many workers there are.
 const WATCH: &str = "
   globalThis.seen = [];
+  globalThis.failed = {};
   globalThis.workers = 0;
   const Plain = Worker;
   globalThis.Worker = class extends Plain { constructor(...args) { super(...args); workers += 1; } };
   for (const kind of ['progress', 'result', 'error', 'cancel']) {
-    addEventListener(kind, (e) => { if (e.target.id) seen.push(`${e.target.id} ${kind}`); }, true);
+    addEventListener(kind, (e) => {
+      if (!e.target.id) return;
+      seen.push(`${e.target.id} ${kind}`);
+      if (kind === 'error') failed[e.target.id] = e.detail;
+    }, true);
   }";
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
     fs::write(folder.join(name), content).unwrap();
 }
 
-fn page(elements: &str) -> String {
+/// A page that loads the component from the folder at `package`, under a policy.
+fn page(package: &str, policy: &str, elements: &str) -> String {
     format!(
-        "<!doctype html><meta charset=utf-8><title>A page</title><script src=watch.js></script>\
-         <script type=module src=asasr-upscaler/element.js></script>{elements}"
+        "<!doctype html><meta charset=utf-8><meta http-equiv=Content-Security-Policy content=\"{policy}\"><title>A page</title>\
+         <script nonce=n src=watch.js></script><script nonce=n type=module src={package}element.js></script>{elements}"
     )
+}
+
+/// A folder with what pages here have.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "watch.js", WATCH);
+    write(folder.path(), "small.png", drawn(12, 10));
+    folder
+}
+
+/// An element `a` around a photo.
+fn around(attributes: &str) -> String {
+    format!("<asasr-upscaler id=a device=cpu {attributes}><b id=before>before</b></asasr-upscaler>")
 }
 
 /// Two share a worker and take their model from another origin; each tells what happens to it.
 #[tokio::test]
 async fn bare_html_embeds_it() {
-    let folder = tempfile::tempdir().unwrap();
-    copy_folder(&variable("ASASR_PACKAGE"), &folder.path().join("asasr-upscaler"));
+    let folder = folder();
+    copy_folder(&required("ASASR_PACKAGE"), &folder.path().join("asasr-upscaler"));
     let models = Server::start();
     let model = format!("{}v1/models/asasr-x4-clean/", models.url());
     let element = |id: &str, rest: &str| {
@@ -51,9 +65,11 @@ async fn bare_html_embeds_it() {
         + &element("c", "")
         + &element("f", "src=small.png mode=fast seed=2 fidelity=0.5 width=30")
         + "<asasr-upscaler id=e device=cpu src=small.png></asasr-upscaler>";
-    write(folder.path(), "index.html", page(&elements));
-    write(folder.path(), "watch.js", WATCH);
-    write(folder.path(), "small.png", drawn(12, 10));
+    write(
+        folder.path(),
+        "index.html",
+        page("asasr-upscaler/", "", &elements),
+    );
     write(folder.path(), "large.png", drawn(500, 400));
     let site = Site::start(folder.path()).await;
     let browser = Browser::start().await;
@@ -96,15 +112,15 @@ async fn bare_html_embeds_it() {
         return [...outcomes, document.getElementById('c-before').checkVisibility()].join();";
     assert_eq!(browser.run(cancel, vec![]).await, "AbortError,AbortError,true");
 
-    // An error is text in the element.
+    // An error is text in the element, beside what stands there.
     let missing = "document.getElementById('c').setAttribute('src', 'none.png');";
     browser.run(missing, vec![]).await;
     browser.wait_for("seen.includes('c error')").await;
-    let message =
-        "return document.getElementById('c').shadowRoot.querySelector('[role=alert]').textContent.trim();";
+    let message = "const shown = document.getElementById('c-before').checkVisibility();
+        return [document.getElementById('c').shadowRoot.querySelector('[role=alert]').textContent.trim(), shown].join();";
     assert_eq!(
         browser.run(message, vec![]).await,
-        "none.png could not be loaded (404)"
+        "none.png is not on the server (404): check the name, or tell whoever runs it,true"
     );
 
     // Away with all of them, and their worker; the next one begins anew.
@@ -119,129 +135,244 @@ async fn bare_html_embeds_it() {
     browser.close().await;
 }
 
-fn npm(folder: &Path, args: &[&str]) {
-    let output = Command::new("npm")
-        .args(args)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "npm {args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-/// Whoever gets the modules gets the licences of what they are made of. Messages in a module tell which crates those are: a crate's
-/// place among the sources is in each, and where these lay on the builder's disk is in none.
-#[test]
-fn the_package_and_the_page_carry_their_licences() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for (modules, licences) in [
-        (variable("ASASR_PACKAGE"), variable("ASASR_PACKAGE")),
-        (variable("ASASR_PAGE"), variable("ASASR_PAGE").join("licences")),
-    ] {
-        for name in ["LICENSE-MIT", "LICENSE-APACHE", "NOTICE"] {
-            let [own, given] = [root, licences.as_path()].map(|folder| fs::read(folder.join(name)).unwrap());
-            assert!(own == given, "{name} is another one");
-        }
-        let notices = fs::read_to_string(licences.join("THIRD-PARTY-NOTICES")).unwrap();
-        let mut found = std::collections::BTreeSet::new();
-        for module in ["asasr-gpu", "asasr-cpu", "asasr-files", "asasr-models"] {
-            let bytes = fs::read(modules.join(format!("{module}_bg.wasm"))).unwrap();
-            let text = String::from_utf8_lossy(&bytes);
-            assert!(
-                !text.contains("/registry/src/"),
-                "{module} tells where its sources lay"
-            );
-            for place in text.split("crates/").skip(1) {
-                let folder = place.split('/').next().unwrap_or_default();
-                found.insert(folder.to_owned());
-            }
-        }
-        assert!(found.len() > 5, "the modules name no crates: {found:?}");
-        for folder in found {
-            let listed = notices.lines().any(|l| {
-                let crate_of = l.split_once(": ").map_or("", |(name, _)| name);
-                crate_of.replacen(' ', "-", 1) == folder
-            });
-            assert!(listed, "{folder} is not in the notices");
-        }
-        for text in ["Permission is hereby granted", "Apache License"] {
-            assert!(notices.contains(text), "{text}");
-        }
-    }
-}
-
-/// `npm pack`, `npm install` of what it made, and a build with Vite.
+/// Properties are attributes, whenever they are set; each change is heard, and a value that means nothing is named.
 #[tokio::test]
-async fn a_bundler_takes_its_package() {
-    let folder = tempfile::tempdir().unwrap();
-    let app = folder.path().join("app");
-    fs::create_dir_all(app.join("public")).unwrap();
-    npm(
-        &variable("ASASR_PACKAGE"),
-        &["pack", "--pack-destination", folder.path().to_str().unwrap()],
-    );
+async fn properties_react() {
+    let folder = folder();
+    copy_folder(&required("ASASR_PACKAGE"), folder.path());
     write(
-        &app,
-        "package.json",
-        r#"{ "name": "app", "private": true, "type": "module" }"#,
+        folder.path(),
+        "span.pth",
+        include_bytes!("../interchange/tests/fixtures/span.pth"),
     );
-    npm(
-        &app,
-        &[
-            "install",
-            "--offline",
-            "--no-fund",
-            "--no-audit",
-            "../asasr-upscaler-0.1.0.tgz",
-        ],
-    );
-    for name in ["LICENSE-MIT", "LICENSE-APACHE", "NOTICE", "THIRD-PARTY-NOTICES"] {
-        let installed = app.join("node_modules/asasr-upscaler").join(name);
-        assert!(installed.is_file(), "{name} is not in what npm installs");
-    }
-    copy_folder(
-        &app.join("node_modules/asasr-upscaler/v1/models"),
-        &app.join("public/models"),
-    );
-    write(&app.join("public"), "photo.png", drawn(10, 10));
-    write(
-        &app,
-        "vite.config.js",
-        "export default { base: './', worker: { format: 'es' } };",
-    );
-    write(
-        &app,
-        "index.html",
-        "<!doctype html><title>An app</title><body><script type=module src=/main.js></script>",
-    );
-    write(
-        &app,
-        "main.js",
-        "import { Upscaler } from 'asasr-upscaler';
-         const model = new URL('models/asasr-x4-clean/', location.href).href;
-         document.body.innerHTML = `<asasr-upscaler src=photo.png device=cpu model=${model}></asasr-upscaler>`;
-         const blob = await (await fetch('photo.png')).blob();
-         const up = await Upscaler.load({ device: 'cpu', model });
-         let rows = 0;
-         for await (const part of up.run(blob, { scale: 3 })) rows += part.height;
-         document.body.dataset.rows = rows;",
-    );
-    let vite = Command::new("node")
-        .arg(variable("ASASR_VITE"))
-        .arg("build")
-        .current_dir(&app)
-        .output()
-        .unwrap();
-    assert!(vite.status.success(), "{}", String::from_utf8_lossy(&vite.stderr));
-    let site = Site::start(&app.join("dist")).await;
+    let early = "const early = document.getElementById('a');
+        Object.assign(early, { src: 'small.png', scale: 2, hold: false, alt: 'Early' });";
+    write(folder.path(), "early.js", early);
+    let elements = around("") + "<script src=early.js></script>";
+    write(folder.path(), "index.html", page("./", "", &elements));
+    let site = Site::start(folder.path()).await;
     let browser = Browser::start().await;
     browser.visit(site.url()).await;
-    browser.wait_for("document.body.dataset.rows === '30'").await;
     browser
-        .wait_for("document.querySelector('asasr-upscaler').result?.width === 40")
+        .wait_for("document.getElementById('a').result?.width === 24")
         .await;
+    let told = "const a = document.getElementById('a');
+        const { alt } = a.shadowRoot.querySelector('img');
+        return JSON.stringify([a.getAttributeNames().join(), a.getAttribute('hold'), alt, a.src, a.scale, a.hold, a.seed]);";
+    assert_eq!(
+        browser.run(told, vec![]).await,
+        r#"["id,device,src,alt,hold,scale","off","Early","small.png",2,false,null]"#
+    );
+    browser
+        .run("document.getElementById('a').scale = 3;", vec![])
+        .await;
+    browser
+        .wait_for("document.getElementById('a').result.width === 36")
+        .await;
+    // A file is a model too.
+    let file = "const a = document.getElementById('a');
+        a.model = new File([await (await fetch('span.pth')).blob()], 'span.pth');
+        a.scale = null;
+        await new Promise((resolve) => a.addEventListener('result', resolve, { once: true }));
+        return [a.result.width, a.model.name, a.hasAttribute('model'), a.hasAttribute('scale')].join();";
+    assert_eq!(browser.run(file, vec![]).await, "48,span.pth,false,false");
+    for (attribute, value, allowed) in [
+        ("mode", "best", "instant | fast | quality"),
+        ("mode", "quality", "instant | fast"),
+        ("scale", "four", "1–8"),
+        ("hold", "maybe", "on | off | 0.8–16"),
+        ("device", "gpu", "auto | webgpu | cpu"),
+        ("format", "tiff", "png | jpeg | webp"),
+        ("fidelity", "2", "0–1"),
+        ("src", "http://", "URL"),
+    ] {
+        let script = "const [name, value] = args;
+            const a = document.getElementById('a');
+            const before = a.getAttribute(name);
+            a.setAttribute(name, value);
+            const { detail } = await new Promise((resolve) => a.addEventListener('error', resolve, { once: true }));
+            if (before === null) a.removeAttribute(name);
+            else a.setAttribute(name, before);
+            const kept = document.getElementById('before').checkVisibility();
+            await new Promise((resolve) => a.addEventListener('result', resolve, { once: true }));
+            return JSON.stringify([detail.code, detail.args, detail.message.includes(value), kept]);";
+        let told = browser.run(script, vec![attribute.into(), value.into()]).await;
+        let told: Value = serde_json::from_str(told.as_str().unwrap()).unwrap();
+        let args =
+            serde_json::json!({ "name": attribute, "value": format!("\"{value}\""), "allowed": allowed });
+        assert_eq!(told, serde_json::json!(["not-offered", args, true, true]));
+    }
+    // Without a source nothing is shown but what stood there.
+    let none = "const a = document.getElementById('a');
+        a.src = null;
+        await Promise.resolve();
+        return [document.getElementById('before').checkVisibility(), a.result].join();";
+    assert_eq!(browser.run(none, vec![]).await, "true,");
+    browser.close().await;
+}
+
+/// What a policy has to allow where the package comes from the origin `CDN`.
+const POLICY: &str =
+    "script-src 'self' CDN 'wasm-unsafe-eval'; worker-src blob:; connect-src 'self' CDN; img-src blob:";
+
+/// From another origin, with nothing but what a policy with Trusted Types has to allow: workers, modules and models are that origin's.
+#[tokio::test]
+async fn it_starts_from_another_origin() {
+    let folder = folder();
+    // Several tiles, for several workers.
+    write(folder.path(), "large.png", drawn(300, 200));
+    write(
+        folder.path(),
+        "span.pth",
+        include_bytes!("../interchange/tests/fixtures/span.pth"),
+    );
+    let elsewhere = Site::shared(&required("ASASR_PACKAGE")).await;
+    let site = Site::start(folder.path()).await;
+    let browser = Browser::start().await;
+    let typed = "; require-trusted-types-for 'script'; trusted-types asasr";
+    let policy = POLICY.replace("CDN", elsewhere.origin()) + typed;
+    let elements = around("src=large.png scale=2");
+    write(
+        folder.path(),
+        "index.html",
+        page(elsewhere.url(), &policy, &elements),
+    );
+    browser.visit(site.url()).await;
+    browser
+        .wait_for("seen.length > 0 && !seen.at(-1).endsWith('progress')")
+        .await;
+    assert_eq!(browser.run("return failed;", vec![]).await, serde_json::json!({}));
+    let script = "const { blend, importModel, Upscaler } = await import(args[0] + 'upscaler.js');
+        const none = await importModel([new File(['no model'], 'a.pth')]).catch((e) => e.code);
+        const up = await Upscaler.load({ device: 'cpu', model: 'span.pth' });
+        const blob = await (await fetch('small.png')).blob();
+        const own = await up.upscale(blob);
+        up.dispose();
+        const likely = await Upscaler.load({ device: 'cpu' });
+        const { layers } = await likely.upscale(blob, { mode: 'fast', layers: true });
+        const blended = await blend(blob, layers, { fidelity: 0.5 });
+        const places = await likely.loaded;
+        return [none, own.width, blended.width, places.every((place) => place.startsWith(args[0]))].join();";
+    let told = browser.run(script, vec![elsewhere.url().into()]).await;
+    assert_eq!(told, "model-none,48,48,true");
+    browser.close().await;
+}
+
+/// A photo's other attributes, where the package is, what is taken from the policy, what is put there, and what the error says. `CDN` is
+/// an origin whose files every page may read, `SHUT` one whose files none but its own may, `HERE` the page's.
+const MISSING: [[&str; 5]; 12] = [
+    [
+        "",
+        "CDN/",
+        "worker-src blob:",
+        "worker-src 'self'",
+        "blob: to its worker-src",
+    ],
+    ["", "asasr-upscaler/", "", "", "'self' to its worker-src"],
+    // A page's nonce is not its workers'.
+    [
+        "",
+        "CDN/",
+        "'self' CDN 'wasm",
+        "'nonce-n' 'wasm",
+        "CDN to its script-src",
+    ],
+    [
+        "",
+        "CDN/",
+        " 'wasm-unsafe-eval'",
+        "",
+        "'wasm-unsafe-eval' to its script-src",
+    ],
+    [
+        "",
+        "CDN/",
+        "connect-src 'self' CDN",
+        "connect-src 'self'",
+        "CDN to its connect-src",
+    ],
+    [
+        "",
+        "CDN/",
+        "connect-src 'self'",
+        "connect-src",
+        "forbids /small.png: add 'self' to its connect-src",
+    ],
+    [
+        "model=SHUT/v1/models/asasr-x4-clean/",
+        "CDN/",
+        "",
+        "",
+        "SHUT to its connect-src",
+    ],
+    [
+        "",
+        "CDN/",
+        "img-src blob:",
+        "img-src 'self'",
+        "blob: to its img-src",
+    ],
+    [
+        "",
+        "CDN/",
+        "img-src blob:",
+        "img-src blob:; require-trusted-types-for 'script'; trusted-types other",
+        "asasr to its trusted-types",
+    ],
+    [
+        "model=SHUT/v1/models/asasr-x4-clean/",
+        "CDN/",
+        "connect-src 'self' CDN",
+        "connect-src *",
+        "/v1/models/asasr-x4-clean/manifest.json from this page: it has to send the header Access-Control-Allow-Origin: HERE",
+    ],
+    [
+        "src=SHUT/README.md",
+        "CDN/",
+        "connect-src 'self' CDN",
+        "connect-src *",
+        "/README.md from this page: it has to send the header Access-Control-Allow-Origin: HERE",
+    ],
+    // Nobody listens there.
+    [
+        "src=http://127.0.0.1:9/a.png",
+        "CDN/",
+        "connect-src 'self' CDN",
+        "connect-src *",
+        "127.0.0.1:9 does not answer",
+    ],
+];
+
+/// Where something is missing, the error says what, and where; and what stood there stays.
+#[tokio::test]
+async fn errors_name_what_is_missing() {
+    let folder = folder();
+    copy_folder(&required("ASASR_PACKAGE"), &folder.path().join("asasr-upscaler"));
+    let elsewhere = Site::shared(&required("ASASR_PACKAGE")).await;
+    let shut = Site::start(&required("ASASR_PACKAGE")).await;
+    let site = Site::start(folder.path()).await;
+    let browser = Browser::start().await;
+    let fill = |text: &str| {
+        let text = text.replace("CDN", elsewhere.origin());
+        text.replace("SHUT", shut.origin()).replace("HERE", site.origin())
+    };
+    for case in MISSING {
+        let [attributes, package, from, to, expected] = case.map(fill);
+        let policy = fill(POLICY).replace(&from, &to);
+        // The first of two attributes of a name counts.
+        let elements = around(&format!("{attributes} src=small.png"));
+        write(folder.path(), "index.html", page(&package, &policy, &elements));
+        browser.visit(site.url()).await;
+        browser
+            .wait_for("seen.includes('a error') || seen.includes('a result')")
+            .await;
+        let told = "return [failed.a?.message, document.getElementById('before').checkVisibility()].join();";
+        let told = browser.run(told, vec![]).await;
+        let told = told.as_str().unwrap();
+        assert!(
+            told.contains(&expected) && told.ends_with(",true"),
+            "{case:?}: {told}"
+        );
+    }
     browser.close().await;
 }

@@ -471,7 +471,7 @@ async fn the_script_draws_and_blends() {
     assert_eq!(
         browser.run(script, vec![]).await,
         Value::from(
-            "the layers are not those of this image; best is no mode: use instant, fast or quality; a fidelity of 5 is not within 0 to 1; tiff is no format: use png, jpeg or webp"
+            "the layers are not those of this image; mode \"best\" is not offered: use instant | fast | quality; fidelity 5 is not offered: use 0–1; format \"tiff\" is not offered: use png | jpeg | webp"
         )
     );
     browser.close().await;

@@ -12,5 +12,5 @@ mod site;
 pub use picture::{
     Asked, drawn, drawn_natively, enlarged_natively, imported, of_one_step, of_one_step_natively,
 };
-pub use session::{Browser, Server, copy_folder};
+pub use session::{Browser, Server, copy_folder, required};
 pub use site::Site;

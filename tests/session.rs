@@ -20,7 +20,8 @@ use url::{ParseError, Url};
 /// Software rendering of a network takes its time on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(4);
 
-fn required(name: &str) -> PathBuf {
+/// A path that `cargo xtask test` tells.
+pub fn required(name: &str) -> PathBuf {
     env::var_os(name).map_or_else(
         || panic!("{name} is not set: run `cargo xtask test`"),
         PathBuf::from,

@@ -34,17 +34,33 @@ impl Site {
 
     /// The same isolated from other origins, without which browsers give no memory that threads share.
     pub async fn isolated(folder: &Path) -> Self {
-        let isolated = |mut answer: Response| async {
-            let headers = [
-                ("cross-origin-opener-policy", "same-origin"),
-                ("cross-origin-embedder-policy", "require-corp"),
-            ];
+        const HEADERS: [(&str, &str); 2] = [
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-embedder-policy", "require-corp"),
+        ];
+        Self::with_headers(folder, &HEADERS).await
+    }
+
+    /// The same for pages of every origin.
+    pub async fn shared(folder: &Path) -> Self {
+        Self::with_headers(folder, &[("access-control-allow-origin", "*")]).await
+    }
+
+    async fn with_headers(folder: &Path, headers: &'static [(&str, &str)]) -> Self {
+        let with = move |mut answer: Response| async move {
             for (name, value) in headers {
-                answer.headers_mut().insert(name, HeaderValue::from_static(value));
+                answer
+                    .headers_mut()
+                    .insert(*name, HeaderValue::from_static(value));
             }
             answer
         };
-        Self::of(Self::files(folder).layer(map_response(isolated))).await
+        Self::of(Self::files(folder).layer(map_response(with))).await
+    }
+
+    /// Its origin: its address without the slash.
+    pub fn origin(&self) -> &str {
+        self.url.trim_end_matches('/')
     }
 
     /// Its address, with a final slash.

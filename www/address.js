@@ -5,6 +5,12 @@ import { Said } from './said.js';
 /** Whether that is a plain name, by the rule of manifests: letters, digits, dots, hyphens and underscores. */
 export const plain = (name) => typeof name === 'string' && /^(?!\.|manifest\.json)[\w.-]{1,100}$/.test(name);
 
+/** An address in full: some bundlers leave the origin out. */
+export const absolute = (address) => new URL(address, globalThis.document?.baseURI ?? globalThis.location.href).href;
+
+/** Whether a file may be a model, by its name. */
+export const isModel = ({ name }) => /\.(pth|pt|safetensors|onnx|param|bin)$/i.test(name);
+
 /** The folder of the model of that name on the server of `base`. */
 export function modelAddress(id, base) {
   if (!plain(id)) throw new RangeError(`${JSON.stringify(id)} is no model's name: it has letters, digits, dots, hyphens and underscores`);

@@ -2,14 +2,26 @@
 //
 // A page with several of them shares one worker, and one device, for each model and device choice.
 
-import { Upscaler } from './upscaler.js';
+import { inWords } from './english.js';
+import { forbidden, reached, watch } from './reach.js';
+import { said } from './said.js';
+import { OPTIONS, Upscaler, notOffered } from './upscaler.js';
 
 /** Workers in use: `{ upscaler, users }` by device and model. */
 const shared = new Map();
 
-function acquire(options) {
-  const key = JSON.stringify(options);
-  if (!shared.has(key)) shared.set(key, { upscaler: new Upscaler(options), users: 0 });
+/** A number for each model that is no address. */
+const numbers = new WeakMap();
+let lastNumber = 0;
+
+function numberOf(model) {
+  if (!numbers.has(model)) numbers.set(model, ++lastNumber);
+  return numbers.get(model);
+}
+
+function acquire({ model, ...options }) {
+  const key = JSON.stringify([typeof model === 'object' ? numberOf(model) : model, options]);
+  if (!shared.has(key)) shared.set(key, { upscaler: new Upscaler({ model, ...options }), users: 0 });
   const entry = shared.get(key);
   entry.users += 1;
   let released = false;
@@ -35,13 +47,63 @@ const STYLE = `
   [hidden] { display: none !important; }
 `;
 
-/** The element. Its texts are in slots: `progress` while it works, `error` when it failed; the default slot is shown before. */
-export class AsasrUpscaler extends HTMLElement {
-  static observedAttributes = ['src', 'model', 'public-key', 'scale', 'width', 'mode', 'seed', 'fidelity', 'hold', 'device', 'format'];
+const words = { read: String };
+const place = { read: String, is: (value) => URL.canParse(value, document.baseURI), allowed: 'URL' };
+const choice = (name) => ({ read: String, ...OPTIONS[name] });
+const number = (name) => ({ read: Number, ...OPTIONS[name] });
+
+/** The attributes: what their text means and what it may be. Each is a property too. */
+const ATTRIBUTES = {
+  src: place,
+  alt: words,
+  model: place,
+  'public-key': words,
+  device: choice('device'),
+  mode: choice('mode'),
+  seed: number('seed'),
+  fidelity: number('fidelity'),
+  hold: {
+    ...OPTIONS.hold,
+    read: (value) => ({ on: true, off: false })[value] ?? Number(value),
+    write: (value) => ({ true: 'on', false: 'off' })[value] ?? value,
+    allowed: 'on | off | 0.8–16',
+  },
+  scale: number('scale'),
+  width: number('width'),
+  format: choice('format'),
+};
+
+const propertyOf = (attribute) => attribute.replace(/-./, ([, letter]) => letter.toUpperCase());
+
+/** Those that are options of a call. */
+const WISHES = ['mode', 'seed', 'fidelity', 'hold', 'scale', 'width', 'format'];
+
+/** Rejects unless the page can show an image. */
+async function showable(address) {
+  const watched = watch();
+  try {
+    await new Promise((resolve, reject) => { Object.assign(new Image(), { onload: resolve, onerror: reject, src: address }); });
+  } catch {
+    throw inWords(await forbidden(watched, ({ effectiveDirective }) => effectiveDirective === 'img-src') ?? said('not-shown'));
+  } finally {
+    watched.stop();
+  }
+}
+
+/** While a server renders there are no elements. */
+const Base = globalThis.HTMLElement ?? Object;
+
+/**
+ * The element. Its texts are in slots: `progress` while it works, `error` when it failed; the default slot is shown until there is a
+ * result, and stays where there is none.
+ */
+export class AsasrUpscaler extends Base {
+  static observedAttributes = Object.keys(ATTRIBUTES);
 
   #lease = null;
   #stop = null;
   #parts;
+  #model = null;
   #planned = false;
   #address = null;
   /** The source that is being fetched or was fetched last. */
@@ -51,22 +113,57 @@ export class AsasrUpscaler extends HTMLElement {
 
   constructor() {
     super();
+    const make = (kind, part, more = {}, ...inside) => {
+      const element = document.createElement(kind);
+      if (part) element.setAttribute('part', part);
+      for (const [name, value] of Object.entries(more)) element.setAttribute(name, value);
+      element.append(...inside);
+      return element;
+    };
+    const before = make('slot');
+    const image = make('img', 'image', { alt: '' });
+    const progress = make('progress', 'progress', { max: 1, 'aria-label': 'Enlarging' });
+    const status = make('div', 'status', { role: 'status' }, make('slot', null, { name: 'progress' }), progress);
+    const message = make('span', 'message');
+    const error = make('div', 'error', { role: 'alert' }, make('slot', null, { name: 'error' }, message));
     const root = this.attachShadow({ mode: 'open' });
-    root.innerHTML = `<slot></slot><img part="image" alt="" hidden>
-      <div part="status" role="status" hidden><slot name="progress"></slot><progress part="progress" max="1" aria-label="Enlarging"></progress></div>
-      <div part="error" role="alert" hidden><slot name="error"><span part="message"></span></slot></div>`;
+    root.append(before, image, status, error);
     const sheet = new CSSStyleSheet(); // no inline style, which strict policies forbid
     sheet.replaceSync(STYLE);
     root.adoptedStyleSheets = [sheet];
-    const find = (part) => root.querySelector(`[part=${part}]`);
-    this.#parts = { before: root.querySelector('slot'), image: find('image'), status: find('status'), progress: find('progress'), error: find('error'), message: find('message') };
+    this.#parts = { before, image, status, progress, error, message };
+    this.#show('before');
+    // Properties that were set before this was known.
+    for (const name of Object.keys(ATTRIBUTES).map(propertyOf)) {
+      if (!Object.hasOwn(this, name)) continue;
+      const value = this[name];
+      delete this[name];
+      this[name] = value;
+    }
   }
 
   connectedCallback() { this.#plan(); }
 
   disconnectedCallback() { this.dispose(); }
 
-  attributeChangedCallback(_, before, now) { if (before !== now) this.#plan(); }
+  attributeChangedCallback(name, before, now) {
+    if (name === 'model') this.#model = null;
+    if (name === 'alt') this.#parts.image.alt = now ?? '';
+    else if (before !== now) this.#plan();
+  }
+
+  /** The model: its attribute, or what no attribute can say, such as a file. */
+  get model() { return this.#model ?? this.getAttribute('model'); }
+
+  set model(model) {
+    if (typeof model === 'string') {
+      this.setAttribute('model', model);
+      return;
+    }
+    this.removeAttribute('model');
+    this.#model = model ?? null;
+    this.#plan();
+  }
 
   /** Several attributes that change together are one wish. */
   #plan() {
@@ -96,13 +193,15 @@ export class AsasrUpscaler extends HTMLElement {
     this.#wish = wish;
     const current = () => this.isConnected && this.#wish === wish;
     try {
-      const response = await fetch(src);
-      if (!response.ok) throw new Error(`${src} could not be loaded (${response.status})`);
+      this.#check();
+      const response = await reached(new URL(src, document.baseURI).href);
+      const { ok, status } = response;
+      if (!ok) throw status === 404 ? said('not-on-server', { name: src }) : said('not-loaded-status', { name: src, status });
       const blob = await response.blob();
       if (current()) await this.upscale(blob);
     } catch (error) {
       // What `upscale` met it has told already; what another source met is of no interest any more.
-      if (!error.told && current()) this.#fail(error);
+      if (!error.told && current()) this.#fail(error.args ? inWords(error) : error);
     }
   }
 
@@ -114,17 +213,15 @@ export class AsasrUpscaler extends HTMLElement {
     const done = new AbortController();
     if (signal?.aborted) stop.abort();
     else signal?.addEventListener('abort', () => stop.abort(), { signal: done.signal });
-    const options = {};
-    for (const name of ['device', 'model']) if (this.hasAttribute(name)) options[name] = this.getAttribute(name);
-    if (this.hasAttribute('public-key')) options.publicKey = this.getAttribute('public-key');
-    const before = this.#lease;
-    this.#lease = acquire(options);
-    before?.release();
-    const { entry } = this.#lease;
-    this.#show('status');
-    this.#parts.progress.removeAttribute('value');
     try {
-      this.result = await entry.upscaler.upscale(blob, {
+      this.#check();
+      const before = this.#lease;
+      this.#lease = acquire({ device: this.device ?? undefined, model: this.model ?? undefined, publicKey: this.publicKey ?? undefined });
+      before?.release();
+      const { entry } = this.#lease;
+      this.#show('status');
+      this.#parts.progress.removeAttribute('value');
+      const result = await entry.upscaler.upscale(blob, {
         ...this.#wishes(),
         signal: stop.signal,
         onProgress: (done, total, fraction) => {
@@ -132,12 +229,21 @@ export class AsasrUpscaler extends HTMLElement {
           this.#tell('progress', { done, total, fraction });
         },
       });
+      const address = URL.createObjectURL(result.blob);
+      try {
+        await showable(address);
+        stop.signal.throwIfAborted();
+      } catch (error) {
+        URL.revokeObjectURL(address);
+        throw error;
+      }
       if (this.#address) URL.revokeObjectURL(this.#address);
-      this.#address = URL.createObjectURL(this.result.blob);
-      Object.assign(this.#parts.image, { src: this.#address, alt: this.getAttribute('alt') ?? '', width: this.result.width, height: this.result.height });
+      this.#address = address;
+      this.result = result;
+      Object.assign(this.#parts.image, { src: address, alt: this.alt ?? '', width: result.width, height: result.height });
       this.#show('image');
-      this.#tell('result', this.result);
-      return this.result;
+      this.#tell('result', result);
+      return result;
     } catch (error) {
       if (error.name === 'AbortError') {
         if (!this.#stop || this.#stop === stop) this.#show(this.#address ? 'image' : 'before');
@@ -150,14 +256,17 @@ export class AsasrUpscaler extends HTMLElement {
     }
   }
 
+  /** Refuses attributes that mean nothing. */
+  #check() {
+    for (const [name, { read, is, allowed }] of Object.entries(ATTRIBUTES)) {
+      const value = this.getAttribute(name);
+      if (is && value !== null && !is(read(value))) throw notOffered(name, value, allowed);
+    }
+  }
+
   /** What the attributes say. */
   #wishes() {
-    const wishes = {};
-    for (const name of ['mode', 'format']) if (this.hasAttribute(name)) wishes[name] = this.getAttribute(name);
-    for (const name of ['scale', 'width', 'seed', 'fidelity']) if (this.hasAttribute(name)) wishes[name] = Number(this.getAttribute(name));
-    const hold = this.getAttribute('hold');
-    if (hold !== null) wishes.hold = { on: true, off: false }[hold] ?? Number(hold);
-    return wishes;
+    return Object.fromEntries(WISHES.filter((name) => this.hasAttribute(name)).map((name) => [name, this[name]]));
   }
 
   /** Stops what is running. */
@@ -176,8 +285,9 @@ export class AsasrUpscaler extends HTMLElement {
     this.#address = null;
   }
 
+  /** What the page put inside stays until there is a result: a failure takes nothing away. */
   #show(part) {
-    for (const name of ['before', 'image', 'status', 'error']) this.#parts[name].hidden = name !== part && !(name === 'before' && part === 'status');
+    for (const name of ['before', 'image', 'status', 'error']) this.#parts[name].hidden = name === 'before' ? part === 'image' : name !== part;
   }
 
   #fail(error) {
@@ -194,6 +304,24 @@ export class AsasrUpscaler extends HTMLElement {
   }
 }
 
-if (!customElements.get('asasr-upscaler')) customElements.define('asasr-upscaler', AsasrUpscaler);
+for (const [attribute, { read, write = String }] of Object.entries(ATTRIBUTES)) {
+  const name = propertyOf(attribute);
+  if (name in AsasrUpscaler.prototype) continue;
+  Object.defineProperty(AsasrUpscaler.prototype, name, {
+    /** Null where there is no such attribute. */
+    get() {
+      const value = this.getAttribute(attribute);
+      return value === null ? null : read(value);
+    },
+    set(value) {
+      if (value === null || value === undefined) this.removeAttribute(attribute);
+      else this.setAttribute(attribute, write(value));
+    },
+    configurable: true,
+    enumerable: true,
+  });
+}
 
-export { Upscaler };
+if (globalThis.customElements && !customElements.get('asasr-upscaler')) customElements.define('asasr-upscaler', AsasrUpscaler);
+
+export { blend, importModel, Upscaler } from './upscaler.js';

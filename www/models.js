@@ -1,14 +1,25 @@
 // Models that a person brings: read from their files in a worker, kept by the browser for the next visit. Nothing is uploaded.
 
-import { inWords } from './english.js';
-import { said } from './said.js';
+import { absolute } from './address.js';
+import { workerScript } from './script.js';
+import { asked } from './workers.js';
 
-const MODEL = /\.(pth|pt|safetensors|onnx|param|bin)$/i;
-/** The restorer to whose mean their results are held. */
-const MEAN = new URL('v1/models/asasr-x4-real/', import.meta.url).href;
+export { isModel } from './address.js';
 
-/** Whether a file may be a model, by its name. */
-export const isModel = ({ name }) => MODEL.test(name);
+/** The files of the model that comes along, each written out, so that bundlers find it. */
+const FILES = {
+  'manifest.json': new URL('v1/models/asasr-x4-real/manifest.json', import.meta.url),
+  'restorer.safetensors': new URL('v1/models/asasr-x4-real/restorer.safetensors', import.meta.url),
+  'flow.safetensors': new URL('v1/models/asasr-x4-real/flow.safetensors', import.meta.url),
+  'one-step.safetensors': new URL('v1/models/asasr-x4-real/one-step.safetensors', import.meta.url),
+};
+
+/** That model: the address of its folder, or of each file where a bundler put them elsewhere. */
+export function ours() {
+  const manifest = absolute(FILES['manifest.json']);
+  if (manifest.endsWith('/v1/models/asasr-x4-real/manifest.json')) return new URL('./', manifest).href;
+  return Object.fromEntries(Object.entries(FILES).map(([name, address]) => [name, absolute(address)]));
+}
 
 /** Files by the model that they are of: ncnn's `.param` and `.bin` of one name belong together. */
 export function bundles(files) {
@@ -19,24 +30,9 @@ export function bundles(files) {
 /**
  * Reads a model from its files in a worker of its own, whose memory ends with it; `onLoading(received, total)` counts bytes. Resolves to
  * { id, architecture, scale, files }: its name, the network's, how many times it enlarges, and the files of its folder as Blobs by their
- * names, which `Upscaler` takes as its `model`.
+ * names, which `Upscaler` takes as its `model`. `mean` is the model to whose mean their results are held.
  */
-export async function importModel(files, { onLoading, mean = MEAN } = {}) {
-  const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
-  try {
-    return await new Promise((resolve, reject) => {
-      worker.onmessage = ({ data }) => {
-        if (data.kind === 'loading') onLoading?.(data.received, data.total);
-        else if (data.kind === 'done') resolve(data.value);
-        else reject(inWords(data));
-      };
-      worker.onerror = (event) => { event.preventDefault(); reject(inWords(said('worker-failed'))); };
-      worker.postMessage({ id: 0, kind: 'import', files, mean });
-    });
-  } finally {
-    worker.terminate();
-  }
-}
+export const importModel = (files, { onLoading, mean = ours() } = {}) => asked(workerScript(), { kind: 'import', files, mean }, { onLoading });
 
 const STORE = 'models';
 

@@ -13,15 +13,15 @@ export const threads = () => {
 
 /** Tells every worker the same at its start and before its next tile, and gives each a tile when it is free. */
 export class Pool {
-  #address;
+  #start;
   #greetings = [];
   #workers = [];
   #waiting = [];
   #count;
 
-  /** `count` workers of the script at `address`, begun when there is work for them. */
-  constructor(address, count) {
-    this.#address = address;
+  /** `count` workers that `start` starts, begun when there is work for them. */
+  constructor(start, count) {
+    this.#start = start;
     this.#count = count;
   }
 
@@ -41,7 +41,7 @@ export class Pool {
   }
 
   #begin() {
-    const each = { worker: new Worker(this.#address, { type: 'module' }), job: null };
+    const each = { worker: this.#start(), job: null };
     const end = (how, value) => {
       const { job } = each;
       each.job = null;

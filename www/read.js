@@ -1,5 +1,6 @@
 // An image file's photo, upright: read by our own decoders or, where they refuse, by the browser's.
 
+import { forbidden, watch } from './reach.js';
 import { Said, free, said } from './said.js';
 
 /** Most pixels of an image, as in the module. */
@@ -11,12 +12,15 @@ const BEYOND = 0.02;
 
 /** A module, loaded by `load`, ready to run. */
 export async function begun(load, name) {
+  const watched = watch();
   try {
     const module = await load();
     await module.default();
     return module;
   } catch {
-    throw new Said('not-loaded', { name });
+    throw await forbidden(watched) ?? new Said('not-loaded', { name });
+  } finally {
+    watched.stop();
   }
 }
 

@@ -1,7 +1,11 @@
 // The upscaler as a page sees it: one worker, one call.
 
+import { absolute } from './address.js';
 import { inEnglish, inWords } from './english.js';
+import { ours } from './models.js';
 import { said } from './said.js';
+import { workerScript } from './script.js';
+import { asked, begin, cancelled } from './workers.js';
 
 export { importModel } from './models.js';
 
@@ -11,25 +15,35 @@ const fatal = (message) => inWords(message, { fatal: true });
 /** A result with its notes in English too. */
 const worded = ({ notes, ...result }) => ({ ...result, notes: notes.map(inEnglish), said: notes });
 
-const cancelled = () => new DOMException('cancelled', 'AbortError');
+const whole = (low, high) => ({ is: (value) => Number.isInteger(value) && value >= low && value <= high, allowed: `${low}–${high}` });
+const share = { is: (value) => typeof value === 'number' && value >= 0 && value <= 1, allowed: '0–1' };
+const among = (...values) => ({ is: (value) => values.includes(value), allowed: values.join(' | ') });
 
-/** Refuses what makes no sense, in a sentence that names it. */
-function check({ scale, width, hold = true, format = 'png', quality = 0.92, mode, seed = 0, fidelity = 0, samples = 1 }) {
-  const whole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
-  const share = (value) => typeof value === 'number' && value >= 0 && value <= 1;
-  const shown = (value) => (typeof value === 'string' ? `"${value}"` : value);
-  const wrong = [
-    [scale !== undefined && !whole(scale, 1, 8), `a scale of ${shown(scale)} is not offered: choose 1 to 8`],
-    [typeof hold !== 'boolean' && !(typeof hold === 'number' && hold >= 0.8 && hold <= 16), `to hold by ${shown(hold)} is not offered: true, false, or 0.8 to 16 pixels of the result`],
-    [width !== undefined && !whole(width, 1, 2 ** 20), `a width of ${shown(width)} is no number of pixels`],
-    [!['png', 'jpeg', 'webp'].includes(format), `${format} is no format: use png, jpeg or webp`],
-    [!share(quality), `a quality of ${shown(quality)} is not within 0 to 1`],
-    [mode !== undefined && !['instant', 'fast', 'quality'].includes(mode), `${mode} is no mode: use instant, fast or quality`],
-    [!whole(seed, 0, 2 ** 32 - 1), `a seed of ${shown(seed)} is no whole number from 0 to ${2 ** 32 - 1}`],
-    [!share(fidelity), `a fidelity of ${shown(fidelity)} is not within 0 to 1`],
-    [!whole(samples, 1, 64), `${shown(samples)} samples are not within 1 to 64`],
-  ].find(([is]) => is);
-  if (wrong) throw new RangeError(wrong[1]);
+/** What options may be: a test, and that in words of no language. */
+export const OPTIONS = {
+  scale: whole(1, 8),
+  width: whole(1, 2 ** 20),
+  mode: among('instant', 'fast', 'quality'),
+  seed: whole(0, 2 ** 32 - 1),
+  fidelity: share,
+  hold: { is: (value) => typeof value === 'boolean' || (typeof value === 'number' && value >= 0.8 && value <= 16), allowed: 'true | false | 0.8–16' },
+  samples: whole(1, 64),
+  format: among('png', 'jpeg', 'webp'),
+  quality: share,
+  device: among('auto', 'webgpu', 'cpu'),
+};
+
+/** The error of a value that is not among those allowed. */
+export function notOffered(name, given, allowed) {
+  const value = typeof given === 'string' ? `"${given}"` : String(given);
+  return inWords(said('not-offered', { name, value, allowed }));
+}
+
+/** Refuses options that make no sense. */
+function check(options) {
+  for (const [name, { is, allowed }] of Object.entries(OPTIONS)) {
+    if (options[name] !== undefined && !is(options[name])) throw notOffered(name, options[name], allowed);
+  }
 }
 
 /** How kernels run best on the graphics cards met so far, by their names. */
@@ -64,21 +78,7 @@ export async function blend(file, layers, { fidelity, format = 'png', quality = 
   if (!layers?.sample || !layers.mean) throw new TypeError('there are no layers to blend: upscale with layers, in a mode that has them');
   const bytes = new Uint8Array(await file.arrayBuffer());
   if (signal?.aborted) throw cancelled();
-  const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
-  let stop;
-  const done = new Promise((resolve, reject) => {
-    stop = () => reject(cancelled());
-    worker.onmessage = ({ data }) => (data.kind === 'done' ? resolve(worded(data.value)) : reject(inWords(data)));
-    worker.onerror = (event) => { event.preventDefault(); reject(inWords(said('worker-failed'))); };
-  });
-  signal?.addEventListener('abort', stop);
-  worker.postMessage({ id: 0, kind: 'blend', bytes, layers, fidelity, format, quality, strip });
-  try {
-    return await done;
-  } finally {
-    signal?.removeEventListener('abort', stop);
-    worker.terminate();
-  }
+  return worded(await asked(workerScript(), { kind: 'blend', bytes, layers, fidelity, format, quality, strip }, { signal }));
 }
 
 /**
@@ -111,8 +111,10 @@ export class Upscaler {
     return upscaler;
   }
 
-  constructor(options = {}) {
-    this.#options = { device: 'auto', model: new URL('v1/models/asasr-x4-real/', import.meta.url).href, ...options };
+  constructor({ device = 'auto', model, publicKey, onLoading } = {}) {
+    if (!globalThis.Worker) throw inWords(said('no-browser'));
+    check({ device });
+    this.#options = { device, model: model ?? ours(), publicKey, onLoading };
     this.#start();
   }
 
@@ -138,9 +140,7 @@ export class Upscaler {
   get loaded() { return this.#opened.then(({ loaded }) => loaded); }
 
   #start() {
-    const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
-    this.#worker = worker;
-    worker.onmessage = ({ data: { id, kind, ...data } }) => {
+    const told = ({ id, kind, ...data }) => {
       const request = this.#requests.get(id);
       if (kind === 'progress') {
         request?.onProgress?.(data.done, data.total, data.fraction);
@@ -163,15 +163,13 @@ export class Upscaler {
       else request?.reject(inWords(data));
       if (data.fatal && worker === this.#worker) this.#restart(fatal(data));
     };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      // Of what it could tell itself, the worker has told.
-      if (worker === this.#worker) this.#restart(fatal(said('worker-failed')));
-    };
-    const whole = (model) => (typeof model === 'string' ? new URL(model, document.baseURI).href : model);
-    const model = Array.isArray(this.#options.model) ? this.#options.model.map(whole) : whole(this.#options.model);
-    const { device, publicKey } = this.#options;
-    const opened = this.#ask({ kind: 'open', device, model, publicKey, tunings: tunings() });
+    const script = workerScript();
+    const worker = begin(script, told, (why) => { if (worker === this.#worker) this.#restart(fatal(why)); });
+    this.#worker = worker;
+    const whole = (model) => (typeof model === 'string' ? absolute(model) : model);
+    const { device, model: given, publicKey } = this.#options;
+    const model = Array.isArray(given) ? given.map(whole) : whole(given);
+    const opened = this.#ask({ kind: 'open', device, model, publicKey, place: script.address, mean: ours(), tunings: tunings() });
     this.#opened = opened;
     this.#failed = false;
     // Reported by whoever awaits it; what an earlier worker met is of no interest any more.
@@ -246,7 +244,8 @@ export class Upscaler {
     signal?.addEventListener('abort', stop);
     try {
       const worker = this.#worker;
-      await this.#opened;
+      const { modes } = await this.#opened;
+      if (mode !== undefined && !modes.some((has) => has.mode === mode)) throw notOffered('mode', mode, modes.map((has) => has.mode).join(' | '));
       const bytes = new Uint8Array(await file.arrayBuffer());
       if (this.#disposed || worker !== this.#worker) throw cancelled();
       const wish = { kind: 'upscale', bytes, scale, width, format, quality, strip, mode, seed, fidelity, hold, layers, samples, preview: Boolean(onRows), original: Boolean(onOriginal) };

@@ -1,17 +1,18 @@
 // Chooses a device, loads the WebAssembly module for it and the one for image files, and runs them.
 
-import { networks, weightsAddress } from './address.js';
+import { isModel, networks, weightsAddress } from './address.js';
 import { leftOut, withChunks, withMetadata } from './container.js';
-import { importModel, isModel } from './models.js';
 import { Pool, threads } from './pool.js';
+import { nameOf, reached } from './reach.js';
 import { begun, converts, filesModule, readable, upright } from './read.js';
 import { Said, asSaid, free, said } from './said.js';
 import { checkName, checkSignature, signatureAddress } from './signature.js';
+import { asked, here, start } from './workers.js';
 
 let upscaler = null;
 /** The networks' WebAssembly module, once it is loaded. */
 let module = null;
-/** The address of the model's folder, or the files of a model that a person brought, by their names. */
+/** The address of the model's folder; or its files, or their addresses, by their names. */
 let folder = null;
 /** Workers that share the processor's work; none on a graphics card. */
 let pool = null;
@@ -22,14 +23,14 @@ const LONGEST = { jpeg: 65_535, webp: 16_383 };
 /** Fetches a file, or reads one that is here; `told(received, total)` is called meanwhile where its size is known. */
 async function bytesOf(url, told) {
   if (url instanceof Blob) return new Uint8Array(await url.arrayBuffer());
-  const name = new URL(url).pathname;
+  const name = nameOf(url);
+  const response = await reached(url);
+  if (!response.ok) {
+    // Weights that a server no longer has belong to a manifest of before.
+    const { status } = response;
+    throw status === 404 && name.endsWith('/manifest.json') ? new Said('not-on-server', { name }) : new Said('not-loaded-status', { name, status });
+  }
   try {
-    const response = await fetch(url);
-    if (!response.ok) {
-      // Weights that a server no longer has belong to a manifest of before.
-      const { status } = response;
-      throw status === 404 && name.endsWith('/manifest.json') ? new Said('not-on-server', { name }) : new Said('not-loaded-status', { name, status });
-    }
     const total = Number(response.headers.get('content-length'));
     // What is compressed on the way is counted in other bytes.
     if (!told || !total || response.headers.has('content-encoding')) return new Uint8Array(await response.arrayBuffer());
@@ -43,8 +44,8 @@ async function bytesOf(url, told) {
       told(received, total);
     }
     return new Uint8Array(await new Blob(parts).arrayBuffer());
-  } catch (error) {
-    throw error instanceof Said ? error : new Said('not-loaded', { name });
+  } catch {
+    throw new Said('not-loaded', { name });
   }
 }
 
@@ -67,32 +68,36 @@ async function choose(wanted) {
   return ['webgpu', said('fastest'), named(adapter)];
 }
 
-/** Loads the module for a device; returns the addresses of its files, and of those that other photos may need. */
+/** Loads the module for a device; returns the names of its files, and of those that other photos may need. */
 async function load(device) {
   // Written out, so that bundlers find them.
   const gpu = device === 'webgpu';
   const name = gpu ? 'asasr-gpu' : 'asasr-cpu';
   module = await begun(() => (gpu ? import('./asasr-gpu.js') : import('./asasr-cpu.js')), name);
-  return [name, 'asasr-files'].flatMap((each) => [`${each}.js`, `${each}_bg.wasm`]).map((file) => new URL(file, self.location).href);
+  return [name, 'asasr-files'].flatMap((each) => [`${each}.js`, `${each}_bg.wasm`]);
 }
 
 /** Checks a manifest's signature; returns the addresses of what that took. */
 async function signed(manifest, publicKey) {
   const address = await signatureAddress(manifest, folder);
-  const answer = await fetch(address).catch(() => null);
+  const answer = await reached(address);
+  const { ok, status } = answer;
   // Only what is not there is no signature; what did not come says nothing about who made the model.
-  if (!answer?.ok && answer?.status !== 404) throw new Said('not-loaded', { name: new URL(address).pathname });
-  const signature = answer.ok ? await answer.text() : '';
+  if (!ok && status !== 404) throw new Said('not-loaded-status', { name: nameOf(address), status });
+  const signature = ok ? await answer.text() : '';
   await checkSignature(manifest, signature, publicKey);
   checkName(manifest, folder);
   return [address];
 }
 
-/** A file of weights of the model. */
-const weightsOf = (part) => (typeof folder === 'string' ? weightsAddress(part, folder) : folder[part.file]);
+/** The manifest of a model: of a folder's address, or of its files by their names. */
+const manifestIn = (model) => (typeof model === 'string' ? new URL('manifest.json', model).href : model['manifest.json']);
+
+/** A file of weights of a model. */
+const weightsIn = (model, part) => (typeof model === 'string' ? weightsAddress(part, model) : model[part.file]);
 
 /** The files of a model that is one itself, or ncnn's two. */
-async function brought(model, id) {
+async function brought(model, id, mean) {
   const files = [];
   for (const each of [model].flat()) {
     if (each instanceof Blob) files.push(each);
@@ -101,22 +106,24 @@ async function brought(model, id) {
       files.push(new File([bytes], decodeURIComponent(new URL(each).pathname.split('/').at(-1))));
     }
   }
-  return (await importModel(files)).files;
+  // The memory that reading takes ends with its worker.
+  return (await asked(here(), { kind: 'import', files, mean })).files;
 }
 
-async function open({ id, device: wanted, model, publicKey, tunings }) {
+async function open({ id, device: wanted, model, publicKey, place, mean, tunings }) {
   const isFile = (each) => each instanceof Blob || (typeof each === 'string' && isModel({ name: new URL(each).pathname }));
-  folder = [model].flat().some(isFile) ? await brought(model, id) : model;
+  folder = [model].flat().some(isFile) ? await brought(model, id, mean) : model;
   // Not waited for: it comes while the weights do, and is asked for again with the first photo.
   filesModule().catch(() => {});
   const served = typeof folder === 'string';
-  const described = served ? new URL('manifest.json', folder).href : folder['manifest.json'];
+  const described = manifestIn(folder);
   const manifest = await bytesOf(described);
-  // What a person brought is their own choice.
+  // A bundler's files have no signature beside them; what a person brought is their own choice.
+  if (publicKey !== undefined && !served && typeof described === 'string') throw new Said('signature-missing');
   const signature = publicKey === undefined || !served ? [] : await signed(manifest, publicKey);
   let address;
   try {
-    address = weightsOf(networks(JSON.parse(new TextDecoder().decode(manifest)))[0]);
+    address = weightsIn(folder, networks(JSON.parse(new TextDecoder().decode(manifest)))[0]);
   } catch {
     throw new Said('manifest-unusable');
   }
@@ -124,7 +131,7 @@ async function open({ id, device: wanted, model, publicKey, tunings }) {
   const begin = async (device) => {
     const files = await load(device);
     upscaler = await module.Upscaler.open(manifest, weights, tunings?.[adapter]);
-    pool = device === 'cpu' && threads() ? new Pool(self.location.href, threads()) : null;
+    pool = device === 'cpu' && threads() ? new Pool(() => start(here()), threads()) : null;
     pool?.tell({ kind: 'serve', manifest, weights });
     return files;
   };
@@ -143,7 +150,7 @@ async function open({ id, device: wanted, model, publicKey, tunings }) {
   // Browsers often keep the adapter's name to themselves.
   const where = detail === name ? said('where', { device: name, why }) : said('where-exactly', { device: name, detail, why });
   const tuned = upscaler.tuning === undefined ? {} : { [adapter]: upscaler.tuning };
-  return { where, device, tuned, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i], draws: Boolean(upscaler.draws[i]) })), scale: upscaler.scale, usual: upscaler.defaultMode, loaded: [described, ...signature, address, ...files].filter((each) => typeof each === 'string') };
+  return { where, device, tuned, modes: upscaler.modes.map((mode, i) => ({ mode, work: upscaler.work[i], draws: Boolean(upscaler.draws[i]) })), scale: upscaler.scale, usual: upscaler.defaultMode, loaded: [described, ...signature, address, ...files.map((file) => new URL(file, place).href)].filter((each) => typeof each === 'string') };
 }
 
 /** An image as a file of another type, on white where that type has no transparency. */
@@ -214,7 +221,7 @@ async function upscale({ id, bytes: given, preview, original, ...wanted }) {
   const wish = wishFor(wanted);
   const [file, sha256] = upscaler.needs(wish);
   if (file) {
-    const weights = await bytesOf(weightsOf({ file, sha256 }), (received, total) => postMessage({ id, kind: 'loading', received, total }));
+    const weights = await bytesOf(weightsIn(folder, { file, sha256 }), (received, total) => postMessage({ id, kind: 'loading', received, total }));
     upscaler.add(wish, weights);
     pool?.tell({ kind: 'add', wanted, weights });
   }
@@ -304,10 +311,10 @@ async function blend({ bytes: given, layers, ...wanted }) {
   }
 }
 
-/** Reads a model from its files and puts it beside the restorer in the folder `mean`. */
+/** Reads a model from its files and puts it beside the restorer of the model `mean`. */
 async function importFiles({ id, files, mean }) {
   const { ModelFile, importModel: read } = await begun(() => import('./asasr-models.js'), 'asasr-models');
-  const manifest = await bytesOf(new URL('manifest.json', mean).href);
+  const manifest = await bytesOf(manifestIn(mean));
   const total = files.reduce((sum, { size }) => sum + size, 0);
   let received = 0;
   const given = [];
@@ -324,7 +331,7 @@ async function importFiles({ id, files, mean }) {
   }
   const model = read(given[0], given[1], manifest);
   const [restorer] = networks(JSON.parse(new TextDecoder().decode(manifest)));
-  const weights = await bytesOf(weightsAddress(restorer, mean));
+  const weights = await bytesOf(weightsIn(mean, restorer));
   const { architecture, scale } = model;
   return {
     id: model.id,

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 
 use crate::notices;
-use crate::shell::{Result, cargo, root, run, say, target};
+use crate::shell::{Result, cargo, output, root, run, say, target};
 use crate::tools;
 
 /// What the page is made of.
@@ -104,15 +104,19 @@ pub(crate) fn npm() -> Result<PathBuf> {
             .and_then(|()| fs::copy(&from, &to));
         done.map(drop).map_err(|e| format!("{}: {e}", from.display()))
     };
-    for name in ["package.json", "index.d.ts", "upscaler.d.ts", "README.md"] {
+    for name in ["index.d.ts", "upscaler.d.ts", "react.d.ts", "README.md"] {
         copy(root().join("npm").join(name), package.join(name))?;
     }
+    describe(&package)?;
     let modules = ["asasr-gpu", "asasr-cpu", "asasr-files", "asasr-models"]
         .map(|m| [format!("{m}.js"), format!("{m}_bg.wasm")]);
     let scripts = [
         "element.js",
         "upscaler.js",
         "worker.js",
+        "workers.js",
+        "script.js",
+        "reach.js",
         "read.js",
         "said.js",
         "english.js",
@@ -144,6 +148,45 @@ pub(crate) fn npm() -> Result<PathBuf> {
     }
     say(&format!("the package is in {}", package.display()));
     Ok(package)
+}
+
+/// Writes the package's description, with the repository: a publish with provenance compares it with where it is built.
+fn describe(package: &Path) -> Result<()> {
+    const DESCRIPTION: &str = "package.json";
+    let from = root().join("npm").join(DESCRIPTION);
+    let mut text = fs::read_to_string(&from).map_err(|e| format!("{}: {e}", from.display()))?;
+    let on_github = env::var("GITHUB_REPOSITORY").map(|name| format!("https://github.com/{name}"));
+    let remote = || {
+        output(
+            Command::new("git")
+                .args(["remote", "get-url", "origin"])
+                .current_dir(root()),
+        )
+    };
+    match on_github.ok().or_else(remote).as_deref().and_then(repository) {
+        Some(url) => text = with_repository(&text, &url),
+        None => say("the package names no repository: GITHUB_REPOSITORY=OWNER/NAME does, for a publish"),
+    }
+    let to = package.join(DESCRIPTION);
+    fs::write(&to, text).map_err(|e| format!("{}: {e}", to.display()))
+}
+
+/// A remote as npm writes it; none for a folder.
+fn repository(remote: &str) -> Option<String> {
+    let ssh = remote.strip_prefix("ssh://git@").map(str::to_owned);
+    let short = || remote.strip_prefix("git@").map(|r| r.replacen(':', "/", 1));
+    let https = || remote.strip_prefix("https://").map(str::to_owned);
+    let place = ssh.or_else(short).or_else(https)?;
+    // What stands before an @ may be a secret.
+    let place = place.rsplit_once('@').map_or(&*place, |(_, place)| place);
+    Some(format!("git+https://{}.git", place.trim_end_matches(".git")))
+}
+
+fn with_repository(description: &str, url: &str) -> String {
+    const BEFORE: &str = "  \"license\":";
+    let line =
+        format!("  \"repository\": {{ \"type\": \"git\", \"url\": \"{url}\", \"directory\": \"npm\" }},\n");
+    description.replacen(BEFORE, &(line + BEFORE), 1)
 }
 
 /// The service worker, whose list of files is filled in where a line of it says so, and which stays as it is for that.
@@ -374,5 +417,27 @@ mod tests {
                 .all(|s| s.starts_with(" type=\"module\" src=\""))
         );
         assert_eq!(with_policy("<!doctype html><title>none</title>"), None);
+    }
+
+    #[test]
+    fn the_package_tells_its_version_and_repository() {
+        let text = fs::read_to_string(root().join("npm").join("package.json")).expect("it is there");
+        let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+        assert!(text.contains(&version), "not of this workspace's version");
+        for remote in [
+            "https://github.com/a/b",
+            "https://user:secret@github.com/a/b.git",
+            "git@github.com:a/b.git",
+            "ssh://git@github.com/a/b.git",
+        ] {
+            let url = repository(remote).unwrap_or_default();
+            assert_eq!(url, "git+https://github.com/a/b.git", "{remote}");
+        }
+        assert_eq!(repository("/srv/asasr"), None);
+        let filled = with_repository(&text, "git+https://github.com/a/b.git");
+        assert!(
+            filled.contains("\"url\": \"git+https://github.com/a/b.git\""),
+            "{filled}"
+        );
     }
 }

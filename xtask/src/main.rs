@@ -103,8 +103,9 @@ fn speed(only: &[String]) -> Result<()> {
 
 fn test(args: &[String]) -> Result<()> {
     let start = Instant::now();
-    for need in tools::test_needs() {
-        tools::ensure(&need)?;
+    // The page may be up to date while tests need one of its tools.
+    for need in tools::test_needs().iter().chain(&tools::page_needs()) {
+        tools::ensure(need)?;
     }
     let page = build::page()?;
     let package = build::npm()?;

@@ -11,7 +11,16 @@ const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132";
 const ESBUILD: &str = "0.28.2";
 const AXE: &str = "4.11.0";
-const VITE: &str = "7.3.8";
+const VITE: &str = "8.4.0";
+/// Another bundler, the language and the library that an app of today has around the component.
+const EMBEDDING: [&str; 6] = [
+    "webpack@5.113.0",
+    "typescript@7.0.2",
+    "react@19.3.1",
+    "react-dom@19.3.1",
+    "@types/react@19.3.3",
+    "@types/react-dom@19.3.0",
+];
 const S3: &str = "0.14.1";
 /// The shift-tolerant LPIPS (Ghildyal and Liu 2022), whose package has its weights.
 const ST_LPIPS: &str = "stlpips-pytorch==0.0.2";
@@ -106,7 +115,7 @@ pub(crate) fn page_needs() -> [Need; 5] {
 }
 
 /// What the tests need on top.
-pub(crate) fn test_needs() -> [Need; 9] {
+pub(crate) fn test_needs() -> [Need; 10] {
     [
         Need {
             name: "s3s-fs, an S3 server",
@@ -178,9 +187,21 @@ pub(crate) fn test_needs() -> [Need; 9] {
         },
         Need {
             name: "Vite",
-            found: || vite().is_file().then(|| vite().display().to_string()),
+            found: || installed(&[&format!("vite@{VITE}")]),
             mend: || format!("npm install --prefix {} vite@{VITE}", tools().display()),
             install: || npm(&[&format!("vite@{VITE}")]),
+        },
+        Need {
+            name: "webpack, TypeScript and React",
+            found: || installed(&EMBEDDING),
+            mend: || {
+                format!(
+                    "npm install --prefix {} {}",
+                    tools().display(),
+                    EMBEDDING.join(" ")
+                )
+            },
+            install: || npm(&EMBEDDING),
         },
     ]
 }
@@ -492,15 +513,7 @@ fn install_deny() -> Result<()> {
 pub(crate) fn peer_needs() -> [Need; 1] {
     [Need {
         name: "UpscalerJS",
-        found: || {
-            let name = |package: &str| {
-                package
-                    .rsplit_once('@')
-                    .map_or(package.to_owned(), |(name, _)| name.to_owned())
-            };
-            let all = PEERS.iter().all(|p| packages().join(name(p)).is_dir());
-            all.then(|| packages().display().to_string())
-        },
+        found: || installed(&PEERS),
         mend: || {
             format!(
                 "npm install --legacy-peer-deps --prefix {} {}",
@@ -510,6 +523,19 @@ pub(crate) fn peer_needs() -> [Need; 1] {
         },
         install: || npm(&PEERS),
     }]
+}
+
+/// Where npm packages of those names and versions are, if all are there.
+fn installed(names: &[&str]) -> Option<String> {
+    let here = |package: &&str| {
+        let (name, version) = package.rsplit_once('@')?;
+        let described = std::fs::read_to_string(packages().join(name).join("package.json")).ok()?;
+        described
+            .contains(&format!("\"version\": \"{version}\""))
+            .then_some(())
+    };
+    let all = names.iter().all(|package| here(package).is_some());
+    all.then(|| packages().display().to_string())
 }
 
 /// Where npm puts packages.

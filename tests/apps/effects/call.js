@@ -1,0 +1,3 @@
+import { Upscaler } from 'asasr-upscaler/upscaler.js';
+
+new Upscaler();

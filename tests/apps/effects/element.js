@@ -1,0 +1,1 @@
+import 'asasr-upscaler';
