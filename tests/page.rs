@@ -567,6 +567,17 @@ async fn photos_are_looked_at() {
         .await;
     assert!(!browser.text("summary").await.contains("taken as"));
     assert_eq!(browser.text("advice").await, "");
+    // The two results are compared with each other.
+    let compared = "const left = document.getElementById('left');
+        left.value = left.options[1].value;
+        left.dispatchEvent(new Event('change'));
+        const image = document.getElementById('before');
+        await image.decode();
+        return `${document.querySelector('#viewer .tag-before').textContent}: ${image.naturalWidth}`;";
+    assert_eq!(
+        browser.run(compared, vec![]).await,
+        "Faithful, taken as sharp and clean: 192"
+    );
 
     // The same photo, compressed; and a drawing, with detail that may be wrong.
     let made = "const photo = await createImageBitmap(new Blob([new Uint8Array(args[0])]));

@@ -491,13 +491,20 @@ function list() {
   $('photos').hidden = queue.jobs.length === 0;
   makeRoom(queue.jobs.length > 0);
   if (shown && !queue.jobs.includes(shown)) hide();
+  if (shown?.result) {
+    tellOthers();
+    if (left === 'original' && leftAddress) compareWith(left);
+  }
   if (wrong?.job && !queue.jobs.includes(wrong.job)) better();
   actions();
 }
 
 /** A result in a line. */
-function describe({ result, options, fidelity }) {
-  const told = [text('done', { ...result, time: duration(result.seconds) })];
+const describe = (job) => [text('done', { ...job.result, time: duration(job.result.seconds) }), ...kind(job)].join(', ');
+
+/** What tells a result from the faithful one of the model for all photos. */
+function kind({ options, fidelity }) {
+  const told = [];
   const choice = [...$('model').options].find(({ value }) => value === options.model);
   // The model for all photos goes without saying.
   const own = brought.get(options.model) ?? (options.model.startsWith('own:') && { id: options.model.slice(4) });
@@ -506,7 +513,7 @@ function describe({ result, options, fidelity }) {
   if (options.mode !== 'instant' || own) told.push(text(fidelity === 1 || options.mode === 'instant' ? 'instant' : own ? 'fastOwn' : 'fast'));
   if (options.hold === false) told.push(text('notHeld'));
   if (options.seed !== undefined) told.push(text('variation', options));
-  return told.join(', ');
+  return told;
 }
 
 function stateText(job) {
@@ -613,7 +620,8 @@ function show(job) {
     const scale = (job.options.width ?? job.options.scale * job.width) / job.width;
     viewer.show(addresses[0], null, { width: Math.round(job.width * scale), height: Math.max(Math.round(job.height * scale), 1) }, file.name);
     $('summary').textContent = '';
-    $('notes').hidden = $('versions').hidden = $('treat').hidden = $('whole').hidden = $('advice').hidden = true;
+    $('notes').hidden = $('versions').hidden = $('treat').hidden = $('whole').hidden = $('left-choice').hidden = $('advice').hidden = true;
+    $('viewer').querySelector('.tag-before').textContent = text('before');
     return;
   }
   const { layers } = result;
@@ -661,6 +669,41 @@ function tellVersions() {
   const other = otherOf(options.model);
   $('treat').hidden = !result || Boolean(busy) || !other;
   if (other) $('treat').textContent = text(other === CLEAN ? 'treatClean' : 'treatReal');
+}
+
+/** What the result is compared with in place of the original: `mean`, or the number of another job. */
+let left = 'original';
+/** The address of that job's result. */
+let leftAddress = null;
+
+/** Offers the other results of the photo that is shown. */
+function tellOthers() {
+  const { result, file, options: { model } } = shown;
+  // The faithful one of the same model is the mean that is offered anyway.
+  const isMean = ({ options }) => result?.layers && options.mode === 'instant' && options.model === model;
+  const others = queue.jobs.filter((job) => job !== shown && job.result && job.file === file && !isMean(job));
+  const name = (job) => [...new Set([
+    ...(job.options.model === ANY && model !== ANY ? [text('takenAs', { condition: text('real') })] : []),
+    ...(job.options.mode === 'instant' ? [text('instant')] : []),
+    ...kind(job),
+  ])].join(', ');
+  const offered = [['original', text('before')], ...(result?.layers ? [['mean', text('instant')]] : []),
+    ...others.map((job) => [String(job.id), name(job)])];
+  $('left').replaceChildren(...offered.map(([value, textContent]) => element('option', { value, textContent })));
+  $('left-choice').hidden = offered.length < 2;
+  if (!offered.some(([value]) => value === left)) left = 'original';
+  $('left').value = left;
+  $('viewer').querySelector('.tag-before').textContent = $('left').selectedOptions[0].textContent;
+}
+
+/** Compares the result with what was chosen. */
+function compareWith(value) {
+  left = value;
+  if (leftAddress) URL.revokeObjectURL(leftAddress);
+  const other = queue.jobs.find(({ id }) => String(id) === value);
+  leftAddress = other ? URL.createObjectURL(other.result.blob) : null;
+  viewer.before = leftAddress ?? (value === 'mean' ? addresses[2] : addresses[0]);
+  tellOthers();
 }
 
 /** Offers the whole photo of a piece, with the time that it takes. */
@@ -725,6 +768,7 @@ function relabel() {
   $('notes').replaceChildren(...result.said.map((note) => element('li', { textContent: translated(note) })));
   $('notes').hidden = result.said.length === 0;
   tellWhole();
+  tellOthers();
   $('advice').hidden = !(result.layers && isDrawn(shown.looks));
   tellVersions();
   const exact = !Number.isFinite(result.consistency);
@@ -838,6 +882,9 @@ function drawMap(id, levels, colour, full, part = 1) {
 }
 
 function hide() {
+  left = 'original';
+  if (leftAddress) URL.revokeObjectURL(leftAddress);
+  leftAddress = null;
   if (shown) rows.get(shown.id)?.root.removeAttribute('aria-current');
   shown = null;
   addresses.forEach(URL.revokeObjectURL);
@@ -911,6 +958,7 @@ $('whole').addEventListener('click', () => {
   queue.retry(whole, { ...others, ...(width ? { width } : { scale }) });
   tellWhole();
 });
+$('left').addEventListener('change', () => compareWith($('left').value));
 $('treat').addEventListener('click', () => follow({ model: otherOf(shown.options.model) }));
 $('measure').addEventListener('click', () => {
   $('show-spread').checked = true;

@@ -89,6 +89,11 @@ export class Viewer {
     this.#mean.style.opacity = share;
   }
 
+  /** Shows another image in place of the original. */
+  set before(address) {
+    this.#layers.before.querySelector('img').src = address;
+  }
+
   /** Lets go of the images. */
   clear() {
     this.#stage.querySelectorAll('.layer > img').forEach((image) => image.removeAttribute('src'));
