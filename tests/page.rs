@@ -608,6 +608,25 @@ async fn photos_are_looked_at() {
     browser.close().await;
 }
 
+/// Where the browser can install the page, it says what for, and does it when it is asked to.
+#[tokio::test]
+async fn the_page_offers_to_be_installed() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    assert_eq!(browser.text("install").await, "");
+    let offered = "const event = new Event('beforeinstallprompt', { cancelable: true });
+        event.prompt = () => { document.body.dataset.prompted = 'yes'; };
+        dispatchEvent(event);
+        return event.defaultPrevented;";
+    assert_eq!(browser.run(offered, vec![]).await, true);
+    assert!(browser.text("install").await.starts_with("Install as an app"));
+    browser.click("#install button").await;
+    browser
+        .wait_for("document.body.dataset.prompted === 'yes' && document.getElementById('install').hidden")
+        .await;
+    browser.close().await;
+}
+
 /// A piece of a large photo comes first when it is asked for, and then the whole.
 #[tokio::test]
 async fn a_piece_is_tried_before_the_whole() {

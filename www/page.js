@@ -993,6 +993,19 @@ $('zoom-in').addEventListener('click', () => viewer.magnify(1.5));
 $('zoom-out').addEventListener('click', () => viewer.magnify(1 / 1.5));
 $('zoom-fit').addEventListener('click', () => viewer.fit());
 $('zoom-pixels').addEventListener('click', () => viewer.pixels());
+/** The browser's offer to install the page, which waits to be asked for. */
+let installing = null;
+addEventListener('beforeinstallprompt', (event) => {
+  event.preventDefault();
+  installing = event;
+  $('install').hidden = false;
+});
+addEventListener('appinstalled', () => { $('install').hidden = true; });
+$('install').querySelector('button').addEventListener('click', () => {
+  $('install').hidden = true;
+  installing.prompt();
+});
+
 /** Whether something would be lost with the page. */
 const busy = () => Boolean(queue?.unfinished.length);
 addEventListener('beforeunload', (event) => { if (busy()) event.preventDefault(); });

@@ -575,7 +575,7 @@ async fn with_a_key_only_what_it_signed_is_served() {
 
 /// A sound signature says who made a model, and its manifest which model it is: it is not served as another one.
 #[tokio::test]
-async fn a_signed_model_under_anothers_name_is_refused() {
+async fn a_signed_model_under_another_name_is_refused() {
     let key = SigningKey::generate().unwrap();
     let storage = Arc::new(InMemory::new());
     let store = Store::new(storage.clone());

@@ -108,7 +108,7 @@ fn restorers_run() {
 }
 
 #[test]
-fn the_communitys_networks_run() {
+fn the_community_networks_run() {
     let compact = Compact {
         colours: 3,
         features: 16,

@@ -416,7 +416,7 @@ fn texts_that_would_act_on_a_terminal_are_refused() {
 
 /// A release record that was copied to another model's name serves nothing there, signed or not.
 #[test]
-fn a_model_under_anothers_name_is_refused() {
+fn a_model_under_another_ones_name_is_refused() {
     let key = SigningKey::generate().unwrap();
     let (manifest, bytes) = files("weak", 0.25, 4);
     let signature = key.sign(manifest.to_json().unwrap().as_bytes());

@@ -1,4 +1,4 @@
-//! The dependencies, by `cargo deny` and `deny.toml`.
+//! The dependencies, by `cargo deny` and `deny.toml`; the spelling, by `typos` and `typos.toml`.
 
 use std::process::Command;
 
@@ -8,11 +8,12 @@ use crate::tools;
 /// Where known faults of crates are listed.
 const DATABASE: &str = "https://github.com/RustSec/advisory-db";
 
-/// Checks licences, sources and versions, and whatever is known against the crates in use.
+/// Checks the spelling, licences, sources and versions, and whatever is known against the crates in use.
 pub(crate) fn audit() -> Result<()> {
     for need in tools::audit_needs() {
         tools::ensure(&need)?;
     }
+    run("spelling", Command::new(tools::typos()).current_dir(root()))?;
     let deny = |checks: &[&str]| -> Result<Command> {
         let mut command = Command::new(tools::deny().ok_or("cargo-deny is not here")?);
         command.args(["--locked", "check"]).args(checks);

@@ -16,6 +16,7 @@ use shell::{Result, cargo, say};
 const USAGE: &str = "\
 cargo xtask serve [--listen ADDR]  install what is missing, build the page and the server, and serve both
 cargo xtask test                   install what is missing and run every test
+cargo xtask test --quick           run the tests inside the crates: no browser, no services
 cargo xtask audit                  check the dependencies: licences, sources, versions, known faults
 cargo xtask doctor                 list what is here, what is missing and the command that mends it
 cargo xtask page                   install what is missing and build the page into dist/
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let rest = args.get(1..).unwrap_or_default();
     let done = match args.first().map(String::as_str) {
         Some("serve") => serve(rest),
+        Some("test") if rest.first().is_some_and(|arg| arg == "--quick") => quick(&rest[1..]),
         Some("test") => test(rest),
         Some("npm") => build::npm().map(drop),
         Some("speed") => speed(rest),
@@ -101,6 +103,14 @@ fn speed(only: &[String]) -> Result<()> {
     test(&args)
 }
 
+/// With these all tests are compiled alike, the quick ones and the others.
+const FEATURES: &str = "asasr-core/burn,asasr/wgpu,asasr-tests/browser,asasr-tests/bare,asasr-tests/services";
+
+fn quick(args: &[String]) -> Result<()> {
+    let mut tests = cargo(&["test", "--workspace", "--lib", "--bins", "--features", FEATURES]);
+    shell::run("the crates' own tests", tests.args(args))
+}
+
 fn test(args: &[String]) -> Result<()> {
     let start = Instant::now();
     // The page may be up to date while tests need one of its tools.
@@ -111,8 +121,7 @@ fn test(args: &[String]) -> Result<()> {
     let package = build::npm()?;
     let server = build::server()?;
     let bare = build::bare()?;
-    let features = "asasr-core/burn,asasr/wgpu,asasr-tests/browser,asasr-tests/bare,asasr-tests/services";
-    let mut tests = cargo(&["test", "--workspace", "--features", features]);
+    let mut tests = cargo(&["test", "--workspace", "--features", FEATURES]);
     tests
         .args(args)
         .env("ASASR_PAGE", page)

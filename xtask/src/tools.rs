@@ -22,6 +22,7 @@ const EMBEDDING: [&str; 6] = [
     "@types/react-dom@19.3.0",
 ];
 const S3: &str = "0.14.1";
+const TYPOS: &str = "1.52.0";
 /// The shift-tolerant LPIPS (Ghildyal and Liu 2022), whose package has its weights.
 const ST_LPIPS: &str = "stlpips-pytorch==0.0.2";
 const SCHEMATHESIS: &str = "4.32.5";
@@ -206,19 +207,37 @@ pub(crate) fn test_needs() -> [Need; 10] {
     ]
 }
 
-/// What dependencies are checked with.
-pub(crate) fn audit_needs() -> [Need; 1] {
-    [Need {
-        name: "cargo-deny",
-        found: || output(Command::new(deny()?).arg("--version")),
-        mend: || {
-            format!(
-                "cargo install cargo-deny --locked --version {DENY} --root {}",
-                tools().display()
-            )
+/// What dependencies and spelling are checked with.
+pub(crate) fn audit_needs() -> [Need; 2] {
+    [
+        Need {
+            name: "cargo-deny",
+            found: || output(Command::new(deny()?).arg("--version")),
+            mend: || {
+                format!(
+                    "cargo install cargo-deny --locked --version {DENY} --root {}",
+                    tools().display()
+                )
+            },
+            install: install_deny,
         },
-        install: install_deny,
-    }]
+        Need {
+            name: "typos",
+            found: || output(Command::new(typos()).arg("--version")).filter(|v| v.ends_with(TYPOS)),
+            mend: || {
+                format!(
+                    "python3 -m venv and pip install typos=={TYPOS} in {}",
+                    python().display()
+                )
+            },
+            install: || pip("typos", &[&format!("typos=={TYPOS}")]),
+        },
+    ]
+}
+
+/// The program that knows usual misspellings.
+pub(crate) fn typos() -> PathBuf {
+    python().join("bin").join("typos")
 }
 
 /// What the server is measured with.

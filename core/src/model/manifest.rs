@@ -571,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn a_communitys_model_is_held_to_the_mean_at_its_scale() {
+    fn a_community_model_is_held_to_the_mean_at_its_scale() {
         let compact = |scale| {
             let net = nets::Compact {
                 colours: 3,

@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_communitys_networks_have_their_published_sizes() {
+    fn networks_of_the_community_have_their_published_sizes() {
         let compact = Compact {
             colours: 3,
             features: 64,
