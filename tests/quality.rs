@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// PSNR-Y in dB and the shift-tolerant LPIPS on AlexNet, by model, protocol, mode and photograph.
+/// PSNR-Y in dB and the shift-tolerant LPIPS on `AlexNet`, by model, protocol, mode and photograph.
 const SCORES: [(&str, &str, &str, &str, f64, f64); 8] = [
     (
         "asasr-x4-clean",
