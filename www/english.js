@@ -113,7 +113,7 @@ export const english = {
   'layer-palette': 'it has a palette',
   'layer-depth': 'it has less than 8 bits a sample',
   'layer-interlaced': 'its rows are interlaced',
-  encode: 'the PNG is not complete: {why}',
+  encode: 'the result is not complete: {why}',
   // What reading changed or left out.
   animation: 'the file is an animation: only its first frame is used',
   pages: 'the file has {pages} pages: only the first is used',

@@ -111,7 +111,7 @@ export const german = {
   'layer-palette': 'es hat eine Palette',
   'layer-depth': 'es hat weniger als 8 Bit je Wert',
   'layer-interlaced': 'seine Zeilen sind verschränkt',
-  encode: 'das PNG ist nicht vollständig: {why}',
+  encode: 'das Ergebnis ist nicht vollständig: {why}',
   // What reading changed or left out.
   animation: 'die Datei ist eine Animation: nur ihr erstes Bild wird genommen',
   pages: 'die Datei hat {pages} Seiten: nur die erste wird genommen',

@@ -163,8 +163,19 @@ impl Picture {
         self
     }
 
-    /// Converts the samples to sRGB; none where there is no way.
-    fn convert(&mut self, from: &ColorProfile) -> Option<()> {
+    /// Converts the samples to sRGB and tells whether that changed any; none for colours that sRGB cannot hold, and those whose
+    /// profile cannot be applied.
+    #[cfg(feature = "save")]
+    pub(crate) fn colours_to_srgb(&mut self) -> Option<bool> {
+        match self.metadata.meaning(self.is_grey()) {
+            Meaning::Srgb => Some(false),
+            Meaning::Other(profile) => self.convert(&profile),
+            Meaning::Hdr | Meaning::Unknown => None,
+        }
+    }
+
+    /// Converts the samples to sRGB and tells whether they were in another space; none where there is no way.
+    fn convert(&mut self, from: &ColorProfile) -> Option<bool> {
         let options = TransformOptions {
             prefer_fixed_point: false,
             ..TransformOptions::default()
@@ -176,7 +187,7 @@ impl Picture {
             srgb = ColorProfile::new_gray_with_gamma(2.2);
             srgb.gray_trc = curve;
         } else if is_srgb(from, &srgb, options)? {
-            return Some(());
+            return Some(false);
         }
         // Grey in a space of three colours takes the way of a colour.
         let order = match self.layout() {
@@ -187,7 +198,7 @@ impl Picture {
         };
         let n = self.layout().samples();
         let row = self.width() * n;
-        match &mut self.raster.samples {
+        let done = match &mut self.raster.samples {
             Samples::Eight(samples) => {
                 let transform = from.create_transform_8bit(order, &srgb, order, options).ok()?;
                 through(samples, (row, n), order, &transform)
@@ -196,7 +207,8 @@ impl Picture {
                 let transform = from.create_transform_16bit(order, &srgb, order, options).ok()?;
                 through(samples, (row, n), order, &transform)
             }
-        }
+        };
+        done.map(|()| true)
     }
 }
 

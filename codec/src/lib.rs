@@ -3,7 +3,7 @@
 //! [`decode`] reads PNG, JPEG, WebP, GIF and BMP, and with the feature `tiff` TIFF, from memory into a
 //! [`Picture`], applies the EXIF orientation and says in [`Picture::notes`] what it changed. What the file tells about its image goes
 //! along as [`Metadata`]; [`Picture::stripped`] leaves it out and, with the feature `colour`, converts the colours to sRGB.
-//! [`PngRows`] writes a PNG from rows as they are finished, so that the
+//! With the feature `save`, `ImageRows` writes other formats than PNG. [`PngRows`] writes a PNG from rows as they are finished, so that the
 //! enlarged image is never held whole.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed step fails the test"))]
 
@@ -34,6 +34,8 @@ mod png_chunks;
 mod profile;
 mod resolution;
 mod riff;
+#[cfg(feature = "save")]
+mod save;
 mod segments;
 #[cfg(feature = "tiff")]
 mod tiff;
@@ -58,6 +60,8 @@ pub use options::Options;
 pub use phrase::{Damage, Phrase};
 pub use picture::Picture;
 pub use resolution::Resolution;
+#[cfg(feature = "save")]
+pub use save::{Format, ImageRows, Saving};
 
 /// Whether an image of that size is taken.
 fn check_size((width, height): (u32, u32), max_pixels: u64) -> Result<(), Error> {
@@ -154,7 +158,7 @@ impl fmt::Display for Error {
                 f,
                 "the image cannot be decoded ({why}): get it again, or save it anew with another program"
             ),
-            Self::Encode(why) => write!(f, "the PNG is not complete: {why}"),
+            Self::Encode(why) => write!(f, "the result is not complete: {why}"),
         }
     }
 }

@@ -23,6 +23,9 @@ pub enum Note {
     },
     /// The rows are all there, but not what makes them sharp.
     Coarse,
+    /// 16 bits become 8 in that format.
+    #[cfg(feature = "save")]
+    BitsLost(&'static str),
     /// What says the same every time.
     Other(Phrase),
 }
@@ -43,6 +46,11 @@ impl fmt::Display for Note {
                 )
             }
             Self::Coarse => write!(f, "the file is not complete: its finest detail is missing"),
+            #[cfg(feature = "save")]
+            Self::BitsLost(format) => write!(
+                f,
+                "the photo has 16 bits a colour, {format} keeps 8: save it as PNG to keep all"
+            ),
             Self::Other(phrase) => phrase.fmt(f),
         }
     }
@@ -66,6 +74,8 @@ impl Note {
             Self::Cmyk => Message::new("cmyk"),
             Self::CutShort { rows, of } => Message::new("rows-missing").with("rows", &rows).with("of", &of),
             Self::Coarse => Message::new("detail-missing"),
+            #[cfg(feature = "save")]
+            Self::BitsLost(format) => Message::new("bits-lost").with("format", &format),
             Self::Other(phrase) => phrase.message(),
         }
     }

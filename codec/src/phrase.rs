@@ -70,6 +70,18 @@ phrases! {
     HDR: "hdr-kept" = "the file is HDR, which sRGB is not: what tells its colours was kept";
     #[cfg(feature = "colour")]
     KEPT: "icc-kept" = "the colour profile could not be applied: it was kept";
+    #[cfg(feature = "save")]
+    JPEG_OPAQUE: "jpeg-opaque" = "JPEG has no transparency: it was laid on white";
+    #[cfg(feature = "save")]
+    TO_SRGB: "to-srgb" = "the colours were converted to sRGB";
+    #[cfg(feature = "save")]
+    OTHER_ICC: "icc-not-rgb" = "the colour profile is not of three colours: it was left out";
+    #[cfg(feature = "save")]
+    ONLY_PNG: "text-only-png" = "the file has texts, which only PNG holds: they were left out";
+    #[cfg(feature = "save")]
+    EXIF_BEYOND_JPEG: "exif-too-large" = "the EXIF data is too large for JPEG: it was left out";
+    #[cfg(feature = "save")]
+    XMP_BEYOND_JPEG: "xmp-too-large" = "the XMP data is too large for JPEG: it was left out";
 
     PDF: "pdf" = "a PDF document";
     POSTSCRIPT: "postscript" = "a PostScript document";

@@ -9,16 +9,16 @@ use crate::phrase::{NO_EXIF, TIFF_COLOURS};
 
 const ORIENTATION: u16 = 274;
 const EXTRA_SAMPLES: u16 = 338;
-const XMP: u16 = 700;
-const ICC: u16 = 34675;
+pub(crate) const XMP: u16 = 700;
+pub(crate) const ICC: u16 = 34675;
 /// Tags that tell colours in other ways than a profile: curves, the white point and primaries.
 const COLOURS: [u16; 3] = [301, 318, 319];
 /// Tags that EXIF has in its first directory too: of what, with what, when and by whom, and of which resolution.
-const DESCRIPTIVE: [u16; 15] = [
+pub(crate) const DESCRIPTIVE: [u16; 15] = [
     270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F,
 ];
 /// Tags that are the place of a directory: EXIF's, that of GPS, and one inside EXIF's.
-const DIRECTORIES: [u16; 3] = [0x8769, 0x8825, 0xA005];
+pub(crate) const DIRECTORIES: [u16; 3] = [0x8769, 0x8825, 0xA005];
 /// Most bytes of EXIF data; entries may share theirs, so that a small file could tell much.
 const MOST: usize = 4 << 20;
 

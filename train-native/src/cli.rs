@@ -2,9 +2,10 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use asasr_codec::Format;
 use asasr_core::flow::ColourAnchor;
 use asasr_core::pipeline::{OutputScale, Target, Tiles};
-use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::degrade::Protocol;
@@ -423,13 +424,30 @@ pub(crate) enum Telling {
 }
 
 #[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct Upscale {
-    /// Images to enlarge: PNG, JPEG, WebP, TIFF, GIF (first frame) or BMP; - is standard input
+    /// Images to enlarge: PNG, JPEG, WebP, TIFF, GIF (first frame) or BMP; patterns such as *.jpg; folders with -r; - is standard
+    /// input
     #[arg(required = true, value_name = "IN", value_parser = any_path())]
     pub(crate) inputs: Vec<PathBuf>,
-    /// A PNG file for one image, - for standard output, or a folder, where IN.jpg becomes IN-x4.png
+    /// A file for one image, - for standard output, or a folder, where IN.jpg becomes IN-x4.png
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
+    /// Take the images in folders and in those inside, and keep that structure below OUT
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// The format of results; otherwise that of OUT's ending, and PNG in folders and on standard output
+    #[arg(long, value_name = "FORMAT", value_parser = format())]
+    pub(crate) format: Option<Format>,
+    /// Quality of JPEG, WebP and AVIF files, 1 to 100; 92 otherwise. From 90 on JPEG keeps colours at full size
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) quality: Option<u8>,
+    /// Keep results that are there already, and pass over their images
+    #[arg(long)]
+    pub(crate) no_clobber: bool,
     /// How many times wider and higher; otherwise the model's own. Beyond that the faithful network enlarges the result once more
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub(crate) scale: Option<u8>,
@@ -529,6 +547,11 @@ impl Upscale {
         let Self {
             inputs,
             output,
+            // What folders hold is named one by one.
+            recursive: _,
+            format,
+            quality,
+            no_clobber,
             scale: _,
             width,
             device,
@@ -572,6 +595,9 @@ impl Upscale {
         ];
         words.extend(named("device", device.to_possible_value()));
         words.extend(named("progress", progress.to_possible_value()));
+        words.extend(format.map(|f| text("format", &f.ending())));
+        words.extend(quality.as_ref().map(|q| text("quality", q)));
+        words.extend(no_clobber.then(|| "--no-clobber".into()));
         words.extend(path("weights", weights));
         words.extend(path("spread", spread));
         words.extend(path("consistency", consistency));
@@ -583,6 +609,17 @@ impl Upscale {
         words.extend(inputs.iter().map(Into::into));
         words
     }
+}
+
+/// Reads [`Format`].
+fn format() -> impl TypedValueParser<Value = Format> {
+    let values = Format::ALL.map(|format| match format {
+        Format::Jpeg => PossibleValue::new("jpeg").alias("jpg"),
+        Format::Tiff => PossibleValue::new("tiff").alias("tif"),
+        _ => PossibleValue::new(format.ending()),
+    });
+    // The names are endings as well.
+    PossibleValuesParser::new(values).try_map(|name| Format::of_ending(&name).ok_or("no such format"))
 }
 
 /// A path as it is; an empty one is told with the other inputs that cannot be read.
@@ -732,7 +769,7 @@ mod tests {
     #[test]
     fn an_image_alone_has_all_options() {
         let common = "--device cpu --weights w --public-key k --mode fast --seed 7 --fidelity 0.3 --samples 3 --spread s --consistency c \
-                      --strip --shortened --max-megapixels 5 --tile 64 --progress json";
+                      --strip --shortened --max-megapixels 5 --tile 64 --progress json --format jpeg --quality 80 --no-clobber";
         for size in ["--scale 3", "--width 800"] {
             let words = format!("asasr upscale a.png b.png -o out {size} {common}");
             let read = |words: Vec<OsString>| match Cli::try_parse_from(words).map(|c| c.command) {

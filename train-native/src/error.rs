@@ -19,6 +19,8 @@ pub(crate) mod code {
     pub(crate) const FILE: &str = "file";
     /// A result would replace an input or another result, or no file can lie there.
     pub(crate) const PLACE: &str = "place";
+    /// The format of the result cannot hold it, or tell its colours.
+    pub(crate) const FORMAT: &str = "format";
     /// The disk has too little room for a result.
     pub(crate) const DISK_FULL: &str = "disk-full";
     /// The machine has too little memory for an image.

@@ -43,10 +43,7 @@ pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>> {
                 open.push(path);
             } else if fs::metadata(&path).is_ok_and(|m| !m.is_file()) {
                 note!("left out: {}: a pipe or a device, not a file", shown(&path));
-            } else if path
-                .extension()
-                .is_some_and(|e| IMAGES.iter().any(|i| e.eq_ignore_ascii_case(i)))
-            {
+            } else if is_image(&path) {
                 found.push(path);
             }
         }
@@ -59,6 +56,12 @@ pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>> {
         ));
     }
     Ok(found)
+}
+
+/// Whether a file's name ends as those of images that are read.
+pub(crate) fn is_image(path: &Path) -> bool {
+    let known = |ending: &OsStr| IMAGES.iter().any(|i| ending.eq_ignore_ascii_case(i));
+    path.extension().is_some_and(known)
 }
 
 /// What the names of unfinished files begin and end with, and how many letters and digits are between.
@@ -123,7 +126,7 @@ pub(crate) fn sweep(folder: &Path) {
 }
 
 /// Whether a file of that name is one of [`beside`]'s.
-fn is_unfinished(name: &OsStr) -> bool {
+pub(crate) fn is_unfinished(name: &OsStr) -> bool {
     let middle = name
         .to_str()
         .and_then(|n| n.strip_prefix(BEGIN)?.strip_suffix(END));
@@ -227,6 +230,18 @@ pub(crate) fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
     file.persist(path)
         .map(drop)
         .map_err(|e| Error::at(path, format!("cannot be written: {}", e.error)).coded(code::FILE))
+}
+
+/// Puts a finished file in its place, unless something is there by now.
+pub(crate) fn persist_new(file: NamedTempFile, path: &Path) -> Result<()> {
+    file.as_file().sync_all().map_err(|e| Error::of(path, &e))?;
+    file.persist_noclobber(path).map(drop).map_err(|e| {
+        if e.error.kind() == ErrorKind::AlreadyExists {
+            let why = "another program has written this file meanwhile, and it is kept (--no-clobber)";
+            return Error::at(path, why).coded(code::PLACE);
+        }
+        Error::at(path, format!("cannot be written: {}", e.error)).coded(code::FILE)
+    })
 }
 
 /// Writes a whole file at once or leaves the old one.

@@ -12,6 +12,8 @@ mod batches;
 mod graphs;
 #[path = "cli/held.rs"]
 mod held;
+#[path = "cli/saved.rs"]
+mod saved;
 #[path = "cli/told.rs"]
 mod told;
 

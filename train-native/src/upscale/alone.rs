@@ -23,6 +23,7 @@ pub(super) fn run(args: &Upscale, Job { input, maps, .. }: &Job, target: &Path) 
         output: target.to_path_buf(),
         consistency: maps.consistency.clone(),
         spread: maps.spread.clone(),
+        recursive: false,
         alone: true,
         ..args.clone()
     };

@@ -45,7 +45,7 @@ impl Input {
         if metadata.is_dir() {
             return Err(Error::at(
                 name,
-                "is a folder: name the images in it, as in FOLDER/*",
+                "is a folder: add -r to enlarge the images in it, and in the folders in it",
             ));
         }
         if !metadata.is_file() {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use asasr_codec::{Layout, PngRows, SharedBytes};
+use asasr_codec::{Format, Layout, PngRows, SharedBytes};
 use asasr_core::pipeline::Report;
 use asasr_core::{Size, metrics};
 
@@ -29,11 +29,11 @@ pub(super) struct MapPlaces {
 }
 
 impl MapPlaces {
-    /// What `--consistency` and `--spread` mean for so many inputs.
-    pub(super) fn of(args: &Upscale) -> Result<Self> {
+    /// What `--consistency` and `--spread` mean for one input or for `several`.
+    pub(super) fn of(args: &Upscale, several: bool) -> Result<Self> {
         let place = |name: &str, path: &Option<PathBuf>| {
             let Some(path) = path else { return Ok(None) };
-            match Place::of(path, args.inputs.len())? {
+            match Place::of(path, several, &[Format::Png])? {
                 Place::Stdout => Err(Error::new(format!(
                     "--{name} -: a map goes to a file: name a .png file or a folder"
                 ))),
@@ -46,22 +46,31 @@ impl MapPlaces {
         })
     }
 
-    /// The maps of an image whose result has that place. A folder's maps have the result's name.
+    /// The folders of maps of several images.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        let places = [&self.consistency, &self.spread].into_iter().flatten();
+        places.filter_map(|place| match place {
+            Place::Folder(folder) => Some(folder),
+            _ => None,
+        })
+    }
+
+    /// The maps of an image whose result has that place. A folder's maps lie and are called as the results are, but for the ending.
     ///
     /// # Errors
     /// Where a map would replace an input, the result or the other map, or cannot be written.
     pub(super) fn for_image(
         &self,
-        input: &Input,
+        (input, below): (&Input, &Path),
         target: Option<&Path>,
         read: &[(Identity, PathBuf)],
     ) -> Result<Maps> {
         let named = |place: &Option<Place>| match place {
             Some(Place::File(path)) => Some(path.clone()),
             Some(Place::Folder(folder)) => {
-                let name = target.and_then(Path::file_name).map(PathBuf::from);
-                let own = || Path::new(input.name.file_name().unwrap_or_default()).with_extension("png");
-                Some(folder.join(name.unwrap_or_else(own)))
+                let result = target.and_then(Path::file_name);
+                let name = Path::new(result.or(input.name.file_name()).unwrap_or_default());
+                Some(folder.join(below).join(name.with_extension("png")))
             }
             Some(Place::Stdout) | None => None,
         };
@@ -108,6 +117,12 @@ impl MapPlaces {
 }
 
 impl Maps {
+    /// Where they go.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Path> {
+        let places = [&self.consistency, &self.spread].into_iter().flatten();
+        places.map(PathBuf::as_path)
+    }
+
     /// Draws what a report of an image of that size has.
     pub(super) fn draw(&self, size: Size, report: &Report) -> Result<()> {
         if let (Some(path), Some(told)) = (&self.consistency, &report.consistency) {

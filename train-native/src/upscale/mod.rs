@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `find` | images that are named, by patterns and in folders |
 //! | `input` | images as they are named: files, pipes, standard input |
 //! | `place` | where results and maps go |
 //! | `plan` | what is to be done and whether there is room, before any network runs |
@@ -10,6 +11,7 @@
 //! | `alone` | an image in a process of its own |
 
 mod alone;
+mod find;
 mod input;
 mod maps;
 mod place;
@@ -24,7 +26,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use asasr_codec::{Options, PngRows};
+use asasr_codec::{Format, ImageRows, Options, Picture, Saving};
 use asasr_core::Executor as _;
 use asasr_core::pipeline::{self, Event, Output, Tiles};
 use asasr_store::{Package, PublicKey};
@@ -32,7 +34,7 @@ use asasr_store::{Package, PublicKey};
 use self::input::Input;
 use self::place::Place;
 use self::plan::{Job, Plan};
-use self::tell::Teller;
+use self::tell::{Remark, Teller};
 use crate::cli::{Mode, Telling, Upscale};
 use crate::error::{Error, Result, code, shown};
 use crate::executor::ExecutorMaker;
@@ -46,8 +48,19 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
     if args.alone {
         alone::be_the_first_to_go();
     }
+    // A process for one image gets its name as it is.
+    let inputs = if args.alone {
+        args.inputs.clone()
+    } else {
+        find::expanded(&args.inputs)
+    };
+    let args = &Upscale {
+        inputs,
+        ..args.clone()
+    };
     // First what is wrong for every image, the cheapest first; then each image; then the work.
-    let place = Place::of(&args.output, args.inputs.len())?;
+    let place = Place::of(&args.output, several(args), &Format::ALL)?;
+    let saving = place::saving(args, &place)?;
     place.check_terminal()?;
     if args.progress == Telling::Json && place == Place::Stdout {
         return Err(Error::new(
@@ -57,20 +70,26 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
     let teller = Teller(args.progress);
     // What ends the run is that of its image where the image has a process of its own.
     let input = args.alone.then(|| args.inputs.first()).flatten();
-    let (failed, all) = all(args, &place).inspect_err(|e| teller.told(input.map(PathBuf::as_path), e))?;
+    let (failed, all) =
+        all(args, &place, saving).inspect_err(|e| teller.told(input.map(PathBuf::as_path), e))?;
     match failed {
         0 => Ok(()),
         n => Err(Error::new(format!("{n} of {all} images were not enlarged"))),
     }
 }
 
+/// Whether there may be more than one image.
+fn several(args: &Upscale) -> bool {
+    args.inputs.len() > 1 || args.recursive && args.inputs.iter().any(|input| input.is_dir())
+}
+
 /// Enlarges what can be; how many images were not, and how many there are.
-fn all(args: &Upscale, place: &Place) -> Result<(usize, usize)> {
+fn all(args: &Upscale, place: &Place, saving: Saving) -> Result<(usize, usize)> {
     let teller = Teller(args.progress);
     let model = open_model(args)?;
     let args = &args.with_defaults(model.scale()?, model.default_mode());
     check_model(args, &model)?;
-    let mut plan = Plan::new(args, place, model.scale()?)?;
+    let mut plan = Plan::new(args, place, saving, model.scale()?)?;
     if args.alone
         && let Some((_, why)) = plan.refused.pop()
     {
@@ -82,8 +101,13 @@ fn all(args: &Upscale, place: &Place) -> Result<(usize, usize)> {
     plan.refused
         .iter()
         .for_each(|(input, why)| teller.failed(input, why));
-    let all = plan.jobs.len() + plan.refused.len();
-    Ok((plan.refused.len() + work(args, &plan, model)?, all))
+    let all = plan.jobs.len() + plan.refused.len() + plan.kept;
+    let done = work(args, saving, &plan, model)?;
+    let kept = plan.kept + done.kept;
+    if kept > 0 && !args.alone {
+        note!("{kept} of {all} results were there and were kept");
+    }
+    Ok((plan.refused.len() + done.failed, all))
 }
 
 /// The model, with its signature checked where that is asked for.
@@ -129,10 +153,18 @@ fn check_model(args: &Upscale, model: &Graphs) -> Result<()> {
     Ok(())
 }
 
-/// Enlarges what is planned, one image after the other; the number of those that failed.
-fn work(args: &Upscale, plan: &Plan, model: Graphs) -> Result<usize> {
+/// How many images failed, and of how many the results came from elsewhere meanwhile and are kept.
+#[derive(Debug, Default)]
+struct Done {
+    failed: usize,
+    kept: usize,
+}
+
+/// Enlarges what is planned, one image after the other.
+fn work(args: &Upscale, saving: Saving, plan: &Plan, model: Graphs) -> Result<Done> {
+    let mut all = Done::default();
     if plan.jobs.is_empty() {
-        return Ok(0);
+        return Ok(all);
     }
     let make = |model: Graphs| -> Result<ExecutorMaker> {
         // A map of what is invented is measured with the first sample beside another, or beside the mean.
@@ -145,17 +177,29 @@ fn work(args: &Upscale, plan: &Plan, model: Graphs) -> Result<usize> {
         note!("{}", maker.describe());
     }
     let mut written = HashSet::new();
-    let mut failed = 0;
     let teller = Teller(args.progress);
     for job in &plan.jobs {
         let Job { input, target, .. } = job;
+        if let Some(target) = target.as_deref().filter(|t| args.no_clobber && plan::is_there(t)) {
+            teller.note(&input.name, &plan::kept(target));
+            all.kept += 1;
+            continue;
+        }
         let faulty = Cell::new(false);
-        let done = still_free(input, target.as_deref(), &plan.read, &written).and_then(|()| match target {
+        // They stay where anything came into them.
+        let made = job.folders().map_err(Some);
+        let free = || still_free(input, target.as_deref(), &plan.read, &written);
+        let ready = made
+            .as_ref()
+            .map(drop)
+            .map_err(Clone::clone)
+            .and_then(|()| free());
+        let done = ready.and_then(|()| match target {
             Some(target) if job.alone => alone::run(args, job, target),
             _ => {
                 faulty.set(true);
                 let done = guarded(&input.name, || {
-                    let done = one(args, &mut maker, job);
+                    let done = one(args, saving, &mut maker, job);
                     faulty.set(false);
                     done
                 });
@@ -167,7 +211,7 @@ fn work(args: &Upscale, plan: &Plan, model: Graphs) -> Result<usize> {
             Err(Some(error)) if args.alone => return Err(error),
             Err(why) => {
                 why.iter().for_each(|e| teller.failed(&input.name, e));
-                failed += 1;
+                all.failed += 1;
             }
         }
         if faulty.get() {
@@ -178,7 +222,7 @@ fn work(args: &Upscale, plan: &Plan, model: Graphs) -> Result<usize> {
             return Err(Error::new("stopped").coded(code::CANCELLED));
         }
     }
-    Ok(failed)
+    Ok(all)
 }
 
 /// Why an image was not enlarged; none where that was told.
@@ -252,20 +296,35 @@ impl Write for Pipe {
     }
 }
 
-fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
+/// The picture as a file of that format can have it.
+fn fitting(picture: Picture, input: &Path, format: Format, teller: Teller) -> Result<Picture> {
+    let fitted = picture.fitted(format).ok_or_else(|| {
+        let name = format.name();
+        let why = format!("its colours are brighter than sRGB, or their profile cannot be applied, and {name} cannot tell them: save it as PNG");
+        Error::at(input, why).coded(code::FORMAT)
+    })?;
+    if format == Format::Avif && fitted.metadata().xmp.is_some() {
+        let note = "AVIF files are written without XMP data: it was left out";
+        teller.note(input, &Remark::new("xmp-not-avif", note));
+    }
+    Ok(fitted)
+}
+
+fn one(args: &Upscale, saving: Saving, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     let Job {
         input, target, maps, ..
     } = job;
     let (teller, target) = (Teller(args.progress), target.as_deref());
     let picture = input.decode(taken(args))?;
     let picture = if args.strip { picture.stripped() } else { picture };
+    let picture = fitting(picture, &input.name, saving.format, teller)?;
     for note in picture.notes() {
         teller.note(&input.name, &(*note).into());
     }
     let [executor, again] = maker.for_image(picture.size())?;
     let options = pipeline::Options {
         target: args.target()?,
-        longest: usize::MAX,
+        longest: saving.format.longest(),
         tiles: Tiles::Side(usize::from(args.tile)),
         consistency: maps.consistency.is_some() || args.progress == Telling::Json,
         hold: args.hold.is_on(),
@@ -282,15 +341,15 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
     let encode = |e: asasr_codec::Error| Error::of(output, &e);
     let (layout, bits) = (picture.layout(), picture.bits());
     let writer = BufWriter::new(writer);
-    let mut png =
-        PngRows::with_metadata(writer, way.size, layout, bits, picture.metadata()).map_err(encode)?;
+    let mut image =
+        ImageRows::new(writer, way.size, (layout, bits), picture.metadata(), saving).map_err(encode)?;
     let work = teller.begun(&input.name, picture.size());
     let enlarged = pipeline::enlarge(executor, again, picture.raster(), &options, |event| match event {
         Event::Rows {
             output: Output::Image,
             first,
             rows,
-        } => png
+        } => image
             .write(first, rows)
             .map_err(|e| asasr_core::Error::Output(e.to_string())),
         Event::Progress(_) if interrupt::requested() => Err(asasr_core::Error::Cancelled),
@@ -310,12 +369,17 @@ fn one(args: &Upscale, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
         asasr_core::Error::Output(_) => Error::of(output, &e),
         e => at(e),
     })?;
-    match png.finish() {
+    match image.finish() {
         Err(_) if left.get() => return Ok(()),
         done => done.map_err(encode)?,
     }
     if let Some(file) = file {
-        files::persist(file, output)?;
+        let persist = if args.no_clobber {
+            files::persist_new
+        } else {
+            files::persist
+        };
+        persist(file, output)?;
     }
     maps.draw(picture.size(), &report)?;
     work.done(target, &report);

@@ -4,7 +4,10 @@ use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
+use asasr_codec::{Format, Saving};
+
 use super::input::Input;
+use crate::cli::Upscale;
 use crate::error::{Error, Result, code, shown};
 use crate::files::{self, Identity};
 
@@ -20,10 +23,10 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// What `-o` means for so many inputs.
-    pub(super) fn of(output: &Path, inputs: usize) -> Result<Self> {
+    /// What `-o` means for one input, or for `several`; a file's name ends as those of one of `formats`.
+    pub(super) fn of(output: &Path, several: bool, formats: &[Format]) -> Result<Self> {
         if output == Path::new("-") {
-            if inputs > 1 {
+            if several {
                 return Err(Error::new(
                     "-o -: standard output takes one image; name a folder for several",
                 ));
@@ -41,17 +44,20 @@ impl Place {
         if folder || output.is_dir() {
             return Ok(Self::Folder(output.to_path_buf()));
         }
-        if output.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
-            if inputs > 1 {
+        if format_of(output).is_some_and(|format| formats.contains(&format)) {
+            if several {
                 return Err(Error::at(output, "several images need a folder as output"));
             }
             return Ok(Self::File(output.to_path_buf()));
         }
         if output.extension().is_some() || fs::symlink_metadata(output).is_ok() {
-            return Err(Error::at(
-                output,
-                "results are PNG files: name a .png file or a folder",
-            ));
+            let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+            let kinds = match names.split_last() {
+                Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+                _ => names.concat(),
+            };
+            let why = format!("what is written is {kinds}: name a .png file or a folder");
+            return Err(Error::at(output, why));
         }
         Ok(Self::Folder(output.to_path_buf()))
     }
@@ -73,6 +79,50 @@ impl Place {
             Self::File(path) | Self::Folder(path) => shown(path),
         }
     }
+}
+
+/// The format that a file's name says.
+fn format_of(path: &Path) -> Option<Format> {
+    Format::of_ending(path.extension()?.to_str()?)
+}
+
+/// In which format, and of what quality, results are written: as `--format` and `--quality` say, or the name of the file.
+///
+/// # Errors
+/// Where these contradict, or this program does not write that format.
+pub(super) fn saving(args: &Upscale, place: &Place) -> Result<Saving> {
+    /// As the page has it.
+    const QUALITY: u8 = 92;
+    let named = match place {
+        Place::File(path) => format_of(path).map(|format| (path, format)),
+        Place::Stdout | Place::Folder(_) => None,
+    };
+    let format = match (args.format, named) {
+        (Some(format), Some((path, named))) if format != named => {
+            let (name, ending) = (format.name(), format.ending());
+            let why = format!("--format says {name}: name a .{ending} file, or leave the option out");
+            return Err(Error::at(path, why));
+        }
+        (Some(format), _) | (None, Some((_, format))) => format,
+        (None, None) => Format::Png,
+    };
+    if !format.is_written() {
+        return Err(Error::new(format!(
+            "{} is not written by this build of the program: build it with `--features {}`, or choose another --format",
+            format.name(),
+            format.ending()
+        )));
+    }
+    if args.quality.is_some() && !format.is_lossy() {
+        return Err(Error::new(format!(
+            "--quality is for JPEG, WebP and AVIF: {} keeps all there is; leave it out, or choose another --format",
+            format.name()
+        )));
+    }
+    Ok(Saving {
+        format,
+        quality: args.quality.unwrap_or(QUALITY),
+    })
 }
 
 /// Folders that were made, each in the one before it.
@@ -121,14 +171,17 @@ mod tests {
 
     #[test]
     fn outputs_are_told_apart() {
-        let of = |output: &str, inputs| Place::of(Path::new(output), inputs);
-        assert_eq!(of("-", 1), Ok(Place::Stdout));
-        assert!(of("-", 2).is_err() && of("", 1).is_err());
-        assert_eq!(of("a.PNG", 1), Ok(Place::File("a.PNG".into())));
-        assert!(of("a.png", 2).is_err() && of("a.tiff", 1).is_err());
-        assert_eq!(of("new", 2), Ok(Place::Folder("new".into())));
-        assert_eq!(of("new.png/", 2), Ok(Place::Folder("new.png/".into())));
-        assert!(of("Cargo.toml", 1).is_err() && of("/dev/null", 1).is_err());
-        assert_eq!(of("src", 1), Ok(Place::Folder("src".into())));
+        let of = |output: &str, several| Place::of(Path::new(output), several, &Format::ALL);
+        assert_eq!(of("-", false), Ok(Place::Stdout));
+        assert!(of("-", true).is_err() && of("", false).is_err());
+        for name in ["a.PNG", "a.tiff", "a.jpeg", "a.webp", "a.avif", "a.jxl"] {
+            assert_eq!(of(name, false), Ok(Place::File(name.into())));
+        }
+        assert!(of("a.png", true).is_err() && of("a.gif", false).is_err());
+        assert!(Place::of(Path::new("a.jpg"), false, &[Format::Png]).is_err());
+        assert_eq!(of("new", true), Ok(Place::Folder("new".into())));
+        assert_eq!(of("new.png/", true), Ok(Place::Folder("new.png/".into())));
+        assert!(of("Cargo.toml", false).is_err() && of("/dev/null", false).is_err());
+        assert_eq!(of("src", false), Ok(Place::Folder("src".into())));
     }
 }

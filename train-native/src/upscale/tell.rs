@@ -78,6 +78,12 @@ impl Remark {
             text: text.into(),
         }
     }
+
+    /// In words.
+    #[cfg(test)]
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 impl From<asasr_codec::Note> for Remark {
