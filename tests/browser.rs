@@ -434,7 +434,7 @@ async fn cancelled_work_leaves_a_working_page() {
         let asked = Instant::now();
         browser
             .run(
-                "document.querySelector('#list li:last-child .actions button:nth-of-type(3)').click();",
+                "[...document.querySelectorAll('#list li:last-child button')].find((b) => b.textContent === 'Cancel').click();",
                 vec![],
             )
             .await;

@@ -178,7 +178,7 @@ fn places_that_cannot_be_written_are_refused() {
             "cannot be written",
         ),
         (vec!["upscale", &a, "-o", &a], "would replace"),
-        (vec!["upscale", &a, "-o", &path("out.tiff")], "PNG"),
+        (vec!["upscale", &a, "-o", &path("out.pdf")], "PNG"),
         (
             vec!["upscale", &a, &path("a.bmp"), "-o", &path("one.png")],
             "folder",
