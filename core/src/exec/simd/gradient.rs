@@ -17,6 +17,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::convolution::{COLUMNS, Convolution, Tile, channels, dispatch};
 use super::lines::{Combination, Lines};
+use super::work::Work;
 use super::{square, square_gradient};
 use crate::exec::for_each;
 use crate::exec::lanes::{sum, vectorised};
@@ -24,8 +25,6 @@ use crate::exec::lanes::{sum, vectorised};
 /// Pixels over which the gradient of the weights works at a time: those of a block of outputs stay in the first-level
 /// cache while all taps pass.
 const RUN: usize = 1024;
-/// Values in a line of the cache: a vector that begins at a multiple of it is read at once.
-const CACHE_LINE: usize = 16;
 /// Outputs and inputs of one unit of work on the gradient of the weights.
 const OUTPUTS: usize = 16;
 const INPUTS: usize = 32;
@@ -201,9 +200,8 @@ impl<const CHANNELS: usize, const K: usize> WithSimd for Tile<&mut Sums<'_>, CHA
                 })
             })
             .collect();
-        let mut store = vec![0.0; RUN * CHANNELS + CACHE_LINE];
-        let start = store.as_ptr().align_offset(CACHE_LINE * size_of::<f32>());
-        let (store, _) = S::as_mut_simd_f32s(&mut store[start.min(CACHE_LINE)..]);
+        let mut store = Work::take(RUN * CHANNELS);
+        let (store, _) = S::as_mut_simd_f32s(&mut store);
         let (packed, _) = store.as_chunks_mut::<CHANNELS>();
         let zero = simd.splat_f32s(0.0);
         let blocks = dy.len().div_ceil(CHANNELS);

@@ -9,6 +9,7 @@ use alloc::{vec, vec::Vec};
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::work::vector_lanes;
 use crate::exec::{for_each, lanes};
 
 /// Rows in a tile.
@@ -32,7 +33,7 @@ pub(crate) fn linear(x: &[f32], inputs: usize, weight: &[f32], bias: Option<&[f3
         return;
     }
     let arch = Arch::new();
-    let wide = VECTORS * arch.dispatch(Lanes);
+    let wide = VECTORS * vector_lanes(arch);
     // Blocks of outputs side by side, for each input.
     let blocks = outputs.div_ceil(wide);
     let mut packed = vec![0.0; blocks * inputs * wide];
@@ -59,18 +60,6 @@ pub(crate) fn linear(x: &[f32], inputs: usize, weight: &[f32], bias: Option<&[f3
             outputs,
         });
     });
-}
-
-/// Numbers in a vector.
-struct Lanes;
-
-impl WithSimd for Lanes {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        S::F32_LANES
-    }
 }
 
 struct Rows<'a> {

@@ -18,7 +18,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::convolution::{COLUMNS, Convolution, channels};
 use super::square::{PRODUCTS, SEEN, SIDE, plus, seen, times};
-use super::work::Work;
+use super::work::{CACHE_LINE, Work, vector_lanes};
 use crate::exec::for_each;
 
 /// `A y`, of [`FOUR_ROWS`](super::transform::FOUR_ROWS): what is even in the points and what is odd, computed once.
@@ -54,7 +54,7 @@ fn gathered<S: Simd>(simd: S, m: [S::f32s; SEEN]) -> [S::f32s; 3] {
 /// of them, `[n, outputs, height, width]`.
 pub(super) fn weights(c: &Convolution, x: &[f32], gradient: &[f32]) -> Vec<f32> {
     let arch = Arch::new();
-    let lanes = arch.dispatch(Lanes);
+    let lanes = vector_lanes(arch);
     let images = x.len() / (c.inputs * c.area()).max(1);
     let grid = Grid {
         height: c.height,
@@ -94,21 +94,6 @@ pub(super) fn weights(c: &Convolution, x: &[f32], gradient: &[f32]) -> Vec<f32> 
         });
     });
     weights
-}
-
-/// Numbers in a line of the cache.
-const CACHE_LINE: usize = 16;
-
-/// How many numbers a vector has.
-struct Lanes;
-
-impl WithSimd for Lanes {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        S::F32_LANES
-    }
 }
 
 /// The tiles of all images.

@@ -1,15 +1,35 @@
 //! Memory that kernels work in, kept by each thread for the next: new pages cost the system more time than they are worked on.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into the dispatched function is compiled without its instructions"
+)]
+
 use alloc::{vec, vec::Vec};
 use core::cell::RefCell;
 use core::ops::{Deref, DerefMut};
+
+use pulp::{Arch, Simd, WithSimd};
 
 std::thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Numbers in a line of the cache: a vector that begins at a multiple of it is read at once.
-const CACHE_LINE: usize = 16;
+pub(super) const CACHE_LINE: usize = 16;
+
+/// Numbers in a vector of this processor.
+pub(super) fn vector_lanes(arch: Arch) -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    arch.dispatch(Lanes)
+}
 
 /// So many numbers, of no meaning at first, from the beginning of a line of the cache on.
 pub(crate) struct Work {

@@ -292,6 +292,21 @@ mod autodiff {
         }
     }
 
+    /// The same of one tensor, with what else `forward` is told.
+    fn tracked_one<C: CheckpointStrategy, T: Copy + core::fmt::Debug + Send + Sync + 'static>(
+        step: impl Backward<Flex, 1, State = (Floats, T)>,
+        x: FloatTensor<Autodiff<Flex, C>>,
+        told: T,
+        forward: fn(Floats, T) -> Floats,
+    ) -> FloatTensor<Autodiff<Flex, C>> {
+        let (x, node) = x.into_parts();
+        let y = forward(x.clone(), told);
+        match step.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish((x, told), y),
+            OpsKind::UnTracked(step) => step.finish(y),
+        }
+    }
+
     impl<C: CheckpointStrategy> CpuOps for Autodiff<Flex, C> {
         fn convolution(
             x: FloatTensor<Self>,
@@ -312,12 +327,7 @@ mod autodiff {
         }
 
         fn activation(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
-            let (x, node) = x.into_parts();
-            let y = Flex::activation(x.clone(), activation);
-            match ActivationStep.prepare::<C>([node]).compute_bound().stateful() {
-                OpsKind::Tracked(step) => step.finish((x, activation), y),
-                OpsKind::UnTracked(step) => step.finish(y),
-            }
+            tracked_one::<C, _>(ActivationStep, x, activation, Flex::activation)
         }
 
         fn prelu(x: FloatTensor<Self>, slopes: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -332,12 +342,7 @@ mod autodiff {
         }
 
         fn halving(x: FloatTensor<Self>, window: usize) -> FloatTensor<Self> {
-            let (x, node) = x.into_parts();
-            let y = Flex::halving(x.clone(), window);
-            match HalvingStep.prepare::<C>([node]).compute_bound().stateful() {
-                OpsKind::Tracked(step) => step.finish((x, window), y),
-                OpsKind::UnTracked(step) => step.finish(y),
-            }
+            tracked_one::<C, _>(HalvingStep, x, window, Flex::halving)
         }
     }
 }
