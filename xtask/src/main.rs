@@ -2,9 +2,11 @@
 
 mod audit;
 mod build;
+mod links;
 mod load;
 mod models;
 mod notices;
+mod page;
 mod shell;
 mod tools;
 
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
         Some("pictures") => test(&["--test", "page", "--", "--ignored"].map(String::from)),
         Some("audit") => audit::audit(),
         Some("doctor") => tools::doctor(),
-        Some("page") => build::page().map(drop),
+        Some("page") => page::page().map(drop),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             Ok(())
@@ -59,7 +61,7 @@ fn main() -> ExitCode {
 
 fn serve(args: &[String]) -> Result<()> {
     let start = Instant::now();
-    let page = build::page()?;
+    let page = page::page()?;
     let server = build::server()?;
     say(&format!(
         "ready after {:.1} s; Ctrl-C stops the server",
@@ -117,7 +119,7 @@ fn test(args: &[String]) -> Result<()> {
     for need in tools::test_needs().iter().chain(&tools::page_needs()) {
         tools::ensure(need)?;
     }
-    let page = build::page()?;
+    let page = page::page()?;
     let package = build::npm()?;
     let server = build::server()?;
     let bare = build::bare()?;

@@ -7,7 +7,6 @@ use std::process::Command;
 
 use crate::shell::{Result, output, root, run, say};
 
-const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132";
 const ESBUILD: &str = "0.28.2";
 const AXE: &str = "4.11.0";
@@ -48,7 +47,7 @@ const PEERS: [&str; 8] = [
     "@upscalerjs/esrgan-thick@1.0.0",
     "onnxruntime-web@1.30.0",
 ];
-const WASM: &str = "wasm32-unknown-unknown";
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 /// A target without a standard library.
 pub(crate) const BARE: &str = "wasm32v1-none";
 
@@ -63,41 +62,13 @@ pub(crate) struct Need {
 }
 
 /// What the page needs to be built.
-pub(crate) fn page_needs() -> [Need; 5] {
+pub(crate) fn page_needs() -> [Need; 3] {
     [
         Need {
             name: "standard library for WebAssembly",
             found: || wasm_toolchain().map(|t| t.name().to_owned()),
             mend: || format!("rustup target add {WASM}"),
             install: || install_target(WASM),
-        },
-        Need {
-            name: "wasm-bindgen",
-            found: || {
-                let found = version_of("wasm-bindgen")?;
-                found
-                    .ends_with(&format!(" {}", bindgen_version().ok()?))
-                    .then_some(found)
-            },
-            mend: || {
-                let version = bindgen_version().unwrap_or_else(|_| "VERSION".into());
-                format!(
-                    "cargo install wasm-bindgen-cli --version {version} --root {}",
-                    tools().display()
-                )
-            },
-            install: || cargo_install("wasm-bindgen-cli", &bindgen_version()?, &[]),
-        },
-        Need {
-            name: "Trunk",
-            found: || version_of("trunk").filter(|v| v.contains(TRUNK)),
-            mend: || {
-                format!(
-                    "cargo install trunk --version {TRUNK} --root {}",
-                    tools().display()
-                )
-            },
-            install: || cargo_install("trunk", TRUNK, &[]),
         },
         Need {
             name: "wasm-opt",
@@ -346,22 +317,6 @@ fn major(text: &str) -> Option<u32> {
         .ok()
 }
 
-/// The version that the lock file fixes; the command-line tool must be exactly that.
-fn bindgen_version() -> Result<String> {
-    let path = root().join("Cargo.lock");
-    let lock = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let mut lines = lock
-        .lines()
-        .skip_while(|l| *l != "name = \"wasm-bindgen\"")
-        .skip(1);
-    let version = lines
-        .next()
-        .and_then(|l| l.strip_prefix("version = \"")?.strip_suffix('"'));
-    version
-        .map(str::to_owned)
-        .ok_or_else(|| "Cargo.lock names no wasm-bindgen".into())
-}
-
 /// Whether every version in the tool's own lock file is on the registry: one may have been withdrawn, or not be on a mirror yet, and
 /// an installation with it would end with an error. Where that cannot be told it is taken to be so.
 fn lock_holds(package: &str, version: &str, rest: &[&str]) -> bool {
@@ -424,6 +379,11 @@ pub(crate) fn axe() -> PathBuf {
 /// The program that makes scripts small.
 pub(crate) fn esbuild() -> PathBuf {
     packages().join(".bin").join("esbuild")
+}
+
+/// The program that makes WebAssembly modules small and fast.
+pub(crate) fn wasm_opt() -> PathBuf {
+    find("wasm-opt").unwrap_or_else(|| "wasm-opt".into())
 }
 
 /// The bundler that the component's package is tried in.
@@ -602,6 +562,14 @@ impl WasmToolchain {
         }
     }
 
+    /// Where its products for the page go: another compiler's must not mix with them.
+    pub(crate) fn target(self) -> PathBuf {
+        match self {
+            Self::Rustup => crate::shell::target(),
+            Self::Debian => crate::shell::target().join("debian"),
+        }
+    }
+
     /// Environment for commands that build the page.
     pub(crate) fn environment(self) -> Vec<(&'static str, OsString)> {
         self.environment_for("std,panic_abort", "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER")
@@ -630,8 +598,7 @@ impl WasmToolchain {
                     ("RUSTC_BOOTSTRAP", "1".into()),
                     ("CARGO_UNSTABLE_BUILD_STD", libraries.into()),
                     (linker_variable, linker().unwrap_or_default().into()),
-                    // Another compiler must not mix with the products of this one.
-                    ("CARGO_TARGET_DIR", crate::shell::target().join("debian").into()),
+                    ("CARGO_TARGET_DIR", self.target().into()),
                     ("CARGO", "/usr/bin/cargo".into()),
                     ("RUSTC", "/usr/bin/rustc".into()),
                 ]
@@ -775,11 +742,5 @@ mod tests {
         assert!(!unresolved(
             "warning: package `crossbeam-channel v0.5.14` in Cargo.lock is yanked"
         ));
-    }
-
-    #[test]
-    fn the_lock_file_names_wasm_bindgen() {
-        let version = bindgen_version().expect("a locked version");
-        assert_eq!(version.split('.').count(), 3, "{version}");
     }
 }
