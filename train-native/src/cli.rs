@@ -41,13 +41,17 @@ pub(crate) enum Command {
     /// Publish models for servers, look after what was published, sign
     #[command(subcommand)]
     Weights(StoreCommand),
+    /// Print what makes a shell complete this program's commands and options
+    Completions(Completions),
+    /// Write this program's manual pages, one for each command
+    Manual(Manual),
 }
 
 impl Command {
     /// Whether what it prints is all that it makes.
     pub(crate) fn only_tells(&self) -> bool {
         match self {
-            Self::Bench(_) | Self::Train(Train::Command(_)) => true,
+            Self::Bench(_) | Self::Train(Train::Command(_)) | Self::Completions(_) => true,
             Self::Eval(eval) => eval.files().next().is_none(),
             Self::Weights(command) => matches!(
                 command,
@@ -78,6 +82,20 @@ pub(crate) enum StoreCommand {
     Keygen(Keygen),
     /// Sign a model's manifest: writes manifest.json.sig beside it
     Sign(Sign),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell; its own manual says where it looks for the file
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Manual {
+    /// The folder, as /usr/local/share/man/man1; it is made where it is missing
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Where models are kept.

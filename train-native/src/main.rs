@@ -25,6 +25,7 @@ mod files;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod graphs;
+mod help;
 mod html;
 mod interrupt;
 mod memory;
@@ -71,5 +72,7 @@ fn run(command: cli::Command) -> error::Result<()> {
         cli::Command::Pack(args) => pack::run(&args),
         cli::Command::Weights(command) => store::run(&command),
         cli::Command::Train(command) => train::run(&command),
+        cli::Command::Completions(args) => help::completions(&args),
+        cli::Command::Manual(args) => help::manual(&args),
     }
 }

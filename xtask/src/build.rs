@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::notices;
 use crate::page::{LICENCES, page};
-use crate::shell::{Result, cargo, output, root, run, say, target};
+use crate::shell::{Result, cargo, copy, output, root, run, say, target};
 use crate::tools;
 
 /// Puts the component's package together; returns its folder.
@@ -15,15 +15,8 @@ pub(crate) fn npm() -> Result<PathBuf> {
     let page = page()?;
     let package = target().join("npm");
     let _ = fs::remove_dir_all(&package);
-    let copy = |from: PathBuf, to: PathBuf| -> Result<()> {
-        let done = to
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::copy(&from, &to));
-        done.map(drop).map_err(|e| format!("{}: {e}", from.display()))
-    };
     for name in ["index.d.ts", "upscaler.d.ts", "react.d.ts", "README.md"] {
-        copy(root().join("npm").join(name), package.join(name))?;
+        copy(&root().join("npm").join(name), &package.join(name))?;
     }
     describe(&package)?;
     let modules = ["asasr-gpu", "asasr-cpu", "asasr-files", "asasr-models"]
@@ -46,10 +39,10 @@ pub(crate) fn npm() -> Result<PathBuf> {
     ]
     .map(String::from);
     for name in scripts.into_iter().chain(modules.into_iter().flatten()) {
-        copy(page.join(&name), package.join(&name))?;
+        copy(&page.join(&name), &package.join(&name))?;
     }
     for name in notices::FILES {
-        copy(page.join(LICENCES).join(name), package.join(name))?;
+        copy(&page.join(LICENCES).join(name), &package.join(name))?;
     }
     let models = page.join("v1").join("models");
     for model in fs::read_dir(&models)
@@ -61,7 +54,7 @@ pub(crate) fn npm() -> Result<PathBuf> {
             .flatten()
         {
             let place = package.join("v1").join("models").join(model.file_name());
-            copy(file.path(), place.join(file.file_name()))?;
+            copy(&file.path(), &place.join(file.file_name()))?;
         }
     }
     say(&format!("the package is in {}", package.display()));

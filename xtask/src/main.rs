@@ -2,6 +2,7 @@
 
 mod audit;
 mod build;
+mod dist;
 mod links;
 mod load;
 mod models;
@@ -23,6 +24,8 @@ cargo xtask audit                  check the dependencies: licences, sources, ve
 cargo xtask doctor                 list what is here, what is missing and the command that mends it
 cargo xtask page                   install what is missing and build the page into dist/
 cargo xtask npm                    put the component's npm package together
+cargo xtask dist [TARGET...]       make a release's archives, wheels, packages and checksums, for this machine or for TARGET;
+                                   with --check run what was made
 cargo xtask speed [NAME]           measure the page: its size, its speed on the CPU, and beside UpscalerJS and onnxruntime-web
 cargo xtask models                 install published models of others, for cargo xtask serve to offer
 cargo xtask load                   measure the server beside nginx
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Some("test") if rest.first().is_some_and(|arg| arg == "--quick") => quick(&rest[1..]),
         Some("test") => test(rest),
         Some("npm") => build::npm().map(drop),
+        Some("dist") => dist(rest),
         Some("speed") => speed(rest),
         Some("models") => models::install(),
         Some("load") => build::server().and_then(|server| load::load(&server)),
@@ -83,6 +87,24 @@ fn serve(args: &[String]) -> Result<()> {
         Ok(s) => Err(format!("the server ended with {s}")),
         Err(e) => Err(format!("{}: {e}", server.display())),
     }
+}
+
+fn dist(args: &[String]) -> Result<()> {
+    let (check, targets): (Vec<String>, Vec<String>) = args.iter().cloned().partition(|a| a == "--check");
+    let made = dist::dist(&targets)?;
+    if check.is_empty() {
+        return Ok(());
+    }
+    let features = format!("{FEATURES},asasr-tests/release");
+    let mut tests = cargo(&[
+        "test",
+        "--workspace",
+        "--features",
+        &features,
+        "--test",
+        "release",
+    ]);
+    shell::run("what a release is made of", tests.env("ASASR_DIST", made))
 }
 
 fn speed(only: &[String]) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The licences of what the page's WebAssembly modules are made of, which go wherever the modules go.
+//! The licences of what our programs and the page's WebAssembly modules are made of, which go wherever these go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -6,11 +6,31 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::shell::{Result, cargo, output, root};
+use crate::tools;
 
 /// The files, of which all but the last are the project's own.
 pub(crate) const FILES: [&str; 4] = ["LICENSE-MIT", "LICENSE-APACHE", "NOTICE", "THIRD-PARTY-NOTICES"];
 
-/// A crate inside the modules.
+/// What is compiled, and handed on.
+pub(crate) struct Product<'a> {
+    /// As the notices call it, in the plural.
+    pub(crate) name: &'a str,
+    /// Our crates.
+    pub(crate) packages: &'a [&'a str],
+    pub(crate) target: &'a str,
+    /// Of these crates.
+    pub(crate) features: &'a str,
+}
+
+/// The page's modules.
+pub(crate) const MODULES: Product<'_> = Product {
+    name: "The WebAssembly modules (asasr-*_bg.wasm)",
+    packages: &["asasr-web"],
+    target: tools::WASM,
+    features: "gpu,cpu,files,models",
+};
+
+/// A crate inside a product.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Crate {
     name: String,
@@ -20,8 +40,8 @@ struct Crate {
     repository: String,
 }
 
-/// Writes [`FILES`] into `folder`.
-pub(crate) fn write(folder: &Path) -> Result<()> {
+/// Writes [`FILES`] into `folder`, which is made where it is missing.
+pub(crate) fn write(product: &Product<'_>, folder: &Path) -> Result<()> {
     let at = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
     fs::create_dir_all(folder).map_err(|e| at(folder, e))?;
     let [own @ .., notices] = FILES;
@@ -29,7 +49,7 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
         let from = root().join(name);
         fs::copy(&from, folder.join(name)).map_err(|e| at(&from, e))?;
     }
-    let crates = crates()?;
+    let crates = crates(product)?;
     let mut texts = BTreeMap::<String, Text>::new();
     for each in &crates {
         for (file, text) in licences(each)? {
@@ -45,7 +65,7 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
         }
     }
     let path = folder.join(notices);
-    fs::write(&path, document(&crates, texts.into_values())).map_err(|e| at(&path, e))
+    fs::write(&path, document(product, &crates, texts.into_values())).map_err(|e| at(&path, e))
 }
 
 /// A text and whose it is.
@@ -54,12 +74,12 @@ struct Text {
     of: BTreeSet<String>,
 }
 
-fn document(crates: &BTreeSet<Crate>, texts: impl Iterator<Item = Text>) -> String {
-    let mut out = String::from(
-        "The WebAssembly modules (asasr-*_bg.wasm) are compiled from the project's own source, under MIT or Apache-2.0 \
-         (LICENSE-MIT, LICENSE-APACHE), from Rust's standard library (https://github.com/rust-lang/rust, MIT or \
+fn document(product: &Product<'_>, crates: &BTreeSet<Crate>, texts: impl Iterator<Item = Text>) -> String {
+    let mut out = format!(
+        "{} are compiled from the project's own source, under MIT or Apache-2.0 (LICENSE-MIT, LICENSE-APACHE), from Rust's standard library (https://github.com/rust-lang/rust, MIT or \
          Apache-2.0, copyright The Rust Project Developers), and from the crates below. Their source is at the address \
          beside each and at https://crates.io/crates/NAME/VERSION.\n\n",
+        product.name
     );
     for each in crates {
         let Crate {
@@ -83,27 +103,27 @@ fn document(crates: &BTreeSet<Crate>, texts: impl Iterator<Item = Text>) -> Stri
     out
 }
 
-/// What is compiled into the modules, without what only runs while they are built.
-fn crates() -> Result<BTreeSet<Crate>> {
-    let arguments = [
-        "tree",
-        "--locked",
-        "--package",
-        "asasr-web",
-        "--target",
-        "wasm32-unknown-unknown",
-        "--features",
-        "gpu,cpu,files,models",
-        "--edges",
-        "normal,no-proc-macro",
-        "--prefix",
-        "none",
-        "--no-dedupe",
-        "--format",
-        "{p}\t{l}\t{r}",
-    ];
-    let lines =
-        output(&mut cargo(&arguments)).ok_or("`cargo tree` does not tell what the modules are made of")?;
+/// What is compiled into a product, without what only runs while it is built.
+fn crates(product: &Product<'_>) -> Result<BTreeSet<Crate>> {
+    let mut tree = cargo(&["tree", "--locked", "--target", product.target]);
+    for package in product.packages {
+        tree.args(["--package", package]);
+    }
+    tree.args(["--features", product.features])
+        .args([
+            "--edges",
+            "normal,no-proc-macro",
+            "--prefix",
+            "none",
+            "--no-dedupe",
+        ])
+        .args(["--format", "{p}\t{l}\t{r}"]);
+    let lines = output(&mut tree).ok_or_else(|| {
+        format!(
+            "`cargo tree` does not tell what {} are made of",
+            product.packages.join(" and ")
+        )
+    })?;
     Ok(listed(&lines))
 }
 
@@ -192,9 +212,12 @@ fn stated(each: &Crate) -> Option<String> {
     if offers("Apache-2.0") {
         return Some(include_str!("../../LICENSE-APACHE").into());
     }
+    let holder = format!("Copyright (c) the authors of {}", each.name);
+    if offers("BSD-3-Clause") {
+        return Some(format!("{holder}\n\n{}", include_str!("bsd-3-clause.txt")));
+    }
     let mit = include_str!("../../LICENSE-MIT");
     let body = mit.split_once("Permission is hereby granted")?.1;
-    let holder = format!("Copyright (c) the authors of {}", each.name);
     offers("MIT").then(|| format!("{holder}\n\nPermission is hereby granted{body}"))
 }
 
@@ -232,6 +255,11 @@ mod tests {
             mit.contains("authors of lone") && mit.contains("WITHOUT WARRANTY"),
             "{mit}"
         );
+        let bsd = of("BSD-3-Clause").unwrap_or_default();
+        assert!(
+            bsd.contains("authors of lone") && bsd.contains("Neither the name"),
+            "{bsd}"
+        );
         assert_eq!(of("MPL-2.0"), None);
         assert_eq!(of("MIT AND Unicode-3.0"), None);
     }
@@ -240,10 +268,10 @@ mod tests {
     #[test]
     fn the_notices_name_every_crate_and_have_its_text() {
         let folder = tempfile();
-        write(&folder).expect("every licence is found");
+        write(&MODULES, &folder).expect("every licence is found");
         let text = fs::read_to_string(folder.join(FILES[3])).expect("written");
         let _ = fs::remove_dir_all(&folder);
-        let crates = crates().expect("cargo tells");
+        let crates = crates(&MODULES).expect("cargo tells");
         assert!(crates.len() > 50, "only {}", crates.len());
         for Crate { name, version, .. } in &crates {
             assert!(

