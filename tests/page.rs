@@ -408,11 +408,11 @@ async fn the_result_is_in_view() {
             .open(&format!("{}?device=cpu&lang=en", server.url()))
             .await;
         browser.screen(width, height).await;
-        let example = "const { width, height } = document.getElementById('example').getBoundingClientRect();
-            return width > 200 && height > 130 && document.getElementById('result').hidden;";
-        assert_eq!(browser.run(example, vec![]).await, true);
+        let example = "const { width, height, top, bottom } = document.querySelector('#example .stage').getBoundingClientRect();
+            return width > 200 && height > 130 && top >= 0 && bottom <= innerHeight && document.getElementById('result').hidden;";
         for language in ["en", "de"] {
             browser.set("language", language).await;
+            assert_eq!(browser.run(example, vec![]).await, true, "{width} {language}");
             for open in [true, false] {
                 let settings = "document.getElementById('settings').open = args[0];";
                 browser.run(settings, vec![open.into()]).await;
