@@ -101,8 +101,10 @@ export interface Upscaled {
   deviation: number;
   /** Whether these are the departure from the mean. */
   departure: boolean;
-  /** Where they were asked for and the mode has them. */
+  /** Where they were asked for, the mode has them, and the browser can show an image of this size. */
   layers?: Layers;
+  /** A small picture of a result that the browser cannot show whole; its `blob` is a PNG. */
+  reduced?: Blob;
 }
 
 /** The likely image and the mean of all likely ones, as PNG files. */

@@ -333,7 +333,12 @@ async fn the_browser_reads_what_we_do_not() {
         assert!(seen[0].as_f64().unwrap() <= LEVELS, "{name}: {seen}");
     }
     let half = include_bytes!("files/plain.avif");
-    let refused: [(&str, &[u8], &str); 5] = [
+    let refused: [(&str, &[u8], &str); 6] = [
+        (
+            "lines.svg",
+            b"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"9\" height=\"9\"/>",
+            "a drawing of lines (SVG)",
+        ),
         ("photo.heic", include_bytes!("files/photo.heic"), "HEI"),
         ("twelve-bits.jpg", include_bytes!("files/twelve-bits.jpg"), "12"),
         ("half.avif", &half[..half.len() / 2], "AVIF"),
@@ -341,7 +346,7 @@ async fn the_browser_reads_what_we_do_not() {
         (
             "large.avif",
             include_bytes!("files/large.avif"),
-            "at most 16 megapixels",
+            "at most 64 megapixels",
         ),
     ];
     for (name, bytes, expected) in refused {

@@ -13,7 +13,10 @@ use serde_json::Value;
 
 /// The codes that stand for keys (W3C's protocol for drivers).
 const LEFT: &str = "\u{e012}";
+const RIGHT: &str = "\u{e014}";
 const HOME: &str = "\u{e011}";
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
 
 async fn opened(server: &Server) -> Browser {
     let browser = Browser::start().await;
@@ -389,6 +392,15 @@ async fn the_result_is_compared_by_mouse_and_keyboard() {
 async fn the_result_is_in_view() {
     let server = Server::start();
     let browser = Browser::start().await;
+    // What a finger cannot hit, and whether the page is wider than the screen.
+    let hard_to_hit = "const all = [...document.querySelectorAll('button, a[href], select, input, summary, .divider')];
+        const small = all.filter((each) => each.checkVisibility({ visibilityProperty: true })).map((each) =>
+            (each.matches('[type=radio], [type=checkbox]') ? each.labels[0] : each)).filter((each) => {
+              const { width, height } = each.getBoundingClientRect();
+              return Math.min(width, height) < 44;
+            });
+        if (!matchMedia('(pointer: coarse)').matches) small.length = 0;
+        return [document.documentElement.scrollWidth <= innerWidth, ...small.map((each) => each.id || each.textContent)].join();";
     let where_it_is = "const box = document.querySelector('#viewer .stage').getBoundingClientRect();
         return [box.top >= 0, box.bottom <= innerHeight, box.height > 150, document.documentElement.scrollWidth <= innerWidth].join();";
     for (width, height) in [(1280, 900), (390, 844), (320, 568)] {
@@ -396,9 +408,22 @@ async fn the_result_is_in_view() {
             .open(&format!("{}?device=cpu&lang=en", server.url()))
             .await;
         browser.screen(width, height).await;
-        let example = "const { width, height } = document.getElementById('example').getBoundingClientRect();
-            return width > 200 && height > 130 && document.getElementById('result').hidden;";
-        assert_eq!(browser.run(example, vec![]).await, true);
+        let example = "const { width, height, top, bottom } = document.querySelector('#example .stage').getBoundingClientRect();
+            return width > 200 && height > 130 && top >= 0 && bottom <= innerHeight && document.getElementById('result').hidden;";
+        for language in ["en", "de"] {
+            browser.set("language", language).await;
+            assert_eq!(browser.run(example, vec![]).await, true, "{width} {language}");
+            for open in [true, false] {
+                let settings = "document.getElementById('settings').open = args[0];";
+                browser.run(settings, vec![open.into()]).await;
+                assert_eq!(
+                    browser.run(hard_to_hit, vec![]).await,
+                    "true",
+                    "{width} {language}"
+                );
+            }
+        }
+        browser.set("language", "en").await;
         browser.click("#try").await;
         browser
             .wait_for("document.querySelector('#list .done') !== null")
@@ -413,6 +438,21 @@ async fn the_result_is_in_view() {
             .await;
         assert_eq!(focus, "stage");
         assert!(browser.content("consistency").await.contains("noise"));
+        for language in ["de", "en"] {
+            browser.set("language", language).await;
+            assert_eq!(
+                browser.run(hard_to_hit, vec![]).await,
+                "true",
+                "{width} {language}"
+            );
+        }
+        // Whoever scrolls the page with a finger or a wheel gets past the picture, until it is closer than whole.
+        let scrolls = "const stage = document.querySelector('#viewer .stage');
+            const scroll = () => stage.dispatchEvent(new WheelEvent('wheel', { deltaY: 100, bubbles: true, cancelable: true }));
+            const whole = [getComputedStyle(stage).touchAction, scroll()];
+            document.getElementById('zoom-in').click();
+            return [...whole, getComputedStyle(stage).touchAction, scroll()].join();";
+        assert_eq!(browser.run(scrolls, vec![]).await, "pan-y,true,none,false");
     }
     // Both versions are kept: from the second on nothing runs.
     browser.click("#detailed").await;
@@ -592,12 +632,15 @@ async fn photos_are_looked_at() {
     browser.finished().await;
     assert!(!browser.text("summary").await.contains("taken as"));
     browser.set("mode", "fast").await;
-    let lines = "const canvas = new OffscreenCanvas(64, 64);
+    let lines = "const canvas = new OffscreenCanvas(300, 80);
         const context = canvas.getContext('2d');
         context.fillStyle = 'white';
-        context.fillRect(0, 0, 64, 64);
-        context.fillStyle = 'black';
-        for (let y = 3; y < 30; y += 7) context.fillRect(5, y, 40, 2);
+        context.fillRect(0, 0, 300, 80);
+        context.font = '16px serif';
+        for (const [i, colour] of ['black', 'navy', 'maroon'].entries()) {
+          context.fillStyle = colour;
+          context.fillText('Letters have smooth edges.', 10, 20 + 22 * i);
+        }
         const png = await canvas.convertToBlob();
         return [...new Uint8Array(await png.arrayBuffer())];";
     let drawing: Vec<u8> = serde_json::from_value(browser.run(lines, vec![]).await).unwrap();
@@ -605,6 +648,414 @@ async fn photos_are_looked_at() {
     browser.drop_file("drawing.png", &drawing).await;
     browser.finished().await;
     assert!(browser.text("advice").await.contains("drawing"));
+    browser.close().await;
+}
+
+/// Pixel art, as small as it is, is told from small photos; its result can keep its pixels, exactly, with alpha and all that the file
+/// tells.
+#[tokio::test]
+async fn pixel_art_keeps_its_pixels() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    browser.set("model", "looked").await;
+    let colours = [
+        [0u8, 0, 0, 0],
+        [20, 20, 40, 255],
+        [230, 60, 50, 255],
+        [250, 220, 90, 128],
+    ];
+    for (side, bits, format) in [(16, 8, "png"), (24, 16, "jpeg")] {
+        let mut sprite = Planes::zeros(4, side, side);
+        for y in 0..side {
+            for x in 0..side {
+                let ring = (x as f32 - side as f32 / 2.0).hypot(y as f32 - side as f32 / 2.0) as usize;
+                let colour = colours[(ring * 12 / side).clamp(0, 6) % 4];
+                (0..4).for_each(|c| sprite.row_mut(c, y)[x] = f32::from(colour[c]) / 255.0);
+            }
+        }
+        let bytes = SharedBytes::default();
+        let metadata = Metadata {
+            icc: (bits == 8).then(|| [vec![0; 16], b"RGB ".to_vec(), vec![7; 180]].concat()),
+            ..Metadata::default()
+        };
+        let size = Size::new(side, side);
+        let mut rows = PngRows::with_metadata(bytes.clone(), size, Layout::Rgba, bits, &metadata).unwrap();
+        rows.write(0, &sprite).unwrap();
+        rows.finish().unwrap();
+        let file = bytes.take();
+        browser.set("format", format).await;
+        browser.drop_file("sprite.png", &file).await;
+        browser.finished().await;
+        assert!(browser.text("advice").await.contains("pixel art"), "{side}");
+        assert_eq!(browser.text("treat").await, "");
+        browser.click("#squares").await;
+        browser
+            .wait_for("document.querySelectorAll('#list .done').length === 2")
+            .await;
+        assert_eq!(browser.text("error").await, "");
+        assert!(browser.text("summary").await.ends_with("every pixel a square"));
+        assert_eq!(browser.text("advice").await + &browser.text("trust").await, "");
+        // It is PNG, whatever was chosen for photos.
+        let saved = decode(&browser.download("sprite-x4-pixels.png").await, 1 << 20).unwrap();
+        assert_eq!(
+            (saved.width(), saved.bits(), saved.layout()),
+            (4 * side, bits, Layout::Rgba)
+        );
+        assert_eq!(saved.metadata(), &metadata);
+        let (got, given) = (saved.all_planes(), decode(&file, 1 << 20).unwrap().all_planes());
+        for c in 0..4 {
+            for y in 0..4 * side {
+                let wanted: Vec<f32> = (0..4 * side).map(|x| given.row(c, y / 4)[x / 4]).collect();
+                assert_eq!(got.row(c, y), wanted, "{side}: channel {c}, row {y}");
+            }
+        }
+        fs::remove_file(browser.downloaded("sprite-x4-pixels.png")).unwrap();
+    }
+    browser.set("format", "png").await;
+    // Small photos, of few pixels and of few greys.
+    let photo = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("published/lq/kitten.png")).unwrap();
+    let smaller = "const photo = await createImageBitmap(new Blob([new Uint8Array(args[0])]));
+        const canvas = new OffscreenCanvas(args[1], args[1]);
+        const context = canvas.getContext('2d');
+        Object.assign(context, { imageSmoothingQuality: 'high', filter: args[2] });
+        context.drawImage(photo, 0, 0, args[1], args[1]);
+        return [...new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer())];";
+    for (side, filter) in [
+        (16, "none"),
+        (32, "none"),
+        (48, "none"),
+        (48, "grayscale(1) contrast(0.2)"),
+    ] {
+        let given = vec![photo.clone().into(), side.into(), filter.into()];
+        let small: Vec<u8> = serde_json::from_value(browser.run(smaller, given).await).unwrap();
+        browser.drop_file("small.png", &small).await;
+        browser.finished().await;
+        assert_eq!(browser.text("error").await, "");
+        assert_eq!(browser.text("advice").await, "", "{side} {filter}");
+    }
+    browser.close().await;
+}
+
+/// Controls of what a screen reader speaks that have no name.
+fn unnamed(lines: &[String]) -> Vec<&String> {
+    let controls = [
+        "button",
+        "link",
+        "radio",
+        "checkbox",
+        "slider",
+        "combobox",
+        "spinbutton",
+        "textbox",
+        "listbox",
+        "DisclosureTriangle",
+        "region",
+        "progressbar",
+        "image",
+    ];
+    let is = |line: &&String| controls.iter().any(|role| line.trim_end() == format!("{role}:"));
+    lines.iter().filter(is).collect()
+}
+
+fn assert_in_order(lines: &[String], wanted: &[&str]) {
+    let mut rest = lines.iter();
+    for each in wanted {
+        assert!(
+            rest.any(|line| line.starts_with(each)),
+            "{each} is not behind the others in {lines:#?}"
+        );
+    }
+}
+
+/// What a screen reader speaks of the page is in the order of what is done with it, and every control has a name.
+#[tokio::test]
+async fn it_is_spoken_in_order() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    browser.screen(1280, 900).await;
+    browser.set("language", "en").await;
+    let empty = browser.spoken().await;
+    assert!(unnamed(&empty).is_empty(), "{empty:#?}");
+    assert_in_order(
+        &empty,
+        &[
+            "heading: ASASR",
+            "StaticText: Enlarge photos",
+            "combobox: Language = English",
+            "main:",
+            "region: Choose photos",
+            "button: Choose photos",
+            "button: Choose a folder",
+            "button: Try it with a kitten",
+            "group: Comparison of kitten.webp",
+            "slider: Divider between the original and the result = 50",
+            "StaticText: A photo of",
+            "StaticText: PNG, JPEG",
+            "DisclosureTriangle: Settings",
+            "contentinfo:",
+            "StaticText: Runs on: CPU",
+        ],
+    );
+    browser.set("mode", "fast").await;
+    browser
+        .drop_files(&[("photo.png", &drawn(40, 30)), ("note.txt", b"text")])
+        .await;
+    browser.finished().await;
+    let done = browser.spoken().await;
+    assert!(unnamed(&done).is_empty(), "{done:#?}");
+    assert_in_order(
+        &done,
+        &[
+            "button: Choose photos",
+            "DisclosureTriangle: Settings",
+            "alert:",
+            "StaticText: note.txt: this is not an image",
+            "region: Result",
+            "heading: Result",
+            "group: Comparison of photo.png",
+            "slider: Divider",
+            "radio: Faithful",
+            "radio: More detail",
+            "radio: Slider",
+            "radio: Side by side",
+            "combobox: with = Original",
+            "button: Farther",
+            "button: Closer",
+            "StaticText: 160 × 120 pixels in",
+            "link: Download",
+            "slider: Detail",
+            "checkbox: Where it departs from the photo",
+            "checkbox: What is invented",
+            "DisclosureTriangle: Numbers",
+            "region: Photos",
+            "heading: Photos",
+            "button: photo.png",
+            "link: Download photo.png",
+            "button: Enlarge photo.png again",
+            "button: Remove photo.png",
+            "StaticText: failed: this is not an image",
+            "button: Try note.txt again",
+            "button: Remove note.txt",
+            "contentinfo:",
+        ],
+    );
+    // Pictures of letters are for eyes.
+    assert!(
+        !done.iter().any(|line| line.contains(['⇔', '▾', '▴'])),
+        "{done:#?}"
+    );
+
+    browser.close().await;
+}
+
+/// What happens is said by itself: beginnings, ends and failures, and each quarter of what takes long.
+#[tokio::test]
+async fn what_happens_is_spoken() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    browser.set("language", "en").await;
+    let listen = "globalThis.said = [];
+        for (const line of document.querySelectorAll('[role=status], [role=alert]')) {
+          new MutationObserver(() => { if (!line.hidden && line.textContent) said.push(`${line.role}: ${line.textContent}`); })
+            .observe(line, { childList: true, characterData: true, subtree: true, attributes: true });
+        }";
+    browser.run(listen, vec![]).await;
+    browser
+        .drop_files(&[
+            ("a.png", &drawn(8, 6)),
+            ("b.txt", b"text"),
+            ("long.png", &drawn(1200, 900)),
+        ])
+        .await;
+    browser
+        .wait_for("said.some((line) => line.includes('left'))")
+        .await;
+    let said = browser.run("return [...new Set(said)];", vec![]).await;
+    let said: Vec<String> = serde_json::from_value(said).unwrap();
+    let all = said.join(" ");
+    let mut rest = all.as_str();
+    for each in [
+        "Enlarging a.png",
+        "a.png is done",
+        "Enlarging b.txt",
+        "b.txt failed: this is not an image",
+        "Enlarging long.png",
+        "status: long.png: 25 %, about",
+    ] {
+        let found = rest.split_once(each);
+        rest = found
+            .unwrap_or_else(|| panic!("{each} is not behind the others in {said:#?}"))
+            .1;
+    }
+    assert!(
+        said.iter()
+            .any(|line| line.starts_with("alert: b.txt: this is not")),
+        "{said:?}"
+    );
+    browser.clear().await;
+    browser.close().await;
+}
+
+/// The whole way by the keyboard alone: a photo is chosen, its result compared, drawn with more detail, and saved.
+#[tokio::test]
+async fn all_is_done_by_the_keyboard() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    browser.set("language", "en").await;
+    let focused = "const at = document.activeElement;
+        return at === document.body ? 'body' : at.id || at.className || at.tagName.toLowerCase();";
+    // On by the tabulator until `wanted` has the focus.
+    let reach = async |wanted: &str| {
+        let mut passed = Vec::new();
+        while passed.len() < 40 {
+            browser.keys(TAB).await;
+            let at = browser.run(focused, vec![]).await;
+            if at == wanted {
+                return;
+            }
+            passed.push(at);
+        }
+        panic!("{wanted} is not reached: {passed:?}");
+    };
+    let asked = "document.getElementById('file').addEventListener('click', (event) => {
+          document.body.dataset.asked = 'yes';
+          event.preventDefault();
+        });";
+    browser.run(asked, vec![]).await;
+    reach("choose").await;
+    browser.keys(ENTER).await;
+    browser.wait_for("document.body.dataset.asked === 'yes'").await;
+    // The system's own dialog.
+    let folder = tempfile::tempdir().unwrap();
+    let photo = folder.path().join("photo.png");
+    fs::write(&photo, drawn(40, 30)).unwrap();
+    browser.choose("file", &[photo]).await;
+    browser.finished().await;
+    assert_eq!(browser.run(focused, vec![]).await, "stage");
+    let view = "return getComputedStyle(document.getElementById('after')).transform;";
+    let whole = browser.run(view, vec![]).await;
+    browser.keys("++").await;
+    browser.keys(RIGHT).await;
+    assert_ne!(browser.run(view, vec![]).await, whole);
+    browser.keys("0").await;
+    assert_eq!(browser.run(view, vec![]).await, whole);
+    reach("divider").await;
+    browser.keys(&format!("{LEFT}{LEFT}")).await;
+    let split = "return document.querySelector('#viewer .divider').getAttribute('aria-valuenow');";
+    assert_eq!(browser.run(split, vec![]).await, "40");
+    reach("faithful").await;
+    browser.keys(RIGHT).await;
+    browser
+        .wait_for("document.querySelectorAll('#list .done').length === 2")
+        .await;
+    assert!(browser.text("summary").await.ends_with("More detail"));
+    reach("fidelity").await;
+    browser.keys(HOME).await;
+    browser.keys(RIGHT).await;
+    browser.blended().await;
+    let spoken = "return document.getElementById('fidelity').getAttribute('aria-valuetext');";
+    assert_eq!(browser.run(spoken, vec![]).await, "99 %");
+    browser
+        .run("document.querySelector('#viewer .stage').focus();", vec![])
+        .await;
+    reach("download").await;
+    browser.keys(ENTER).await;
+    let saved = decode(&browser.arrived("photo-x4-fast-f1.png").await, 1 << 20).unwrap();
+    assert_eq!((saved.width(), saved.height()), (160, 120));
+    // Nothing holds the focus: from there on it comes to the end of the page.
+    reach("body").await;
+    assert_eq!(browser.text("error").await, "");
+    browser.close().await;
+}
+
+/// What is too large fails before its turn, and what is too large to be shown is told before it is made; its file is whole.
+#[tokio::test]
+async fn limits_are_told_before() {
+    let server = Server::start();
+    let browser = Browser::start().await;
+    // So little memory that the browser shows 16,384 pixels.
+    browser
+        .before("Object.defineProperty(navigator, 'deviceMemory', { value: 2 ** -11 });")
+        .await;
+    browser
+        .open(&format!("{}?device=cpu&lang=en", server.url()))
+        .await;
+    let state = async |n: usize| {
+        let script = "const row = document.querySelectorAll('#list li')[args[0]];
+            return `${row.className}: ${row.querySelector('.state').textContent}`;";
+        let told = browser.run(script, vec![n.into()]).await;
+        told.as_str().unwrap().to_owned()
+    };
+    let settled = "const rows = [...document.querySelectorAll('#list li')];
+        return rows[0].textContent.includes('left; the result') && rows.slice(1).every((row) => row.querySelector('img').naturalWidth > 0);";
+    browser
+        .drop_files(&[
+            ("first.png", &drawn(1200, 900)),
+            ("large.avif", include_bytes!("files/large.avif")),
+            ("seen.png", &drawn(60, 40)),
+            ("small.png", &drawn(20, 16)),
+        ])
+        .await;
+    browser.wait_for(&format!("(() => {{ {settled} }})()")).await;
+    assert!(
+        state(0)
+            .await
+            .ends_with("17 megapixels: it is saved whole, and seen here reduced")
+    );
+    let told = state(1).await;
+    assert!(
+        told.starts_with("failed:") && told.contains("9000x8000") && told.contains("at most 64"),
+        "{told}"
+    );
+    let told = state(2).await;
+    assert!(
+        told.starts_with("waiting: ") && told.ends_with("seen here reduced"),
+        "{told}"
+    );
+    let told = state(3).await;
+    assert!(
+        told.starts_with("waiting: ") && !told.contains("reduced"),
+        "{told}"
+    );
+    // What two passes would hold is more than there is.
+    browser.set("scale", "8").await;
+    browser.drop_files(&[("twice.png", &drawn(2400, 2400))]).await;
+    browser
+        .wait_for("document.querySelector('#list li:last-child').className === 'failed'")
+        .await;
+    assert!(state(4).await.contains("choose a smaller size"));
+    assert!(state(0).await.starts_with("running"));
+
+    browser.clear().await;
+    browser.set("scale", "4").await;
+    browser.set("mode", "fast").await;
+    browser.set("format", "jpeg").await;
+    browser.drop_files(&[("seen.png", &drawn(60, 40))]).await;
+    browser.finished().await;
+    assert_eq!(browser.text("error").await, "");
+    let notes = browser.text("notes").await;
+    assert!(
+        notes.contains("the file is whole") && notes.contains("saved as PNG"),
+        "{notes}"
+    );
+    let (shown, saved) = (
+        "document.getElementById('after')",
+        "document.getElementById('download')",
+    );
+    let script = format!(
+        "await {shown}.decode(); return [{shown}.naturalWidth, {shown}.src === {saved}.href].join();"
+    );
+    assert_eq!(browser.run(&script, vec![]).await, "240,false");
+    let saved = decode(&browser.download("seen-x4-fast.png").await, 1 << 20).unwrap();
+    assert_eq!((saved.width(), saved.height()), (240, 160));
+    // Of two such versions there is one at a time.
+    let checked = "return document.getElementById('detailed').checked;";
+    assert_eq!(browser.run(checked, vec![]).await, true);
+    browser.click("#faithful").await;
+    browser
+        .wait_for("document.querySelectorAll('#list .done').length === 2")
+        .await;
+    assert_eq!(browser.run(checked, vec![]).await, false);
     browser.close().await;
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use base64::Engine as _;
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
@@ -321,6 +322,13 @@ impl Browser {
         self.run(script, vec![]).await;
     }
 
+    /// Runs JavaScript in every page from now on, before its own.
+    pub async fn before(&self, script: &str) {
+        let params = json!({ "source": script });
+        let command = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": params });
+        self.command("goog/cdp/execute", command).await;
+    }
+
     /// Opens an address of any page.
     pub async fn visit(&self, url: &str) {
         self.client.goto(url).await.unwrap();
@@ -413,6 +421,44 @@ impl Browser {
     pub async fn press(&self, selector: &str, keys: &str) {
         let element = self.client.find(Locator::Css(selector)).await.unwrap();
         element.send_keys(keys).await.unwrap();
+    }
+
+    /// Presses keys, wherever the focus is.
+    pub async fn keys(&self, keys: &str) {
+        let mut actions = KeyActions::new("keys".into());
+        for value in keys.chars() {
+            actions = actions
+                .then(KeyAction::Down { value })
+                .then(KeyAction::Up { value });
+        }
+        self.client.perform_actions(actions).await.unwrap();
+    }
+
+    /// What a screen reader speaks from the page's begin to its end, a line for each: `role: name`, and what it is set to.
+    pub async fn spoken(&self) -> Vec<String> {
+        let command = json!({ "cmd": "Accessibility.getFullAXTree", "params": {} });
+        let tree = self.command("goog/cdp/execute", command).await;
+        let nodes = tree["nodes"].as_array().unwrap();
+        let by_id: HashMap<&str, &Value> = nodes
+            .iter()
+            .map(|node| (node["nodeId"].as_str().unwrap(), node))
+            .collect();
+        let mut lines = Vec::new();
+        let mut ahead = vec![&nodes[0]];
+        while let Some(node) = ahead.pop() {
+            let children = node["childIds"].as_array().into_iter().flatten().rev();
+            ahead.extend(children.filter_map(|id| by_id.get(id.as_str()?)));
+            let text = |key: &str| node[key]["value"].as_str().unwrap_or_default();
+            let value = match &node["value"]["value"] {
+                Value::Null => String::new(),
+                Value::String(value) => format!(" = {value}"),
+                value => format!(" = {value}"),
+            };
+            if node["ignored"] == false {
+                lines.push(format!("{}: {}{value}", text("role"), text("name")));
+            }
+        }
+        lines
     }
 
     /// Cancels and removes everything in the list.
@@ -525,12 +571,18 @@ impl Browser {
         self.client.set_window_size(width, height).await.unwrap();
     }
 
-    /// Gives the page exactly so much room, less than a window may have.
+    /// Gives the page exactly so much room, less than a window may have; as little as a phone's is touched.
     pub async fn screen(&self, width: u32, height: u32) {
-        let metrics =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
-        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": metrics });
-        self.command("goog/cdp/execute", command).await;
+        let mobile = width < 600;
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile });
+        let touched = json!({ "enabled": mobile });
+        for (cmd, params) in [
+            ("Emulation.setDeviceMetricsOverride", metrics),
+            ("Emulation.setTouchEmulationEnabled", touched),
+        ] {
+            let command = json!({ "cmd": cmd, "params": params });
+            self.command("goog/cdp/execute", command).await;
+        }
     }
 
     /// Loads the page anew and waits until it is ready.
@@ -546,9 +598,14 @@ impl Browser {
         self.arrived(name).await
     }
 
+    /// Where a file of that name is downloaded to.
+    pub fn downloaded(&self, name: &str) -> PathBuf {
+        self.downloads.path().join(name)
+    }
+
     /// Reads a file that a click downloads.
     pub async fn arrived(&self, name: &str) -> Vec<u8> {
-        let path = self.downloads.path().join(name);
+        let path = self.downloaded(name);
         let start = Instant::now();
         // The browser keeps its place by an empty file.
         while fs::metadata(&path).map_or(0, |m| m.len()) == 0 {

@@ -229,7 +229,7 @@ export class AsasrUpscaler extends Base {
           this.#tell('progress', { done, total, fraction });
         },
       });
-      const address = URL.createObjectURL(result.blob);
+      const address = URL.createObjectURL(result.reduced ?? result.blob);
       try {
         await showable(address);
         stop.signal.throwIfAborted();

@@ -64,7 +64,7 @@ export const english = {
   // What was asked for.
   scale: 'a scale of {scale} is not offered: choose 1 to {most}',
   width: 'an image {least} pixels wide can be made {least} to {most} wide, not {wanted}',
-  'too-wide': 'an image of {size} pixels is too wide for the memory there is: cut it into parts',
+  'too-wide': 'an image of {size} pixels takes more memory for this than a browser has: choose a smaller size or Faithful, or cut it into parts',
   'too-long': 'the result would have {size} pixels, and its format holds {longest} a side: save it as PNG, or smaller',
   'mode-unknown': '{mode} is no mode: use instant, fast or quality',
   'mode-missing': 'the model {model} has no mode {mode}: use instant',
@@ -84,6 +84,7 @@ export const english = {
   archive: 'a packed file',
   'format-unread': '{format} images are not read: convert it to PNG or JPEG first',
   'format-unread-anywhere': 'neither we nor this browser read {format} images: convert it to PNG or JPEG first',
+  vectors: 'this is a drawing of lines (SVG), which has no pixels to enlarge: a drawing program saves it at any size',
   'kind-unread': '{kind} is not read: open it in another program and save it as PNG',
   'png-cgbi': 'Apple\'s PNG for apps (CgBI)',
   'jpeg-lossless': 'lossless JPEG',
@@ -102,7 +103,7 @@ export const english = {
   'tiff-signed': 'TIFF of signed numbers',
   'tiff-lab': 'TIFF in Lab colours',
   'tiff-rare': 'a rare kind of TIFF',
-  'too-large': 'the image claims {width}x{height} pixels; at most {megapixels} megapixels are taken: make it smaller first',
+  'too-large': 'the image claims {width}x{height} pixels; at most {megapixels} megapixels are taken here: make it smaller first, or use the program',
   truncated: 'the file is cut short: its image is not complete; get it again from where it came',
   'cut-short': 'the file is cut short: {rows} of its {of} rows are there; get it again from where it came',
   damaged: 'the image cannot be decoded ({why}): get it again, or save it anew with another program',
@@ -151,6 +152,7 @@ export const english = {
   'to-srgb': 'the colours were converted to sRGB',
   'to-srgb-8': 'the colours were converted to sRGB, in 8 bits: keep the profile and save as PNG to keep all 16',
   // What saving changed.
+  'seen-smaller': 'the result has {megapixels} megapixels, more than browsers show at once: the file is whole, what is seen is reduced',
   'jpeg-opaque': 'JPEG has no transparency: it was laid on white',
   'bits-lost': 'the photo has 16 bits a colour, {format} keeps 8: save it as PNG to keep all',
   'saved-as-png': 'the browser could not write {format} of this size: it was saved as PNG',

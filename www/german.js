@@ -62,7 +62,7 @@ export const german = {
   // What was asked for.
   scale: 'eine Vergrößerung von {scale} gibt es nicht: 1 bis {most} wählen',
   width: 'ein Bild von {least} Pixeln Breite kann {least} bis {most} breit werden, nicht {wanted}',
-  'too-wide': 'ein Bild von {size} Pixeln ist zu breit für den Speicher: in Teile schneiden',
+  'too-wide': 'ein Bild von {size} Pixeln braucht dafür mehr Speicher, als ein Browser hat: eine kleinere Größe oder Getreu wählen, oder es in Teile schneiden',
   'too-long': 'das Ergebnis hätte {size} Pixel, und sein Format fasst {longest} je Seite: als PNG speichern, oder kleiner',
   'mode-unknown': '{mode} ist keine Betriebsart: instant, fast oder quality',
   'mode-missing': 'das Modell {model} hat die Betriebsart {mode} nicht: instant nehmen',
@@ -82,6 +82,7 @@ export const german = {
   archive: 'eine gepackte Datei',
   'format-unread': '{format} wird nicht gelesen: zuerst in PNG oder JPEG umwandeln',
   'format-unread-anywhere': 'weder wir noch dieser Browser lesen {format}-Bilder: zuerst in PNG oder JPEG umwandeln',
+  vectors: 'das ist eine Zeichnung aus Linien (SVG) ohne Pixel, die zu vergrößern wären: ein Zeichenprogramm speichert sie in jeder Größe',
   'kind-unread': '{kind} wird nicht gelesen: in einem anderen Programm öffnen und als PNG speichern',
   'png-cgbi': 'Apples PNG für Apps (CgBI)',
   'jpeg-lossless': 'verlustfreies JPEG',
@@ -100,7 +101,7 @@ export const german = {
   'tiff-signed': 'TIFF mit Zahlen mit Vorzeichen',
   'tiff-lab': 'TIFF in Lab-Farben',
   'tiff-rare': 'eine seltene Art von TIFF',
-  'too-large': 'das Bild hat {width}x{height} Pixel; höchstens {megapixels} Megapixel werden genommen: zuerst verkleinern',
+  'too-large': 'das Bild hat {width}x{height} Pixel; höchstens {megapixels} Megapixel werden hier genommen: zuerst verkleinern, oder das Programm nehmen',
   truncated: 'die Datei ist abgeschnitten: ihr Bild ist nicht vollständig; noch einmal von dort holen, woher sie kam',
   'cut-short': 'die Datei ist abgeschnitten: {rows} ihrer {of} Zeilen sind da; noch einmal von dort holen, woher sie kam',
   damaged: 'das Bild lässt sich nicht lesen ({why}): noch einmal holen oder mit einem anderen Programm neu speichern',
@@ -149,6 +150,7 @@ export const german = {
   'to-srgb': 'die Farben wurden in sRGB umgerechnet',
   'to-srgb-8': 'die Farben wurden in sRGB umgerechnet, in 8 Bit: mit Farbprofil und als PNG gespeichert bleiben alle 16',
   // What saving changed.
+  'seen-smaller': 'das Ergebnis hat {megapixels} Megapixel, mehr als Browser auf einmal zeigen: die Datei ist ganz, zu sehen ist es verkleinert',
   'jpeg-opaque': 'JPEG kennt keine Transparenz: das Bild liegt auf Weiß',
   'bits-lost': 'das Foto hat 16 Bit je Farbe, {format} behält 8: als PNG gespeichert bleiben alle',
   'saved-as-png': 'der Browser konnte kein {format} dieser Größe schreiben: es wurde als PNG gespeichert',

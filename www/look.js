@@ -4,6 +4,11 @@
 const SIDE = 256;
 /** JPEG's blocks. */
 const BLOCK = 8;
+/** How far chance alone moves the mean of one difference over a block's border, as a share of the others. */
+const CHANCE = 0.7;
+/** Most colours of pixel art, and its longest side. */
+const FEW = 64;
+const LONGEST = 512;
 
 /** The grey levels of `rgba` as people see them (BT.601), 0 to 255. */
 function luma({ data }) {
@@ -12,19 +17,34 @@ function luma({ data }) {
   return grey;
 }
 
+/** Pixels as one number each: their colour and alpha. */
+const colours = ({ data }) => new Uint32Array(data.buffer, data.byteOffset, data.length / 4);
+
+/** The mean absolute difference of neighbours in grey levels. */
+function slopeOf(grey, width, height) {
+  let sum = 0;
+  for (let y = 1; y + 1 < height; y++) {
+    for (let i = y * width + 1; i < (y + 1) * width - 1; i++) sum += Math.abs(grey[i + 1] - grey[i]) + Math.abs(grey[i + width] - grey[i]);
+  }
+  return sum / 2 / Math.max((width - 2) * (height - 2), 1);
+}
+
 /**
  * Statistics of a piece, an `ImageData` whose first pixel begins a block of JPEG's where the photo has them:
  * `slope`, the mean absolute difference of neighbours in grey levels;
  * `edge`, how much of a strong edge's rise over two pixels is over one of them, a half to one;
  * `fine`, the mean absolute Laplacian as a share of the slope;
- * `blocks`, differences over the borders of JPEG's blocks as a share of the others;
- * `flat`, the share of blocks of one colour.
+ * `blocks`, differences over the borders of JPEG's blocks as a share of the others, less what chance does to so few;
+ * `flat`, the share of blocks of one colour;
+ * `same`, the share of neighbours of one colour;
+ * `colours`, how many there are, up to one more than pixel art has.
  */
 export function statistics(piece) {
-  const { width, height, data } = piece;
+  const { width, height } = piece;
   const grey = luma(piece);
-  let [slopes, laplacians, borders, insides, bordersSeen, insidesSeen] = [0, 0, 0, 0, 0, 0];
-  const rises = [];
+  let [laplacians, borders, insides, bordersSeen, insidesSeen] = [0, 0, 0, 0, 0];
+  // By the whole grey levels of a rise: how many places have it, and the sum of their shares.
+  const [counts, shares] = [new Uint32Array(256), new Float64Array(256)];
   const step = (d, at) => {
     if (at % BLOCK === BLOCK - 1) {
       borders += d;
@@ -37,30 +57,38 @@ export function statistics(piece) {
   for (let y = 1; y + 1 < height; y++) {
     for (let x = 1; x + 1 < width; x++) {
       const i = y * width + x;
-      const [right, down] = [Math.abs(grey[i + 1] - grey[i]), Math.abs(grey[i + width] - grey[i])];
-      slopes += right + down;
-      step(right, x);
-      step(down, y);
+      step(Math.abs(grey[i + 1] - grey[i]), x);
+      step(Math.abs(grey[i + width] - grey[i]), y);
       laplacians += Math.abs(grey[i - width - 1] - 2 * grey[i - width] + grey[i - width + 1] - 2 * grey[i - 1] + 4 * grey[i]
         - 2 * grey[i + 1] + grey[i + width - 1] - 2 * grey[i + width] + grey[i + width + 1]);
       for (const next of [1, width]) {
         const rise = Math.abs(grey[i + next] - grey[i - next]);
-        if (rise >= 4) rises.push([rise, Math.max(Math.abs(grey[i + next] - grey[i]), Math.abs(grey[i] - grey[i - next])) / rise]);
+        if (rise < 4) continue;
+        const level = Math.floor(rise);
+        counts[level] += 1;
+        shares[level] += Math.max(Math.abs(grey[i + next] - grey[i]), Math.abs(grey[i] - grey[i - next])) / rise;
       }
     }
   }
   const pixels = Math.max((width - 2) * (height - 2), 1);
-  const slope = slopes / 2 / pixels;
-  // The strongest twentieth of all places.
-  const strong = rises.sort(([a], [b]) => b - a).slice(0, Math.ceil(pixels / 10));
-  const edge = strong.length === 0 ? 0.5 : strong.reduce((sum, [, share]) => sum + share, 0) / strong.length;
-  const blocks = (borders / Math.max(bordersSeen, 1)) / (insides / Math.max(insidesSeen, 1) + 0.5);
-  return { slope, edge, fine: laplacians / pixels / (slope + 0.1), blocks, flat: flatBlocks(data, width, height) };
+  const slope = slopeOf(grey, width, height);
+  // The strongest twentieth of all places, which are two for a pixel.
+  let [edges, sum] = [0, 0];
+  for (let level = 255; level >= 4 && edges < pixels / 10; level--) {
+    edges += counts[level];
+    sum += shares[level];
+  }
+  const edge = edges === 0 ? 0.5 : sum / edges;
+  const blocks = (borders / Math.max(bordersSeen, 1)) / (insides / Math.max(insidesSeen, 1) + 0.5) - CHANCE / Math.sqrt(bordersSeen + 1);
+  const values = colours(piece);
+  return {
+    slope, edge, fine: laplacians / pixels / (slope + 0.1), blocks,
+    flat: flatBlocks(values, width, height), same: sameNeighbours(values, width), colours: countColours(values),
+  };
 }
 
 /** The share of blocks all of whose pixels are alike. */
-function flatBlocks(data, width, height) {
-  const pixels = new Uint32Array(data.buffer, data.byteOffset, data.length / 4);
+function flatBlocks(pixels, width, height) {
   let [flat, all] = [0, 0];
   for (let top = 0; top + BLOCK <= height; top += BLOCK) {
     for (let left = 0; left + BLOCK <= width; left += BLOCK) {
@@ -74,11 +102,41 @@ function flatBlocks(data, width, height) {
   return all === 0 ? 0 : flat / all;
 }
 
+/** The share of neighbours, in rows and in columns, that are alike. */
+function sameNeighbours(pixels, width) {
+  let [same, all] = [0, 0];
+  for (let i = 0; i < pixels.length; i++) {
+    if ((i + 1) % width !== 0) {
+      same += pixels[i] === pixels[i + 1];
+      all += 1;
+    }
+    if (i + width < pixels.length) {
+      same += pixels[i] === pixels[i + width];
+      all += 1;
+    }
+  }
+  return all === 0 ? 1 : same / all;
+}
+
+function countColours(pixels) {
+  const seen = new Set();
+  for (let i = 0; i < pixels.length && seen.size <= FEW; i++) seen.add(pixels[i]);
+  return seen.size;
+}
+
 /** Whether a piece is sharp to the pixel and without noise and compression, as what a larger photo was reduced to. */
 export const isClean = ({ edge, fine, blocks }) => edge >= 0.7 && fine >= 1.2 && blocks <= 1.06;
 
 /** Whether a photo of such statistics is a drawing, a screenshot or text: much of it is of one colour. */
 export const isDrawn = (looks) => looks !== null && looks.flat >= 0.35;
+
+/** Whether an image is pixel art, which a network would smooth: small, of few colours for its size, with hard steps; of very few, with any. */
+export function isPixelArt(looks) {
+  if (looks === null || Math.max(looks.width, looks.height) > LONGEST) return false;
+  const pixels = looks.width * looks.height;
+  const hard = looks.edge >= 0.85 && looks.same >= 0.3 && looks.slope >= 2;
+  return (hard && looks.colours <= Math.min(FEW, pixels / 8)) || (looks.slope >= 6 && looks.colours <= Math.min(FEW / 4, pixels / 16));
+}
 
 /** Where pieces of that side begin: in the middle and, in what is larger, in the middles of its quarters. */
 function places(length, side) {
@@ -86,7 +144,7 @@ function places(length, side) {
   return length > 2 * side ? [at(0.5), at(0.25), at(0.75)] : [at(0.5)];
 }
 
-/** Of the pieces of a photo the one with the most detail: its statistics, and a canvas that shows it. */
+/** Of the pieces of a photo the one with the most detail: a canvas that shows it, its pixels, and the photo's size. */
 async function mostDetailed(file, side) {
   const bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none' });
   const { width, height } = bitmap;
@@ -96,18 +154,26 @@ async function mostDetailed(file, side) {
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.drawImage(bitmap, -x, -y);
   };
+  const piece = () => context.getImageData(0, 0, canvas.width, canvas.height);
   const pieces = places(height, side).flatMap((y) => places(width, side).map((x) => {
     show(x, y);
-    return { x, y, seen: statistics(context.getImageData(0, 0, canvas.width, canvas.height)) };
+    return { x, y, slope: slopeOf(luma(piece()), canvas.width, canvas.height) };
   }));
-  const { x, y, seen } = pieces.reduce((best, piece) => (piece.seen.slope > best.seen.slope ? piece : best));
+  const { x, y } = pieces.reduce((best, each) => (each.slope > best.slope ? each : best));
   show(x, y);
   bitmap.close();
-  return { seen, canvas };
+  return { canvas, piece, width, height };
 }
 
-/** The statistics of the piece with the most detail; null where the browser cannot show the photo. */
-export const look = (file) => mostDetailed(file, SIDE).then(({ seen }) => seen, () => null);
+/** The statistics of the piece with the most detail, and the photo's size; null where the browser cannot show the photo. */
+export async function look(file) {
+  try {
+    const { piece, width, height } = await mostDetailed(file, SIDE);
+    return { ...statistics(piece()), width, height };
+  } catch {
+    return null;
+  }
+}
 
 /** A PNG of the piece with the most detail of a photo of so many pixels: of a sixtieth of them, so that its speed tells that of the whole. */
 export async function pieceOf(file, pixels) {

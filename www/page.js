@@ -2,10 +2,10 @@
 
 import { modelAddress, networks, plain, weightsAddress } from './address.js';
 import { fromFolder, fromList, fromShares, fromTransfer } from './collect.js';
-import { isDrawn } from './look.js';
+import { isDrawn, isPixelArt } from './look.js';
 import { bundles, dropModel, importModel, isModel, keepModel, keptModels } from './models.js';
 import { keepOffline } from './offline.js';
-import { ANY, CLEAN, LOOKED, likely, Queue, resultName } from './queue.js';
+import { ANY, CLEAN, LOOKED, SQUARES, likely, Queue, resultName } from './queue.js';
 import { signatureAddress } from './signature.js';
 import { duration, language, languages, number, speak, text, translated } from './texts.js';
 import { Upscaler, blend } from './upscaler.js';
@@ -32,6 +32,14 @@ let device = 'cpu';
 /** The job that is looked at, and the addresses of its images. */
 let shown = null;
 let addresses = [];
+
+/** What is to be spoken. */
+const unspoken = [];
+
+/** Says something to who does not see it; what happens at once is said at once, or only the last would be heard. */
+function announce(sentence) {
+  if (unspoken.push(sentence) === 1) setTimeout(() => { $('live').textContent = unspoken.splice(0).join('. '); }, 100);
+}
 
 /** What went wrong last: an error or a text of ours, and the job that it is about. */
 let wrong = null;
@@ -266,6 +274,7 @@ function offerStrictness() {
   $('strictness-choice').hidden = !brought.has($('model').value) || $('mode').value === 'instant' || !$('hold').checked;
   const strictness = $('strictness').valueAsNumber;
   $('strictness-value').textContent = text(strictness === 0 ? 'asUsual' : strictness < 0 ? 'looser' : 'stricter');
+  $('strictness').setAttribute('aria-valuetext', $('strictness-value').textContent);
 }
 
 /** Whether all samples of a model's mode are one, as far as that is known. */
@@ -374,7 +383,7 @@ async function takeModel(files) {
     if (opened === value) opened = null;
     chooseModel(value);
     rememberChoices();
-    $('live').textContent = text('announceModel', { name: model.id });
+    announce(text('announceModel', { name: model.id }));
     await keepModel(model).catch(() => fail(() => text('notKept', { name: model.id })));
     return true;
   } catch (error) {
@@ -430,6 +439,7 @@ function row(job) {
     thumb,
     address,
     upright: null,
+    quarter: 0,
     name: element('button', { type: 'button', className: 'name', textContent: name, title: name }),
     state: element('span', { className: 'state' }),
     progress: element('progress', { max: 1 }),
@@ -508,6 +518,7 @@ function kind({ options, fidelity }) {
   const choice = [...$('model').options].find(({ value }) => value === options.model);
   // The model for all photos goes without saying.
   const own = brought.get(options.model) ?? (options.model.startsWith('own:') && { id: options.model.slice(4) });
+  if (options.model === SQUARES) return [text('bySquares')];
   if (own) told.push(text('byModel', { name: own.id }));
   else if (choice && options.model !== ANY) told.push(text('takenAs', { condition: choice.textContent }));
   if (options.mode !== 'instant' || own) told.push(text(fidelity === 1 || options.mode === 'instant' ? 'instant' : own ? 'fastOwn' : 'fast'));
@@ -516,16 +527,22 @@ function kind({ options, fidelity }) {
   return told;
 }
 
+/** With what is to be known of a large result before it is there. */
+function large(job, told) {
+  const megapixels = queue.beyondShown(job);
+  return megapixels === null ? told : `${told}; ${text('seenSmaller', { megapixels })}`;
+}
+
 function stateText(job) {
   const { progress } = job;
   const expected = queue.expected(job);
   switch (job.state) {
-    case 'waiting': return expected === null ? text('waiting') : text('waitingAbout', { time: duration(expected) });
+    case 'waiting': return large(job, expected === null ? text('waiting') : text('waitingAbout', { time: duration(expected) }));
     case 'running':
       if (!progress) return text('preparing');
       if (progress.loading !== undefined) return text('loading', { percent: Math.round(100 * progress.loading) });
       if (progress.fraction === 1) return text('saving');
-      return text(progress.left >= 1 ? 'shareLeft' : 'share', { percent: Math.round(100 * progress.fraction), time: duration(progress.left) });
+      return large(job, text(progress.left >= 1 ? 'shareLeft' : 'share', { percent: Math.round(100 * progress.fraction), time: duration(progress.left) }));
     case 'done': return describe(job);
     case 'failed': return text('failed', { message: translated(job.error) });
     default: return text('cancelled');
@@ -554,6 +571,7 @@ function update(job) {
   }
   if (job === shown) tellMeasuring(job);
   if (job === following && isFollowing(shown)) tellVersions();
+  tellProgress(job, parts);
   if (job.state === before) return;
   const measuredOnly = parts.measuring;
   parts.measuring = Boolean(job.measuring);
@@ -561,19 +579,28 @@ function update(job) {
   actions();
 }
 
+/** Seconds of work that who does not see it wants to hear of. */
+const LONG = 10;
+
+/** Says each quarter of what takes long. */
+function tellProgress(job, parts) {
+  const quarter = job.state === 'running' ? Math.floor(4 * (job.progress?.fraction ?? 0)) : 0;
+  if (quarter > parts.quarter && job.progress.left >= LONG) announce(`${job.file.name}: ${stateText(job)}`);
+  parts.quarter = quarter;
+}
+
 /** Once for every change of a job's state. */
 function turned(job, parts, measuredOnly) {
   const { name } = job.file;
-  const announce = {
+  const happened = {
     running: () => text('announceStart', { name }),
-    done: () => text('announceDone', { name }),
+    // A measurement may come to nothing; the result is there all the same.
+    done: () => text(measuredOnly && !job.result.invented ? 'announceKept' : 'announceDone', { name }),
     failed: () => text('announceFailed', { name, message: translated(job.error) }),
   }[job.state];
-  if (announce) $('live').textContent = announce();
+  if (happened) announce(happened());
   if (job.state === 'done') {
     offerDownload(job);
-    // A measurement may come to nothing; the result is there all the same.
-    if (measuredOnly && !job.result.invented) $('live').textContent = text('announceKept', { name });
     if (job.error) fail(job.error, job);
     else better(job);
     // The first result shows itself; later ones do not push away what is looked at.
@@ -612,7 +639,9 @@ function show(job) {
   const { result, file } = job;
   addresses = [URL.createObjectURL(job.original ?? file)];
   $('result').hidden = false;
-  $('download').hidden = $('trust').hidden = !result;
+  $('download').hidden = !result;
+  // Of what no network made there is nothing to doubt.
+  $('trust').hidden = !result?.differences;
   $('differences').hidden = $('spread').hidden = true;
   rows.get(job.id).root.setAttribute('aria-current', 'true');
   if (first) inView();
@@ -620,12 +649,12 @@ function show(job) {
     const scale = (job.options.width ?? job.options.scale * job.width) / job.width;
     viewer.show(addresses[0], null, { width: Math.round(job.width * scale), height: Math.max(Math.round(job.height * scale), 1) }, file.name);
     $('summary').textContent = '';
-    $('notes').hidden = $('versions').hidden = $('treat').hidden = $('whole').hidden = $('left-choice').hidden = $('advice').hidden = true;
+    $('notes').hidden = $('versions').hidden = $('treat').hidden = $('whole').hidden = $('left-choice').hidden = $('advice').hidden = $('squares').hidden = true;
     $('viewer').querySelector('.tag-before').textContent = text('before');
     return;
   }
   const { layers } = result;
-  addresses.push(URL.createObjectURL(layers ? layers.sample : result.blob));
+  addresses.push(URL.createObjectURL(result.reduced ?? (layers ? layers.sample : result.blob)));
   if (layers) addresses.push(URL.createObjectURL(layers.mean));
   const [before, after, mean] = addresses;
   viewer.show(before, after, result, file.name, mean);
@@ -661,13 +690,15 @@ function tellVersions() {
   const more = offered && known[options.model]?.some(({ mode }) => mode === 'fast') !== false;
   $('versions').hidden = !result?.layers && !(result && more);
   const busy = isFollowing(shown) && ['waiting', 'running'].includes(following.state);
-  $('detailed').checked = Boolean(busy) || Boolean(result?.layers && fidelity < 1);
+  const drawing = busy && following.options.mode !== 'instant';
+  $('detailed').checked = drawing || (options.mode !== 'instant' && fidelity < 1);
   $('faithful').checked = !$('detailed').checked;
   const name = text(own ? 'fastOwn' : 'fast');
-  $('detailed-text').textContent = busy ? `${name}: ${text('share', { percent: Math.round(100 * (following.progress?.fraction ?? 0)) })}` : name;
+  $('detailed-text').textContent = drawing ? `${name}: ${text('share', { percent: Math.round(100 * (following.progress?.fraction ?? 0)) })}` : name;
   $('another').hidden = !result?.layers || !offered || drawsOne(options.model, options.mode);
   const other = otherOf(options.model);
-  $('treat').hidden = !result || Boolean(busy) || !other;
+  // Pixel art has neither noise nor a photo's sharpness.
+  $('treat').hidden = !result || Boolean(busy) || !other || isPixelArt(shown.looks);
   if (other) $('treat').textContent = text(other === CLEAN ? 'treatClean' : 'treatReal');
 }
 
@@ -684,7 +715,7 @@ function tellOthers() {
   const others = queue.jobs.filter((job) => job !== shown && job.result && job.file === file && !isMean(job));
   const name = (job) => [...new Set([
     ...(job.options.model === ANY && model !== ANY ? [text('takenAs', { condition: text('real') })] : []),
-    ...(job.options.mode === 'instant' ? [text('instant')] : []),
+    ...(job.options.mode === 'instant' && job.options.model !== SQUARES ? [text('instant')] : []),
     ...kind(job),
   ])].join(', ');
   const offered = [['original', text('before')], ...(result?.layers ? [['mean', text('instant')]] : []),
@@ -701,7 +732,7 @@ function compareWith(value) {
   left = value;
   if (leftAddress) URL.revokeObjectURL(leftAddress);
   const other = queue.jobs.find(({ id }) => String(id) === value);
-  leftAddress = other ? URL.createObjectURL(other.result.blob) : null;
+  leftAddress = other ? URL.createObjectURL(other.result.reduced ?? other.result.blob) : null;
   viewer.before = leftAddress ?? (value === 'mean' ? addresses[2] : addresses[0]);
   tellOthers();
 }
@@ -726,6 +757,9 @@ function turnTo(fidelity) {
   if (shown.result.layers) {
     seen(fidelity);
     refine();
+  } else if (fidelity === 1 && shown.options.mode !== 'instant') {
+    // Of a large result there is one version at a time.
+    follow({ mode: 'instant', seed: undefined, layers: false });
   } else if (fidelity === 0) {
     follow({ mode: 'fast', seed: $('seed').valueAsNumber || 0, layers: true });
   } else if (isFollowing(shown)) {
@@ -745,6 +779,7 @@ function seen(fidelity) {
   viewer.fidelity = fidelity;
   $('fidelity').value = Math.round(100 * fidelity);
   $('fidelity-value').value = `${100 - $('fidelity').value} %`;
+  $('fidelity').setAttribute('aria-valuetext', $('fidelity-value').value);
   tellVersions();
 }
 
@@ -769,7 +804,7 @@ function relabel() {
   $('notes').hidden = result.said.length === 0;
   tellWhole();
   tellOthers();
-  $('advice').hidden = !(result.layers && isDrawn(shown.looks));
+  advise();
   tellVersions();
   const exact = !Number.isFinite(result.consistency);
   // A model that removes noise and compression departs from a photo that has them, and should: that has no grade.
@@ -786,6 +821,15 @@ function relabel() {
     : left === 0 ? text('nothing')
       : text(result.departure ? 'departure' : 'deviation', { amount: amount(left * result.deviation) });
   tellMeasuring(shown);
+}
+
+/** Advice on images that are no photos. */
+function advise() {
+  const { looks, result, options } = shown;
+  const squares = isPixelArt(looks) && options.model !== SQUARES;
+  $('advice').hidden = !squares && !(result.layers && isDrawn(looks));
+  $('advice').textContent = text(squares ? 'squaresLook' : 'drawnMore');
+  $('squares').hidden = !squares;
 }
 
 /** So many grey levels of invention in a word. */
@@ -845,7 +889,7 @@ async function blended(job, fidelity, mine) {
     Object.assign(job, { fidelity, result: { ...job.result, blob, name, said, consistency, differences } });
     if (shown !== job) return;
     seen(fidelity);
-    $('live').textContent = text('announceFidelity', { percent: Math.round(100 * (1 - fidelity)) });
+    announce(text('announceFidelity', { percent: Math.round(100 * (1 - fidelity)) }));
   } catch (error) {
     if (error.name === 'AbortError') return;
     if (shown === job) seen(job.fidelity);
@@ -960,6 +1004,7 @@ $('whole').addEventListener('click', () => {
 });
 $('left').addEventListener('change', () => compareWith($('left').value));
 $('treat').addEventListener('click', () => follow({ model: otherOf(shown.options.model) }));
+$('squares').addEventListener('click', () => follow({ model: SQUARES, mode: 'instant', seed: undefined, layers: false }));
 $('measure').addEventListener('click', () => {
   $('show-spread').checked = true;
   queue.measure(shown, SAMPLES);

@@ -1,12 +1,17 @@
 // The photos to enlarge, one after the other.
 
+import { SHOWN, refusal } from './limits.js';
 import { isClean, isLarge, look, pieceOf } from './look.js';
+import { workerScript } from './script.js';
+import { asked } from './workers.js';
 
 /** Our models: for photos of any condition, and for those that are sharp and clean. */
 export const ANY = 'asasr-x4-real';
 export const CLEAN = 'asasr-x4-clean';
 /** In place of a model: the one that suits the photo, once it was looked at. */
 export const LOOKED = 'looked';
+/** In place of a model: none, every pixel becomes a square. */
+export const SQUARES = 'pixels';
 
 /** The model that is got ready, and whose speed counts, before a photo was looked at. */
 export const likely = (model) => (model === LOOKED ? ANY : model);
@@ -77,6 +82,13 @@ function remember(device, mode, speed, pixels) {
  *   measuring: boolean, error: ?Error }} Job
  */
 
+/** The result of a job that asks for no model. */
+async function squares({ file, options }) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const { notes, ...result } = await asked(workerScript(), { kind: 'squares', bytes, ...options });
+  return { ...result, said: notes };
+}
+
 /**
  * Tells of every change of a job by an event `change` whose `detail` is the job, of finished rows by `rows`, of the list's change
  * by `list`, and by `idle` that nothing is left to do.
@@ -103,7 +115,7 @@ export class Queue extends EventTarget {
   runsOn(where, model, scale, modes) {
     this.#device = where;
     this.#work[model] = { scale, modes: Object.fromEntries(modes.map(({ mode, work, draws }) => [mode, { work, draws }])) };
-    this.jobs.filter((job) => job.state === 'waiting').forEach((job) => this.#changed(job));
+    for (const job of this.jobs.filter((each) => each.state === 'waiting' && !this.#refused(each))) this.#changed(job);
   }
 
   /** A job's work for a pixel of a photo of so many columns; null where its model is not known yet. */
@@ -145,7 +157,22 @@ export class Queue extends EventTarget {
   /** The photo's size, once somebody has seen it. */
   measured(job, width, height) {
     Object.assign(job, { width, height, pixels: width * height });
-    this.#changed(job);
+    if (!this.#refused(job)) this.#changed(job);
+  }
+
+  /** Fails a job that waits in vain: its photo is too large for what is asked. */
+  #refused(job) {
+    if (job.state !== 'waiting' || job.measuring || !job.pixels || job.options.model === SQUARES) return false;
+    const own = this.#work[likely(job.options.model)]?.scale;
+    job.error = refusal(job, job.options, own);
+    if (job.error) this.#turn(job, 'failed');
+    return Boolean(job.error);
+  }
+
+  /** Megapixels of a job's result where it is larger than the browser shows; otherwise null. */
+  beyondShown({ pixels, width, options: { width: wide, scale } }) {
+    const megapixels = (pixels ?? 0) * (wide ? wide / width : scale) ** 2 / 1e6;
+    return megapixels * 1e6 > SHOWN ? Math.round(megapixels) : null;
   }
 
   cancel(job) {
@@ -161,7 +188,7 @@ export class Queue extends EventTarget {
     if (!['failed', 'cancelled'].includes(job.state)) return;
     Object.assign(job, { options, error: null, progress: null });
     this.#turn(job, 'waiting');
-    this.#next();
+    if (!this.#refused(job)) this.#next();
   }
 
   /** Draws so many samples of a finished job to see where they differ; its result stays. */
@@ -227,8 +254,16 @@ export class Queue extends EventTarget {
     // The network's own time begins when its worker and its weights are there.
     let begun = start;
     try {
-      if (job.options.model === LOOKED || job.options.mode !== 'instant') job.looks ??= await look(job.file);
+      job.looks ??= await look(job.file);
       if (!current()) return;
+      if (job.options.model === SQUARES) {
+        const result = await squares(job);
+        if (!current()) return;
+        const name = resultName(job.file.name || 'image', { ...job.options, format: 'png' });
+        Object.assign(job, { fidelity: 0, result: { ...result, name, seconds: since(start) } });
+        this.#turn(job, 'done');
+        return;
+      }
       if (job.options.model === LOOKED) job.options = { ...job.options, model: job.looks && isClean(job.looks) ? CLEAN : ANY };
       this.#upscaler = this.#open(job.options.model);
       // Whether it is ready or failed to open, `upscale` knows what to do.

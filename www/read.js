@@ -1,10 +1,9 @@
 // An image file's photo, upright: read by our own decoders or, where they refuse, by the browser's.
 
+import { MOST } from './limits.js';
 import { forbidden, watch } from './reach.js';
 import { Said, free, said } from './said.js';
 
-/** Most pixels of an image, as in the module. */
-const MOST = 1 << 24;
 /** Rows of a canvas that pixels are read from. */
 const ROWS = 256;
 /** How far beyond sRGB, whose colours have samples from 0 to 1, is more than rounding. */
@@ -123,12 +122,13 @@ async function byBrowser(bytes, refusal) {
     image = await createImageBitmap(new Blob([bytes], { type }));
   } catch {
     const { name, cause } = refusal;
+    if (cause === 'SVG') throw new Said('vectors');
     throw name === 'UnreadFormat' ? new Said('format-unread-anywhere', { format: cause }) : refusal;
   }
   const { width, height } = image;
   if (width * height > MOST) {
     image.close();
-    throw new Said('too-large', { width, height, megapixels: Math.floor(MOST / 1e6) });
+    throw new Said('too-large', { width, height, megapixels: MOST / 1e6 });
   }
   const kind = refusal.cause;
   const read = await drawn(image);
@@ -221,7 +221,9 @@ export async function upright(given, photo) {
   const { width, height } = photo;
   const own = photo.png();
   const shown = { blob: new Blob([own], { type: 'image/png' }), width, height };
-  const [ours, theirs] = await Promise.all([sketch(own), sketch(given).catch(() => null)]);
+  // One after the other: each is held whole for a moment.
+  const ours = await sketch(own);
+  const theirs = await sketch(given).catch(() => null);
   if (!theirs) return shown;
   const [same, ...others] = WAYS.map((way) => apart(ours, theirs, way));
   const sideways = theirs.width !== width && theirs.width === height;

@@ -2,6 +2,7 @@
 
 import { absolute } from './address.js';
 import { inEnglish, inWords } from './english.js';
+import { SHOWN } from './limits.js';
 import { ours } from './models.js';
 import { said } from './said.js';
 import { workerScript } from './script.js';
@@ -248,7 +249,7 @@ export class Upscaler {
       if (mode !== undefined && !modes.some((has) => has.mode === mode)) throw notOffered('mode', mode, modes.map((has) => has.mode).join(' | '));
       const bytes = new Uint8Array(await file.arrayBuffer());
       if (this.#disposed || worker !== this.#worker) throw cancelled();
-      const wish = { kind: 'upscale', bytes, scale, width, format, quality, strip, mode, seed, fidelity, hold, layers, samples, preview: Boolean(onRows), original: Boolean(onOriginal) };
+      const wish = { kind: 'upscale', bytes, scale, width, format, quality, strip, mode, seed, fidelity, hold, layers, samples, most: SHOWN, preview: Boolean(onRows), original: Boolean(onOriginal) };
       return worded(await this.#ask(wish, { onProgress, onRows, onLoading, onOriginal }, [bytes.buffer]));
     } finally {
       signal?.removeEventListener('abort', stop);

@@ -3,13 +3,10 @@
 // The view is `zoom`, CSS pixels per pixel of the result, and the result's pixel at the stage's centre. Both images lie
 // under the same transformation, so that they move in step.
 
+import { Reduced } from './reduced.js';
 import { text } from './texts.js';
 
 const CLOSEST = 16;
-/** Pixels of the largest canvas that is painted while a result is made: a larger result is painted smaller. */
-const MOST = 1 << 23;
-/** Longest side of a canvas that all browsers have. */
-const LONGEST = 32_767;
 /** Of the stage's smaller side, for an arrow key. */
 const STEP = 0.15;
 
@@ -21,8 +18,8 @@ export class Viewer {
   #divider;
   #layers;
   #preview;
-  /** Rows on their way to a preview that is smaller than they are. */
-  #rows = new OffscreenCanvas(1, 1);
+  /** What paints it while a result is made. */
+  #growing = null;
   #mean;
   #name = null;
   #size = { width: 1, height: 1 };
@@ -60,14 +57,9 @@ export class Viewer {
     this.fidelity = 0;
     image.hidden = after === null;
     canvas.hidden = after !== null;
-    if (after === null) {
-      const share = Math.min(1, Math.sqrt(MOST / (size.width * size.height)), LONGEST / Math.max(size.width, size.height));
-      const [width, height] = [size.width, size.height].map((side) => Math.max(1, Math.floor(share * side)));
-      Object.assign(canvas, { width, height });
-    } else {
-      image.src = after;
-      canvas.width = canvas.height = this.#rows.width = this.#rows.height = 1;
-    }
+    this.#growing?.clear();
+    this.#growing = after === null ? new Reduced(canvas, size) : null;
+    if (after !== null) image.src = after;
     for (const child of this.#painted()) {
       Object.assign(child.style, { width: `${size.width}px`, height: `${size.height}px` });
     }
@@ -97,25 +89,13 @@ export class Viewer {
   /** Lets go of the images. */
   clear() {
     this.#stage.querySelectorAll('.layer > img').forEach((image) => image.removeAttribute('src'));
-    this.#preview.width = this.#preview.height = this.#rows.width = this.#rows.height = 1;
+    this.#growing?.clear();
+    this.#growing = null;
   }
 
   /** Paints rows of the result, `rgba` from row `first`. */
   paint(first, width, rgba) {
-    if (this.#size.width !== width) return;
-    const [rows, context] = [new ImageData(rgba, width), this.#preview.getContext('2d')];
-    if (this.#preview.width === width) {
-      context.putImageData(rows, 0, first);
-      return;
-    }
-    // So wide a canvas no browser has: the result appears when it is done.
-    if (width > LONGEST) return;
-    const share = this.#preview.height / this.#size.height;
-    Object.assign(this.#rows, { width, height: rows.height });
-    this.#rows.getContext('2d').putImageData(rows, 0, 0);
-    // Whole rows of the preview, for half ones would let the ground through.
-    const [top, bottom] = [Math.floor(first * share), Math.ceil((first + rows.height) * share)];
-    context.drawImage(this.#rows, 0, top, this.#preview.width, bottom - top);
+    this.#growing?.paint(first, width, rgba);
   }
 
   /** All that lies under the view. */
@@ -215,6 +195,8 @@ export class Viewer {
       return { x: event.clientX - box.left, y: event.clientY - box.top };
     };
     stage.addEventListener('wheel', (event) => {
+      // Nor is it one for a wheel that goes on down the page.
+      if (this.#fitted && event.deltaY > 0 && !event.ctrlKey) return;
       event.preventDefault();
       this.magnify(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.002)), at(event));
     }, { passive: false });

@@ -3,7 +3,9 @@
 import { isModel, networks, weightsAddress } from './address.js';
 import { leftOut, withChunks, withMetadata } from './container.js';
 import { Pool, threads } from './pool.js';
+import { layered } from './limits.js';
 import { nameOf, reached } from './reach.js';
+import { Reduced } from './reduced.js';
 import { begun, converts, filesModule, readable, upright } from './read.js';
 import { Said, asSaid, free, said } from './said.js';
 import { checkName, checkSignature, signatureAddress } from './signature.js';
@@ -19,6 +21,8 @@ let pool = null;
 
 /** Longest side of an image in a format that the browser writes. */
 const LONGEST = { jpeg: 65_535, webp: 16_383 };
+/** Their names. */
+const NAMES = { jpeg: 'JPEG', webp: 'WebP' };
 
 /** Fetches a file, or reads one that is here; `told(received, total)` is called meanwhile where its size is known. */
 async function bytesOf(url, told) {
@@ -192,7 +196,7 @@ async function finished(report, { sample, mean }, { format, quality, strip, laye
   const bare = own ? coloured(sample) : sample;
   let blob = format === 'png' && !strip ? whole(sample) : bare;
   if (format !== 'png') {
-    const name = format === 'jpeg' ? 'JPEG' : 'WebP';
+    const name = NAMES[format];
     try {
       const plain = await drawn(await createImageBitmap(bare), `image/${format}`, quality);
       const carried = photo.carried(width, height);
@@ -246,7 +250,10 @@ async function enlarged(read, { id, preview, given, ...wanted }) {
     const inTiles = (done + shares.reduce((sum, each) => sum + each.share, 0)) / total;
     postMessage({ id, kind: 'progress', done, total, fraction: Math.max(fraction, inTiles) });
   };
-  const shown = (first, width, rgba) => postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
+  const shown = (first, width, rgba) => {
+    reduced?.paint(first, width, rgba);
+    if (preview) postMessage({ id, kind: 'rows', first, width, rgba }, [rgba.buffer]);
+  };
   const elsewhere = (values, width, height, x0, y0, columns, rows, again) => {
     const tile = { share: 0 };
     shares.push(tile);
@@ -267,6 +274,11 @@ async function enlarged(read, { id, preview, given, ...wanted }) {
   const wish = wishFor(wanted);
   const [columns, lines] = upscaler.size(wish, width, height);
   free(wish);
+  // What no browser shows has a small picture beside it.
+  const large = columns * lines > wanted.most;
+  const canvas = large ? new OffscreenCanvas(1, 1) : null;
+  const reduced = large ? new Reduced(canvas, { width: columns, height: lines }) : null;
+  wanted.layers &&= layered(photo, wanted, upscaler.scale, wanted.most);
   const { PngFile } = await filesModule();
   // The result and, where it is told, the mean.
   const pngs = [];
@@ -282,7 +294,7 @@ async function enlarged(read, { id, preview, given, ...wanted }) {
   let report;
   try {
     const pixels = new module.Pixels(width, height, channels, bits, photo.takeSamples());
-    report = await upscaler.upscale(pixels, wishFor(wanted), progress, rows, preview ? shown : undefined, pool ? threads() + 1 : 0, elsewhere);
+    report = await upscaler.upscale(pixels, wishFor(wanted), progress, rows, preview || large ? shown : undefined, pool ? threads() + 1 : 0, elsewhere);
   } catch (error) {
     pngs.forEach(free);
     // What another worker met it says best itself; the pool begins anew.
@@ -291,6 +303,14 @@ async function enlarged(read, { id, preview, given, ...wanted }) {
     throw unwritten ?? error;
   }
   const [sample, mean] = pngs.map((png) => new Blob(png.finish(), { type: 'image/png' }));
+  if (large) {
+    const result = await finished(report, { sample }, { ...wanted, format: 'png' }, read);
+    const notes = [said('seen-smaller', { megapixels: Math.round(columns * lines / 1e6) })];
+    // Nor would it fit the canvas that writes other formats.
+    const name = NAMES[wanted.format];
+    if (name) notes.push(said('saved-as-png', { format: name }));
+    return { ...result, notes: [...result.notes, ...notes], reduced: await canvas.convertToBlob() };
+  }
   if (!wanted.layers || !mean || wanted.fidelity === 0) return finished(report, { sample, mean }, wanted, read);
   // The layers stay as they are, the file is their blend, whose photo is read once more.
   const { layers, invented, deviation, departure } = await finished(report, { sample, mean }, { ...wanted, format: 'png', layered: wanted.format }, read);
@@ -306,6 +326,31 @@ async function blend({ bytes: given, layers, ...wanted }) {
     const result = blended(read.photo, sample, mean, wanted.fidelity);
     const { png } = result;
     return await finished(result, { sample: new Blob(png, { type: 'image/png' }) }, wanted, read);
+  } finally {
+    free(read.photo);
+  }
+}
+
+/** Every pixel of an image as a square of so many, or of those that come nearest to a width; no network runs. */
+async function squares({ bytes: given, scale, width, strip }) {
+  const read = await readable(given, { strip });
+  try {
+    const { photo } = read;
+    const { channels, bits } = photo;
+    const times = width ? Math.max(Math.round(width / photo.width), 1) : scale;
+    const { PngFile } = await filesModule();
+    const png = new PngFile(times * photo.width, times * photo.height, channels, bits);
+    const [samples, size] = [photo.takeSamples(), channels * bits / 8];
+    // Sixteen bits come with the low byte first, and PNG has the high one there.
+    const swapped = bits === 16 ? 1 : 0;
+    const row = new Uint8Array(times * photo.width * size);
+    for (let y = 0; y < photo.height; y++) {
+      const from = y * photo.width * size;
+      for (let i = 0; i < row.length; i++) row[i] = samples[(from + Math.floor(i / size / times) * size + i % size) ^ swapped];
+      for (let again = 0; again < times; again++) png.add(row);
+    }
+    const report = { width: times * photo.width, height: times * photo.height, consistency: Infinity, differences: null };
+    return await finished(report, { sample: new Blob(png.finish(), { type: 'image/png' }) }, { format: 'png', strip }, read);
   } finally {
     free(read.photo);
   }
@@ -352,7 +397,7 @@ async function tile({ values, size, at, image, wanted }) {
   return upscaler.tile(values, Uint32Array.from(size), Uint32Array.from(at), Uint32Array.from(image), wishFor(wanted), share);
 }
 
-const kinds = { open, upscale, blend, tile, import: importFiles };
+const kinds = { open, upscale, blend, squares, tile, import: importFiles };
 
 /** What a pool tells its workers, in its order. */
 let told = Promise.resolve();

@@ -10,8 +10,8 @@ use wasm_bindgen::prelude::*;
 
 use crate::said::{js, object, thrown};
 
-/// Most input pixels: 4096x4096, whose fourfold enlargement is the largest most programs open.
-const MAX_PIXELS: u64 = 1 << 24;
+/// Most input pixels: with what decoding takes beside them, half of the memory there is.
+const MAX_PIXELS: u64 = 64_000_000;
 /// A PNG leaves WebAssembly's memory in parts of about this size.
 const PART: usize = 1 << 20;
 /// Rows that are blended at a time.
