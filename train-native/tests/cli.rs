@@ -357,6 +357,43 @@ fn line(folder: &Path, words: &str) -> Output {
     asasr(&words.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
+/// Given inputs are what is learned from: those of a protocol lead to the weights that the protocol leads to.
+#[test]
+fn inputs_can_be_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::create_dir_all(at.join("photos")).unwrap();
+    for name in ["a.png", "b.png", "c.png"] {
+        photo(120, 90).save(at.join("photos").join(name)).unwrap();
+    }
+    let done = |words: &str| {
+        let run = line(at, words);
+        assert!(run.status.success(), "{}", text(&run));
+    };
+    done("degrade --data @/photos --out @/pairs");
+    let sizes = "--steps 3 --val-every 3 --batch 2 --patch 8 --channels 4 --blocks 1";
+    done(&format!("train restorer --data @/photos --out @/made {sizes}"));
+    done(&format!(
+        "train restorer --data @/pairs/hq --inputs @/pairs/lq --protocol real-full --out @/given {sizes}"
+    ));
+    let read = |run: &str| fs::read(at.join(run).join("best/restorer.safetensors")).unwrap();
+    assert_eq!(read("made"), read("given"));
+
+    fs::rename(at.join("pairs/lq/c.png"), at.join("pairs/lq/d.png")).unwrap();
+    fs::copy(at.join("pairs/hq/b.png"), at.join("pairs/lq/b.png")).unwrap();
+    for (words, why) in [
+        ("", "a 4 times smaller"),
+        ("--blurred 0.5", "--inputs cannot be used with --blurred"),
+    ] {
+        let run = line(
+            at,
+            &format!("train restorer --data @/pairs/hq --inputs @/pairs/lq --out @/no {sizes} {words}"),
+        );
+        let told = text(&run);
+        assert!(told.contains(why), "{words}: {told}");
+    }
+}
+
 /// Drawn crops and shares of a protocol are the same again after a stop, and the model says how it was trained.
 #[test]
 fn drawn_crops_and_shares_join_a_run() {

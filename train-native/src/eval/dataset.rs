@@ -118,35 +118,39 @@ pub(crate) fn measure(
 }
 
 /// Reads truths and their inputs, which lie in `inputs` under the same names.
-pub(super) fn pairs_with(paths: &[PathBuf], inputs: &Path, scale: usize) -> Result<Vec<Pair>> {
-    let folder = ResultFolder::open(inputs, paths)?;
-    let pair = |path: &PathBuf| -> Result<Pair> {
-        let hq = truth(path, scale)?;
-        let from = folder.of(path)?;
-        let lq = colours(&from, 1)?;
-        if (lq.width() * scale, lq.height() * scale) != (hq.width(), hq.height()) {
-            return Err(Error::at(
-                &from,
-                format!(
-                    "{}x{} pixels, where a {scale} times smaller {} has {}x{}",
-                    lq.width(),
-                    lq.height(),
-                    path.display(),
-                    hq.width() / scale,
-                    hq.height() / scale
-                ),
-            ));
-        }
-        let path = path.clone();
-        Ok(Pair { path, hq, lq })
-    };
+pub(crate) fn pairs_with(paths: &[PathBuf], inputs: &ResultFolder, scale: usize) -> Result<Vec<Pair>> {
     // The first failure in the list's order, not in time.
-    let all: Vec<_> = paths.par_iter().map(pair).collect();
+    let all: Vec<_> = paths
+        .par_iter()
+        .map(|path| pair_with(path, inputs, scale))
+        .collect();
     all.into_iter().collect()
 }
 
+/// Reads a truth and its input of the same name.
+pub(crate) fn pair_with(path: &Path, inputs: &ResultFolder, scale: usize) -> Result<Pair> {
+    let hq = truth(path, scale)?;
+    let from = inputs.of(path)?;
+    let lq = colours(&from, 1)?;
+    if (lq.width() * scale, lq.height() * scale) != (hq.width(), hq.height()) {
+        return Err(Error::at(
+            &from,
+            format!(
+                "{}x{} pixels, where a {scale} times smaller {} has {}x{}",
+                lq.width(),
+                lq.height(),
+                path.display(),
+                hq.width() / scale,
+                hq.height() / scale
+            ),
+        ));
+    }
+    let path = path.to_path_buf();
+    Ok(Pair { path, hq, lq })
+}
+
 /// A folder of images that bear the names of others.
-pub(super) struct ResultFolder {
+pub(crate) struct ResultFolder {
     folder: PathBuf,
     images: Vec<PathBuf>,
     /// The names of those others, without their endings.
@@ -168,7 +172,7 @@ fn fit(result: &str, name: &str) -> Option<usize> {
 
 impl ResultFolder {
     /// The results in `folder` for the images at `truths`.
-    pub(super) fn open(folder: &Path, truths: &[PathBuf]) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, truths: &[PathBuf]) -> Result<Self> {
         Ok(Self {
             images: files::images_below(folder)?,
             folder: folder.to_path_buf(),

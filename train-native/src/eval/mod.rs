@@ -16,7 +16,9 @@ mod output;
 mod page;
 mod reading;
 
-pub(crate) use dataset::{Pair, colours, enlarge, measure, pairs, truth};
+pub(crate) use dataset::{
+    Pair, ResultFolder, colours, enlarge, measure, pair_with, pairs, pairs_with, truth,
+};
 pub(crate) use judge::{Judge, METRICS, Metric, Scores, deviation};
 pub(crate) use output::{command, in_tables, machine};
 
@@ -57,7 +59,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     let read: Vec<PathBuf> = paths.iter().cloned().chain(others).collect();
     files::check_outputs(args.files(), &read)?;
     let pairs = match &args.inputs {
-        Some(inputs) => dataset::pairs_with(&paths, inputs, scale)?,
+        Some(inputs) => pairs_with(&paths, &ResultFolder::open(inputs, &paths)?, scale)?,
         None => pairs(&paths, scale, args.protocol)?,
     };
     judge.check(&pairs)?;

@@ -9,17 +9,34 @@ use rayon::prelude::*;
 use crate::degrade::{Protocol, Recipe, carry_out, degrade, filter, reach};
 use crate::drawn::Artist;
 use crate::error::{Error, Result};
-use crate::eval;
+use crate::eval::{self, ResultFolder};
 
 /// Deviations in pixels of the Gaussians that blur crops, drawn evenly by their logarithm.
 const BLUR: (f64, f64) = (1.0, 6.0);
 
-/// One photograph in 8 bits, `[3, h * scale, w * scale]`, and, where that is the protocol, its clean reduction.
+/// One photograph in 8 bits, `[3, h * scale, w * scale]`, and its input where that is the same for every crop: a given one, or the clean
+/// reduction.
 struct Photo {
     hq: Vec<u8>,
     lq: Option<Vec<u8>>,
-    /// Of the reduction.
+    /// Of the input.
     size: Size,
+}
+
+/// Where low-quality images come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Inputs<'a> {
+    Made(Protocol),
+    /// Given for the photographs; of what is drawn they are made.
+    Given(&'a ResultFolder, Protocol),
+}
+
+impl Inputs<'_> {
+    fn protocol(self) -> Protocol {
+        match self {
+            Self::Made(protocol) | Self::Given(_, protocol) => protocol,
+        }
+    }
 }
 
 /// Photographs held in memory.
@@ -134,7 +151,7 @@ impl Dataset {
         scale: usize,
         patch: usize,
         cache_mb: usize,
-        protocol: Protocol,
+        inputs: Inputs<'_>,
     ) -> Result<Self> {
         let Cached {
             kept: photos,
@@ -144,7 +161,7 @@ impl Dataset {
         } = cached(
             paths,
             cache_mb,
-            |path| Photo::read(path.as_ref(), scale, patch, protocol),
+            |path| Photo::read(path.as_ref(), scale, patch, inputs),
             |photo| photo.hq.len() + photo.lq.as_ref().map_or(0, Vec::len),
         );
         if beyond > 0 {
@@ -166,7 +183,7 @@ impl Dataset {
         Ok(Self {
             photos,
             scale,
-            protocol,
+            protocol: inputs.protocol(),
             blurred: 0.0,
             shares: None,
             drawn: None,
@@ -177,7 +194,7 @@ impl Dataset {
     pub(crate) fn of(images: &[Planes], scale: usize, protocol: Protocol) -> Result<Self> {
         let photos = images
             .iter()
-            .map(|image| Photo::new(image, scale, protocol))
+            .map(|image| Photo::new(image, None, scale, protocol))
             .collect::<Result<_>>()?;
         Ok(Self {
             photos,
@@ -298,8 +315,15 @@ impl Dataset {
 }
 
 impl Photo {
-    fn read(path: &Path, scale: usize, patch: usize, protocol: Protocol) -> Result<Self> {
-        let hq = eval::truth(path, scale)?;
+    fn read(path: &Path, scale: usize, patch: usize, inputs: Inputs<'_>) -> Result<Self> {
+        let pair = match inputs {
+            Inputs::Made(_) => None,
+            Inputs::Given(folder, _) => Some(eval::pair_with(path, folder, scale)?),
+        };
+        let (hq, lq) = match pair {
+            Some(pair) => (pair.hq, Some(pair.lq)),
+            None => (eval::truth(path, scale)?, None),
+        };
         let (width, height) = (hq.width() / scale, hq.height() / scale);
         if width < patch || height < patch {
             let side = patch * scale;
@@ -308,13 +332,16 @@ impl Photo {
                 format!("smaller than a crop of {side}x{side} pixels"),
             ));
         }
-        Self::new(&hq, scale, protocol)
+        Self::new(&hq, lq.as_ref(), scale, inputs.protocol())
     }
 
-    fn new(hq: &Planes, scale: usize, protocol: Protocol) -> Result<Self> {
-        let lq = match protocol {
-            Protocol::Clean => Some(bytes(&degrade(hq, scale, protocol, &mut SplitMix64::new(0))?)),
-            Protocol::RealMild | Protocol::RealFull | Protocol::Real => None,
+    fn new(hq: &Planes, lq: Option<&Planes>, scale: usize, protocol: Protocol) -> Result<Self> {
+        let lq = match (lq, protocol) {
+            (Some(lq), _) => Some(bytes(lq)),
+            (None, Protocol::Clean) => {
+                Some(bytes(&degrade(hq, scale, protocol, &mut SplitMix64::new(0))?))
+            }
+            (None, Protocol::RealMild | Protocol::RealFull | Protocol::Real) => None,
         };
         Ok(Self {
             hq: bytes(hq),

@@ -14,7 +14,7 @@ use super::checkpoint::{self, State};
 use super::config::options::{self, Paths, one_line};
 use super::config::record::{Record, checkpoint_of};
 use super::config::{Common, Rate, Run as Options, Share, Shares};
-use super::data::{Batch, Dataset};
+use super::data::{Batch, Dataset, Inputs};
 use super::feed;
 use super::optimise::{self, Terms, Values, Workers};
 use super::optimiser::Optimiser;
@@ -22,7 +22,7 @@ use super::report::{self, Comparison};
 use crate::device::{Precision, burn_devices};
 use crate::drawn::Artist;
 use crate::error::{Error, Result};
-use crate::eval::{self, Pair};
+use crate::eval::{self, Pair, ResultFolder};
 use crate::{files, interrupt, memory, pack};
 
 pub(crate) const SCALE: usize = 4;
@@ -108,10 +108,14 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
     let peak = common.learning_rate.map_or(O::PEAK.get(), Rate::get);
     let fresh = stages[0].fresh();
     let (train, val) = split(common)?;
+    let inputs = inputs(common, &train, &val)?;
     let mut record = Record::new(options, stages[0].base(), fingerprint(&train, &val))?;
     let mut state = begin::<O>(common, &checkpoint, &fresh, &mut record, &devices[0])?;
-    let dataset = dataset(common, &train, artist)?;
-    let pairs = eval::pairs(&val, SCALE, common.protocol)?;
+    let dataset = dataset(common, &train, inputs.as_ref(), artist)?;
+    let pairs = match (&inputs, &common.files.val) {
+        (Some(inputs), None) => eval::pairs_with(&val, inputs, SCALE)?,
+        _ => eval::pairs(&val, SCALE, common.protocol)?,
+    };
     let learned: usize = fresh.iter().map(|(_, t)| t.values.len()).sum();
     note!(
         "{learned} parameters, {} training images, {} validation images, steps {} to {}",
@@ -179,9 +183,16 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
 }
 
 /// What crops are taken from.
-fn dataset(common: &Common, photos: &[PathBuf], artist: Artist) -> Result<Dataset> {
+fn dataset(
+    common: &Common,
+    photos: &[PathBuf],
+    inputs: Option<&ResultFolder>,
+    artist: Artist,
+) -> Result<Dataset> {
     let patch = common.patch.into();
-    let loaded = Dataset::load(photos, SCALE, patch, common.running.cache_mb, common.protocol)?;
+    let made = Inputs::Made(common.protocol);
+    let inputs = inputs.map_or(made, |folder| Inputs::Given(folder, common.protocol));
+    let loaded = Dataset::load(photos, SCALE, patch, common.running.cache_mb, inputs)?;
     Ok(loaded
         .blurring(common.blurred.get())
         .mixing(common.shares.map(Shares::parts))
@@ -379,6 +390,18 @@ pub(crate) fn check(common: &Common) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The low-quality images that are given, of the images of --data.
+fn inputs(common: &Common, train: &[PathBuf], val: &[PathBuf]) -> Result<Option<ResultFolder>> {
+    let Some(folder) = &common.files.inputs else {
+        return Ok(None);
+    };
+    let mut named = train.to_vec();
+    if common.files.val.is_none() {
+        named.extend_from_slice(val);
+    }
+    ResultFolder::open(folder, &named).map(Some)
 }
 
 /// Training and validation files.

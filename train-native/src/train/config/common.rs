@@ -39,7 +39,11 @@ pub(crate) struct Files {
     /// Folder of training images, searched recursively, or a file that `asasr pack` wrote
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Place,
-    /// The same for validation; without it every 20th training image is set aside
+    /// Folder with the low-quality image of each training image under the same name, as pairs of two cameras or a teacher's results
+    /// have it; without it they are made by --protocol
+    #[arg(long, value_name = "DIR")]
+    pub(crate) inputs: Option<Place>,
+    /// The same as --data for validation; without it every 20th training image is set aside
     #[arg(long, value_name = "DIR")]
     pub(crate) val: Option<Place>,
     /// Where checkpoints, metrics and the best model go
@@ -166,6 +170,12 @@ impl Common {
             self.running.from.is_some(),
             "--resume",
             self.running.resume,
+        )?;
+        excludes(
+            "--inputs",
+            self.files.inputs.is_some(),
+            "--blurred",
+            self.blurred.get() > 0.0,
         )?;
         needs("--fonts", self.fonts.is_some(), "--drawn", self.drawn.is_some())?;
         if self.shares.is_some() && self.protocol != Protocol::Real {
