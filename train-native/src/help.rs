@@ -8,11 +8,10 @@ use crate::cli::{Cli, Completions, Manual};
 use crate::error::{Error, Result};
 
 /// Prints the completions for a shell.
-pub(crate) fn completions(args: &Completions) -> Result<()> {
+pub(crate) fn completions(args: &Completions) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "asasr", &mut script);
     say!("{}", String::from_utf8_lossy(&script).trim_end());
-    Ok(())
 }
 
 /// Writes `asasr.1`, `asasr-upscale.1` and so on.

@@ -72,7 +72,10 @@ fn run(command: cli::Command) -> error::Result<()> {
         cli::Command::Pack(args) => pack::run(&args),
         cli::Command::Weights(command) => store::run(&command),
         cli::Command::Train(command) => train::run(&command),
-        cli::Command::Completions(args) => help::completions(&args),
+        cli::Command::Completions(args) => {
+            help::completions(&args);
+            Ok(())
+        }
         cli::Command::Manual(args) => help::manual(&args),
     }
 }

@@ -338,9 +338,7 @@ impl Photo {
     fn new(hq: &Planes, lq: Option<&Planes>, scale: usize, protocol: Protocol) -> Result<Self> {
         let lq = match (lq, protocol) {
             (Some(lq), _) => Some(bytes(lq)),
-            (None, Protocol::Clean) => {
-                Some(bytes(&degrade(hq, scale, protocol, &mut SplitMix64::new(0))?))
-            }
+            (None, Protocol::Clean) => Some(bytes(&degrade(hq, scale, protocol, &mut SplitMix64::new(0))?)),
             (None, Protocol::RealMild | Protocol::RealFull | Protocol::Real) => None,
         };
         Ok(Self {
