@@ -235,7 +235,7 @@ fn the_debian_package_is_one() {
     }
 }
 
-/// The lists of parts are CycloneDX, with the versions that the lock file fixes.
+/// The lists of parts are of the standard `CycloneDX`, with the versions that the lock file fixes.
 #[test]
 fn the_parts_are_listed() {
     let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")).unwrap();
