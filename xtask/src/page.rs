@@ -16,7 +16,7 @@ use crate::shell::{Result, cargo, copy, root, run, say, side_by_side};
 use crate::tools;
 
 /// What the page is made of.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 19] = [
     ".cargo",
     "Cargo.lock",
     "Cargo.toml",
@@ -27,7 +27,11 @@ const SOURCES: [&str; 15] = [
     "interchange",
     "shaders",
     "weights",
-    "xtask",
+    "xtask/bindgen",
+    "xtask/src/links.rs",
+    "xtask/src/notices.rs",
+    "xtask/src/page.rs",
+    "xtask/src/tools.rs",
     POLICY_FILE,
     "LICENSE-MIT",
     "LICENSE-APACHE",

@@ -90,8 +90,18 @@ pub(crate) fn page_needs() -> [Need; 3] {
 }
 
 /// What the tests need on top.
-pub(crate) fn test_needs() -> [Need; 10] {
+pub(crate) fn test_needs() -> [Need; 11] {
     [
+        Need {
+            name: "ffmpeg and ffprobe",
+            found: || {
+                find("ffprobe")?;
+                let told = output(Command::new(find("ffmpeg")?).arg("-version"))?;
+                told.lines().next().map(str::to_owned)
+            },
+            mend: || apt_line("ffmpeg"),
+            install: || apt(&["ffmpeg"]),
+        },
         Need {
             name: "s3s-fs, an S3 server",
             found: || version_of("s3s-fs").filter(|v| v.ends_with(S3)),
