@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::degrade::Protocol;
 use crate::device::{DeviceChoice, Precision};
 use crate::train::config::{Backbone, Export, Job, Share};
+use crate::video::options::Video;
 
 /// Faithful image super-resolution.
 #[derive(Debug, Parser)]
@@ -24,6 +25,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Enlarge images
     Upscale(Upscale),
+    /// Enlarge videos, by way of the installed ffmpeg
+    Video(Box<Video>),
     /// Measure models and other tools' results on a folder of sharp images
     Eval(Eval),
     /// Make a page of what `eval` and `train sweep` measured
@@ -420,7 +423,7 @@ impl fmt::Display for HoldTo {
 }
 
 /// Reads [`HoldTo`].
-fn hold(text: &str) -> Result<HoldTo, String> {
+pub(crate) fn hold(text: &str) -> Result<HoldTo, String> {
     match text {
         "on" => Ok(HoldTo::On),
         "off" => Ok(HoldTo::Off),
@@ -641,7 +644,7 @@ fn format() -> impl TypedValueParser<Value = Format> {
 }
 
 /// A path as it is; an empty one is told with the other inputs that cannot be read.
-fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+pub(crate) fn any_path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 

@@ -27,6 +27,12 @@ pub(crate) mod code {
     pub(crate) const NO_MEMORY: &str = "no-memory";
     /// The program has a fault that an image brings out.
     pub(crate) const FAULT: &str = "fault";
+    /// The program ffmpeg, by which videos are read and written, is missing, too old, or failed.
+    pub(crate) const FFMPEG: &str = "ffmpeg";
+    /// A file is no video that can be read.
+    pub(crate) const VIDEO: &str = "video";
+    /// What an earlier run began is there, and is not what was asked for.
+    pub(crate) const UNFINISHED: &str = "unfinished";
     /// The user ended the work.
     pub(crate) const CANCELLED: &str = "cancelled";
 }
@@ -79,6 +85,14 @@ impl Error {
     pub(crate) fn with(self, remedy: &str) -> Self {
         Self {
             text: format!("{}, {remedy}", self.text),
+            ..self
+        }
+    }
+
+    /// The same about the file or folder at `path`, as far as it was about none.
+    pub(crate) fn within(self, path: &Path) -> Self {
+        Self {
+            text: format!("{}: {}", shown(path), self.text),
             ..self
         }
     }

@@ -9,6 +9,7 @@ use asasr_core::model::{Dtype, Manifest, NetworkPart, Role, Tensor, Weights, sha
 use asasr_core::random::SplitMix64;
 
 use asasr_interchange::{Imported, Stated};
+use asasr_store::{Package, PublicKey};
 
 use crate::cli::Mode;
 use crate::error::{Error, Result};
@@ -39,6 +40,15 @@ impl Graphs {
         let loaded = |(role, part): (&Role, &NetworkPart)| Ok((*role, weights_of(part, &read)?));
         let weights = manifest.networks.iter().map(loaded).collect::<Result<_>>()?;
         Ok(Self { manifest, weights })
+    }
+
+    /// The same, if `key`, a PEM file or the base64 inside it, signed its manifest; without a key, any.
+    pub(crate) fn signed(folder: Option<&Path>, key: Option<&str>) -> Result<Self> {
+        if let (Some(key), Some(folder)) = (key, folder) {
+            let key = PublicKey::read(key)?;
+            Package::from_folder(folder)?.check_signature(&key)?;
+        }
+        Self::open(folder)
     }
 
     /// A community's file beside the default model's restorer.

@@ -37,6 +37,7 @@ mod sheet;
 mod store;
 mod train;
 mod upscale;
+mod video;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
 fn run(command: cli::Command) -> error::Result<()> {
     match command {
         cli::Command::Upscale(args) => upscale::run(&args),
+        cli::Command::Video(args) => video::run(&args),
         cli::Command::Eval(args) => eval::run(&args),
         cli::Command::Results(args) => results::run(&args),
         cli::Command::Degrade(args) => pairs::run(&args),

@@ -1,3 +1,4 @@
+use alloc::format;
 use alloc::vec::Vec;
 
 use crate::{Error, Result, Size, TilePlan};
@@ -33,6 +34,9 @@ pub enum Target {
     Scale(OutputScale),
     /// So many columns, and rows in proportion: from the photo's own to the most that two passes reach.
     Width(usize),
+    /// So many columns and rows, each from the photo's own to the most that two passes reach: where a format does not take every
+    /// side, as videos of even sides do not, or where rows are given.
+    Size(Size),
 }
 
 /// The way to a size.
@@ -148,6 +152,26 @@ impl Options {
                 let least = wanted.div_ceil(given.width).max(2).min(most);
                 (least, Size::new(wanted, (rows as usize).max(1)))
             }
+            Target::Size(wanted) => {
+                let offered = |wanted: usize, given: usize| (given..=given * most).contains(&wanted);
+                if !offered(wanted.width, given.width) {
+                    return Err(Error::Width {
+                        wanted: wanted.width,
+                        least: given.width,
+                        most: given.width * most,
+                    });
+                }
+                if !offered(wanted.height, given.height) {
+                    let (least, most) = (given.height, given.height * most);
+                    return Err(Error::Size(format!(
+                        "results of this image are {least} to {most} pixels high, not {}",
+                        wanted.height
+                    )));
+                }
+                let columns = wanted.width.div_ceil(given.width);
+                let rows = wanted.height.div_ceil(given.height);
+                (columns.max(rows).max(2).min(most), wanted)
+            }
         };
         if wanted > most {
             return Err(Error::Scale { scale: wanted, most });
@@ -197,9 +221,15 @@ mod tests {
         assert_eq!(of(scale(6), 4), Ok((8, Size::new(600, 306))));
         assert_eq!(of(Target::Width(450), 4), Ok((8, Size::new(450, 230))));
         assert_eq!(of(Target::Width(280), 2), Ok((4, Size::new(280, 143))));
+        // Sides that are given, whatever the proportion.
+        let exact = |width, height| Target::Size(Size::new(width, height));
+        assert_eq!(of(exact(300, 152), 4), Ok((3, Size::new(300, 152))));
+        assert_eq!(of(exact(300, 154), 4), Ok((4, Size::new(300, 154))));
+        assert_eq!(of(exact(100, 52), 4), Ok((2, Size::new(100, 52))));
         for refused in [
             of(Target::Width(99), 4),
             of(Target::Width(801), 4),
+            of(exact(99, 51), 4),
             of(scale(5), 2),
             of(scale(2), 1),
         ] {
@@ -207,6 +237,10 @@ mod tests {
                 matches!(refused, Err(Error::Width { .. } | Error::Scale { .. })),
                 "{refused:?}"
             );
+        }
+        for (width, height) in [(200, 50), (200, 409)] {
+            let refused = of(exact(width, height), 4);
+            assert!(matches!(refused, Err(Error::Size(_))), "{refused:?}");
         }
         let mut long = options(scale(4));
         long.longest = 399;

@@ -19,7 +19,7 @@ const AS_SHELLS: MatchOptions = MatchOptions {
 
 /// The inputs with patterns, as in `*.jpg`, replaced by the names that they match: a shell may have left that to the program, as on
 /// Windows. What names something that is there, or matches nothing, stays as it is.
-pub(super) fn expanded(inputs: &[PathBuf]) -> Vec<PathBuf> {
+pub(crate) fn expanded(inputs: &[PathBuf]) -> Vec<PathBuf> {
     let matches = |input: &PathBuf| {
         let pattern = input.to_str().filter(|text| text.contains(['*', '?', '[']))?;
         if fs::symlink_metadata(input).is_ok() {

@@ -11,12 +11,12 @@
 //! | `alone` | an image in a process of its own |
 
 mod alone;
-mod find;
+pub(crate) mod find;
 mod input;
 mod maps;
-mod place;
+pub(crate) mod place;
 mod plan;
-mod tell;
+pub(crate) mod tell;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -29,7 +29,6 @@ use std::rc::Rc;
 use asasr_codec::{Format, ImageRows, Options, Picture, Saving};
 use asasr_core::Executor as _;
 use asasr_core::pipeline::{self, Event, Output, Tiles};
-use asasr_store::{Package, PublicKey};
 
 use self::input::Input;
 use self::place::Place;
@@ -112,11 +111,7 @@ fn all(args: &Upscale, place: &Place, saving: Saving) -> Result<(usize, usize)> 
 
 /// The model, with its signature checked where that is asked for.
 fn open_model(args: &Upscale) -> Result<Graphs> {
-    if let (Some(key), Some(folder)) = (&args.public_key, &args.weights) {
-        let key = PublicKey::read(key)?;
-        Package::from_folder(folder)?.check_signature(&key)?;
-    }
-    Graphs::open(args.weights.as_deref())
+    Graphs::signed(args.weights.as_deref(), args.public_key.as_deref())
 }
 
 /// Checks the model against what is asked of it.
@@ -246,7 +241,7 @@ fn still_free(
 }
 
 /// Does something for one image, so that even a fault of the program ends no more than that.
-fn guarded<T>(name: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn guarded<T>(name: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|fault| {
         Err(Error::at(
             name,

@@ -127,11 +127,11 @@ pub(super) fn saving(args: &Upscale, place: &Place) -> Result<Saving> {
 
 /// Folders that were made, each in the one before it.
 #[derive(Debug)]
-pub(super) struct MadeFolder(Vec<PathBuf>);
+pub(crate) struct MadeFolder(Vec<PathBuf>);
 
 impl MadeFolder {
     /// Makes a folder and those above it.
-    pub(super) fn new(folder: &Path) -> Result<Self> {
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
         let missing = folder
             .ancestors()
             .take_while(|f| !f.as_os_str().is_empty() && !f.exists());

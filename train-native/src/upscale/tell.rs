@@ -16,24 +16,24 @@ const STEPS: u64 = 1000;
 
 /// Tells of images, one after the other.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Teller(pub(super) Telling);
+pub(crate) struct Teller(pub(crate) Telling);
 
 impl Teller {
     /// A remark about an input.
-    pub(super) fn note(self, input: &Path, note: &Remark) {
+    pub(crate) fn note(self, input: &Path, note: &Remark) {
         let (input, text) = (shown(input), &note.text);
         note!("note: {input}: {text}");
         self.event(|| coded("note", Some(&input), &note.message, text));
     }
 
     /// Why an input was not enlarged.
-    pub(super) fn failed(self, input: &Path, error: &Error) {
+    pub(crate) fn failed(self, input: &Path, error: &Error) {
         note!("error: {error}");
         self.told(Some(input), error);
     }
 
     /// The same for other programs alone, where the user is told elsewhere; without an input, why none is enlarged.
-    pub(super) fn told(self, input: Option<&Path>, error: &Error) {
+    pub(crate) fn told(self, input: Option<&Path>, error: &Error) {
         let input = input.map(shown);
         self.event(|| coded("failed", input.as_deref(), error.message(), &error.to_string()));
     }
@@ -57,7 +57,8 @@ impl Teller {
         }
     }
 
-    fn event(self, event: impl FnOnce() -> Value) {
+    /// A line for other programs, where that is how things are told.
+    pub(crate) fn event(self, event: impl FnOnce() -> Value) {
         if self.0 == Telling::Json {
             say!("{}", event());
         }
@@ -66,13 +67,13 @@ impl Teller {
 
 /// A remark about an input, for programs and in words.
 #[derive(Debug)]
-pub(super) struct Remark {
+pub(crate) struct Remark {
     message: Message,
     text: String,
 }
 
 impl Remark {
-    pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &'static str, text: impl Into<String>) -> Self {
         Self {
             message: Message::new(code),
             text: text.into(),
