@@ -263,11 +263,11 @@ fn the_server_comes_with_its_page_and_container() {
         let told = told(Command::new(&server).arg("--version").env_clear());
         assert_eq!(told.trim(), format!("asasr-server {VERSION}"));
         let bytes = fs::read(&server).unwrap();
-        let title = b"<title>ASASR";
-        assert!(
-            bytes.windows(title.len()).any(|w| w == title),
-            "the page is not inside"
-        );
+        // The page, and a script of it that finds its module.
+        for inside in ["<title>ASASR", "new URL(\"asasr-cpu_bg.wasm\",import.meta.url)"] {
+            let found = bytes.windows(inside.len()).any(|w| w == inside.as_bytes());
+            assert!(found, "{inside} is not inside");
+        }
     }
     let container = required("ASASR_DIST").join("container");
     let file = fs::read_to_string(container.join("Containerfile")).unwrap();

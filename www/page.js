@@ -447,7 +447,10 @@ function row(job) {
     part: button(() => tryPiece(job)),
     cancel: button(() => queue.cancel(job)),
     retry: button(() => withOptions((options) => queue.retry(job, options))),
-    again: button(() => withOptions((options) => queue.add([job.file], options))),
+    again: button(() => withOptions((options) => {
+      // It takes the place of what is shown of this photo.
+      [following] = queue.add([job.file], options);
+    })),
     remove: button(() => queue.remove(job)),
   };
   parts.progress.setAttribute('aria-label', name);

@@ -129,7 +129,9 @@ pub(crate) fn dist(names: &[String]) -> Result<PathBuf> {
         let folder = parts.join(&each.0);
         let legal = folder.join("legal");
         notices::write(&each.product(), &legal)?;
-        compile(each, &folder.join("wheel"), &legal, &out)?;
+        let glibc = each.0.replace("-musl", "-gnu");
+        let beside = each.is_static() && targets.iter().any(|t| t.0 == glibc);
+        compile((each, beside), &folder.join("wheel"), &legal, &out)?;
     }
     let help = parts.join("help");
     write_help(targets.iter().find(|t| t.runs_here()), &help)?;
@@ -150,8 +152,8 @@ pub(crate) fn dist(names: &[String]) -> Result<PathBuf> {
     Ok(out)
 }
 
-/// Compiles the programs, and puts the wheel, described in `project`, into `out`.
-fn compile(each: &Target, project: &Path, legal: &Path, out: &Path) -> Result<()> {
+/// Compiles the programs, and puts the wheel, described in `project`, into `out`; whether there is one for glibc `beside` a static one.
+fn compile((each, beside): (&Target, bool), project: &Path, legal: &Path, out: &Path) -> Result<()> {
     let source = root().join("train-native");
     let description = source.join("pyproject.toml");
     let text = fs::read_to_string(&description).map_err(|e| at(&description, &e))?;
@@ -167,16 +169,26 @@ fn compile(each: &Target, project: &Path, legal: &Path, out: &Path) -> Result<()
     copy_all(legal, project)?;
     copy(&source.join("README.md"), &project.join("README.md"))?;
     write(&project.join("pyproject.toml"), text.as_bytes())?;
-    wheel(each, ("the program", each.features()), project, out)?;
+    wheel((each, beside), ("the program", each.features()), project, out)?;
     if each.is_static() {
         // The wheel of the server is not handed on: one tool for both, so that nothing is compiled twice.
-        wheel(each, ("the server", "embed"), &root().join("server"), project)?;
+        wheel(
+            (each, beside),
+            ("the server", "embed"),
+            &root().join("server"),
+            project,
+        )?;
     }
     Ok(())
 }
 
 /// Compiles what is described in `project` by maturin, whose wheel goes into `out`.
-fn wheel(each: &Target, (what, features): (&str, &str), project: &Path, out: &Path) -> Result<()> {
+fn wheel(
+    (each, beside): (&Target, bool),
+    (what, features): (&str, &str),
+    project: &Path,
+    out: &Path,
+) -> Result<()> {
     let mut maturin = Command::new(tools::maturin());
     maturin
         .args(["build", "--locked", "--release", "--bindings", "bin"])
@@ -188,9 +200,17 @@ fn wheel(each: &Target, (what, features): (&str, &str), project: &Path, out: &Pa
         .current_dir(project)
         .env("PATH", tools::python_path());
     if each.is_static() {
-        // Nothing in it is of either C library.
-        maturin.args(["--zig", "--compatibility", "manylinux2014", "musllinux_1_2"]);
-        maturin.args(["--auditwheel", "skip"]);
+        // Nothing in it is of either C library; where there is a wheel for glibc too, that is for those who have glibc.
+        maturin.args([
+            "--zig",
+            "--auditwheel",
+            "skip",
+            "--compatibility",
+            "musllinux_1_2",
+        ]);
+        if !beside {
+            maturin.arg("manylinux2014");
+        }
     } else if each.is_linux() {
         maturin.args(["--zig", "--compatibility", "manylinux2014"]);
     }
@@ -259,7 +279,10 @@ fn archive_program(each: &Target, parts: &Path, legal: &Path, help: &Path, out: 
     copy_all(legal, &folder)?;
     copy_all(&help.join("completions"), &folder.join("completions"))?;
     copy_all(&help.join("man"), &folder.join("man"))?;
-    copy(&root().join("docs/guide/program.md"), &folder.join("README.md"))?;
+    copy(
+        &root().join("train-native").join("README.md"),
+        &folder.join("README.md"),
+    )?;
     archive(each, &name, &parts.join("archive"), out)
 }
 
@@ -273,7 +296,10 @@ fn archive_server(each: &Target, parts: &Path, legal: &Path, out: &Path) -> Resu
         &deploy.join("asasr-server.service"),
         &folder.join("asasr-server.service"),
     )?;
-    copy(&root().join("docs/guide/serve.md"), &folder.join("README.md"))?;
+    copy(
+        &root().join("server").join("README.md"),
+        &folder.join("README.md"),
+    )?;
     archive(each, &name, &parts.join("server"), out)
 }
 

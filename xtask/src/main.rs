@@ -128,7 +128,8 @@ fn speed(only: &[String]) -> Result<()> {
 }
 
 /// With these all tests are compiled alike, the quick ones and the others.
-const FEATURES: &str = "asasr-core/burn,asasr/wgpu,asasr/video-tests,asasr-tests/browser,asasr-tests/bare,asasr-tests/services";
+const FEATURES: &str =
+    "asasr-core/burn,asasr/wgpu,asasr/video-tests,asasr-tests/browser,asasr-tests/bare,asasr-tests/services";
 
 fn quick(args: &[String]) -> Result<()> {
     let mut tests = cargo(&["test", "--workspace", "--lib", "--bins", "--features", FEATURES]);

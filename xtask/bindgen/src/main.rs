@@ -24,7 +24,12 @@ fn main() -> ExitCode {
 
 fn bind(module: &Path, out: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(module).typescript(false).web(true)?;
+    // The page and the component load a module without saying where it lies.
+    bindgen
+        .input_path(module)
+        .typescript(false)
+        .omit_default_module_path(false)
+        .web(true)?;
     bindgen.generate(out)?;
     Ok(())
 }
