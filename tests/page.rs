@@ -1064,8 +1064,10 @@ async fn limits_are_told_before() {
 async fn the_page_offers_to_be_installed() {
     let server = Server::start();
     let browser = opened(&server).await;
-    // The browser may have offered it already: this is another one's offer.
-    let offered = "const event = new Event('beforeinstallprompt', { cancelable: true });
+    // The browser may offer it at any time: only this offer counts.
+    let offered =
+        "addEventListener('beforeinstallprompt', (e) => e.isTrusted && e.stopImmediatePropagation(), true);
+        const event = new Event('beforeinstallprompt', { cancelable: true });
         event.prompt = () => { document.body.dataset.prompted = 'yes'; };
         dispatchEvent(event);
         return event.defaultPrevented;";
