@@ -74,7 +74,10 @@ export interface UpscaleOptions {
   onOriginal?: (blob: Blob, width: number, height: number) => void;
 }
 
-export interface BlendOptions extends Pick<UpscaleOptions, 'format' | 'quality' | 'strip' | 'signal'> {
+/** How a file is written. */
+export type SaveOptions = Pick<UpscaleOptions, 'format' | 'quality' | 'strip' | 'signal'>;
+
+export interface BlendOptions extends SaveOptions {
   fidelity: number;
 }
 
@@ -103,8 +106,18 @@ export interface Upscaled {
   departure: boolean;
   /** Where they were asked for, the mode has them, and the browser can show an image of this size. */
   layers?: Layers;
+  /** For `Upscaler.save`. */
+  lossless: Lossless;
   /** A small picture of a result that the browser cannot show whole; its `blob` is a PNG. */
   reduced?: Blob;
+}
+
+/** A result before it was saved. */
+export interface Lossless {
+  /** A PNG without profile and metadata. */
+  sample: Blob;
+  /** Whether its colours were converted to sRGB. */
+  converted: boolean;
 }
 
 /** The likely image and the mean of all likely ones, as PNG files. */
@@ -144,6 +157,8 @@ export class Upscaler {
   run(file: Blob, options?: Omit<UpscaleOptions, 'onRows'>): AsyncGenerator<Rows, Upscaled, void>;
   /** The result at another fidelity, of the same file. No network runs, and it waits for none. */
   blend(file: Blob, layers: Layers, options: BlendOptions): Promise<Upscaled>;
+  /** A result in another format or quality, of the same file. No network runs, and it waits for none. */
+  save(file: Blob, result: Pick<Upscaled, 'lossless' | 'width' | 'height'>, options?: SaveOptions): Promise<Pick<Upscaled, 'blob' | 'notes' | 'said'>>;
   /** Stops what is running. */
   cancel(): void;
   /** Ends the worker and frees the device. */
@@ -152,6 +167,9 @@ export class Upscaler {
 
 /** `Upscaler.blend` without an upscaler. */
 export function blend(file: Blob, layers: Layers, options: BlendOptions): Promise<Upscaled>;
+
+/** `Upscaler.save` without an upscaler. */
+export const save: Upscaler['save'];
 
 /** A model of others as `Upscaler` takes it. */
 export interface ImportedModel {

@@ -324,4 +324,4 @@ for (const [attribute, { read, write = String }] of Object.entries(ATTRIBUTES)) 
 
 if (globalThis.customElements && !customElements.get('asasr-upscaler')) customElements.define('asasr-upscaler', AsasrUpscaler);
 
-export { blend, importModel, Upscaler } from './upscaler.js';
+export { blend, importModel, save, Upscaler } from './upscaler.js';

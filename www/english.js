@@ -17,6 +17,7 @@ export const english = {
   'not-on-server': '{name} is not on the server (404): check the name, or tell whoever runs it',
   'not-loaded-status': '{name} could not be loaded ({status}): reload the page',
   'not-loaded': '{name} could not be loaded: check the connection and reload',
+  'not-started': '{name} does not run in this browser ({why}): use a newer one, or close other pages',
   'manifest-unusable': 'the model\'s manifest is not usable: reload the page',
   manifest: 'the model\'s manifest is not usable: {why}',
   architecture: 'the model\'s architecture is not usable: {why}',

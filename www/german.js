@@ -15,6 +15,7 @@ export const german = {
   'not-on-server': '{name} gibt es auf dem Server nicht (404): den Namen prüfen oder dem Betreiber Bescheid geben',
   'not-loaded-status': '{name} ließ sich nicht laden ({status}): die Seite neu laden',
   'not-loaded': '{name} ließ sich nicht laden: die Verbindung prüfen und neu laden',
+  'not-started': '{name} läuft in diesem Browser nicht ({why}): einen neueren nehmen oder andere Seiten schließen',
   'manifest-unusable': 'das Manifest des Modells ist unbrauchbar: die Seite neu laden',
   manifest: 'das Manifest des Modells ist unbrauchbar: {why}',
   architecture: 'der Aufbau des Modells ist unbrauchbar: {why}',

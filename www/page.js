@@ -5,10 +5,11 @@ import { fromFolder, fromList, fromShares, fromTransfer } from './collect.js';
 import { isDrawn, isPixelArt } from './look.js';
 import { bundles, dropModel, importModel, isModel, keepModel, keptModels } from './models.js';
 import { keepOffline } from './offline.js';
-import { ANY, CLEAN, LOOKED, SQUARES, likely, Queue, resultName } from './queue.js';
+import { ANY, CLEAN, LOOKED, SQUARES, likely, Queue } from './queue.js';
+import { isRemade, remake } from './remake.js';
 import { signatureAddress } from './signature.js';
 import { duration, language, languages, number, speak, text, translated } from './texts.js';
-import { Upscaler, blend } from './upscaler.js';
+import { Upscaler } from './upscaler.js';
 import { Viewer } from './viewer.js';
 import { zip } from './zip.js';
 
@@ -451,19 +452,24 @@ function row(job) {
       // It takes the place of what is shown of this photo.
       [following] = queue.add([job.file], options);
     })),
+    // Of a size that no model reaches.
+    squares: button(() => {
+      const { looks, options: { scale, width, ...others } } = job;
+      [following] = queue.add([job.file], { ...others, ...asSquares(scale ?? Math.max(Math.round(width / looks.width), 1)) });
+    }),
     remove: button(() => queue.remove(job)),
   };
   parts.progress.setAttribute('aria-label', name);
   parts.name.addEventListener('click', () => show(job));
   parts.root = element('li', {}, thumb, element('div', {}, parts.name, parts.state, parts.progress),
-    element('div', { className: 'actions' }, parts.download, parts.again, parts.retry, parts.part, parts.cancel, parts.remove));
+    element('div', { className: 'actions' }, parts.download, parts.again, parts.retry, parts.squares, parts.part, parts.cancel, parts.remove));
   return parts;
 }
 
 /** The names of a row's buttons. */
 function label(job) {
   const parts = rows.get(job.id);
-  for (const key of ['download', 'again', 'part', 'cancel', 'retry', 'remove']) {
+  for (const key of ['download', 'again', 'part', 'cancel', 'retry', 'squares', 'remove']) {
     parts[key].textContent = text(key);
     parts[key].setAttribute('aria-label', text(`${key}Of`, { name: job.file.name }));
   }
@@ -515,15 +521,17 @@ function list() {
 /** A result in a line. */
 const describe = (job) => [text('done', { ...job.result, time: duration(job.result.seconds) }), ...kind(job)].join(', ');
 
+/** A result in a few words. */
+const title = (job) => [...new Set([...(job.options.mode === 'instant' && job.options.model !== SQUARES ? [text('instant')] : []), ...kind(job)])].join(', ');
+
 /** What tells a result from the faithful one of the model for all photos. */
 function kind({ options, fidelity }) {
   const told = [];
-  const choice = [...$('model').options].find(({ value }) => value === options.model);
   // The model for all photos goes without saying.
   const own = brought.get(options.model) ?? (options.model.startsWith('own:') && { id: options.model.slice(4) });
   if (options.model === SQUARES) return [text('bySquares')];
   if (own) told.push(text('byModel', { name: own.id }));
-  else if (choice && options.model !== ANY) told.push(text('takenAs', { condition: choice.textContent }));
+  else if (options.model === CLEAN) told.push(text('asClean'));
   if (options.mode !== 'instant' || own) told.push(text(fidelity === 1 || options.mode === 'instant' ? 'instant' : own ? 'fastOwn' : 'fast'));
   if (options.hold === false) told.push(text('notHeld'));
   if (options.seed !== undefined) told.push(text('variation', options));
@@ -566,6 +574,7 @@ function update(job) {
   parts.cancel.hidden = !unfinished;
   parts.remove.hidden = unfinished;
   parts.retry.hidden = !['failed', 'cancelled'].includes(job.state);
+  parts.squares.hidden = job.state !== 'failed' || !isPixelArt(job.looks);
   parts.name.disabled = parts.download.hidden = !job.result;
   parts.again.hidden = job.state !== 'done';
   if (job.original && !parts.upright) {
@@ -610,6 +619,7 @@ function turned(job, parts, measuredOnly) {
     if (!shown || (job === following && (job.whole || job === shown.whole || isFollowing(shown)))) show(job);
     else if (shown === job && measuredOnly) measured(job);
     else if (shown === job) show(job);
+    writes(saveAsChosen(job));
   }
   if (['failed', 'cancelled'].includes(job.state) && shown === job) hide();
   // Whether it failed or was cancelled, another worker may have begun.
@@ -618,11 +628,21 @@ function turned(job, parts, measuredOnly) {
   if (job.state === 'failed') fail(job.error, job);
 }
 
+/** Offers a job's file; of one that is being made anew there is none yet. */
 function offerDownload(job) {
   const { download } = rows.get(job.id);
   if (download.href) URL.revokeObjectURL(download.href);
-  download.href = URL.createObjectURL(job.result.blob);
-  download.download = job.result.name;
+  if (isRemade(job)) download.removeAttribute('href');
+  else Object.assign(download, { href: URL.createObjectURL(job.result.blob), download: job.result.name });
+  if (job === shown) tellFile();
+}
+
+/** The file of the result that is shown. */
+function tellFile() {
+  const { href, download } = rows.get(shown.id).download;
+  if (href) Object.assign($('download'), { href, download });
+  else $('download').removeAttribute('href');
+  $('fidelity-choice').setAttribute('aria-busy', isRemade(shown));
 }
 
 function actions() {
@@ -652,8 +672,8 @@ function show(job) {
     const scale = (job.options.width ?? job.options.scale * job.width) / job.width;
     viewer.show(addresses[0], null, { width: Math.round(job.width * scale), height: Math.max(Math.round(job.height * scale), 1) }, file.name);
     $('summary').textContent = '';
-    $('notes').hidden = $('versions').hidden = $('treat').hidden = $('whole').hidden = $('left-choice').hidden = $('advice').hidden = $('squares').hidden = true;
-    $('viewer').querySelector('.tag-before').textContent = text('before');
+    for (const id of ['notes', 'versions', 'treat', 'whole', 'left-choice', 'advice', 'squares-choice']) $(id).hidden = true;
+    for (const side of ['before', 'after']) $('viewer').querySelector(`.tag-${side}`).textContent = text(side);
     return;
   }
   const { layers } = result;
@@ -696,6 +716,7 @@ function tellVersions() {
   const drawing = busy && following.options.mode !== 'instant';
   $('detailed').checked = drawing || (options.mode !== 'instant' && fidelity < 1);
   $('faithful').checked = !$('detailed').checked;
+  $('viewer').querySelector('.tag-after').textContent = result ? title({ ...shown, fidelity }) : text('after');
   const name = text(own ? 'fastOwn' : 'fast');
   $('detailed-text').textContent = drawing ? `${name}: ${text('share', { percent: Math.round(100 * (following.progress?.fraction ?? 0)) })}` : name;
   $('another').hidden = !result?.layers || !offered || drawsOne(options.model, options.mode);
@@ -716,18 +737,24 @@ function tellOthers() {
   // The faithful one of the same model is the mean that is offered anyway.
   const isMean = ({ options }) => result?.layers && options.mode === 'instant' && options.model === model;
   const others = queue.jobs.filter((job) => job !== shown && job.result && job.file === file && !isMean(job));
-  const name = (job) => [...new Set([
-    ...(job.options.model === ANY && model !== ANY ? [text('takenAs', { condition: text('real') })] : []),
-    ...(job.options.mode === 'instant' && job.options.model !== SQUARES ? [text('instant')] : []),
-    ...kind(job),
-  ])].join(', ');
+  // What goes without saying elsewhere tells it from a result of another model.
+  const name = (job) => (job.options.model === ANY && model !== ANY ? `${title(job)}, ${text('asAny')}` : title(job));
   const offered = [['original', text('before')], ...(result?.layers ? [['mean', text('instant')]] : []),
-    ...others.map((job) => [String(job.id), name(job)])];
+    ...numbered(others.map((job) => [String(job.id), name(job)]))];
   $('left').replaceChildren(...offered.map(([value, textContent]) => element('option', { value, textContent })));
   $('left-choice').hidden = offered.length < 2;
   if (!offered.some(([value]) => value === left)) left = 'original';
   $('left').value = left;
   $('viewer').querySelector('.tag-before').textContent = $('left').selectedOptions[0].textContent;
+}
+
+/** Options with names of their own: those that share one are counted. */
+function numbered(options) {
+  const seen = {};
+  return options.map(([value, name]) => {
+    seen[name] = (seen[name] ?? 0) + 1;
+    return [value, seen[name] > 1 ? `${name} (${seen[name]})` : name];
+  });
 }
 
 /** Compares the result with what was chosen. */
@@ -759,7 +786,7 @@ function turnTo(fidelity) {
   if (!shown?.result) return;
   if (shown.result.layers) {
     seen(fidelity);
-    refine();
+    writes(refine());
   } else if (fidelity === 1 && shown.options.mode !== 'instant') {
     // Of a large result there is one version at a time.
     follow({ mode: 'instant', seed: undefined, layers: false });
@@ -788,11 +815,7 @@ function seen(fidelity) {
 
 /** What there is to know of the result that is shown: its file, its notes and how far it can be trusted. */
 function tell() {
-  const { result } = shown;
-  if (addresses[3]) URL.revokeObjectURL(addresses[3]);
-  addresses[3] = URL.createObjectURL(result.blob);
-  $('download').href = addresses[3];
-  $('download').download = result.name;
+  tellFile();
   relabel();
   drawMaps();
 }
@@ -832,8 +855,19 @@ function advise() {
   const squares = isPixelArt(looks) && options.model !== SQUARES;
   $('advice').hidden = !squares && !(result.layers && isDrawn(looks));
   $('advice').textContent = text(squares ? 'squaresLook' : 'drawnMore');
-  $('squares').hidden = !squares;
+  $('squares-choice').hidden = !squares;
+  if (!squares) return;
+  const wanted = Number($('squares-times').value) || options.scale || 8;
+  const times = TIMES.filter((each) => each * Math.max(looks.width, looks.height) <= WIDEST);
+  $('squares-times').replaceChildren(...times.map((each) => element('option', { value: each, textContent: `${each}×`, selected: each === wanted })));
 }
+
+/** How many times pixel art is enlarged, to so many pixels a side. */
+const TIMES = [2, 3, 4, 8, 16, 32];
+const WIDEST = 16_384;
+
+/** What asks for every pixel as a square. */
+const asSquares = (scale) => ({ model: SQUARES, mode: 'instant', scale, width: undefined, seed: undefined, layers: false });
 
 /** So many grey levels of invention in a word. */
 const amount = (levels) => text(levels < 1.5 ? 'little' : levels < 4 ? 'some' : 'much');
@@ -856,49 +890,59 @@ function measured(job) {
   if (job.result.invented && document.activeElement === document.body) $('show-spread').focus();
 }
 
-/** The blend at work: what ends it, its job, and when it is over. */
-let refining = { stop: new AbortController(), job: null, over: Promise.resolve() };
-
-/** Makes the file of another fidelity. Only the last wish counts. */
-function refine() {
+/** Makes the file of the result that is shown at the fidelity of the slider. */
+async function refine() {
   const job = shown;
   const fidelity = $('fidelity').valueAsNumber / 100;
-  refining.stop.abort();
-  const mine = { stop: new AbortController(), job };
-  refining = mine;
-  mine.over = refineTo(job, fidelity, mine);
+  if (!job?.result?.layers || (fidelity === job.fidelity && !isRemade(job))) return;
+  if (await anew(job, { fidelity })) announce(text('announceFidelity', { percent: Math.round(100 * (1 - fidelity)) }));
 }
 
-async function refineTo(job, fidelity, mine) {
-  if (!job?.result?.layers) return;
-  if (fidelity !== job.fidelity) {
-    $('fidelity-choice').setAttribute('aria-busy', 'true');
-    // There is no file of what is seen yet.
-    for (const link of [$('download'), rows.get(job.id).download]) link.removeAttribute('href');
-    await blended(job, fidelity, mine);
+/** Makes a job's file anew; tells whether that is what is wanted still. */
+async function anew(job, changes) {
+  const made = remake(job, changes);
+  offerDownload(job);
+  let last = false;
+  try {
+    last = await made;
+  } catch (error) {
+    if (error.name === 'AbortError') return false;
+    fail(error, job);
+    if (shown === job) seen(job.fidelity);
   }
-  if (refining !== mine) return;
-  $('fidelity-choice').removeAttribute('aria-busy');
   if (rows.has(job.id)) offerDownload(job);
   if (shown === job) tell();
+  return last;
 }
 
-async function blended(job, fidelity, mine) {
-  try {
-    const { options } = job;
-    const { blob, said, consistency, differences } = await blend(job.file, job.result.layers, { ...options, fidelity, signal: mine.stop.signal });
-    if (refining !== mine) return;
-    const name = resultName(job.file.name || 'image', { ...options, fidelity, format: blob.type.slice('image/'.length) });
-    Object.assign(job, { fidelity, result: { ...job.result, blob, name, said, consistency, differences } });
-    if (shown !== job) return;
-    seen(fidelity);
-    announce(text('announceFidelity', { percent: Math.round(100 * (1 - fidelity)) }));
-  } catch (error) {
-    if (error.name === 'AbortError') return;
-    if (shown === job) seen(job.fidelity);
-    fail(error, job);
+/** How files are saved, once that was chosen anew: photos that came before follow. */
+let wantedFile = null;
+
+/** Saves every result as is chosen now, first the one that is looked at: one after the other, for each takes memory. */
+async function saveAll() {
+  const { format, quality, strip } = chosenOptions();
+  const mine = { format, quality, strip };
+  wantedFile = mine;
+  for (const job of queue.jobs.filter(({ state, result }) => state === 'waiting' && !result)) job.options = { ...job.options, ...mine };
+  const done = queue.jobs.filter(({ result }) => result);
+  for (const job of [...done.filter((each) => each === shown), ...done.filter((each) => each !== shown)]) {
+    await saveAsChosen(job);
+    if (wantedFile !== mine) return;
   }
 }
+
+/** Saves a result as was chosen since it was asked for; pixel art stays what it is. */
+async function saveAsChosen(job) {
+  if (!wantedFile || !queue.jobs.includes(job) || job.options.model === SQUARES) return;
+  const { format, quality, strip } = job.options;
+  const same = format === wantedFile.format && strip === wantedFile.strip && (format === 'png' || quality === wantedFile.quality);
+  if (!same || isRemade(job)) await anew(job, wantedFile);
+}
+
+/** The end of all files that are made anew. */
+let written = Promise.resolve();
+
+const writes = (work) => { written = Promise.allSettled([written, work]); };
 
 /** Samples that are drawn to see where they differ. */
 const SAMPLES = 4;
@@ -943,7 +987,7 @@ function hide() {
 
 async function downloadAll() {
   $('download-all').disabled = true;
-  await refining.over;
+  await written;
   const files = queue.jobs.filter((job) => job.result).map(({ result }) => ({ name: result.name, blob: result.blob }));
   try {
     const link = element('a', { href: URL.createObjectURL(await zip(files)), download: 'asasr.zip' });
@@ -988,12 +1032,18 @@ addEventListener('paste', async (event) => {
   const files = await fromTransfer(event.clipboardData);
   if (files.length) take(files);
 });
-$('format').addEventListener('change', () => { $('quality-choice').hidden = $('format').value === 'png'; });
+for (const id of ['format', 'quality', 'carry']) {
+  $(id).addEventListener('change', () => {
+    $('quality-choice').hidden = $('format').value === 'png';
+    rememberChoices();
+    writes(saveAll());
+  });
+}
 $('quality').addEventListener('input', () => { $('quality-value').value = $('quality').value; });
 $('show-differences').addEventListener('change', drawMaps);
 $('show-spread').addEventListener('change', drawMaps);
 $('fidelity').addEventListener('input', () => seen($('fidelity').valueAsNumber / 100));
-$('fidelity').addEventListener('change', refine);
+$('fidelity').addEventListener('change', () => writes(refine()));
 $('faithful').addEventListener('change', () => turnTo(1));
 $('detailed').addEventListener('change', () => turnTo(0));
 $('another').addEventListener('click', () => follow({ seed: (shown.options.seed + 1) % 2 ** 32 }));
@@ -1007,7 +1057,7 @@ $('whole').addEventListener('click', () => {
 });
 $('left').addEventListener('change', () => compareWith($('left').value));
 $('treat').addEventListener('click', () => follow({ model: otherOf(shown.options.model) }));
-$('squares').addEventListener('click', () => follow({ model: SQUARES, mode: 'instant', seed: undefined, layers: false }));
+$('squares').addEventListener('click', () => follow(asSquares(Number($('squares-times').value))));
 $('measure').addEventListener('click', () => {
   $('show-spread').checked = true;
   queue.measure(shown, SAMPLES);

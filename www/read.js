@@ -16,8 +16,10 @@ export async function begun(load, name) {
     const module = await load();
     await module.default();
     return module;
-  } catch {
-    throw await forbidden(watched) ?? new Said('not-loaded', { name });
+  } catch (error) {
+    // What came and still does not run says why; a script that did not come is a `TypeError`.
+    const came = error instanceof WebAssembly.CompileError || error instanceof WebAssembly.LinkError || error instanceof RangeError;
+    throw await forbidden(watched) ?? (came ? new Said('not-started', { name, why: error.message }) : new Said('not-loaded', { name }));
   } finally {
     watched.stop();
   }

@@ -83,6 +83,18 @@ export async function blend(file, layers, { fidelity, format = 'png', quality = 
 }
 
 /**
+ * The file of a result of `upscale` or `blend` saved in another way: { blob, notes, said }. `file` is what the result was made of. No network
+ * runs: a worker of its own writes it.
+ */
+export async function save(file, { lossless, width, height } = {}, { format = 'png', quality = 0.92, strip = false, signal } = {}) {
+  check({ format, quality });
+  if (!lossless) throw new TypeError('there is nothing to save: give what upscale or blend resolved to');
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  if (signal?.aborted) throw cancelled();
+  return worded(await asked(workerScript(), { kind: 'save', bytes, lossless, width, height, format, quality, strip, most: SHOWN }, { signal }));
+}
+
+/**
  * Runs the network in a worker. `device` is 'auto', 'webgpu' or 'cpu'. `model` is the address of a model's folder or of a community's file
  * (.pth, .safetensors, .onnx), such a file itself (or ncnn's two), or the `files` that `importModel` gives. `publicKey` is whose signature
  * a folder has to have.
@@ -90,7 +102,7 @@ export async function blend(file, layers, { fidelity, format = 'png', quality = 
 export class Upscaler {
   #worker;
   #options;
-  /** Ends what blends layers beside the worker. */
+  /** Ends what blends and saves beside the worker. */
   #blending = new AbortController();
   #requests = new Map(); // id → { resolve, reject, onProgress, onRows, onLoading, onOriginal }
   #lastId = 0;
@@ -212,7 +224,7 @@ export class Upscaler {
    * are finished, `onLoading(received, total)` counts bytes of weights that come first. `onOriginal(blob, width, height)` is given the image
    * upright where the browser shows its file otherwise turned. `signal` cancels.
    *
-   * Resolves to { blob, width, height, notes, said, consistency, differences, invented, deviation, departure, layers }: the PSNR in dB
+   * Resolves to { blob, width, height, notes, said, consistency, differences, invented, deviation, departure, layers, lossless }: the PSNR in dB
    * between the given image and the result made as small again, and for each given pixel how many grey levels they differ; the samples'
    * deviation, or the `departure` of the only one from the mean, at each given pixel in grey levels, and over all.
    */
@@ -289,10 +301,19 @@ export class Upscaler {
     }
   }
 
+  /** The signal of those options, which ends with this upscaler's work too. */
+  #until({ signal } = {}) {
+    return AbortSignal.any([this.#blending.signal, signal].filter(Boolean));
+  }
+
   /** `blend` of this script, which ends with this upscaler's work. */
   blend(file, layers, options) {
-    const signals = [this.#blending.signal, options.signal].filter(Boolean);
-    return blend(file, layers, { ...options, signal: AbortSignal.any(signals) });
+    return blend(file, layers, { ...options, signal: this.#until(options) });
+  }
+
+  /** `save` of this script, likewise. */
+  save(file, result, options) {
+    return save(file, result, { ...options, signal: this.#until(options) });
   }
 
   /** Stops what is running and gets ready for the next image, which may be waiting already. */

@@ -181,7 +181,10 @@ function wishFor({ mode, scale, width, format, seed, fidelity, hold = true, laye
   return wish;
 }
 
-/** A result as the page takes it: its report, PNG files without metadata of the `sample` and perhaps the `mean`, and the photo as it was read. */
+/**
+ * A result as the page takes it: its report, PNG files without metadata of the `sample` and perhaps the `mean`, and the photo as it was read.
+ * `lossless` is what `save` makes another file of.
+ */
 async function finished(report, { sample, mean }, { format, quality, strip, layered = format }, { photo, notes: first, converted = false }) {
   const { width, height, consistency, differences, invented, deviation = 0, departure } = report;
   free(report);
@@ -218,7 +221,7 @@ async function finished(report, { sample, mean }, { format, quality, strip, laye
     mean: coloured(mean),
     converted,
   };
-  return { blob, width, height, notes, consistency, differences, mapWidth: photo.width, invented: invented ?? null, deviation, departure, layers };
+  return { blob, width, height, notes, consistency, differences, mapWidth: photo.width, invented: invented ?? null, deviation, departure, layers, lossless: { sample, converted } };
 }
 
 async function upscale({ id, bytes: given, preview, original, ...wanted }) {
@@ -305,11 +308,7 @@ async function enlarged(read, { id, preview, given, ...wanted }) {
   const [sample, mean] = pngs.map((png) => new Blob(png.finish(), { type: 'image/png' }));
   if (large) {
     const result = await finished(report, { sample }, { ...wanted, format: 'png' }, read);
-    const notes = [said('seen-smaller', { megapixels: Math.round(columns * lines / 1e6) })];
-    // Nor would it fit the canvas that writes other formats.
-    const name = NAMES[wanted.format];
-    if (name) notes.push(said('saved-as-png', { format: name }));
-    return { ...result, notes: [...result.notes, ...notes], reduced: await canvas.convertToBlob() };
+    return { ...result, notes: [...result.notes, ...beyond(columns, lines, wanted.format)], reduced: await canvas.convertToBlob() };
   }
   if (!wanted.layers || !mean || wanted.fidelity === 0) return finished(report, { sample, mean }, wanted, read);
   // The layers stay as they are, the file is their blend, whose photo is read once more.
@@ -331,13 +330,30 @@ async function blend({ bytes: given, layers, ...wanted }) {
   }
 }
 
-/** Every pixel of an image as a square of so many, or of those that come nearest to a width; no network runs. */
-async function squares({ bytes: given, scale, width, strip }) {
+/** What is told of a result that no browser shows, for which the canvas that writes other formats than PNG has no room either. */
+function beyond(width, height, format) {
+  const name = NAMES[format];
+  return [said('seen-smaller', { megapixels: Math.round(width * height / 1e6) }), ...(name ? [said('saved-as-png', { format: name })] : [])];
+}
+
+/** A result in another format or quality, of the photo it was made of; no network runs. */
+async function save({ bytes: given, lossless: { sample, converted }, width, height, most, ...wanted }) {
+  const large = width * height > most;
+  const read = await readable(given, { ...wanted, converted });
+  try {
+    const { blob, notes } = await finished({ width, height }, { sample }, large ? { ...wanted, format: 'png' } : wanted, read);
+    return { blob, notes: [...notes, ...(large ? beyond(width, height, wanted.format) : [])] };
+  } finally {
+    free(read.photo);
+  }
+}
+
+/** Every pixel of an image as a square of so many; no network runs. */
+async function squares({ bytes: given, scale: times, strip }) {
   const read = await readable(given, { strip });
   try {
     const { photo } = read;
     const { channels, bits } = photo;
-    const times = width ? Math.max(Math.round(width / photo.width), 1) : scale;
     const { PngFile } = await filesModule();
     const png = new PngFile(times * photo.width, times * photo.height, channels, bits);
     const [samples, size] = [photo.takeSamples(), channels * bits / 8];
@@ -397,7 +413,7 @@ async function tile({ values, size, at, image, wanted }) {
   return upscaler.tile(values, Uint32Array.from(size), Uint32Array.from(at), Uint32Array.from(image), wishFor(wanted), share);
 }
 
-const kinds = { open, upscale, blend, squares, tile, import: importFiles };
+const kinds = { open, upscale, blend, save, squares, tile, import: importFiles };
 
 /** What a pool tells its workers, in its order. */
 let told = Promise.resolve();
