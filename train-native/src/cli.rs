@@ -6,6 +6,7 @@ use asasr_codec::Format;
 use asasr_core::flow::ColourAnchor;
 use asasr_core::pipeline::{OutputScale, Target, Tiles};
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::degrade::Protocol;
@@ -48,6 +49,39 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Write this program's manual pages, one for each command
     Manual(Manual),
+}
+
+/// What somebody probably meant who gave a file where a command is expected.
+pub(crate) fn hint(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    let file = Path::new(given);
+    if error.kind() != ErrorKind::InvalidSubcommand || !file.exists() {
+        return None;
+    }
+    let quoted = |path: &Path| {
+        let text = path.display().to_string();
+        if text.contains(' ') {
+            format!("'{text}'")
+        } else {
+            text
+        }
+    };
+    let ending = file.extension().unwrap_or_default().to_ascii_lowercase();
+    let is_video = ["mp4", "m4v", "mov", "mkv", "webm", "avi"]
+        .iter()
+        .any(|e| ending == *e);
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let result = |ending| quoted(&file.with_file_name(format!("{stem}-x4.{ending}")));
+    let words = if file.is_dir() {
+        format!("asasr upscale -r {} -o larger/", quoted(file))
+    } else if is_video {
+        format!("asasr video {} -o {}", quoted(file), result("mp4"))
+    } else {
+        format!("asasr upscale {} -o {}", quoted(file), result("png"))
+    };
+    Some(format!("To enlarge it: {words}"))
 }
 
 impl Command {
@@ -475,25 +509,8 @@ pub(crate) struct Upscale {
     /// So many columns instead, and rows in proportion: from the image's own to those of two passes
     #[arg(long, value_name = "PIXELS", conflicts_with = "scale", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) width: Option<u32>,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) device: DeviceChoice,
-    /// Another model than the default one: a community's file (.pth, .safetensors, .onnx, or ncnn's .param beside its .bin), a folder with
-    /// manifest.json and the weights it names, or the id of a built-in model
-    #[arg(long, value_name = "FILE|DIR|ID")]
-    pub(crate) weights: Option<PathBuf>,
-    /// Use the model of --weights only if this ed25519 key signed its manifest: a PEM file or the base64 inside it
-    #[arg(long, value_name = "KEY", requires = "weights")]
-    pub(crate) public_key: Option<String>,
-    /// The restorer alone, or likely detail as well, where the model has it; otherwise instant, and fast for a community's model
-    #[arg(long, value_enum)]
-    pub(crate) mode: Option<Mode>,
-    /// Hold the result to the photo: on, off, which gives the network's own answer, or the width of the Gaussian, 0.8 to 16 result
-    /// pixels, below whose frequencies colours are the restorer's
-    #[arg(long, value_name = "on|off|WIDTH", default_value = "on", value_parser = hold)]
-    pub(crate) hold: HoldTo,
     #[command(flatten)]
-    pub(crate) draw: Draw,
+    pub(crate) how: How,
     /// Draw so many images, of which the first is the result, for --spread
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) samples: u8,
@@ -514,15 +531,39 @@ pub(crate) struct Upscale {
     /// Largest image taken, in megapixels
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_megapixels: u32,
+    /// For a process that enlarges one image of several: its failure is told alone
+    #[arg(long, hide = true)]
+    pub(crate) alone: bool,
+}
+
+/// How images and the frames of videos are enlarged.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct How {
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) device: DeviceChoice,
+    /// Another model than the default one: a community's file (.pth, .safetensors, .onnx, or ncnn's .param beside its .bin), a folder with
+    /// manifest.json and the weights it names, or the id of a built-in model
+    #[arg(long, value_name = "FILE|DIR|ID")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Use the model of --weights only if this ed25519 key signed its manifest: a PEM file or the base64 inside it
+    #[arg(long, value_name = "KEY", requires = "weights")]
+    pub(crate) public_key: Option<String>,
+    /// The restorer alone, or likely detail as well, where the model has it; otherwise instant, and fast for a community's model
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<Mode>,
+    /// Hold the result to what was given: on, off, which gives the network's own answer, or the width of the Gaussian, 0.8 to 16 result
+    /// pixels, below whose frequencies colours are the restorer's
+    #[arg(long, value_name = "on|off|WIDTH", default_value = "on", value_parser = hold)]
+    pub(crate) hold: HoldTo,
+    #[command(flatten)]
+    pub(crate) draw: Draw,
     /// Side of a tile in input pixels: smaller tiles need less memory
     #[arg(long, default_value_t = Tiles::MEDIUM as u16, value_parser = clap::value_parser!(u16).range(16..=4096))]
     pub(crate) tile: u16,
     /// How the work is told
     #[arg(long, value_enum, default_value_t)]
     pub(crate) progress: Telling,
-    /// For a process that enlarges one image of several: its failure is told alone
-    #[arg(long, hide = true)]
-    pub(crate) alone: bool,
 }
 
 impl Upscale {
@@ -541,7 +582,10 @@ impl Upscale {
     pub(crate) fn with_defaults(&self, scale: usize, mode: Mode) -> Self {
         Self {
             scale: Some(self.scale.unwrap_or(scale as u8)),
-            mode: Some(self.mode.unwrap_or(mode)),
+            how: How {
+                mode: Some(self.how.mode.unwrap_or(mode)),
+                ..self.how.clone()
+            },
             ..self.clone()
         }
     }
@@ -553,7 +597,7 @@ impl Upscale {
 
     /// How much work an image is worth.
     pub(crate) fn mode(&self) -> Mode {
-        self.mode.unwrap_or_default()
+        self.how.mode.unwrap_or_default()
     }
 
     /// What tells results from inputs in their names: `x4`, or `w1920`.
@@ -575,20 +619,23 @@ impl Upscale {
             no_clobber,
             scale: _,
             width,
-            device,
-            weights,
-            public_key,
-            mode: _,
-            hold,
-            draw: Draw { seed, fidelity },
+            how:
+                How {
+                    device,
+                    weights,
+                    public_key,
+                    mode: _,
+                    hold,
+                    draw: Draw { seed, fidelity },
+                    tile,
+                    progress,
+                },
             samples,
             spread,
             consistency,
             strip,
             shortened,
             max_megapixels,
-            tile,
-            progress,
             alone,
         } = self;
         let option = |name: &str, value: &OsStr| {

@@ -47,7 +47,17 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = cli::Cli::parse().command;
+    let command = match cli::Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            // What clap prints itself, and its exit code.
+            let _ = error.print();
+            if let Some(hint) = cli::hint(&error) {
+                note!("{hint}");
+            }
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
     let only_tells = command.only_tells();
     // On one of the pool's threads, so that the pool is not woken for every operation of a network.
     let done = rayon::scope(|_| run(command));

@@ -56,6 +56,33 @@ fn photo(width: u32, height: u32) -> RgbImage {
     })
 }
 
+/// A file where a command is expected: the command is told.
+#[test]
+fn a_file_alone_is_met_with_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    photo(8, 8).save(folder.path().join("my cat.png")).unwrap();
+    fs::write(folder.path().join("film.MP4"), b"").unwrap();
+    let told = |given: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_asasr"));
+        let output = command.current_dir(folder.path()).arg(given).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{given}");
+        text(&output)
+    };
+    for (given, command) in [
+        ("my cat.png", "asasr upscale 'my cat.png' -o 'my cat-x4.png'"),
+        ("film.MP4", "asasr video film.MP4 -o film-x4.mp4"),
+        (".", "asasr upscale -r . -o larger/"),
+    ] {
+        let told = told(given);
+        assert!(told.ends_with(&format!("To enlarge it: {command}\n")), "{told}");
+    }
+    let told = told("none.png");
+    assert!(
+        told.contains("unrecognized subcommand") && !told.contains("To enlarge"),
+        "{told}"
+    );
+}
+
 #[test]
 fn several_images_at_every_scale() {
     let folder = tempfile::tempdir().unwrap();

@@ -61,12 +61,12 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
     let place = Place::of(&args.output, several(args), &Format::ALL)?;
     let saving = place::saving(args, &place)?;
     place.check_terminal()?;
-    if args.progress == Telling::Json && place == Place::Stdout {
+    if args.how.progress == Telling::Json && place == Place::Stdout {
         return Err(Error::new(
             "--progress json: standard output has the image already: name a .png file with -o",
         ));
     }
-    let teller = Teller(args.progress);
+    let teller = Teller(args.how.progress);
     // What ends the run is that of its image where the image has a process of its own.
     let input = args.alone.then(|| args.inputs.first()).flatten();
     let (failed, all) =
@@ -84,7 +84,7 @@ fn several(args: &Upscale) -> bool {
 
 /// Enlarges what can be; how many images were not, and how many there are.
 fn all(args: &Upscale, place: &Place, saving: Saving) -> Result<(usize, usize)> {
-    let teller = Teller(args.progress);
+    let teller = Teller(args.how.progress);
     let model = open_model(args)?;
     let args = &args.with_defaults(model.scale()?, model.default_mode());
     check_model(args, &model)?;
@@ -111,13 +111,13 @@ fn all(args: &Upscale, place: &Place, saving: Saving) -> Result<(usize, usize)> 
 
 /// The model, with its signature checked where that is asked for.
 fn open_model(args: &Upscale) -> Result<Graphs> {
-    Graphs::signed(args.weights.as_deref(), args.public_key.as_deref())
+    Graphs::signed(args.how.weights.as_deref(), args.how.public_key.as_deref())
 }
 
 /// Checks the model against what is asked of it.
 fn check_model(args: &Upscale, model: &Graphs) -> Result<()> {
     let mode = args.mode();
-    if mode == Mode::Instant && args.draw.fidelity > 0.0 {
+    if mode == Mode::Instant && args.how.draw.fidelity > 0.0 {
         return Err(Error::new(
             "--fidelity leads back from a flow's sample: add --mode fast or --mode quality",
         ));
@@ -133,7 +133,7 @@ fn check_model(args: &Upscale, model: &Graphs) -> Result<()> {
             "--spread shows where samples differ: add --samples 4, or as many as you like",
         ));
     }
-    if args.samples > 1 && args.spread.is_none() && args.progress == Telling::Bar {
+    if args.samples > 1 && args.spread.is_none() && args.how.progress == Telling::Bar {
         return Err(Error::new(
             "--samples measures how far samples are apart: add --spread map.png, or --progress json",
         ));
@@ -164,15 +164,15 @@ fn work(args: &Upscale, saving: Saving, plan: &Plan, model: Graphs) -> Result<Do
     let make = |model: Graphs| -> Result<ExecutorMaker> {
         // A map of what is invented is measured with the first sample beside another, or beside the mean.
         let samples = args.samples.max(1 + u8::from(args.spread.is_some()));
-        let maker = ExecutorMaker::new(model, args.device, args.mode(), args.draw)?;
-        Ok(maker.of_samples(samples).held(args.hold))
+        let maker = ExecutorMaker::new(model, args.how.device, args.mode(), args.how.draw)?;
+        Ok(maker.of_samples(samples).held(args.how.hold))
     };
     let mut maker = make(model)?;
     if !args.alone {
         note!("{}", maker.describe());
     }
     let mut written = HashSet::new();
-    let teller = Teller(args.progress);
+    let teller = Teller(args.how.progress);
     for job in &plan.jobs {
         let Job { input, target, .. } = job;
         if let Some(target) = target.as_deref().filter(|t| args.no_clobber && plan::is_there(t)) {
@@ -309,7 +309,7 @@ fn one(args: &Upscale, saving: Saving, maker: &mut ExecutorMaker, job: &Job) -> 
     let Job {
         input, target, maps, ..
     } = job;
-    let (teller, target) = (Teller(args.progress), target.as_deref());
+    let (teller, target) = (Teller(args.how.progress), target.as_deref());
     let picture = input.decode(taken(args))?;
     let picture = if args.strip { picture.stripped() } else { picture };
     let picture = fitting(picture, &input.name, saving.format, teller)?;
@@ -320,9 +320,9 @@ fn one(args: &Upscale, saving: Saving, maker: &mut ExecutorMaker, job: &Job) -> 
     let options = pipeline::Options {
         target: args.target()?,
         longest: saving.format.longest(),
-        tiles: Tiles::Side(usize::from(args.tile)),
-        consistency: maps.consistency.is_some() || args.progress == Telling::Json,
-        hold: args.hold.is_on(),
+        tiles: Tiles::Side(usize::from(args.how.tile)),
+        consistency: maps.consistency.is_some() || args.how.progress == Telling::Json,
+        hold: args.how.hold.is_on(),
     };
     let at = |e: asasr_core::Error| Error::of(&input.name, &e);
     let way = options.passes(picture.size(), executor.scale()).map_err(at)?;

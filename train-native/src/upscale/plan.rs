@@ -414,7 +414,7 @@ fn check_format(input: &Input, args: &Upscale, scale: usize, format: Format) -> 
     let options = pipeline::Options {
         target: args.target()?,
         longest: format.longest(),
-        tiles: Tiles::Side(usize::from(args.tile)),
+        tiles: Tiles::Side(usize::from(args.how.tile)),
         consistency: false,
         hold: true,
     };
@@ -513,7 +513,7 @@ const FLOW: u64 = 1200;
 /// The least bytes that an image takes: its samples, and beside them first its file, then a row of enlarged tiles and a tile at work. For a
 /// second pass the first one's result is held, and for formats other than PNG the whole result.
 fn memory_for(input: &Input, args: &Upscale, scale: usize, format: Format) -> u64 {
-    let (header, tile) = (input.header, u64::from(args.tile));
+    let (header, tile) = (input.header, u64::from(args.how.tile));
     let [first, second] = factors(header, args, scale as u64);
     let (width, height) = (u64::from(header.width), u64::from(header.height));
     let planes = if header.samples % 2 == 0 { 4 } else { 3 };
@@ -524,7 +524,7 @@ fn memory_for(input: &Input, args: &Upscale, scale: usize, format: Format) -> u6
     } else {
         width * first * height * first * planes * 2 + row(width * first, height * first, second)
     };
-    let each = match (args.device, args.mode()) {
+    let each = match (args.how.device, args.mode()) {
         (DeviceChoice::Cpu, Mode::Instant) => RESTORER,
         (DeviceChoice::Cpu, _) => FLOW,
         // Memory of its own, and smaller tiles where it is not enough.

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Video) -> Result<()> {
         inputs: find::expanded(&args.inputs),
         ..args.clone()
     };
-    let teller = Teller(args.progress);
+    let teller = Teller(args.how.progress);
     let (failed, all) = all(args, teller).inspect_err(|e| teller.told(None, e))?;
     match failed {
         0 => Ok(()),
@@ -83,8 +83,8 @@ fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
         return Err(Error::new("--to is not after --from: choose a later one"));
     }
     let tools = Tools::find(args.ffmpeg.as_deref())?;
-    let model = Graphs::signed(args.weights.as_deref(), args.public_key.as_deref())?;
-    let mode = args.mode.unwrap_or_else(|| model.default_mode());
+    let model = Graphs::signed(args.how.weights.as_deref(), args.how.public_key.as_deref())?;
+    let mode = args.how.mode.unwrap_or_else(|| model.default_mode());
     let scale = model.scale()?;
     check(args, &model, mode)?;
     let _made = match &place {
@@ -133,7 +133,7 @@ fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
 
 /// Checks the model against what is asked of it.
 fn check(args: &Video, model: &Graphs, mode: Mode) -> Result<()> {
-    if mode == Mode::Instant && args.draw.fidelity > 0.0 {
+    if mode == Mode::Instant && args.how.draw.fidelity > 0.0 {
         return Err(Error::new(
             "--fidelity leads back from a flow's sample: add --mode fast or --mode quality",
         ));
@@ -178,7 +178,8 @@ fn one(
     let tale = Telltale::begin(teller, &plan.source.path, sizes, plan.frames(), earlier);
     let described = Once::new();
     let maker = || -> Result<Box<dyn Enlarge>> {
-        let maker = ExecutorMaker::new(model.clone(), args.device, mode, args.draw)?.held(args.hold);
+        let maker =
+            ExecutorMaker::new(model.clone(), args.how.device, mode, args.how.draw)?.held(args.how.hold);
         described.call_once(|| note!("{}", maker.describe()));
         let options = plan.options;
         Ok(Box::new(Still { maker, options }))

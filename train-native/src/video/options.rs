@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use asasr_core::pipeline::Tiles;
 use clap::{Args, ValueEnum};
 
 use super::clock::Moment;
-use crate::cli::{Draw, HoldTo, Mode, Telling, any_path, hold};
-use crate::device::DeviceChoice;
+use crate::cli::{How, any_path};
 
 /// How the frames of a result are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,27 +64,6 @@ pub(crate) struct Video {
     /// The program ffmpeg, with ffprobe beside it; otherwise those that the shell finds
     #[arg(long, value_name = "PATH", env = "ASASR_FFMPEG")]
     pub(crate) ffmpeg: Option<PathBuf>,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) device: DeviceChoice,
-    /// Another model than the default one, as in upscale
-    #[arg(long, value_name = "FILE|DIR|ID")]
-    pub(crate) weights: Option<PathBuf>,
-    /// Use the model of --weights only if this ed25519 key signed its manifest: a PEM file or the base64 inside it
-    #[arg(long, value_name = "KEY", requires = "weights")]
-    pub(crate) public_key: Option<String>,
-    /// The restorer alone, or likely detail as well, where the model has it; otherwise instant, and fast for a community's model
-    #[arg(long, value_enum)]
-    pub(crate) mode: Option<Mode>,
-    /// Hold frames to the video: on, off, or a width, as in upscale
-    #[arg(long, value_name = "on|off|WIDTH", default_value = "on", value_parser = hold)]
-    pub(crate) hold: HoldTo,
     #[command(flatten)]
-    pub(crate) draw: Draw,
-    /// Side of a tile in input pixels: smaller tiles need less memory
-    #[arg(long, default_value_t = Tiles::MEDIUM as u16, value_parser = clap::value_parser!(u16).range(16..=4096))]
-    pub(crate) tile: u16,
-    /// How the work is told
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) progress: Telling,
+    pub(crate) how: How,
 }

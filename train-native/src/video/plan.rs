@@ -180,9 +180,9 @@ impl Plan {
         let options = pipeline::Options {
             target: target_of(given, size),
             longest: LONGEST,
-            tiles: Tiles::Side(usize::from(args.tile)),
+            tiles: Tiles::Side(usize::from(args.how.tile)),
             consistency: false,
-            hold: args.hold.is_on(),
+            hold: args.how.hold.is_on(),
         };
         options.passes(given, scale).map_err(|e| Error::of(input, &e))?;
         let conversion = Conversion::new(given, size, film.pixels, &film.colours)
@@ -273,10 +273,10 @@ impl Plan {
             ("the codec and its options", self.writing.words().join(" ")),
             ("the model", format!("{} {}", model.id(), model.hash(mode)?)),
             ("--mode", mode.name().into()),
-            ("--hold", args.hold.to_string()),
-            ("--seed", args.draw.seed.to_string()),
-            ("--fidelity", args.draw.fidelity.to_string()),
-            ("--tile", args.tile.to_string()),
+            ("--hold", args.how.hold.to_string()),
+            ("--seed", args.how.draw.seed.to_string()),
+            ("--fidelity", args.how.draw.fidelity.to_string()),
+            ("--tile", args.how.tile.to_string()),
             ("--stretch", args.stretch.to_string()),
             ("--from", time(args.from)),
             ("--to", time(args.to)),
