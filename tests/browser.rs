@@ -366,7 +366,7 @@ async fn only_signed_models_are_used_where_a_key_is_trusted() {
             assert!(told.as_str().unwrap().contains(expected), "{told}");
         }
         // Signed, and another model than its folder's name says: a plain host serves whatever lies there.
-        for name in ["asasr-x4-real", "asasr-x4-clean"] {
+        for name in ["asasr-x4-real", "asasr-x4-clean", "asasr-x4-drawn"] {
             copy_folder(&model, &page.join("v1/models").join(name));
         }
         let site = Site::start(&page).await;

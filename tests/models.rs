@@ -148,7 +148,7 @@ async fn models_are_kept_until_they_are_forgotten() {
     browser.set("model", "own:2x-Small").await;
     browser.click("#drop-model").await;
     stored(&browser, 0).await;
-    assert_eq!(offered(&browser).await, "looked asasr-x4-real asasr-x4-clean");
+    assert_eq!(offered(&browser).await, "looked asasr-x4-real asasr-x4-clean asasr-x4-drawn");
     // What it was asked for is forgotten with it.
     browser.open(&format!("{}?device=cpu", server.url())).await;
     let mode = "return document.getElementById('mode').value;";

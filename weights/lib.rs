@@ -38,14 +38,24 @@ pub const X4_REAL: Model = Model {
     ],
 };
 
+/// `asasr-x4-drawn`: for drawings, comics, screenshots and text, compressed or not; enlarges four times.
+pub const X4_DRAWN: Model = Model {
+    manifest: include_bytes!("asasr-x4-drawn/manifest.json"),
+    weights: include_bytes!("asasr-x4-drawn/restorer.safetensors"),
+    samplers: &[(
+        "one-step.safetensors",
+        include_bytes!("asasr-x4-drawn/one-step.safetensors"),
+    )],
+};
+
 /// When one of them last changed.
-pub const RELEASED: &str = "2026-11-30T03:00:00Z";
+pub const RELEASED: &str = "2026-11-30T21:30:00Z";
 
 /// What is used when nobody asks for another: few photographs are free of noise and compression.
 pub const DEFAULT: Model = X4_REAL;
 
 /// All of them.
-pub const ALL: [Model; 2] = [X4_CLEAN, X4_REAL];
+pub const ALL: [Model; 3] = [X4_CLEAN, X4_REAL, X4_DRAWN];
 
 impl Model {
     /// The weights of a network that draws, by its file's name in the manifest.

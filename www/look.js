@@ -35,7 +35,9 @@ function slopeOf(grey, width, height) {
  * `edge`, how much of a strong edge's rise over two pixels is over one of them, a half to one;
  * `fine`, the mean absolute Laplacian as a share of the slope;
  * `blocks`, differences over the borders of JPEG's blocks as a share of the others, less what chance does to so few;
- * `flat`, the share of blocks of one colour;
+ * `quiet`, the share of blocks within twelve grey levels;
+ * `main`, the share of pixels in the eight most frequent colours, told apart by the upper four bits of each channel;
+ * `hard`, how many strong steps there are for a weak one;
  * `same`, the share of neighbours of one colour;
  * `colours`, how many there are, up to one more than pixel art has.
  */
@@ -83,23 +85,46 @@ export function statistics(piece) {
   const values = colours(piece);
   return {
     slope, edge, fine: laplacians / pixels / (slope + 0.1), blocks,
-    flat: flatBlocks(values, width, height), same: sameNeighbours(values, width), colours: countColours(values),
+    quiet: quietBlocks(grey, width, height), main: mainColours(piece), hard: hardSteps(grey, width, height), same: sameNeighbours(values, width), colours: countColours(values),
   };
 }
 
-/** The share of blocks all of whose pixels are alike. */
-function flatBlocks(pixels, width, height) {
-  let [flat, all] = [0, 0];
+/** The share of blocks whose grey levels lie within twelve: noise and compression leave drawings that. */
+function quietBlocks(grey, width, height) {
+  let [quiet, all] = [0, 0];
   for (let top = 0; top + BLOCK <= height; top += BLOCK) {
     for (let left = 0; left + BLOCK <= width; left += BLOCK) {
-      const first = pixels[top * width + left];
-      let same = true;
-      for (let i = 0; same && i < BLOCK * BLOCK; i++) same = pixels[(top + (i >> 3)) * width + left + (i & 7)] === first;
-      flat += same;
+      let [low, high] = [255, 0];
+      for (let i = 0; i < BLOCK * BLOCK; i++) {
+        const value = grey[(top + (i >> 3)) * width + left + (i & 7)];
+        low = Math.min(low, value);
+        high = Math.max(high, value);
+      }
+      quiet += high - low <= 12;
       all += 1;
     }
   }
-  return all === 0 ? 0 : flat / all;
+  return all === 0 ? 0 : quiet / all;
+}
+
+/** The share of pixels in the eight most frequent of 4096 colours. */
+function mainColours({ data }) {
+  const counts = new Uint32Array(4096);
+  for (let i = 0; i < data.length; i += 4) counts[(data[i] >> 4) << 8 | (data[i + 1] >> 4) << 4 | data[i + 2] >> 4] += 1;
+  return counts.sort().slice(-8).reduce((sum, count) => sum + count, 0) / (data.length / 4);
+}
+
+/** Gradients over two pixels above 60 grey levels, for one of 3 to 60. */
+function hardSteps(grey, width, height) {
+  let [hard, soft] = [0, 0];
+  for (let y = 1; y + 1 < height; y++) {
+    for (let i = y * width + 1; i < (y + 1) * width - 1; i++) {
+      const step = Math.hypot(grey[i + 1] - grey[i - 1], grey[i + width] - grey[i - width]);
+      hard += step > 60;
+      soft += step >= 3 && step <= 60;
+    }
+  }
+  return hard / Math.max(soft, 1);
 }
 
 /** The share of neighbours, in rows and in columns, that are alike. */
@@ -127,8 +152,8 @@ function countColours(pixels) {
 /** Whether a piece is sharp to the pixel and without noise and compression, as what a larger photo was reduced to. */
 export const isClean = ({ edge, fine, blocks }) => edge >= 0.7 && fine >= 1.2 && blocks <= 1.06;
 
-/** Whether a photo of such statistics is a drawing, a screenshot or text: much of it is of one colour. */
-export const isDrawn = (looks) => looks !== null && looks.flat >= 0.35;
+/** Whether a photo of such statistics is a drawing, a screenshot or text: a few colours, quiet between hard edges. */
+export const isDrawn = (looks) => looks !== null && looks.quiet >= 0.2 && looks.main >= 0.5 && (looks.hard >= 0.25 || looks.main >= 0.95);
 
 /** Whether an image is pixel art, which a network would smooth: small, of few colours for its size, with hard steps; of very few, with any. */
 export function isPixelArt(looks) {

@@ -5,7 +5,7 @@ import { fromFolder, fromList, fromShares, fromTransfer } from './collect.js';
 import { isDrawn, isPixelArt } from './look.js';
 import { bundles, dropModel, importModel, isModel, keepModel, keptModels } from './models.js';
 import { keepOffline } from './offline.js';
-import { ANY, CLEAN, LOOKED, SQUARES, likely, Queue } from './queue.js';
+import { ANY, CLEAN, DRAWN, LOOKED, SQUARES, likely, Queue } from './queue.js';
 import { isRemade, remake } from './remake.js';
 import { signatureAddress } from './signature.js';
 import { duration, language, languages, number, speak, text, translated } from './texts.js';
@@ -532,6 +532,7 @@ function kind({ options, fidelity }) {
   if (options.model === SQUARES) return [text('bySquares')];
   if (own) told.push(text('byModel', { name: own.id }));
   else if (options.model === CLEAN) told.push(text('asClean'));
+  else if (options.model === DRAWN) told.push(text('asDrawn'));
   if (options.mode !== 'instant' || own) told.push(text(fidelity === 1 || options.mode === 'instant' ? 'instant' : own ? 'fastOwn' : 'fast'));
   if (options.hold === false) told.push(text('notHeld'));
   if (options.seed !== undefined) told.push(text('variation', options));
@@ -672,7 +673,8 @@ function show(job) {
     const scale = (job.options.width ?? job.options.scale * job.width) / job.width;
     viewer.show(addresses[0], null, { width: Math.round(job.width * scale), height: Math.max(Math.round(job.height * scale), 1) }, file.name);
     $('summary').textContent = '';
-    for (const id of ['notes', 'versions', 'treat', 'whole', 'left-choice', 'advice', 'squares-choice']) $(id).hidden = true;
+    for (const id of ['notes', 'versions', 'whole', 'left-choice', 'advice', 'squares-choice']) $(id).hidden = true;
+    for (const button of $('treat').children) button.hidden = true;
     for (const side of ['before', 'after']) $('viewer').querySelector(`.tag-${side}`).textContent = text(side);
     return;
   }
@@ -720,10 +722,9 @@ function tellVersions() {
   const name = text(own ? 'fastOwn' : 'fast');
   $('detailed-text').textContent = drawing ? `${name}: ${text('share', { percent: Math.round(100 * (following.progress?.fraction ?? 0)) })}` : name;
   $('another').hidden = !result?.layers || !offered || drawsOne(options.model, options.mode);
-  const other = otherOf(options.model);
   // Pixel art has neither noise nor a photo's sharpness.
-  $('treat').hidden = !result || Boolean(busy) || !other || isPixelArt(shown.looks);
-  if (other) $('treat').textContent = text(other === CLEAN ? 'treatClean' : 'treatReal');
+  const others = !result || busy || isPixelArt(shown.looks) ? [] : othersOf(options.model);
+  for (const button of $('treat').children) button.hidden = !others.includes(button.dataset.model);
 }
 
 /** What the result is compared with in place of the original: `mean`, or the number of another job. */
@@ -775,10 +776,10 @@ function tellWhole() {
   $('whole').textContent = time === null ? text('whole') : text('wholeAbout', { time: duration(time) });
 }
 
-/** The other one of our two models, where it is on offer. */
-function otherOf(model) {
-  const other = { [ANY]: CLEAN, [CLEAN]: ANY }[model];
-  return other && isOffered(other) ? other : null;
+/** Our other models, where one of them is in use. */
+function othersOf(model) {
+  const all = [ANY, CLEAN, DRAWN];
+  return all.includes(model) ? all.filter((other) => other !== model && isOffered(other)) : [];
 }
 
 /** Shows the faithful version, 1, or that with more detail, 0: where both are there, at once. */
@@ -834,7 +835,7 @@ function relabel() {
   tellVersions();
   const exact = !Number.isFinite(result.consistency);
   // A model that removes noise and compression departs from a photo that has them, and should: that has no grade.
-  const cleans = shown.options.model !== 'asasr-x4-clean' && !brought.has(shown.options.model);
+  const cleans = shown.options.model !== CLEAN && !brought.has(shown.options.model);
   // Rounding to 8 bits alone leaves about 59 dB.
   const grade = result.consistency >= 45 ? 'good' : cleans ? 'cleaned' : result.consistency >= 35 ? 'fair' : 'poor';
   $('consistency').textContent = text(exact ? 'exact' : grade);
@@ -1056,7 +1057,7 @@ $('whole').addEventListener('click', () => {
   tellWhole();
 });
 $('left').addEventListener('change', () => compareWith($('left').value));
-$('treat').addEventListener('click', () => follow({ model: otherOf(shown.options.model) }));
+for (const button of $('treat').children) button.addEventListener('click', () => follow({ model: button.dataset.model }));
 $('squares').addEventListener('click', () => follow(asSquares(Number($('squares-times').value))));
 $('measure').addEventListener('click', () => {
   $('show-spread').checked = true;

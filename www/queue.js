@@ -1,17 +1,21 @@
 // The photos to enlarge, one after the other.
 
 import { SHOWN, refusal } from './limits.js';
-import { isClean, isLarge, look, pieceOf } from './look.js';
+import { isClean, isDrawn, isLarge, look, pieceOf } from './look.js';
 import { workerScript } from './script.js';
 import { asked } from './workers.js';
 
-/** Our models: for photos of any condition, and for those that are sharp and clean. */
+/** Our models: for photos of any condition, for those that are sharp and clean, and for drawings, screenshots and text. */
 export const ANY = 'asasr-x4-real';
 export const CLEAN = 'asasr-x4-clean';
+export const DRAWN = 'asasr-x4-drawn';
 /** In place of a model: the one that suits the photo, once it was looked at. */
 export const LOOKED = 'looked';
 /** In place of a model: none, every pixel becomes a square. */
 export const SQUARES = 'pixels';
+
+/** The one of them that suits a photo of such looks; null where the browser could not show it. */
+const suited = (looks) => (isDrawn(looks) ? DRAWN : looks && isClean(looks) ? CLEAN : ANY);
 
 /** The model that is got ready, and whose speed counts, before a photo was looked at. */
 export const likely = (model) => (model === LOOKED ? ANY : model);
@@ -264,7 +268,7 @@ export class Queue extends EventTarget {
         this.#turn(job, 'done');
         return;
       }
-      if (job.options.model === LOOKED) job.options = { ...job.options, model: job.looks && isClean(job.looks) ? CLEAN : ANY };
+      if (job.options.model === LOOKED) job.options = { ...job.options, model: suited(job.looks) };
       this.#upscaler = this.#open(job.options.model);
       // Whether it is ready or failed to open, `upscale` knows what to do.
       const { model } = job.options;

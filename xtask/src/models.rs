@@ -114,7 +114,7 @@ pub(crate) fn install() -> Result<()> {
     let folder = target().join("models");
     fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     // A server with a store offers nothing else: ours stand there too.
-    for own in ["asasr-x4-real", "asasr-x4-clean"] {
+    for own in ["asasr-x4-real", "asasr-x4-clean", "asasr-x4-drawn"] {
         publish(&program, &root().join("weights").join(own), own)?;
     }
     let mut missing = Vec::new();
