@@ -30,6 +30,7 @@ mod hold;
 mod message;
 pub mod metrics;
 pub mod model;
+pub mod motion;
 #[cfg(feature = "burn")]
 pub mod nn;
 #[cfg(feature = "burn")]

@@ -747,6 +747,9 @@ pub(crate) struct Eval {
     pub(crate) device: DeviceChoice,
     #[command(flatten)]
     pub(crate) networks: MetricNetworks,
+    /// The images are frames of one video, in the order of their names: the warping error is measured too
+    #[arg(long)]
+    pub(crate) video: bool,
     /// Have the program tesseract read text in each result, and score it by what it reads in the sharp image
     #[arg(long)]
     pub(crate) ocr: bool,

@@ -56,6 +56,40 @@ fn photo(width: u32, height: u32) -> RgbImage {
     })
 }
 
+/// Of the frames of a video the warping error tells what flickers, and not what moves.
+#[test]
+fn frames_of_a_video_are_measured_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: &str| folder.path().join(n);
+    let whole = image::imageops::resize(&photo(40, 40), 160, 160, image::imageops::FilterType::CatmullRom);
+    for sub in ["data", "flicker"] {
+        fs::create_dir(path(sub)).unwrap();
+    }
+    for i in 0..3 {
+        let frame = whole.view(8 * i, 4 * i, 128, 128).to_image();
+        frame.save(path(&format!("data/{i}.png"))).unwrap();
+        let brighter = |v: &u8| v.saturating_add(6 * (i as u8 % 2));
+        let flicker = RgbImage::from_raw(128, 128, frame.iter().map(brighter).collect()).unwrap();
+        flicker.save(path(&format!("flicker/{i}.png"))).unwrap();
+    }
+    let run = line(
+        folder.path(),
+        "eval --video --data @/data --results truth=@/data --results flicker=@/flicker --json @/e.json",
+    );
+    assert!(run.status.success(), "{}", text(&run));
+    assert!(String::from_utf8(run.stdout).unwrap().contains(" warp"));
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(path("e.json")).unwrap()).unwrap();
+    let method = |name: &str| {
+        let all = json["methods"].as_array().unwrap();
+        all.iter().find(|m| m["name"] == name).unwrap().clone()
+    };
+    let (truth, flicker) = (method("truth"), method("flicker"));
+    assert!(truth["images"][0]["warping"].is_null(), "there is none before the first");
+    let of = |m: &serde_json::Value| m["means"]["warping"].as_f64().unwrap();
+    assert!(of(&truth) < 1.5, "{}", of(&truth));
+    assert!((of(&flicker) - 6.0 * 219.0 / 255.0).abs() < 1.5, "{}", of(&flicker));
+}
+
 /// A file where a command is expected: the command is told.
 #[test]
 fn a_file_alone_is_met_with_the_command() {

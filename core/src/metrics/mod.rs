@@ -4,6 +4,7 @@ mod consistency;
 mod distortion;
 mod spread;
 mod structure;
+mod warping;
 
 use alloc::vec::Vec;
 
@@ -13,6 +14,7 @@ pub use consistency::ConsistencyMeter;
 pub use distortion::{consistency, psnr_rgb, psnr_y, sobolev_error};
 pub use spread::SpreadMeter;
 pub use structure::ssim_y;
+pub use warping::Passage;
 
 /// BT.601 studio-range luma, 16 to 235, of sRGB-encoded values in `[0, 1]`; layout `[height, width]`.
 ///

@@ -58,7 +58,7 @@ const BANDS: [&str; 8] = [
 ];
 
 /// The metrics in the order of the table.
-pub(crate) const METRICS: [Metric; 27] = [
+pub(crate) const METRICS: [Metric; 28] = [
     metric(
         "psnr_y",
         "PSNR-Y",
@@ -147,6 +147,13 @@ pub(crate) const METRICS: [Metric; 27] = [
     metric("lpips_alex", "LPIPS-A", 4, true, "LPIPS on AlexNet"),
     metric("lpips_vgg", "LPIPS-V", 4, true, "LPIPS on VGG-16"),
     metric("dists", "DISTS", 4, true, "DISTS, at the images' own size"),
+    metric(
+        "warping",
+        "warp",
+        3,
+        true,
+        "warping error: change of the luma in grey levels from the frame before, moved as the truth moves",
+    ),
     metric(
         "ocr_characters",
         "chars",

@@ -24,6 +24,8 @@ pub(crate) use output::{command, in_tables, machine};
 
 use std::path::{Path, PathBuf};
 
+use asasr_core::Planes;
+use asasr_core::metrics::Passage;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::method::Method;
@@ -78,18 +80,29 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
             pixels: pairs.iter().map(|p| (p.hq.width() * p.hq.height()) as f64).sum(),
         })
         .collect();
+    // The frame before, its results, and how the truth moves from there.
+    let mut before: Option<(&Pair, Vec<Planes>)> = None;
     for pair in &pairs {
         let subject = judge.subject(pair)?;
+        let passage = before.as_ref().map(|(last, _)| Passage::new(&last.hq, &pair.hq));
+        let passage = passage.transpose().map_err(|e| Error::at(&pair.path, e))?;
         let mut images = Vec::new();
-        for outcome in &mut outcomes {
+        for (i, outcome) in outcomes.iter_mut().enumerate() {
             if interrupt::requested() {
                 return Err(Error::new("stopped; nothing was written"));
             }
             bar.set_message(format!("{}: {}", outcome.method.name, name(&pair.path)));
             let (mut image, seconds) = outcome.method.enlarge(pair)?;
             asasr_core::metrics::quantise(&mut image);
-            let scores = judge.scores(&subject, &image, seconds);
-            outcome.scores.push(scores.map_err(|e| Error::at(&pair.path, e))?);
+            let mut scores = judge
+                .scores(&subject, &image, seconds)
+                .map_err(|e| Error::at(&pair.path, e))?;
+            if let (Some(passage), Some((_, last))) = (&passage, &before) {
+                let error = passage.warping_error(&last[i], &image);
+                let error = error.map_err(|e| Error::at(&pair.path, e))?;
+                scores.extend(error.map(|e| ("warping", e)));
+            }
+            outcome.scores.push(scores);
             bar.inc(1);
             images.push(image);
         }
@@ -99,6 +112,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         if args.sheet.is_some() && rows.len() < SHEET_ROWS {
             rows.push(page::row(pair, &images));
         }
+        before = args.video.then_some((pair, images));
     }
     bar.finish_and_clear();
     output::table(&outcomes, pairs.len(), args);
