@@ -156,7 +156,7 @@ async fn the_first_models_only_sample_is_measured_by_its_departure() {
     assert!(worst <= 2.01, "differs by {worst:.2}/255");
     assert!(farthest(&got, &enlarged_natively(DEFAULT, &photo).all_planes()) / LEVEL > 5.0);
     let told = browser.text("deviation").await;
-    assert!(told.contains("departs from the mean"), "{told}");
+    assert!(told.contains("differs from the faithful result"), "{told}");
     assert_eq!(
         browser
             .run("return document.getElementById('measure').hidden;", vec![])

@@ -83,7 +83,7 @@ async fn makes_the_native_image(device: &str) {
         assert!(summary.contains(id), "{summary}");
         // What departs from the mean is told without being asked for.
         let told = browser.text("deviation").await;
-        assert!(told.contains("departs from the mean"), "{told}");
+        assert!(told.contains("differs from the faithful result"), "{told}");
         // Held more strictly, and in a second pass.
         browser.set("strictness", "1").await;
         browser.set("scale", &format!("{}", 2 * scale)).await;
@@ -148,7 +148,10 @@ async fn models_are_kept_until_they_are_forgotten() {
     browser.set("model", "own:2x-Small").await;
     browser.click("#drop-model").await;
     stored(&browser, 0).await;
-    assert_eq!(offered(&browser).await, "looked asasr-x4-real asasr-x4-clean asasr-x4-drawn");
+    assert_eq!(
+        offered(&browser).await,
+        "looked asasr-x4-real asasr-x4-clean asasr-x4-drawn"
+    );
     // What it was asked for is forgotten with it.
     browser.open(&format!("{}?device=cpu", server.url())).await;
     let mode = "return document.getElementById('mode').value;";

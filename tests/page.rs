@@ -136,6 +136,39 @@ async fn every_size_and_format_is_saved() {
     browser.close().await;
 }
 
+/// A photo that is given when nothing is at work shows itself; one that waits behind others does not.
+#[tokio::test]
+async fn the_photo_that_was_given_is_shown() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    let shown = "return document.getElementById('download').download;";
+    browser
+        .drop_files(&[("a.png", &drawn(20, 16)), ("b.png", &drawn(12, 10))])
+        .await;
+    browser.finished().await;
+    assert_eq!(browser.run(shown, vec![]).await, "a-x4.png");
+    browser.drop_files(&[("c.png", &drawn(14, 10))]).await;
+    browser.finished().await;
+    assert_eq!(browser.run(shown, vec![]).await, "c-x4.png");
+    // The same photo, chosen once more, is compared with what was made of it before.
+    browser.set("mode", "fast").await;
+    browser.drop_files(&[("c.png", &drawn(14, 10))]).await;
+    browser.finished().await;
+    let offered =
+        "return [...document.getElementById('left').options].map(({ textContent }) => textContent).join();";
+    assert_eq!(browser.run(offered, vec![]).await, "Original,Faithful");
+    browser.set("fidelity", "70").await;
+    browser.blended().await;
+    assert!(browser.text("summary").await.ends_with("More detail, 30 % of it"));
+    let row = "return document.querySelector('#list [aria-current] .state').textContent;";
+    let row = browser.run(row, vec![]).await;
+    assert!(
+        row.as_str().unwrap().ends_with("More detail, 30 % of it"),
+        "{row}"
+    );
+    browser.close().await;
+}
+
 /// How files are saved is chosen after they are made, and all of them follow: without the network.
 #[tokio::test]
 async fn results_are_saved_in_another_format() {
@@ -519,7 +552,7 @@ async fn the_result_is_in_view() {
     browser.click("#faithful").await;
     browser.blended().await;
     assert!(browser.text("summary").await.ends_with("Faithful"));
-    assert_eq!(browser.run(name, vec![]).await, "kitten-x4-fast-f100.png");
+    assert_eq!(browser.run(name, vec![]).await, "kitten-x4.png");
     assert_eq!(browser.content("deviation").await, "Nothing is invented.");
     assert_eq!(browser.text("error").await, "");
     browser.close().await;
@@ -680,10 +713,22 @@ async fn photos_are_looked_at() {
     // The same photo, compressed; and a drawing, with detail that may be wrong.
     let made = "const photo = await createImageBitmap(new Blob([new Uint8Array(args[0])]));
         const canvas = new OffscreenCanvas(photo.width, photo.height);
-        canvas.getContext('2d').drawImage(photo, 0, 0);
-        const jpeg = await canvas.convertToBlob({ type: 'image/jpeg', quality: 0.3 });
+        const context = canvas.getContext('2d');
+        context.filter = args[1];
+        context.drawImage(photo, 0, 0);
+        const jpeg = await canvas.convertToBlob({ type: 'image/jpeg', quality: args[2] });
         return [...new Uint8Array(await jpeg.arrayBuffer())];";
-    let compressed = browser.run(made, vec![sharp.into()]).await;
+    // Grey and dark photos have few colours, and are no drawings.
+    for filter in ["grayscale(1) contrast(0.4) blur(2px)", "brightness(0.12)"] {
+        let given = vec![sharp.clone().into(), filter.into(), 0.9.into()];
+        let grey: Vec<u8> = serde_json::from_value(browser.run(made, given).await).unwrap();
+        browser.drop_file("grey.jpg", &grey).await;
+        browser.finished().await;
+        assert!(!browser.text("summary").await.contains("drawing"), "{filter}");
+    }
+    let compressed = browser
+        .run(made, vec![sharp.into(), "none".into(), 0.3.into()])
+        .await;
     let compressed: Vec<u8> = serde_json::from_value(compressed).unwrap();
     browser.clear().await;
     browser.drop_file("compressed.jpg", &compressed).await;
@@ -706,7 +751,12 @@ async fn photos_are_looked_at() {
     browser.drop_file("drawing.png", &drawing).await;
     browser.finished().await;
     assert!(browser.text("advice").await.contains("drawing"));
-    assert!(browser.text("summary").await.contains("taken as a drawing or text"));
+    assert!(
+        browser
+            .text("summary")
+            .await
+            .contains("taken as a drawing or text")
+    );
     browser.close().await;
 }
 
@@ -807,8 +857,9 @@ async fn pixel_art_keeps_its_pixels() {
         button.click();";
     browser.run(squares, vec![]).await;
     browser
-        .wait_for("[...document.querySelectorAll('#list .state')].some(({ textContent }) => textContent.startsWith('1920 × 1920'))")
+        .wait_for("document.getElementById('summary').textContent.startsWith('1920 × 1920')")
         .await;
+    assert_eq!(browser.text("error").await, "");
     browser.set("scale", "4").await;
     browser.clear().await;
     // Small photos, of few pixels and of few greys.

@@ -152,8 +152,8 @@ function countColours(pixels) {
 /** Whether a piece is sharp to the pixel and without noise and compression, as what a larger photo was reduced to. */
 export const isClean = ({ edge, fine, blocks }) => edge >= 0.7 && fine >= 1.2 && blocks <= 1.06;
 
-/** Whether a photo of such statistics is a drawing, a screenshot or text: a few colours, quiet between hard edges. */
-export const isDrawn = (looks) => looks !== null && looks.quiet >= 0.2 && looks.main >= 0.5 && (looks.hard >= 0.25 || looks.main >= 0.95);
+/** Whether a photo of such statistics is a drawing, a screenshot or text: a few colours, quiet between hard edges; letters may be blurred. */
+export const isDrawn = (looks) => looks !== null && looks.quiet >= 0.2 && looks.main >= 0.5 && looks.hard >= (looks.main >= 0.95 ? 0.05 : 0.25);
 
 /** Whether an image is pixel art, which a network would smooth: small, of few colours for its size, with hard steps; of very few, with any. */
 export function isPixelArt(looks) {

@@ -97,8 +97,8 @@ function begin() {
   queue = new Queue(open);
   queue.addEventListener('change', ({ detail }) => { update(detail); });
   queue.addEventListener('list', list);
-  // What was chosen meanwhile gets ready.
-  queue.addEventListener('idle', () => open(likely($('model').value)));
+  // What was chosen meanwhile gets ready; where photos choose, the last one's is as likely as any.
+  queue.addEventListener('idle', () => { if ($('model').value !== LOOKED || !opened) open(likely($('model').value)); });
   queue.addEventListener('rows', ({ detail: { job, first, width, rgba } }) => {
     // While nothing else is looked at, the result is seen as it grows.
     if (!shown && job.width) show(job);
@@ -312,8 +312,18 @@ async function take(files) {
   if (!await reading && models.length > 0) return;
   if (photos.length === 0 && models.length > 0) return;
   if (photos.length === 0) fail(() => text('noImages'));
-  else withOptions((options) => queue.add(photos, options));
+  else {
+    withOptions((options) => {
+      const idle = !busy();
+      const [first] = queue.add(photos, options);
+      // Whoever gives a photo when nothing is at work wants to see that one.
+      awaited = idle ? { job: first, beside: shown } : null;
+    });
+  }
 }
+
+/** The photo that was given last, and what was looked at then. */
+let awaited = null;
 
 /** While there are photos, what is looked at has the room, and what was needed to begin is a bar. */
 function makeRoom(working) {
@@ -362,6 +372,7 @@ function chooseModel(value) {
   if (own && $('scale').value !== 'width') $('scale').value = own.scale;
   if (own) $('settings').open = true;
   offer();
+  if (shown?.result) tellVersions();
   // Whoever is at work keeps the device.
   if (queue && !busy()) open(likely(value));
 }
@@ -455,7 +466,11 @@ function row(job) {
     // Of a size that no model reaches.
     squares: button(() => {
       const { looks, options: { scale, width, ...others } } = job;
-      [following] = queue.add([job.file], { ...others, ...asSquares(scale ?? Math.max(Math.round(width / looks.width), 1)) });
+      const most = Math.floor(WIDEST / Math.max(looks.width, looks.height));
+      const times = Math.min(scale ?? Math.max(Math.round(width / looks.width), 1), most);
+      [following] = queue.add([job.file], { ...others, ...asSquares(times) });
+      awaited = { job: following, beside: shown };
+      better(job);
     }),
     remove: button(() => queue.remove(job)),
   };
@@ -530,12 +545,15 @@ function kind({ options, fidelity }) {
   // The model for all photos goes without saying.
   const own = brought.get(options.model) ?? (options.model.startsWith('own:') && { id: options.model.slice(4) });
   if (options.model === SQUARES) return [text('bySquares')];
+  const faithful = fidelity === 1 || options.mode === 'instant';
+  const detail = text(own ? 'fastOwn' : 'fast');
+  if (!faithful) told.push(fidelity > 0 ? text('ofDetail', { detail, percent: Math.round(100 * (1 - fidelity)) }) : detail);
+  else if (options.mode !== 'instant' || own) told.push(text('instant'));
   if (own) told.push(text('byModel', { name: own.id }));
   else if (options.model === CLEAN) told.push(text('asClean'));
   else if (options.model === DRAWN) told.push(text('asDrawn'));
-  if (options.mode !== 'instant' || own) told.push(text(fidelity === 1 || options.mode === 'instant' ? 'instant' : own ? 'fastOwn' : 'fast'));
   if (options.hold === false) told.push(text('notHeld'));
-  if (options.seed !== undefined) told.push(text('variation', options));
+  if (!faithful && options.seed !== undefined) told.push(text('variation', options));
   return told;
 }
 
@@ -616,8 +634,9 @@ function turned(job, parts, measuredOnly) {
     offerDownload(job);
     if (job.error) fail(job.error, job);
     else better(job);
-    // The first result shows itself; later ones do not push away what is looked at.
-    if (!shown || (job === following && (job.whole || job === shown.whole || isFollowing(shown)))) show(job);
+    // The first result shows itself; others do not push away what is looked at.
+    const isAwaited = awaited?.job === job && awaited.beside === shown;
+    if (!shown || isAwaited || (job === following && (job.whole || job === shown.whole || isFollowing(shown)))) show(job);
     else if (shown === job && measuredOnly) measured(job);
     else if (shown === job) show(job);
     writes(saveAsChosen(job));
@@ -633,7 +652,7 @@ function turned(job, parts, measuredOnly) {
 function offerDownload(job) {
   const { download } = rows.get(job.id);
   if (download.href) URL.revokeObjectURL(download.href);
-  if (isRemade(job)) download.removeAttribute('href');
+  if (isRemade(job) || isStale(job)) download.removeAttribute('href');
   else Object.assign(download, { href: URL.createObjectURL(job.result.blob), download: job.result.name });
   if (job === shown) tellFile();
 }
@@ -643,6 +662,9 @@ function tellFile() {
   const { href, download } = rows.get(shown.id).download;
   if (href) Object.assign($('download'), { href, download });
   else $('download').removeAttribute('href');
+  // It keeps its place among what the keyboard reaches.
+  $('download').tabIndex = 0;
+  $('download').setAttribute('aria-disabled', !href);
   $('fidelity-choice').setAttribute('aria-busy', isRemade(shown));
 }
 
@@ -674,7 +696,7 @@ function show(job) {
     viewer.show(addresses[0], null, { width: Math.round(job.width * scale), height: Math.max(Math.round(job.height * scale), 1) }, file.name);
     $('summary').textContent = '';
     for (const id of ['notes', 'versions', 'whole', 'left-choice', 'advice', 'squares-choice']) $(id).hidden = true;
-    for (const button of $('treat').children) button.hidden = true;
+    for (const button of [...$('treat').children]) button.hidden = true;
     for (const side of ['before', 'after']) $('viewer').querySelector(`.tag-${side}`).textContent = text(side);
     return;
   }
@@ -696,7 +718,7 @@ let markedOnce = false;
 /** Whoever does nothing else is led to what there is to see. */
 function inView() {
   const idle = [document.body, $('choose'), $('choose-folder'), $('try')].includes(document.activeElement);
-  if (idle) $('viewer').querySelector('.stage').focus({ preventScroll: true });
+  if (idle) toStage();
   if ($('viewer').getBoundingClientRect().bottom > innerHeight) $('result').scrollIntoView();
 }
 
@@ -725,7 +747,19 @@ function tellVersions() {
   // Pixel art has neither noise nor a photo's sharpness.
   const others = !result || busy || isPixelArt(shown.looks) ? [] : othersOf(options.model);
   for (const button of $('treat').children) button.hidden = !others.includes(button.dataset.model);
+  const chosen = chosenOwn();
+  $('treat-own').hidden = !result || Boolean(busy) || !chosen || chosen.value === options.model;
+  if (chosen) $('treat-own').textContent = text('treatOwn', { name: chosen.id });
 }
+
+/** The model of others that is chosen: the value of its option, and its name. */
+function chosenOwn() {
+  const { value } = $('model');
+  return brought.has(value) ? { value, id: brought.get(value).id } : null;
+}
+
+/** The focus goes to the picture: what had it goes away. */
+const toStage = () => $('viewer').querySelector('.stage').focus({ preventScroll: true });
 
 /** What the result is compared with in place of the original: `mean`, or the number of another job. */
 let left = 'original';
@@ -737,7 +771,7 @@ function tellOthers() {
   const { result, file, options: { model } } = shown;
   // The faithful one of the same model is the mean that is offered anyway.
   const isMean = ({ options }) => result?.layers && options.mode === 'instant' && options.model === model;
-  const others = queue.jobs.filter((job) => job !== shown && job.result && job.file === file && !isMean(job));
+  const others = queue.jobs.filter((job) => job !== shown && job.result && isSame(job.file, file) && !isMean(job));
   // What goes without saying elsewhere tells it from a result of another model.
   const name = (job) => (job.options.model === ANY && model !== ANY ? `${title(job)}, ${text('asAny')}` : title(job));
   const offered = [['original', text('before')], ...(result?.layers ? [['mean', text('instant')]] : []),
@@ -748,6 +782,9 @@ function tellOthers() {
   $('left').value = left;
   $('viewer').querySelector('.tag-before').textContent = $('left').selectedOptions[0].textContent;
 }
+
+/** Whether two files are one, which may have been chosen twice. */
+const isSame = (a, b) => a === b || (a.name === b.name && a.size === b.size && a.lastModified === b.lastModified);
 
 /** Options with names of their own: those that share one are counted. */
 function numbered(options) {
@@ -853,8 +890,9 @@ function relabel() {
 /** Advice on images that are no photos. */
 function advise() {
   const { looks, result, options } = shown;
-  const squares = isPixelArt(looks) && options.model !== SQUARES;
-  $('advice').hidden = !squares && !(result.layers && isDrawn(looks));
+  const squares = isPixelArt(looks);
+  const isOne = options.model === SQUARES;
+  $('advice').hidden = isOne || (!squares && !(result.layers && isDrawn(looks)));
   $('advice').textContent = text(squares ? 'squaresLook' : 'drawnMore');
   $('squares-choice').hidden = !squares;
   if (!squares) return;
@@ -911,7 +949,10 @@ async function anew(job, changes) {
     fail(error, job);
     if (shown === job) seen(job.fidelity);
   }
-  if (rows.has(job.id)) offerDownload(job);
+  if (rows.has(job.id)) {
+    offerDownload(job);
+    update(job);
+  }
   if (shown === job) tell();
   return last;
 }
@@ -926,18 +967,27 @@ async function saveAll() {
   wantedFile = mine;
   for (const job of queue.jobs.filter(({ state, result }) => state === 'waiting' && !result)) job.options = { ...job.options, ...mine };
   const done = queue.jobs.filter(({ result }) => result);
+  done.forEach(offerDownload);
   for (const job of [...done.filter((each) => each === shown), ...done.filter((each) => each !== shown)]) {
     await saveAsChosen(job);
     if (wantedFile !== mine) return;
   }
 }
 
-/** Saves a result as was chosen since it was asked for; pixel art stays what it is. */
-async function saveAsChosen(job) {
-  if (!wantedFile || !queue.jobs.includes(job) || job.options.model === SQUARES) return;
+/** Whether a result was saved otherwise than is chosen since; pixel art stays what it is, and so does what could not be saved so. */
+function isStale(job) {
+  if (!wantedFile || job.tried === wantedFile || job.options.model === SQUARES) return false;
   const { format, quality, strip } = job.options;
-  const same = format === wantedFile.format && strip === wantedFile.strip && (format === 'png' || quality === wantedFile.quality);
-  if (!same || isRemade(job)) await anew(job, wantedFile);
+  return format !== wantedFile.format || strip !== wantedFile.strip || (format !== 'png' && quality !== wantedFile.quality);
+}
+
+/** Saves a result as was chosen since it was asked for. */
+async function saveAsChosen(job) {
+  if (!queue.jobs.includes(job) || !isStale(job)) return;
+  const wanted = wantedFile;
+  await anew(job, wanted);
+  job.tried = wanted;
+  if (rows.has(job.id)) offerDownload(job);
 }
 
 /** The end of all files that are made anew. */
@@ -1033,11 +1083,15 @@ addEventListener('paste', async (event) => {
   const files = await fromTransfer(event.clipboardData);
   if (files.length) take(files);
 });
+let later;
 for (const id of ['format', 'quality', 'carry']) {
   $(id).addEventListener('change', () => {
     $('quality-choice').hidden = $('format').value === 'png';
     rememberChoices();
-    writes(saveAll());
+    // A key that is held changes it many times.
+    clearTimeout(later);
+    if (id === 'quality') later = setTimeout(() => writes(saveAll()), 300);
+    else writes(saveAll());
   });
 }
 $('quality').addEventListener('input', () => { $('quality-value').value = $('quality').value; });
@@ -1057,8 +1111,19 @@ $('whole').addEventListener('click', () => {
   tellWhole();
 });
 $('left').addEventListener('change', () => compareWith($('left').value));
-for (const button of $('treat').children) button.addEventListener('click', () => follow({ model: button.dataset.model }));
-$('squares').addEventListener('click', () => follow(asSquares(Number($('squares-times').value))));
+for (const button of $('treat').children) {
+  button.addEventListener('click', () => {
+    const { model } = button.dataset;
+    // A model of others as it is chosen.
+    const { model: chosen, mode, seed, hold } = chosenOptions();
+    follow(model ? { model } : { model: chosen, mode, seed, hold, layers: mode !== 'instant' });
+    toStage();
+  });
+}
+$('squares').addEventListener('click', () => {
+  follow(asSquares(Number($('squares-times').value)));
+  toStage();
+});
 $('measure').addEventListener('click', () => {
   $('show-spread').checked = true;
   queue.measure(shown, SAMPLES);

@@ -38,6 +38,8 @@ const ENDINGS = { png: 'png', jpeg: 'jpg', webp: 'webp' };
 export function resultName(name, { model, scale, width, mode, seed, fidelity, format }) {
   const parts = [name.replace(/\.[^.]*$/, ''), width ? `${width}px` : `x${scale}`];
   const own = model.startsWith('own:');
+  // All of the mean is the faithful result, however it came.
+  if (fidelity === 1) return resultName(name, { model, scale, width, mode: 'instant', format });
   if (model !== ANY) parts.push(model.replace(/^(asasr-x4-|own:)/, ''));
   if (mode !== (own ? 'fast' : 'instant')) parts.push(mode);
   if (mode !== 'instant' && seed !== undefined) parts.push(seed);
@@ -53,23 +55,27 @@ function stored() {
   }
 }
 
+/** Where the speeds of a model on a device are kept: work is counted in that of its own restorer. */
+const placeOf = (device, model) => `${device} ${model}`;
+
 /**
- * The speed on a device for so many pixels: that of the mode where it was measured, or else of another one. What a photo costs apart from its
- * pixels makes that of a far smaller one say nothing.
+ * The speed of a model on a device for so many pixels: that of the mode where it was measured, or else of another one. What a photo costs apart
+ * from its pixels makes that of a far smaller one say nothing.
  */
-function remembered(device, mode, pixels) {
-  const modes = stored()[device] ?? {};
+function remembered(device, { model, mode }, pixels) {
+  const modes = stored()[placeOf(device, likely(model))] ?? {};
   const told = [modes[mode], ...Object.values(modes)].filter((measured) => measured && measured.pixels * 100 >= pixels);
   return told[0]?.speed ?? null;
 }
 
 /** Keeps a speed, unless a far larger photo told it better. */
-function remember(device, mode, speed, pixels) {
+function remember(device, { model, mode }, speed, pixels) {
   const all = stored();
-  const modes = all[device] ?? {};
+  const place = placeOf(device, model);
+  const modes = all[place] ?? {};
   if (pixels < (modes[mode]?.pixels ?? 0) / 4) return;
   try {
-    localStorage.setItem(SPEED, JSON.stringify({ ...all, [device]: { ...modes, [mode]: { speed, pixels } } }));
+    localStorage.setItem(SPEED, JSON.stringify({ ...all, [place]: { ...modes, [mode]: { speed, pixels } } }));
   } catch { /* then it is measured again */ }
 }
 
@@ -87,9 +93,9 @@ function remember(device, mode, speed, pixels) {
  */
 
 /** The result of a job that asks for no model. */
-async function squares({ file, options }) {
+async function squares({ file, options }, signal) {
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const { notes, ...result } = await asked(workerScript(), { kind: 'squares', bytes, ...options });
+  const { notes, ...result } = await asked(workerScript(), { kind: 'squares', bytes, ...options }, { signal });
   return { ...result, said: notes };
 }
 
@@ -154,7 +160,7 @@ export class Queue extends EventTarget {
 
   /** Seconds that so many pixels, in so many columns, would take; null where the device's speed for as many is not known. */
   seconds(pixels, options, columns) {
-    const [speed, work] = [remembered(this.#device, options.mode, pixels), this.#workOf(options, columns)];
+    const [speed, work] = [remembered(this.#device, options, pixels), this.#workOf(options, columns)];
     return speed && work ? pixels * work / speed : null;
   }
 
@@ -183,7 +189,8 @@ export class Queue extends EventTarget {
     const running = job.state === 'running';
     if (!running && job.state !== 'waiting') return;
     // The next worker is there before anybody hears of it.
-    if (running) this.#upscaler?.cancel();
+    if (running && job.options.model !== SQUARES) this.#upscaler?.cancel();
+    job.stop?.abort();
     this.#turn(job, 'cancelled');
   }
 
@@ -261,7 +268,8 @@ export class Queue extends EventTarget {
       job.looks ??= await look(job.file);
       if (!current()) return;
       if (job.options.model === SQUARES) {
-        const result = await squares(job);
+        job.stop = new AbortController();
+        const result = await squares(job, job.stop.signal);
         if (!current()) return;
         const name = resultName(job.file.name || 'image', { ...job.options, format: 'png' });
         Object.assign(job, { fidelity: 0, result: { ...result, name, seconds: since(start) } });
@@ -310,7 +318,7 @@ export class Queue extends EventTarget {
       if (!current()) return; // cancelled while its answer was on the way
       // The network works on input pixels, whatever the output's size.
       const pixels = result.differences.length;
-      remember(this.#device, options.mode, pixels * (this.#workOf(options, result.mapWidth) ?? 1) / since(begun), pixels);
+      remember(this.#device, options, pixels * (this.#workOf(options, result.mapWidth) ?? 1) / since(begun), pixels);
       if (job.measuring) {
         // The image is the same; what was done with it meanwhile stays.
         const { invented, deviation, departure } = result;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sheets of drawings: comic panels, line art, halftone and text, of public-domain clip art.
 
-usage: drawn.py OUT [--train 500] [--val 10] [--test 16] [--clipart DIR] [--fonts DIR]
+usage: drawn.py OUT [--train 320] [--val 10] [--test 16] [--clipart DIR] [--fonts DIR]
 
 Needs rsvg-convert (Debian: librsvg2-bin), Pillow, the package openclipart-svg and some fonts. A clip art is of one of the three sets by the
 hash of its path, so that none is in two.
@@ -13,6 +13,7 @@ import hashlib
 import io
 import pathlib
 import random
+import shutil
 import subprocess
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
@@ -273,6 +274,10 @@ def main():
     parser.add_argument("--clipart", type=pathlib.Path, default=pathlib.Path("/usr/share/openclipart/svg"))
     parser.add_argument("--fonts", type=pathlib.Path, default=pathlib.Path("/usr/share/fonts/truetype"))
     asked = parser.parse_args()
+    if not shutil.which("rsvg-convert"):
+        parser.error("rsvg-convert is not here: install librsvg2-bin")
+    if not asked.clipart.is_dir():
+        parser.error(f"{asked.clipart} is not here: install openclipart-svg, or give --clipart")
     fonts = sorted(p for p in asked.fonts.rglob("*.ttf") if not any(w in p.name for w in ("Symbol", "Math", "Emoji")))
     # Marks of companies are theirs, whoever drew them.
     every = sorted(p for p in asked.clipart.rglob("*.svg") if "logos" not in p.parts)

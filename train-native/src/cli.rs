@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::degrade::Protocol;
 use crate::device::{DeviceChoice, Precision};
+use crate::files;
 use crate::train::config::{Backbone, Export, Job, Share};
 use crate::video::options::Video;
 
@@ -60,14 +61,6 @@ pub(crate) fn hint(error: &clap::Error) -> Option<String> {
     if error.kind() != ErrorKind::InvalidSubcommand || !file.exists() {
         return None;
     }
-    let quoted = |path: &Path| {
-        let text = path.display().to_string();
-        if text.contains(' ') {
-            format!("'{text}'")
-        } else {
-            text
-        }
-    };
     let ending = file.extension().unwrap_or_default().to_ascii_lowercase();
     let is_video = ["mp4", "m4v", "mov", "mkv", "webm", "avi"]
         .iter()
@@ -78,10 +71,25 @@ pub(crate) fn hint(error: &clap::Error) -> Option<String> {
         format!("asasr upscale -r {} -o larger/", quoted(file))
     } else if is_video {
         format!("asasr video {} -o {}", quoted(file), result("mp4"))
-    } else {
+    } else if files::is_image(file) {
         format!("asasr upscale {} -o {}", quoted(file), result("png"))
+    } else {
+        return None;
     };
     Some(format!("To enlarge it: {words}"))
+}
+
+/// A path as a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "-_./\\:".contains(c);
+    if text.chars().all(plain) {
+        text
+    } else if cfg!(windows) {
+        format!("\"{text}\"")
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 impl Command {
@@ -384,8 +392,10 @@ pub(crate) struct Sweep {
 pub(crate) enum Mode {
     /// The restorer's answer: the mean of all likely images
     #[default]
+    #[value(alias = "faithful")]
     Instant,
     /// A likely image, in one step or a few
+    #[value(alias = "detail")]
     Fast,
     /// A likely image, in all the steps of the flow
     Quality,

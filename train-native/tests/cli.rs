@@ -84,10 +84,17 @@ fn frames_of_a_video_are_measured_as_such() {
         all.iter().find(|m| m["name"] == name).unwrap().clone()
     };
     let (truth, flicker) = (method("truth"), method("flicker"));
-    assert!(truth["images"][0]["warping"].is_null(), "there is none before the first");
+    assert!(
+        truth["images"][0]["warping"].is_null(),
+        "there is none before the first"
+    );
     let of = |m: &serde_json::Value| m["means"]["warping"].as_f64().unwrap();
     assert!(of(&truth) < 1.5, "{}", of(&truth));
-    assert!((of(&flicker) - 6.0 * 219.0 / 255.0).abs() < 1.5, "{}", of(&flicker));
+    assert!(
+        (of(&flicker) - 6.0 * 219.0 / 255.0).abs() < 1.5,
+        "{}",
+        of(&flicker)
+    );
 }
 
 /// A file where a command is expected: the command is told.
@@ -96,6 +103,8 @@ fn a_file_alone_is_met_with_the_command() {
     let folder = tempfile::tempdir().unwrap();
     photo(8, 8).save(folder.path().join("my cat.png")).unwrap();
     fs::write(folder.path().join("film.MP4"), b"").unwrap();
+    fs::write(folder.path().join("bob's.png"), b"").unwrap();
+    fs::write(folder.path().join("model.pth"), b"").unwrap();
     let told = |given: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_asasr"));
         let output = command.current_dir(folder.path()).arg(given).output().unwrap();
@@ -104,17 +113,20 @@ fn a_file_alone_is_met_with_the_command() {
     };
     for (given, command) in [
         ("my cat.png", "asasr upscale 'my cat.png' -o 'my cat-x4.png'"),
+        ("bob's.png", "asasr upscale 'bob'\\''s.png' -o 'bob'\\''s-x4.png'"),
         ("film.MP4", "asasr video film.MP4 -o film-x4.mp4"),
         (".", "asasr upscale -r . -o larger/"),
     ] {
         let told = told(given);
         assert!(told.ends_with(&format!("To enlarge it: {command}\n")), "{told}");
     }
-    let told = told("none.png");
-    assert!(
-        told.contains("unrecognized subcommand") && !told.contains("To enlarge"),
-        "{told}"
-    );
+    for given in ["none.png", "model.pth"] {
+        let told = told(given);
+        assert!(
+            told.contains("unrecognized subcommand") && !told.contains("To enlarge"),
+            "{told}"
+        );
+    }
 }
 
 #[test]
