@@ -6,9 +6,11 @@ import { isDrawn, isPixelArt } from './look.js';
 import { bundles, dropModel, importModel, isModel, keepModel, keptModels } from './models.js';
 import { keepOffline } from './offline.js';
 import { ANY, CLEAN, LOOKED, SQUARES, likely, Queue, resultName } from './queue.js';
+import { said } from './said.js';
 import { signatureAddress } from './signature.js';
 import { duration, language, languages, number, speak, text, translated } from './texts.js';
 import { Upscaler, blend } from './upscaler.js';
+import { isAnimated, isVideo } from './video.js';
 import { Viewer } from './viewer.js';
 import { zip } from './zip.js';
 
@@ -108,14 +110,18 @@ function begin() {
 /** The key that models have to be signed with; whoever runs the page puts it there. */
 const trusted = () => document.querySelector('meta[name=asasr-public-key]')?.content || undefined;
 
-/** The upscaler for a model: there is one at a time, for a device has room for one. */
+/** An upscaler for a model. */
+function upscalerFor(model, onLoading) {
+  const place = brought.get(model)?.files ?? modelAddress(model, document.baseURI);
+  return new Upscaler({ device: query.get('device') ?? 'auto', model: place, publicKey: trusted(), onLoading });
+}
+
+/** The upscaler for photos of a model: there is one at a time, for a device has room for one. */
 function open(model) {
   if (opened !== model) {
-    const place = brought.get(model)?.files ?? modelAddress(model, document.baseURI);
     upscaler?.dispose();
-    const device = query.get('device') ?? 'auto';
     const onLoading = (received, total) => { $('device').textContent = text('loading', { percent: Math.round(100 * received / total) }); };
-    upscaler = new Upscaler({ device, model: place, publicKey: trusted(), onLoading });
+    upscaler = upscalerFor(model, onLoading);
     opened = model;
     report();
   }
@@ -305,13 +311,71 @@ function withOptions(use) {
 async function take(files) {
   if (!queue) return; // and the page says why
   const models = files.filter(isModel);
-  const photos = files.filter((file) => !isModel(file));
+  const films = files.filter(isVideo);
+  const photos = files.filter((file) => !isModel(file) && !isVideo(file));
   if (models.length > 0) reading = takeModels(models);
   // Photos that come with a model, or while one is read, are for it: not without it.
   if (!await reading && models.length > 0) return;
-  if (photos.length === 0 && models.length > 0) return;
+  if (films.length > 0) takeVideos(films);
+  if (photos.length === 0 && models.length + films.length > 0) return;
   if (photos.length === 0) fail(() => text('noImages'));
   else withOptions((options) => queue.add(photos, options));
+  offerAnimations(photos);
+}
+
+// --- videos ----------------------------------------------------------------------------------------------------------
+
+/** The list of videos, once there was one; what it is made of is loaded then. */
+let videos = null;
+
+/** Puts videos into their list. */
+async function takeVideos(files) {
+  try {
+    const { Videos } = await import('./videos.js');
+    better();
+    videos ??= new Videos({
+      announce,
+      preview: previewFrame,
+      wanted: wantedOfVideos,
+      upscaler: upscalerFor,
+      seconds: (pixels, options) => queue.seconds(pixels, options),
+      resting: photosRest,
+      changed: () => makeRoom(queue.jobs.length + videos.count > 0),
+    });
+    videos.add(files);
+  } catch {
+    fail(said('not-loaded', { name: 'videos.js' }));
+  }
+}
+
+/** Images that move are offered as videos too. */
+async function offerAnimations(files) {
+  const moving = await Promise.all(files.map(isAnimated));
+  const films = files.filter((_, i) => moving[i]);
+  if (films.length > 0) takeVideos(films);
+}
+
+/** The model of videos, and how it is asked: by what is chosen only where that is a model of others, for detail that is drawn flickers. */
+function wantedOfVideos() {
+  const model = likely($('model').value);
+  const own = brought.has(model);
+  return { model, mode: own ? $('mode').value : 'instant', hold: !own || chosenOptions().hold };
+}
+
+/** Resolves when no photo is being enlarged. */
+const photosRest = () => new Promise((resolve) => {
+  if (queue.unfinished.length === 0) resolve();
+  else queue.addEventListener('idle', resolve, { once: true });
+});
+
+/** The job of the frame that was tried last. */
+let tried = null;
+
+/** Shows a frame of a video, enlarged, in place of the one before. */
+function previewFrame(file, options) {
+  if (tried) queue.remove(tried);
+  [tried] = queue.add([file], options);
+  following = tried;
 }
 
 /** While there are photos, what is looked at has the room, and what was needed to begin is a bar. */
@@ -502,7 +566,7 @@ function list() {
     }
   }
   $('photos').hidden = queue.jobs.length === 0;
-  makeRoom(queue.jobs.length > 0);
+  makeRoom(queue.jobs.length + (videos?.count ?? 0) > 0);
   if (shown && !queue.jobs.includes(shown)) hide();
   if (shown?.result) {
     tellOthers();
@@ -1055,7 +1119,7 @@ $('install').querySelector('button').addEventListener('click', () => {
 });
 
 /** Whether something would be lost with the page. */
-const busy = () => Boolean(queue?.unfinished.length);
+const busy = () => Boolean(queue?.unfinished.length || videos?.busy);
 addEventListener('beforeunload', (event) => { if (busy()) event.preventDefault(); });
 $('language').addEventListener('change', () => {
   try {
@@ -1068,6 +1132,7 @@ $('language').addEventListener('change', () => {
   sayWrong();
   if (shown) relabel();
   if (queue) actions();
+  videos?.relabel();
 });
 
 let chosen = query.get('lang');

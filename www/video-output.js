@@ -1,0 +1,203 @@
+// The result of a video: frames are encoded, and what is heard goes along as it is.
+
+import {
+  EncodedAudioPacketSource, EncodedPacket, EncodedPacketSink, EncodedVideoPacketSource, MkvOutputFormat, MovOutputFormat, Mp4OutputFormat,
+  Output, StreamTarget, WebMOutputFormat,
+} from './mediabunny.js';
+import { CODECS, encoderConfig } from './video-codecs.js';
+import { Said } from './said.js';
+
+/** Frames that wait for an encoder, and packets that wait for the file. */
+const AHEAD = 3;
+/** Seconds after which a frame is whole again, so that players can jump there. */
+const WHOLE = 4;
+/** Seconds that sound is ahead of the pictures in the file. */
+const EARLIER = 0.5;
+
+const FORMATS = {
+  mp4: () => new Mp4OutputFormat({ fastStart: false }),
+  mov: () => new MovOutputFormat({ fastStart: false }),
+  webm: () => new WebMOutputFormat(),
+  mkv: () => new MkvOutputFormat(),
+};
+
+/** The container for each codec: the film's own where it takes that and the sound, or one that does. */
+export function containersFor({ about: { container }, sounds }) {
+  const takes = (name, codec) => {
+    const supported = FORMATS[name]().getSupportedCodecs();
+    return [codec, ...sounds.map((sound) => sound.codec)].every((each) => supported.includes(each));
+  };
+  return Object.fromEntries(Object.keys(CODECS).map((codec) => [
+    codec, [container ?? 'mp4', 'mp4', 'mkv'].find((name) => takes(name, codec)) ?? 'mkv',
+  ]));
+}
+
+/** The file of a result. */
+export class Result {
+  #film;
+  #wish;
+  #place;
+  #output;
+  #video;
+  #encoder;
+  #sounds;
+  #times = new Map();
+  #told = null;
+  #failed = null;
+  /** What is written, one after the other, and how much of it waits. */
+  #written = Promise.resolve();
+  #waiting = 0;
+  #wake = () => {};
+  #origin = null;
+  #lastWhole = -Infinity;
+  /** When the last frame ends, in the film's time. */
+  #end = 0;
+  frames = 0;
+
+  /** Begins one of a film; `wish` has its codec, size, quality and container, and whether it is of a part. */
+  static async begin(film, wish, place) {
+    const result = new Result();
+    Object.assign(result, { frames: 0 });
+    result.#film = film;
+    result.#wish = wish;
+    result.#place = place;
+    await result.#begin();
+    return result;
+  }
+
+  async #begin() {
+    const { about, resolution, sounds, tags, track } = this.#film;
+    const { codec, container } = this.#wish;
+    const output = new Output({
+      format: FORMATS[container](),
+      target: new StreamTarget(this.#place.stream, { chunked: true, chunkSize: this.#place.part }),
+    });
+    this.#output = output;
+    this.#video = new EncodedVideoPacketSource(codec);
+    const { rotation, flip } = about;
+    // In these files times are multiples of a fraction of a second: that of the film's. In others they are milliseconds.
+    const ticks = ['mp4', 'mov'].includes(container) ? { frameRate: resolution } : {};
+    output.addVideoTrack(this.#video, { rotation, flip, ...track, ...ticks });
+    this.#sounds = [];
+    for (const { track: from, codec: its, decoderConfig } of sounds) {
+      const source = new EncodedAudioPacketSource(its);
+      output.addAudioTrack(source, {
+        languageCode: await from.getLanguageCode(),
+        name: await from.getName() ?? undefined,
+        disposition: await from.getDisposition(),
+      });
+      this.#sounds.push({ source, decoderConfig, packets: new EncodedPacketSink(from).packets(), next: null, over: false });
+    }
+    if (Object.keys(tags).length > 0) output.setMetadataTags(tags);
+    await output.start();
+    this.#encoder = new VideoEncoder({
+      output: (chunk, meta) => this.#put(chunk, meta),
+      error: (error) => this.#fail(new Said('video-encoder', { why: error.message })),
+    });
+    this.#encoder.addEventListener('dequeue', () => this.#wake());
+    this.#encoder.configure(encoderConfig(this.#wish, about.rate));
+  }
+
+  #fail(error) {
+    this.#failed ??= error;
+    this.#wake();
+  }
+
+  /** Takes the planes of a frame, I420, as it is `told`; resolves when there is room for another one. */
+  async add(data, told, { timestamp, duration }) {
+    const { width, height } = this.#wish.size;
+    this.#told ??= told;
+    this.#origin ??= this.#wish.part ? timestamp : 0;
+    this.#end = timestamp + duration;
+    const at = Math.round((timestamp - this.#origin) * 1e6);
+    this.#times.set(at, { timestamp: timestamp - this.#origin, duration });
+    const frame = new VideoFrame(data, {
+      format: 'I420', codedWidth: width, codedHeight: height, timestamp: at, duration: Math.round(duration * 1e6), colorSpace: told,
+    });
+    const keyFrame = timestamp - this.#lastWhole >= WHOLE;
+    if (keyFrame) this.#lastWhole = timestamp;
+    try {
+      if (this.#encoder.state === 'configured') this.#encoder.encode(frame, { keyFrame });
+    } finally {
+      frame.close();
+    }
+    this.frames += 1;
+    while (!this.#failed && (this.#encoder.encodeQueueSize >= AHEAD || this.#waiting >= AHEAD)) {
+      await new Promise((resolve) => { this.#wake = resolve; });
+    }
+    if (this.#failed) throw this.#failed;
+  }
+
+  /** An encoded frame goes into the file, behind the sound of its time. */
+  #put(chunk, meta) {
+    const data = new Uint8Array(chunk.byteLength);
+    chunk.copyTo(data);
+    const time = this.#times.get(chunk.timestamp) ?? { timestamp: chunk.timestamp / 1e6, duration: (chunk.duration ?? 0) / 1e6 };
+    this.#times.delete(chunk.timestamp);
+    const packet = new EncodedPacket(data, chunk.type, time.timestamp, time.duration);
+    this.#waiting += 1;
+    this.#written = this.#written.then(async () => {
+      if (this.#failed) return;
+      await this.#video.add(packet, this.#described(meta));
+      await this.#sound(time.timestamp + EARLIER, this.#wish.part ? this.#origin + time.timestamp + time.duration : Infinity);
+    }).catch((error) => this.#fail(error)).finally(() => {
+      this.#waiting -= 1;
+      this.#wake();
+    });
+  }
+
+  /** What the encoder says of its packets, with the film's colours and the shape of its pixels. */
+  #described(meta) {
+    if (!meta?.decoderConfig) return undefined;
+    const { width, height } = this.#wish.size;
+    const { num, den } = this.#film.about.aspect;
+    const shape = num === den ? {} : { displayAspectWidth: width * num, displayAspectHeight: height * den };
+    return { decoderConfig: { ...meta.decoderConfig, codedWidth: width, codedHeight: height, ...shape, colorSpace: this.#told } };
+  }
+
+  /** Sound up to a time of the result goes along, unless it is beyond `end` in the film. */
+  async #sound(until, end) {
+    for (const sound of this.#sounds) {
+      for (;;) {
+        if (sound.over) break;
+        sound.next ??= (await sound.packets.next()).value ?? null;
+        const packet = sound.next;
+        if (!packet) {
+          sound.over = true;
+          sound.source.close();
+          break;
+        }
+        const timestamp = packet.timestamp - this.#origin;
+        if (packet.timestamp >= end || timestamp > until) break;
+        sound.next = null;
+        if (this.#wish.part && timestamp < 0) continue;
+        await sound.source.add(packet.clone({ timestamp }), { decoderConfig: sound.decoderConfig });
+      }
+    }
+  }
+
+  /** Ends the file: with all of the sound, or with that of the frames that are there. */
+  async finish(all) {
+    if (!this.#failed && this.#encoder.state === 'configured') await this.#encoder.flush().catch((error) => this.#fail(new Said('video-encoder', { why: error.message })));
+    await this.#written;
+    const failed = this.#failed;
+    try {
+      if (this.frames > 0 && !failed) await this.#sound(Infinity, all && !this.#wish.part ? Infinity : this.#end);
+      await this.#output.finalize();
+    } catch (error) {
+      if (!failed) throw error;
+    } finally {
+      await Promise.all(this.#sounds.map(({ packets }) => packets.return()));
+      if (this.#encoder.state !== 'closed') this.#encoder.close();
+      await this.#place.close();
+    }
+    if (failed) throw failed;
+  }
+
+  /** Ends without a file. */
+  async drop() {
+    await this.#output.cancel().catch(() => {});
+    if (this.#encoder.state !== 'closed') this.#encoder.close();
+    await this.#place.close().catch(() => {});
+  }
+}
