@@ -316,7 +316,10 @@ async function take(files) {
   if (models.length > 0) reading = takeModels(models);
   // Photos that come with a model, or while one is read, are for it: not without it.
   if (!await reading && models.length > 0) return;
-  if (films.length > 0) takeVideos(films);
+  if (films.length > 0) {
+    better();
+    takeVideos(films);
+  }
   if (photos.length === 0 && models.length + films.length > 0) return;
   if (photos.length === 0) fail(() => text('noImages'));
   else withOptions((options) => queue.add(photos, options));
@@ -332,7 +335,6 @@ let videos = null;
 async function takeVideos(files) {
   try {
     const { Videos } = await import('./videos.js');
-    better();
     videos ??= new Videos({
       announce,
       preview: previewFrame,

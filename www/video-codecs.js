@@ -60,8 +60,8 @@ const BOXES = { '1080p': [1920, 1080], '1440p': [2560, 1440], '4k': [3840, 2160]
 /** Sizes on offer, in the order of a menu. */
 export const SIZES = ['2', '3', '4', ...Object.keys(BOXES)];
 
-/** The next even number. */
-const even = (n) => 2 * Math.round(n / 2);
+/** The largest even number that is no larger, but for rounding. */
+const even = (n) => 2 * Math.floor(n / 2 + 1e-6);
 
 /**
  * The pixels of a result: `size` is how many times larger, or a box. A film's `width` and `height` are its frames', `pixelAspect` is how wide a
@@ -80,7 +80,7 @@ export function resultSize({ width, height, pixelAspect, rotation }, size, codec
   const side = (n) => {
     const exact = n * factor;
     // A box is met to the pixel by even sides, which all codecs take.
-    return size in BOXES || takesEven(codec) ? Math.min(even(exact), n * most) : Math.round(exact);
+    return size in BOXES || takesEven(codec) ? even(exact) : Math.round(exact);
   };
   return { width: side(width), height: side(height) };
 }

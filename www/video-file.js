@@ -5,6 +5,8 @@ import { Said } from './said.js';
 
 /** The folder of the browser's own files. */
 const FOLDER = 'asasr-videos';
+/** What a file's name ends in that only keeps room for another one's end. */
+const SPARE = '.spare';
 /** Bytes that are kept free for the end of a file, which says where its frames are. */
 const BALLAST = 4 << 20;
 /** Bytes that are written at a time. */
@@ -20,7 +22,8 @@ export async function drop(name) {
 /** Deletes what pages left behind that were closed; what another tab is at work on is locked. */
 export async function tidy() {
   for await (const name of (await folder()).keys()) {
-    await navigator.locks.request(`${FOLDER}/${name}`, { ifAvailable: true }, (lock) => (lock ? drop(name) : null));
+    const its = name.replace(SPARE, '');
+    await navigator.locks.request(`${FOLDER}/${its}`, { ifAvailable: true }, (lock) => (lock ? drop(name) : null));
   }
 }
 
@@ -68,7 +71,7 @@ async function opened(handle) {
  */
 export async function place({ chosen, name }, full) {
   const own = await folder();
-  const spare = `${name}.spare`;
+  const spare = name + SPARE;
   let ballast = false;
   try {
     const access = await opened(await own.getFileHandle(spare, { create: true }));
@@ -76,7 +79,7 @@ export async function place({ chosen, name }, full) {
     await access.close();
     ballast = true;
   } catch (error) {
-    if (isFull(error)) throw new Said('video-disk-full');
+    if (isFull(error)) throw new Said('video-no-room');
   }
   const file = await opened(chosen ?? await own.getFileHandle(name, { create: true }));
   let bytes = 0;
@@ -84,7 +87,7 @@ export async function place({ chosen, name }, full) {
     try {
       await file.write(data, position);
     } catch (error) {
-      if (!isFull(error) || !ballast) throw isFull(error) ? new Said('video-disk-full') : error;
+      if (!isFull(error) || !ballast) throw isFull(error) ? new Said('video-no-room') : error;
       ballast = false;
       await drop(spare);
       full();

@@ -15,7 +15,7 @@ const COUNTED = 240;
 const CONTAINERS = { 'MP4': 'mp4', 'QuickTime File Format': 'mov', 'WebM': 'webm', 'Matroska': 'mkv' };
 
 /** Codecs of more than 8 bits, by their strings. */
-const DEEP = /^(vp09\.0[23]|av01\.\d\.\d+[MH]\.1|avc[13]\.(6e|7a|f4)|(hvc|hev)1\.2|ap)/i;
+const DEEP = /^(vp09\.0[23]|av01\.\d\.\d+[MH]\.1|avc[13]\.(6e|7a)|(hvc|hev)1\.2|ap)/i;
 
 /** Matrices that colours are converted by. */
 const MATRICES = ['bt709', 'bt470bg', 'smpte170m', 'bt2020-ncl'];
@@ -23,10 +23,36 @@ const MATRICES = ['bt709', 'bt470bg', 'smpte170m', 'bt2020-ncl'];
 /** The matrix that players take where a video names none. */
 const guessed = ({ width, height }) => (width >= 1280 || height > 576 ? 'bt709' : 'smpte170m');
 
+/** The simplest fraction between two numbers (by the tree of Stern and Brocot). */
+function simplest(low, high) {
+  const whole = Math.ceil(low);
+  if (whole <= high) return { num: whole, den: 1 };
+  const { num, den } = simplest(1 / (high - whole + 1), 1 / (low - whole + 1));
+  return { num: (whole - 1) * num + den, den: num };
+}
+
+/** How wide a pixel is for its height: what rounds to the sides that square pixels would take. */
+function aspectOf(width, squareWidth, height, squareHeight) {
+  if (squareWidth === width && squareHeight === height) return { num: 1, den: 1 };
+  if (squareHeight === height) return simplest((squareWidth - 0.5) / width, (squareWidth + 0.5) / width);
+  const { num, den } = simplest((squareHeight - 0.5) / height, (squareHeight + 0.5) / height);
+  return { num: den, den: num };
+}
+
 /** What an error of reading a container says. */
 function unread(error) {
   if (error instanceof Said) return error;
   return new Said('video-damaged', { why: error?.message ?? String(error) });
+}
+
+/** Bytes at either end of a file in which an MP4 file says how its frames are kept. */
+const ENDS = 1 << 20;
+
+/** Whether an MP4 file says that its frames are encrypted (ISO/IEC 14496-12, 8.12). */
+async function isEncrypted(file) {
+  const ends = [file.slice(0, ENDS), file.slice(-ENDS)];
+  const texts = await Promise.all(ends.map(async (part) => new TextDecoder('latin1').decode(await part.arrayBuffer())));
+  return texts.some((text) => text.includes('encv') && text.includes('sinf'));
 }
 
 /** Opens a file; whoever has the film closes it. */
@@ -96,7 +122,7 @@ class Film {
       return film;
     } catch (error) {
       film.close();
-      throw unread(error);
+      throw await isEncrypted(file) ? new Said('video-encrypted') : unread(error);
     }
   }
 
@@ -107,6 +133,7 @@ class Film {
     const tracks = await input.getTracks();
     const track = await input.getPrimaryVideoTrack();
     if (!track) throw new Said(tracks.length > 0 ? 'video-sound-only' : 'video-no-frames');
+    const known = CONTAINERS[format.name] ?? null;
     this.#track = track;
     const codec = await track.getCodec();
     const first = await new EncodedPacketSink(track).getFirstPacket();
@@ -117,12 +144,18 @@ class Film {
     const support = await VideoDecoder.isConfigSupported(config).catch(() => ({ supported: false }));
     if (!support.supported) throw new Said('video-codec', { codec: name });
     const stats = await track.computePacketStats(COUNTED);
-    const { num, den } = await track.getPixelAspectRatio();
+    const sample = await new VideoSampleSink(track).getSample(first.timestamp);
+    const { width, height } = sample?.visibleRect ?? { width: await track.getCodedWidth(), height: await track.getCodedHeight() };
+    const format10 = /P1[02]$/.test(sample?.format ?? '');
+    sample?.close();
+    const aspect = aspectOf(await track.getCodedWidth(), await track.getSquarePixelWidth(), await track.getCodedHeight(), await track.getSquarePixelHeight());
     const begin = await track.getFirstTimestamp();
     const end = await track.getDurationFromMetadata() ?? await track.computeDuration();
-    const deep = DEEP.test(config.codec) || await track.hasHighDynamicRange();
+    const deep = format10 || DEEP.test(config.codec) || await track.hasHighDynamicRange();
     this.resolution = await track.getTimeResolution();
-    this.tags = await input.getMetadataTags().catch(() => ({}));
+    // What is known by names of its own; the rest is of one kind of container.
+    const { raw, ...tags } = await input.getMetadataTags().catch(() => ({}));
+    this.tags = tags;
     this.sounds = [];
     this.notes = deep ? [said('video-reduced')] : [];
     for (const sound of await input.getAudioTracks()) {
@@ -132,12 +165,14 @@ class Film {
       else this.notes.push(said('video-sound-left-out', { codec: String(its ?? await sound.getInternalCodecId()) }));
     }
     this.about = {
-      container: CONTAINERS[format.name] ?? null,
+      container: known,
+      // Others say only when all of their tracks end.
+      tellsEnd: ['mp4', 'mov'].includes(known),
       codec: name,
-      width: await track.getCodedWidth(),
-      height: await track.getCodedHeight(),
-      pixelAspect: num / den,
-      aspect: { num, den },
+      width,
+      height,
+      pixelAspect: aspect.num / aspect.den,
+      aspect,
       rotation: await track.getRotation(),
       flip: await track.getFlip(),
       begin,
@@ -284,7 +319,7 @@ class Animation {
     this.track = {};
     this.about = {
       container: null, codec: null, width, height, pixelAspect: 1, aspect: { num: 1, den: 1 }, rotation: 0, flip: false, begin: 0, end,
-      rate: count / end, frames: count, soundRate: 0, sound: false,
+      rate: count / end, frames: count, soundRate: 0, sound: false, tellsEnd: true,
     };
   }
 

@@ -11,8 +11,6 @@ import { Said } from './said.js';
 const AHEAD = 3;
 /** Seconds after which a frame is whole again, so that players can jump there. */
 const WHOLE = 4;
-/** Seconds that sound is ahead of the pictures in the file. */
-const EARLIER = 0.5;
 
 const FORMATS = {
   mp4: () => new Mp4OutputFormat({ fastStart: false }),
@@ -53,11 +51,14 @@ export class Result {
   /** When the last frame ends, in the film's time. */
   #end = 0;
   frames = 0;
+  /** Frames that are in the file. */
+  written = 0;
+  /** Of the packets that are in the file. */
+  bytes = 0;
 
   /** Begins one of a film; `wish` has its codec, size, quality and container, and whether it is of a part. */
   static async begin(film, wish, place) {
     const result = new Result();
-    Object.assign(result, { frames: 0 });
     result.#film = film;
     result.#wish = wish;
     result.#place = place;
@@ -139,7 +140,9 @@ export class Result {
     this.#written = this.#written.then(async () => {
       if (this.#failed) return;
       await this.#video.add(packet, this.#described(meta));
-      await this.#sound(time.timestamp + EARLIER, this.#wish.part ? this.#origin + time.timestamp + time.duration : Infinity);
+      this.bytes += data.length;
+      this.written += 1;
+      await this.#sound(time.timestamp + time.duration, Infinity);
     }).catch((error) => this.#fail(error)).finally(() => {
       this.#waiting -= 1;
       this.#wake();
@@ -171,27 +174,27 @@ export class Result {
         if (packet.timestamp >= end || timestamp > until) break;
         sound.next = null;
         if (this.#wish.part && timestamp < 0) continue;
+        this.bytes += packet.byteLength;
         await sound.source.add(packet.clone({ timestamp }), { decoderConfig: sound.decoderConfig });
       }
     }
   }
 
-  /** Ends the file: with all of the sound, or with that of the frames that are there. */
+  /** Ends the file: with all of the sound, or with that of the frames that are there; gives the error that the encoder ended by, if there is one. */
   async finish(all) {
-    if (!this.#failed && this.#encoder.state === 'configured') await this.#encoder.flush().catch((error) => this.#fail(new Said('video-encoder', { why: error.message })));
+    const { state } = this.#encoder;
+    if (!this.#failed && state === 'configured') await this.#encoder.flush().catch((error) => this.#fail(new Said('video-encoder', { why: error.message })));
     await this.#written;
-    const failed = this.#failed;
     try {
-      if (this.frames > 0 && !failed) await this.#sound(Infinity, all && !this.#wish.part ? Infinity : this.#end);
+      // What failed once is not asked again.
+      if (this.written > 0 && !this.#failed) await this.#sound(Infinity, all && !this.#wish.part ? Infinity : this.#end);
       await this.#output.finalize();
-    } catch (error) {
-      if (!failed) throw error;
     } finally {
       await Promise.all(this.#sounds.map(({ packets }) => packets.return()));
       if (this.#encoder.state !== 'closed') this.#encoder.close();
       await this.#place.close();
     }
-    if (failed) throw failed;
+    return this.#failed;
   }
 
   /** Ends without a file. */

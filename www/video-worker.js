@@ -38,8 +38,9 @@ async function make({ wish, chosen, name, lanes }) {
   run = { stopped: false, paused: null, go: () => {} };
   const mine = run;
   const notes = [];
+  let noRoom = false;
   const full = () => {
-    notes.push(said('video-disk-full'));
+    noRoom = true;
     stop();
   };
   const at = await place({ chosen, name }, full);
@@ -52,10 +53,12 @@ async function make({ wish, chosen, name, lanes }) {
     throw error instanceof Said ? error : new Said('video-encoder', { why: error.message });
   }
   const pending = [];
+  let last = 0;
   const put = async () => {
     const { made, told, time } = pending.shift();
     await result.add(await made, told, time);
-    postMessage({ kind: 'progress', frames: result.frames, time: time.timestamp + time.duration, bytes: at.bytes });
+    last = time.timestamp + time.duration;
+    postMessage({ kind: 'progress', frames: result.frames, time: last, bytes: result.bytes });
   };
   let failed = null;
   let whole = false;
@@ -90,14 +93,20 @@ async function make({ wish, chosen, name, lanes }) {
     throw new Said('video-range');
   }
   try {
-    await result.finish(whole && !failed);
+    failed = await result.finish(whole && !failed) ?? failed;
+    if (failed && result.written === 0) throw failed;
   } catch (error) {
     if (!chosen) await drop(name);
     throw failed ?? error;
   }
+  if (noRoom && !whole) notes.push(said('video-disk-full'));
   if (failed) notes.push(asSaid(failed));
-  return { frames: result.frames, bytes: at.bytes, whole: whole && !failed, notes: [...film.notes, ...notes] };
+  else if (whole && wish.to === Infinity && film.about.end - last > missing()) notes.push(said('video-cut-short', { time: last.toFixed(2) }));
+  return { frames: result.written, bytes: at.bytes, whole: whole && !failed, notes: [...film.notes, ...notes] };
 }
+
+/** Seconds at the end of a film without frames that are no chance. */
+const missing = () => Math.max(3 / film.about.rate, film.about.tellsEnd ? 0.2 : 2);
 
 function stop() {
   run.stopped = true;

@@ -12,7 +12,7 @@ const HEAD = 1 << 16;
 export async function isAnimated(file) {
   const text = new TextDecoder('latin1').decode(await file.slice(0, HEAD).arrayBuffer());
   const type = text.startsWith('GIF8') ? 'image/gif'
-    : text.startsWith('\x89PNG') && text.includes('acTL') ? 'image/png'
+    : text.slice(1, 4) === 'PNG' && text.includes('acTL') ? 'image/png'
       : /^RIFF....WEBPVP8X/s.test(text) && text.includes('ANIM') ? 'image/webp' : null;
   if (!type || !globalThis.ImageDecoder || !globalThis.VideoEncoder) return false;
   const decoder = new ImageDecoder({ data: file.stream(), type });

@@ -116,7 +116,7 @@ class Film {
     Film.lastId += 1;
     this.id = Film.lastId;
     this.file = file;
-    this.own = `${crypto.randomUUID()}`;
+    this.own = crypto.randomUUID();
   }
 
   get unfinished() { return ['waiting', 'running', 'paused'].includes(this.state); }
@@ -299,7 +299,7 @@ export class Videos {
     this.#turn(film, 'running');
     this.#page.announce(text('announceStart', { name }));
     try {
-      if (!film.chosen) film.release ??= await keep(film.own).catch(() => null);
+      film.release ??= await keep(film.own).catch(() => null);
       film.upscaler = this.#page.upscaler(model, (received, total) => {
         film.progress.loading = received / total;
         this.#cards.get(film)?.say();
@@ -379,10 +379,8 @@ export class Videos {
 
   /** Opens the settings of a video again. */
   again(film) {
-    film.stopping = false;
-    film.own = crypto.randomUUID();
-    Object.assign(film, { error: null, result: null, progress: null });
     this.#forget(film);
+    Object.assign(film, { own: crypto.randomUUID(), stopping: false, error: null, result: null, progress: null, codecs: [] });
     this.#read(film);
   }
 
@@ -392,13 +390,12 @@ export class Videos {
     film.asker = null;
     film.release?.();
     film.release = null;
+    drop(film.own).catch(() => {});
   }
 
   remove(film) {
-    const own = film.own;
     this.#films = this.#films.filter((other) => other !== film);
     this.#forget(film);
-    drop(own).catch(() => {});
     const card = this.#cards.get(film);
     const next = card.root.nextElementSibling ?? card.root.previousElementSibling;
     card.root.remove();
@@ -481,6 +478,7 @@ class Card {
       element('div', { className: 'actions' }, parts.start, parts.download, parts.pause, parts.resume, parts.stop, parts.again, parts.remove),
       parts.settings);
     this.#parts = parts;
+    for (const key of ['time', 'from', 'to', 'size', 'codec', 'quality']) parts[key].control.name = key;
     parts.time.control.addEventListener('input', () => videos.look(film, parts.time.control.valueAsNumber));
     for (const key of ['size', 'codec', 'quality', 'from', 'to']) parts[key].control.addEventListener('change', () => this.offer());
     parts.codec.control.addEventListener('change', () => remember({ codec: parts.codec.control.value }));
@@ -511,6 +509,7 @@ class Card {
   async offer() {
     const film = this.#film;
     const { size, codec, start } = this.#parts;
+    if (!film.about) return;
     this.#offered += 1;
     const mine = this.#offered;
     for (const option of size.control.options) option.hidden = option.disabled = resultSize(film.about, option.value, 'vp9') === null;
