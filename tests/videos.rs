@@ -523,6 +523,15 @@ async fn what_cannot_be_done_is_told() {
     assert!(said.contains("cut short at second"), "{said}");
     let made = times(&result);
     assert!(made.len() > 5 && made[..] == times(&whole)[..made.len()], "{made:?}");
+    // Text goes no further, and that is said before the work.
+    fs::write(path("s.srt"), "1\n00:00:00,100 --> 00:00:00,400\nHello\n").unwrap();
+    for (name, codec) in [("text.mkv", "srt"), ("texts.mp4", "mov_text")] {
+        ffmpeg(&format!("-i {} -i {} -c copy -c:s {codec} {}", show("film.mp4"), show("s.srt"), show(name)));
+        let name = given(&browser, &path(name)).await;
+        let said = told(&browser, &name).await;
+        assert!(said.starts_with("ready") && said.contains("subtitles"), "{said}");
+        press(&browser, &name, "Remove").await;
+    }
     // A range without a frame is refused before the work.
     let name = given(&browser, &path("film.mp4")).await;
     choose(&browser, &name, &[("from", "0.4"), ("to", "0.2")]).await;

@@ -132,6 +132,7 @@ export const english = {
   'video-no-room': 'the disk has no room for the result: make room, or choose a smaller size or a part',
   'video-reduced': 'the video has more than 8 bits a colour, as HDR has: the result has 8, so smooth skies may show steps',
   'video-opaque': 'videos have no transparency: it was laid on white',
+  'video-text-left-out': 'its subtitles or chapters are left out: the program keeps them',
   'video-sound-left-out': 'its sound is of a kind that is not known here ({codec}): it is left out',
   // What reading changed or left out.
   animation: 'the file is an animation: only its first frame is used',

@@ -130,6 +130,7 @@ export const german = {
   'video-no-room': 'auf dem Speicher ist kein Platz für das Ergebnis: Platz schaffen, oder eine kleinere Größe oder einen Teil wählen',
   'video-reduced': 'das Video hat mehr als 8 Bit je Farbe, wie HDR: das Ergebnis hat 8, glatte Himmel können Stufen zeigen',
   'video-opaque': 'Videos haben keine Transparenz: es wurde auf Weiß gelegt',
+  'video-text-left-out': 'seine Untertitel oder Kapitel wurden weggelassen: das Programm behält sie',
   'video-sound-left-out': 'sein Ton ist von einer Art, die hier nicht bekannt ist ({codec}): er wurde weggelassen',
   // What reading changed or left out.
   animation: 'die Datei ist eine Animation: nur ihr erstes Bild wird genommen',

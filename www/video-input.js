@@ -45,15 +45,21 @@ function unread(error) {
   return new Said('video-damaged', { why: error?.message ?? String(error) });
 }
 
-/** Bytes at either end of a file in which an MP4 file says how its frames are kept. */
+/** Bytes at either end of a file in which it says what it holds. */
 const ENDS = 1 << 20;
 
-/** Whether an MP4 file says that its frames are encrypted (ISO/IEC 14496-12, 8.12). */
-async function isEncrypted(file) {
-  const ends = [file.slice(0, ENDS), file.slice(-ENDS)];
-  const texts = await Promise.all(ends.map(async (part) => new TextDecoder('latin1').decode(await part.arrayBuffer())));
-  return texts.some((text) => text.includes('encv') && text.includes('sinf'));
+/** Whether one of the ends of a file, as text, is so. */
+async function ends(file, is) {
+  const parts = [file.slice(0, ENDS), file.slice(-ENDS)];
+  const texts = await Promise.all(parts.map(async (part) => new TextDecoder('latin1').decode(await part.arrayBuffer())));
+  return texts.some(is);
 }
+
+/** Whether an MP4 file says that its frames are encrypted (ISO/IEC 14496-12, 8.12). */
+const isEncrypted = (file) => ends(file, (text) => text.includes('encv') && text.includes('sinf'));
+
+/** Whether a file has tracks of text, by their handlers in MP4 and by their codecs in Matroska: mediabunny reads none. */
+const hasText = (file) => ends(file, (text) => /hdlr\0{8}(sbtl|text|subt|clcp)|S_(TEXT|HDMV|VOBSUB|DVBSUB|KATE)|D_WEBVTT/.test(text));
 
 /** Opens a file; whoever has the film closes it. */
 export async function openFilm(file) {
@@ -119,6 +125,7 @@ class Film {
     film.#input = input;
     try {
       await film.#read();
+      if (await hasText(file)) film.notes.push(said('video-text-left-out'));
       return film;
     } catch (error) {
       film.close();

@@ -475,8 +475,8 @@ class Card {
     parts.legend = element('legend', { className: 'unseen' });
     parts.settings.prepend(parts.legend);
     parts.root = element('li', {}, parts.seen, element('div', {}, parts.name, parts.facts, parts.state, parts.progress, parts.notes),
-      element('div', { className: 'actions' }, parts.start, parts.download, parts.pause, parts.resume, parts.stop, parts.again, parts.remove),
-      parts.settings);
+      parts.settings,
+      element('div', { className: 'actions' }, parts.start, parts.download, parts.pause, parts.resume, parts.stop, parts.again, parts.remove));
     this.#parts = parts;
     for (const key of ['time', 'from', 'to', 'size', 'codec', 'quality']) parts[key].control.name = key;
     parts.time.control.addEventListener('input', () => videos.look(film, parts.time.control.valueAsNumber));
@@ -581,7 +581,6 @@ class Card {
       return;
     }
     this.#videos.start(this.#film, choices);
-    (this.#parts.stop.hidden ? this.#parts.remove : this.#parts.stop).focus();
   }
 
   async #try() {
