@@ -359,9 +359,9 @@ async function offerAnimations(files) {
 
 /** The model of videos, and how it is asked: by what is chosen only where that is a model of others, for detail that is drawn flickers. */
 function wantedOfVideos() {
-  const model = likely($('model').value);
-  const own = brought.has(model);
-  return { model, mode: own ? $('mode').value : 'instant', hold: !own || chosenOptions().hold };
+  const { scale } = brought.get($('model').value) ?? {};
+  if (!(scale > 1)) return { model: brought.has($('model').value) ? ANY : likely($('model').value), mode: 'instant', hold: true, most: 8 };
+  return { model: $('model').value, mode: $('mode').value, hold: chosenOptions().hold, most: Math.max(scale, Math.min(scale * scale, 8)) };
 }
 
 /** Resolves when no photo is being enlarged. */
@@ -429,6 +429,7 @@ function chooseModel(value) {
   offer();
   // Whoever is at work keeps the device.
   if (queue && !busy()) open(likely(value));
+  videos?.reconsider();
 }
 
 /** The models that are read: whether all could be. */

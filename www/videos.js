@@ -124,7 +124,7 @@ class Film {
 
 /**
  * The list of videos. `page` gives what they need of the page: `announce(sentence)`; `preview(file, options)`, which shows a frame enlarged;
- * `wanted()`, the model and mode that are chosen; `upscaler(model, onLoading)`; `seconds(pixels, options)`, how long a frame takes where that
+ * `wanted()`, the model and mode that are chosen and how many times larger they make frames at `most`; `upscaler(model, onLoading)`; `seconds(pixels, options)`, how long a frame takes where that
  * is known; `resting()`, which resolves when no photo is being enlarged; and `changed()`, to be called when there are more videos or fewer.
  */
 export class Videos {
@@ -143,6 +143,9 @@ export class Videos {
 
   /** Whether something would be lost with the page. */
   get busy() { return this.#films.some((film) => film.unfinished); }
+
+  /** How many times larger the model that is chosen makes frames at most. */
+  get reach() { return this.#page.wanted().most; }
 
   /** Says something to who does not see it. */
   spoken(sentence) {
@@ -307,6 +310,11 @@ export class Videos {
       film.how = { mode, hold };
       const [where] = await Promise.all([film.upscaler.where, film.upscaler.ready]);
       film.progress.loading = undefined;
+      if (film.stopping) {
+        film.stopping = false;
+        this.#turn(film, 'ready');
+        return;
+      }
       const lanes = where.args?.device === 'WebGPU' ? 2 : threads() + 1;
       const { size, codec, quality, container, pixels, from, to, part } = film.choices;
       const wish = { size: pixels, codec, quality, container, from, to, part };
@@ -322,8 +330,10 @@ export class Videos {
     } finally {
       film.upscaler?.dispose();
       film.upscaler = null;
-      film.asker?.end();
-      film.asker = null;
+      if (film.state !== 'ready') {
+        film.asker?.end();
+        film.asker = null;
+      }
       this.#running = null;
       this.#next();
     }
@@ -512,9 +522,10 @@ class Card {
     if (!film.about) return;
     this.#offered += 1;
     const mine = this.#offered;
-    for (const option of size.control.options) option.hidden = option.disabled = resultSize(film.about, option.value, 'vp9') === null;
+    const most = this.#videos.reach;
+    for (const option of size.control.options) option.hidden = option.disabled = resultSize(film.about, option.value, 'vp9', most) === null;
     if (size.control.selectedOptions[0]?.disabled) size.control.value = [...size.control.options].find(({ disabled }) => !disabled)?.value ?? '';
-    const codecs = await encodable(film.about, size.control.value);
+    const codecs = await encodable(film.about, size.control.value, most);
     if (mine !== this.#offered) return;
     film.codecs = codecs;
     const names = codecs.map((each) => each.codec);
@@ -640,8 +651,8 @@ class Card {
     if (fraction > 0) parts.progress.value = fraction;
     else parts.progress.removeAttribute('value');
     const visible = {
-      start: state === 'ready', pause: state === 'running' && !film.stopping, resume: state === 'paused', stop: film.unfinished && !film.stopping,
-      again: ['done', 'stopped'].includes(state), remove: !film.unfinished, download: Boolean(film.result?.file),
+      start: state === 'ready', pause: state === 'running' && film.progress.frames > 0 && !film.stopping, resume: state === 'paused', stop: film.unfinished && !film.stopping,
+      again: ['done', 'stopped'].includes(state) || (state === 'failed' && about !== null), remove: !film.unfinished, download: Boolean(film.result?.file),
     };
     const had = document.activeElement;
     for (const [key, is] of Object.entries(visible)) parts[key].hidden = !is;
