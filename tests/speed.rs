@@ -32,7 +32,10 @@ fn payload() {
                 &mut files
             } else if name.starts_with("asasr-models") {
                 &mut models
-            } else if ["mediabunny.", "video-", "videos."].iter().any(|b| name.starts_with(b)) {
+            } else if ["mediabunny.", "video-", "videos."]
+                .iter()
+                .any(|b| name.starts_with(b))
+            {
                 &mut videos
             } else {
                 &mut shared

@@ -132,16 +132,16 @@ async fn run(browser: &Browser, script: &str, args: Vec<Value>) -> Value {
 async fn wait(browser: &Browser, condition: &str, name: &str) {
     let name = json!(name);
     browser
-        .wait_for(&format!("(() => {{ {PARTS} const li = film({name}); return {condition}; }})()"))
+        .wait_for(&format!(
+            "(() => {{ {PARTS} const li = film({name}); return {condition}; }})()"
+        ))
         .await;
 }
 
 /// Drops a file and waits until it is read or refused.
 async fn given(browser: &Browser, path: &Path) -> String {
     let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-    browser
-        .drop_files(&[(&name, &fs::read(path).unwrap())])
-        .await;
+    browser.drop_files(&[(&name, &fs::read(path).unwrap())]).await;
     let read = "Boolean(li) && (li.className === 'failed' || (li.className === 'ready' && li.querySelector('.hint').textContent !== ''))";
     wait(browser, read, &name).await;
     name
@@ -191,7 +191,12 @@ async fn enlarged(browser: &Browser, path: &Path, choices: &[(&str, &str)]) -> (
     let name = given(browser, path).await;
     choose(browser, &name, choices).await;
     press(browser, &name, "Enlarge the video").await;
-    wait(browser, "['done', 'stopped', 'failed'].includes(li.className)", &name).await;
+    wait(
+        browser,
+        "['done', 'stopped', 'failed'].includes(li.className)",
+        &name,
+    )
+    .await;
     let said = told(browser, &name).await;
     assert!(said.starts_with("done"), "{name}: {said}");
     (taken(browser, &name).await, said)
@@ -210,11 +215,41 @@ async fn frames_times_sound_and_colours_are_kept() {
     let browser = opened(&server).await;
     let uneven = UNEVEN.replace('\'', "");
     let cases = [
-        ("h264.mp4", "", "-c:v libx264 -pix_fmt yuv420p -c:a aac", "2", "h264"),
-        ("uneven.mov", &uneven, "-c:v libx264 -pix_fmt yuv420p -c:a pcm_s16le", "2", "h264"),
-        ("vp9.webm", &uneven, "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus", "3", "vp9"),
-        ("av1.mp4", "", "-c:v libaom-av1 -cpu-used 8 -usage realtime -c:a aac", "4", "h264"),
-        ("vp8.mkv", "", "-c:v libvpx -deadline realtime -cpu-used 8 -c:a flac", "2", "h264"),
+        (
+            "h264.mp4",
+            "",
+            "-c:v libx264 -pix_fmt yuv420p -c:a aac",
+            "2",
+            "h264",
+        ),
+        (
+            "uneven.mov",
+            &uneven,
+            "-c:v libx264 -pix_fmt yuv420p -c:a pcm_s16le",
+            "2",
+            "h264",
+        ),
+        (
+            "vp9.webm",
+            &uneven,
+            "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus",
+            "3",
+            "vp9",
+        ),
+        (
+            "av1.mp4",
+            "",
+            "-c:v libaom-av1 -cpu-used 8 -usage realtime -c:a aac",
+            "4",
+            "h264",
+        ),
+        (
+            "vp8.mkv",
+            "",
+            "-c:v libvpx -deadline realtime -cpu-used 8 -c:a flac",
+            "2",
+            "h264",
+        ),
     ];
     for (name, timing, how, size, codec) in cases {
         let film = at.path().join(name);
@@ -300,10 +335,18 @@ async fn a_part_and_a_box_are_met() {
     ));
     let server = Server::start();
     let browser = opened(&server).await;
-    let (result, _) = enlarged(&browser, &film, &[("size", "1080p"), ("from", "1"), ("to", "1.12")]).await;
+    let (result, _) = enlarged(
+        &browser,
+        &film,
+        &[("size", "1080p"), ("from", "1"), ("to", "1.12")],
+    )
+    .await;
     assert_eq!(times(&result), [0, 40_000, 80_000]);
     let made = stream(&result, "v:0");
-    assert_eq!((made["width"].as_u64(), made["height"].as_u64()), (Some(1904), Some(1080)));
+    assert_eq!(
+        (made["width"].as_u64(), made["height"].as_u64()),
+        (Some(1904), Some(1080))
+    );
     let heard = |path: &Path| {
         let told = ffprobe(path, "-select_streams a -show_entries packet=pts_time,size");
         let packets = told["packets"].as_array().unwrap().clone();
@@ -318,7 +361,10 @@ async fn a_part_and_a_box_are_met() {
     let got = heard(&result);
     assert_eq!(wanted.len(), got.len());
     for ((at, bytes), (its, same)) in wanted.iter().zip(&got) {
-        assert!((at - 1.0 - its).abs() < 1e-4 && bytes == same, "{its} and not {at} - 1");
+        assert!(
+            (at - 1.0 - its).abs() < 1e-4 && bytes == same,
+            "{its} and not {at} - 1"
+        );
     }
     browser.close().await;
 }
@@ -329,7 +375,11 @@ async fn animated_images_are_videos_too() {
     let at = tempfile::tempdir().unwrap();
     let server = Server::start();
     let browser = opened(&server).await;
-    for (name, how) in [("a.gif", ""), ("a.png", "-plays 0 -f apng"), ("a.webp", "-loop 0")] {
+    for (name, how) in [
+        ("a.gif", ""),
+        ("a.png", "-plays 0 -f apng"),
+        ("a.webp", "-loop 0"),
+    ] {
         let film = at.path().join(name);
         ffmpeg(&format!(
             "-f lavfi -i testsrc2=s=40x30:r=10:d=0.6 {how} {}",
@@ -337,11 +387,19 @@ async fn animated_images_are_videos_too() {
         ));
         let (result, _) = enlarged(&browser, &film, &[("size", "2")]).await;
         let made = stream(&result, "v:0");
-        assert_eq!((made["width"].as_u64(), made["height"].as_u64()), (Some(80), Some(60)), "{name}");
+        assert_eq!(
+            (made["width"].as_u64(), made["height"].as_u64()),
+            (Some(80), Some(60)),
+            "{name}"
+        );
         if name == "a.gif" {
             assert_eq!(times(&result), [0, 100_000, 200_000, 300_000, 400_000, 500_000]);
         }
-        assert!((duration(&result) - 0.6).abs() < 0.01, "{name}: {}", duration(&result));
+        assert!(
+            (duration(&result) - 0.6).abs() < 0.01,
+            "{name}: {}",
+            duration(&result)
+        );
         browser.finished().await;
         browser.clear().await;
     }
@@ -376,8 +434,18 @@ async fn it_pauses_goes_on_and_stops() {
     }
     assert!(before.contains("paused"), "{before}");
     press(&browser, &name, "Go on").await;
-    let share = run(&browser, "return film(args[0]).querySelector('progress').value;", vec![name.as_str().into()]).await;
-    wait(&browser, &format!("li.querySelector('progress').value > {share}"), &name).await;
+    let share = run(
+        &browser,
+        "return film(args[0]).querySelector('progress').value;",
+        vec![name.as_str().into()],
+    )
+    .await;
+    wait(
+        &browser,
+        &format!("li.querySelector('progress').value > {share}"),
+        &name,
+    )
+    .await;
     press(&browser, &name, "Stop and keep").await;
     wait(&browser, "li.className === 'stopped'", &name).await;
     let result = taken(&browser, &name).await;
@@ -409,14 +477,20 @@ async fn a_chosen_file_is_written_and_a_queue_is_worked_off() {
     let names = ["a.mp4", "b.mp4"];
     for name in names {
         let film = at.path().join(name);
-        ffmpeg(&format!("{FILM} -c:v libx264 -pix_fmt yuv420p {}", film.display()));
+        ffmpeg(&format!(
+            "{FILM} -c:v libx264 -pix_fmt yuv420p {}",
+            film.display()
+        ));
         given(&browser, &film).await;
     }
     browser.click("#start-all").await;
     for name in names {
         wait(&browser, "li.className === 'done'", name).await;
         let said = told(&browser, name).await;
-        assert!(said.contains(&format!("saved as {}-x2.mp4", &name[..1])), "{said}");
+        assert!(
+            said.contains(&format!("saved as {}-x2.mp4", &name[..1])),
+            "{said}"
+        );
     }
     let read = "const root = await navigator.storage.getDirectory();
                 const folder = await root.getDirectoryHandle('chosen');
@@ -442,7 +516,10 @@ async fn a_chosen_file_is_written_and_a_queue_is_worked_off() {
 async fn a_frame_is_tried_first() {
     let at = tempfile::tempdir().unwrap();
     let film = at.path().join("film.mp4");
-    ffmpeg(&format!("{FILM} -c:v libx264 -pix_fmt yuv420p {}", film.display()));
+    ffmpeg(&format!(
+        "{FILM} -c:v libx264 -pix_fmt yuv420p {}",
+        film.display()
+    ));
     let server = Server::start();
     let browser = opened(&server).await;
     let name = given(&browser, &film).await;
@@ -451,7 +528,12 @@ async fn a_frame_is_tried_first() {
                   time.value = 0.3;
                   time.dispatchEvent(new Event('input'));";
     run(&browser, script, vec![name.as_str().into()]).await;
-    wait(&browser, "li.querySelector('output').textContent === '0:00.3'", &name).await;
+    wait(
+        &browser,
+        "li.querySelector('output').textContent === '0:00.3'",
+        &name,
+    )
+    .await;
     let click = "[...film(args[0]).querySelectorAll('.film button')].find((b) => b.textContent === 'Try this frame').click();";
     for size in ["2", "1080p"] {
         choose(&browser, &name, &[("size", size)]).await;
@@ -459,7 +541,11 @@ async fn a_frame_is_tried_first() {
         browser.wait_for("document.querySelector('#list .running, #list .waiting') === null && !document.getElementById('result').hidden && document.getElementById('summary').textContent !== ''").await;
         browser.finished().await;
         let only = "return document.querySelectorAll('#list li').length;";
-        assert_eq!(browser.run(only, vec![]).await, 1, "one takes the place of the other");
+        assert_eq!(
+            browser.run(only, vec![]).await,
+            1,
+            "one takes the place of the other"
+        );
         if size == "2" {
             assert!(browser.text("summary").await.contains("128 × 96"));
         }
@@ -477,7 +563,10 @@ async fn what_cannot_be_done_is_told() {
     let at = tempfile::tempdir().unwrap();
     let path = |name: &str| at.path().join(name);
     let show = |name: &str| path(name).display().to_string();
-    ffmpeg(&format!("{FILM} -c:v libx264 -pix_fmt yuv420p {}", show("film.mp4")));
+    ffmpeg(&format!(
+        "{FILM} -c:v libx264 -pix_fmt yuv420p {}",
+        show("film.mp4")
+    ));
     let bytes = fs::read(path("film.mp4")).unwrap();
     fs::write(path("cut.mp4"), &bytes[..bytes.len() / 2]).unwrap();
     fs::write(path("empty.mp4"), "").unwrap();
@@ -508,7 +597,10 @@ async fn what_cannot_be_done_is_told() {
         for (language, wanted) in [("de", german), ("en", english)] {
             browser.set("language", language).await;
             let said = told(&browser, &name).await;
-            assert!(said.starts_with("failed") && said.contains(wanted), "{name}: {said}");
+            assert!(
+                said.starts_with("failed") && said.contains(wanted),
+                "{name}: {said}"
+            );
         }
     }
     // What is there of a file without its end is made, and that is said.
@@ -522,11 +614,19 @@ async fn what_cannot_be_done_is_told() {
     let (result, said) = enlarged(&browser, &path("half.mp4"), &[]).await;
     assert!(said.contains("cut short at second"), "{said}");
     let made = times(&result);
-    assert!(made.len() > 5 && made[..] == times(&whole)[..made.len()], "{made:?}");
+    assert!(
+        made.len() > 5 && made[..] == times(&whole)[..made.len()],
+        "{made:?}"
+    );
     // Text goes no further, and that is said before the work.
     fs::write(path("s.srt"), "1\n00:00:00,100 --> 00:00:00,400\nHello\n").unwrap();
     for (name, codec) in [("text.mkv", "srt"), ("texts.mp4", "mov_text")] {
-        ffmpeg(&format!("-i {} -i {} -c copy -c:s {codec} {}", show("film.mp4"), show("s.srt"), show(name)));
+        ffmpeg(&format!(
+            "-i {} -i {} -c copy -c:s {codec} {}",
+            show("film.mp4"),
+            show("s.srt"),
+            show(name)
+        ));
         let name = given(&browser, &path(name)).await;
         let said = told(&browser, &name).await;
         assert!(said.starts_with("ready") && said.contains("subtitles"), "{said}");
@@ -536,7 +636,12 @@ async fn what_cannot_be_done_is_told() {
     let name = given(&browser, &path("film.mp4")).await;
     choose(&browser, &name, &[("from", "0.4"), ("to", "0.2")]).await;
     press(&browser, &name, "Enlarge the video").await;
-    let hint = run(&browser, "return film(args[0]).querySelector('.hint').textContent;", vec![name.as_str().into()]).await;
+    let hint = run(
+        &browser,
+        "return film(args[0]).querySelector('.hint').textContent;",
+        vec![name.as_str().into()],
+    )
+    .await;
     assert!(hint.as_str().unwrap().contains("end lies before"), "{hint}");
     browser.close().await;
 }

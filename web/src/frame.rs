@@ -33,7 +33,10 @@ impl Colours {
         if self.full {
             [(0.0, 1.0 / most), (middle, 1.0 / most)]
         } else {
-            [(16.0 * unit, 1.0 / (219.0 * unit)), (middle, 1.0 / (224.0 * unit))]
+            [
+                (16.0 * unit, 1.0 / (219.0 * unit)),
+                (middle, 1.0 / (224.0 * unit)),
+            ]
         }
     }
 }
@@ -81,7 +84,11 @@ impl Layout {
 /// # Errors
 /// A format that is not known, or fewer samples than the size tells.
 pub(crate) fn planes(data: &[u8], format: &str, size: Size, colours: Colours) -> Result<Planes> {
-    let other = || Error::Size(format!("a frame of {size} pixels has other samples than {format}"));
+    let other = || {
+        Error::Size(format!(
+            "a frame of {size} pixels has other samples than {format}"
+        ))
+    };
     let Size { width, height } = size;
     let layout = Layout::new(format).ok_or_else(other)?;
     let mut out = Planes::zeros(3, height, width);
@@ -139,19 +146,31 @@ pub(crate) fn planes(data: &[u8], format: &str, size: Size, colours: Colours) ->
             read_chroma(&mut near, plane, y / down);
             if down == 2 {
                 // Colours lie between two rows: three quarters of the nearer, a quarter of the other.
-                let other = if y % 2 == 0 { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(rows - 1) };
+                let other = if y % 2 == 0 {
+                    (y / 2).saturating_sub(1)
+                } else {
+                    (y / 2 + 1).min(rows - 1)
+                };
                 read_chroma(&mut far, plane, other);
-                near.iter_mut().zip(&far).for_each(|(n, f)| *n = 0.75 * *n + 0.25 * f);
+                near.iter_mut()
+                    .zip(&far)
+                    .for_each(|(n, f)| *n = 0.75 * *n + 0.25 * f);
             }
             spread(&near, wide, across);
         }
+        // Of blue and red differences in red, green and blue.
+        let (of_blue, of_red) = (2.0 * (1.0 - blue), 2.0 * (1.0 - red));
+        let factors = [
+            (0.0, of_red),
+            (-blue * of_blue / green, -red * of_red / green),
+            (of_blue, 0.0),
+        ];
         let [cb, cr] = &wide;
-        for x in 0..width {
-            let (y_, b, r) = (brightness[x], cb[x] * 2.0 * (1.0 - blue), cr[x] * 2.0 * (1.0 - red));
-            let g = (red * r + blue * b) / green;
-            out.row_mut(0, y)[x] = y_ + r;
-            out.row_mut(1, y)[x] = y_ - g;
-            out.row_mut(2, y)[x] = y_ + b;
+        for (channel, (by_blue, by_red)) in factors.into_iter().enumerate() {
+            let to = out.row_mut(channel, y).iter_mut();
+            for (((to, y), cb), cr) in to.zip(&brightness).zip(cb).zip(cr) {
+                *to = y + by_blue * cb + by_red * cr;
+            }
         }
     }
     Ok(out)
@@ -165,7 +184,11 @@ fn spread(from: &[f32], to: &mut [f32], across: usize) {
     }
     for (x, v) in to.iter_mut().enumerate() {
         let at = x / 2;
-        *v = if x % 2 == 0 { from[at] } else { 0.5 * (from[at] + from[(at + 1).min(from.len() - 1)]) };
+        *v = if x % 2 == 0 {
+            from[at]
+        } else {
+            0.5 * (from[at] + from[(at + 1).min(from.len() - 1)])
+        };
     }
 }
 
@@ -176,8 +199,10 @@ pub(crate) struct Frame {
     colours: Colours,
     data: Vec<u8>,
     rows: usize,
-    /// The differences of a row whose partner is not there yet, blue ones first.
-    waiting: Vec<f32>,
+    /// How far blue and red of a row are from its brightness.
+    differences: [Vec<f32>; 2],
+    /// The same of each second column, of a row whose partner is not there yet.
+    waiting: [Vec<f32>; 2],
 }
 
 impl Frame {
@@ -189,7 +214,8 @@ impl Frame {
             colours,
             data: vec![0; size.pixels() + 2 * columns * rows],
             rows: 0,
-            waiting: vec![0.0; 2 * columns],
+            differences: [(); 2].map(|()| vec![0.0; size.width]),
+            waiting: [(); 2].map(|()| vec![0.0; columns]),
         }
     }
 
@@ -200,7 +226,10 @@ impl Frame {
     pub(crate) fn add(&mut self, rows: &Planes) -> Result<()> {
         let Size { width, height } = self.size;
         if rows.width() != width || rows.channels() < 3 || self.rows + rows.height() > height {
-            return Err(Error::Size(format!("these are no rows of a frame of {} pixels", self.size)));
+            return Err(Error::Size(format!(
+                "these are no rows of a frame of {} pixels",
+                self.size
+            )));
         }
         for y in 0..rows.height() {
             self.add_row([0, 1, 2].map(|channel| rows.row(channel, y)));
@@ -210,34 +239,35 @@ impl Frame {
 
     fn add_row(&mut self, [r, g, b]: [&[f32]; 3]) {
         let Size { width, height } = self.size;
-        let (columns, row) = (width.div_ceil(2), self.rows);
+        let (columns, rows, row) = (width.div_ceil(2), height.div_ceil(2), self.rows);
         let (red, blue) = self.colours.weights;
         let green = 1.0 - red - blue;
         let [(black, luma), (middle, chroma)] = self.colours.scaled(8);
-        let (luma, chroma) = (1.0 / luma, 1.0 / chroma);
-        let to_u8 = |v: f32| (v + 0.5).clamp(0.0, 255.0) as u8;
-        let clamped = |v: f32| v.clamp(0.0, 1.0);
-        let brightness = |x: usize| red * clamped(r[x]) + green * clamped(g[x]) + blue * clamped(b[x]);
-        for (x, to) in self.data[row * width..][..width].iter_mut().enumerate() {
-            *to = to_u8(black + luma * brightness(x));
+        let to_u8 = |v: f32| (v + 0.5) as u8;
+        let [blues, reds] = &mut self.differences;
+        let to = &mut self.data[row * width..][..width];
+        for x in 0..width {
+            let [r, g, b] = [r[x], g[x], b[x]].map(|v| v.clamp(0.0, 1.0));
+            let y = red * r + green * g + blue * b;
+            to[x] = to_u8(black + y / luma);
+            blues[x] = b - y;
+            reds[x] = r - y;
         }
-        // Of each second column, as it is with its neighbours.
-        for i in 0..columns {
-            let x = 2 * i;
-            let mean = |f: &dyn Fn(usize) -> f32| {
-                0.25 * f(x.saturating_sub(1)) + 0.5 * f(x) + 0.25 * f((x + 1).min(width - 1))
-            };
-            let y = mean(&brightness);
-            let cb = 0.5 * (mean(&|x| clamped(b[x])) - y) / (1.0 - blue);
-            let cr = 0.5 * (mean(&|x| clamped(r[x])) - y) / (1.0 - red);
-            for (place, value) in [(i, cb), (columns + i, cr)] {
-                let first = row % 2 == 0;
-                let last = row + 1 == height;
-                let sum = if first { value } else { 0.5 * (self.waiting[place] + value) };
-                self.waiting[place] = sum;
-                if !first || last {
-                    let plane = if place < columns { 0 } else { height.div_ceil(2) * columns };
-                    self.data[width * height + plane + row / 2 * columns + i] = to_u8(middle + chroma * sum);
+        let (first, last) = (row % 2 == 0, row + 1 == height);
+        let factors = [blue, red].map(|weight| 0.5 / (1.0 - weight) / chroma);
+        for (plane, (from, factor)) in self.differences.iter().zip(factors).enumerate() {
+            let waiting = &mut self.waiting[plane];
+            for (i, sum) in waiting.iter_mut().enumerate() {
+                // Of each second column, as it is with its neighbours.
+                let x = 2 * i;
+                let beside = from[x.saturating_sub(1)] + from[(x + 1).min(width - 1)];
+                let value = 0.25 * beside + 0.5 * from[x];
+                *sum = if first { value } else { 0.5 * (*sum + value) };
+            }
+            if !first || last {
+                let to = &mut self.data[width * height + (plane * rows + row / 2) * columns..][..columns];
+                for (to, sum) in to.iter_mut().zip(waiting) {
+                    *to = to_u8(middle + factor * *sum);
                 }
             }
         }
@@ -312,7 +342,8 @@ mod tests {
             for full in [false, true] {
                 let colours = of(matrix, full);
                 // A slope in each plane.
-                let sample = |x: usize, y: usize, plane: usize| 90 + [4 * x + 2 * y, x + 3 * y, 40 - 2 * x - y][plane];
+                let sample =
+                    |x: usize, y: usize, plane: usize| 90 + [4 * x + 2 * y, x + 3 * y, 40 - 2 * x - y][plane];
                 let made = |across: usize, down: usize, bits: u32, turns: bool| {
                     let mut data = Vec::new();
                     let unit = 1usize << (bits - 8);
@@ -352,7 +383,12 @@ mod tests {
                     let data = made(across, down, bits, format == "NV12");
                     let rgb = planes(&data, format, size, colours).unwrap();
                     let mut frame = Frame::new(size, colours);
-                    let part = |y0, y1| asasr_core::Rect { x0: 0, y0, x1: 13, y1 };
+                    let part = |y0, y1| asasr_core::Rect {
+                        x0: 0,
+                        y0,
+                        x1: 13,
+                        y1,
+                    };
                     for (from, to) in [(0, 3), (3, 4), (4, 9)] {
                         frame.add(&rgb.crop(part(from, to))).unwrap();
                     }
@@ -369,7 +405,11 @@ mod tests {
     fn packed_pixels_keep_their_order() {
         let size = Size::new(2, 1);
         let colours = of("bt709", false);
-        for (format, pixel) in [("RGBA", [255, 51, 0, 9]), ("RGBX", [255, 51, 0, 0]), ("BGRA", [0, 51, 255, 9])] {
+        for (format, pixel) in [
+            ("RGBA", [255, 51, 0, 9]),
+            ("RGBX", [255, 51, 0, 0]),
+            ("BGRA", [0, 51, 255, 9]),
+        ] {
             let rgb = planes(&[pixel, pixel].concat(), format, size, colours).unwrap();
             assert_eq!(rgb.data(), [1.0, 1.0, 0.2, 0.2, 0.0, 0.0], "{format}");
         }
@@ -378,8 +418,16 @@ mod tests {
     #[test]
     fn what_is_no_frame_is_refused() {
         let (size, colours) = (Size::new(4, 4), of("bt709", false));
-        for (data, format) in [(vec![0; 23], "I420"), (vec![0; 24], "I420P10"), (vec![0; 64], "YUY2"), (vec![0; 63], "RGBA")] {
-            assert!(matches!(planes(&data, format, size, colours), Err(Error::Size(_))), "{format}");
+        for (data, format) in [
+            (vec![0; 23], "I420"),
+            (vec![0; 24], "I420P10"),
+            (vec![0; 64], "YUY2"),
+            (vec![0; 63], "RGBA"),
+        ] {
+            assert!(
+                matches!(planes(&data, format, size, colours), Err(Error::Size(_))),
+                "{format}"
+            );
         }
         assert!(planes(&[], "I420", Size::new(0, 0), colours).is_err());
         let mut frame = Frame::new(size, colours);

@@ -380,8 +380,11 @@ impl Upscaler {
         wish: Wish,
     ) -> Result<Vec<u8>, JsValue> {
         let size = Size::new(width, height);
-        let colours = Colours::new(&matrix, full)
-            .ok_or_else(|| js(Error::Size(format!("frames of the matrix {matrix} are not taken"))))?;
+        let colours = Colours::new(&matrix, full).ok_or_else(|| {
+            js(Error::Size(format!(
+                "frames of the matrix {matrix} are not taken"
+            )))
+        })?;
         let photo = planes(&data, &format, size, colours).map_err(js)?;
         drop(data);
         let own = self.backend.restorer.scale();

@@ -72,7 +72,10 @@ pub(crate) fn page() -> Result<PathBuf> {
     minify(&half)?;
     add_policy(&half)?;
     notices::write(&notices::MODULES, &half.join(LICENCES))?;
-    copy(&root().join(MEDIABUNNY_LICENCE), &half.join(LICENCES).join("LICENSE-mediabunny"))?;
+    copy(
+        &root().join(MEDIABUNNY_LICENCE),
+        &half.join(LICENCES).join("LICENSE-mediabunny"),
+    )?;
     fill_in_build(&half)?;
     compress(&half)?;
     let _ = fs::remove_dir_all(&dist);
