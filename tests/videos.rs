@@ -120,6 +120,11 @@ async fn opened(server: &Server) -> Browser {
     browser
 }
 
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
 async fn run(browser: &Browser, script: &str, args: Vec<Value>) -> Value {
     let told = browser.run(&format!("{PARTS}{script}"), args).await;
     assert!(
@@ -643,5 +648,96 @@ async fn what_cannot_be_done_is_told() {
     )
     .await;
     assert!(hint.as_str().unwrap().contains("end lies before"), "{hint}");
+    browser.close().await;
+}
+
+/// What a reload interrupts goes on where it was, once the same file is given again.
+#[tokio::test]
+async fn an_interrupted_run_goes_on() {
+    let at = tempfile::tempdir().unwrap();
+    let film = at.path().join("film.mp4");
+    ffmpeg(&format!(
+        "-f lavfi -i testsrc2=s=96x64:r=25:d=6 -f lavfi -i sine=d=6 -c:v libx264 -pix_fmt yuv420p -c:a aac {}",
+        film.display()
+    ));
+    let server = Server::start();
+    let browser = opened(&server).await;
+    // A file as a disk has it: of a certain time.
+    let encoded = base64(&fs::read(&film).unwrap());
+    let drop = "const bytes = Uint8Array.from(atob(args[0]), (c) => c.charCodeAt(0));
+                const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(new File([bytes], 'film.mp4', { lastModified: 1e12 }));
+                document.getElementById('drop').dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));";
+    let read = "Boolean(li) && li.className === 'ready' && li.querySelector('.hint').textContent !== ''";
+    run(&browser, drop, vec![encoded.clone().into()]).await;
+    wait(&browser, read, "film.mp4").await;
+    press(&browser, "film.mp4", "Enlarge the video").await;
+    wait(&browser, "li.querySelector('progress').value > 0.3", "film.mp4").await;
+    browser.reload().await;
+    browser
+        .wait_for("!document.getElementById('interrupted').hidden")
+        .await;
+    assert!(
+        browser
+            .text("interrupted")
+            .await
+            .contains("film.mp4 was interrupted")
+    );
+    run(&browser, drop, vec![encoded.into()]).await;
+    wait(&browser, read, "film.mp4").await;
+    press(&browser, "film.mp4", "Go on where it was interrupted").await;
+    wait(&browser, "li.querySelector('progress').value > 0", "film.mp4").await;
+    let share = "return film('film.mp4').querySelector('progress').value;";
+    assert!(
+        run(&browser, share, vec![]).await.as_f64().unwrap() > 0.3,
+        "it began anew"
+    );
+    wait(
+        &browser,
+        "['done', 'stopped', 'failed'].includes(li.className)",
+        "film.mp4",
+    )
+    .await;
+    let said = told(&browser, "film.mp4").await;
+    assert!(said.starts_with("done"), "{said}");
+    let result = taken(&browser, "film.mp4").await;
+    check(&film, &result, (192, 128));
+    assert_eq!(sound(&film), sound(&result));
+    browser.close().await;
+}
+
+/// A disk that gets full ends a video, and leaves one that plays.
+#[tokio::test]
+async fn a_full_disk_leaves_what_was_done() {
+    let at = tempfile::tempdir().unwrap();
+    let film = at.path().join("film.mp4");
+    ffmpeg(&format!(
+        "-f lavfi -i nullsrc=s=160x120:r=24:d=8,geq=random(1)*255:128:128 -c:v libx264 -qp 30 -pix_fmt yuv420p {}",
+        film.display()
+    ));
+    let server = Server::start();
+    let browser = opened(&server).await;
+    let name = given(&browser, &film).await;
+    choose(&browser, &name, &[("size", "4"), ("quality", "best")]).await;
+    let used = "return (await navigator.storage.estimate()).usage;";
+    let used = run(&browser, used, vec![]).await.as_f64().unwrap() as u64;
+    // Four megabytes are kept free for the file's end.
+    browser.quota(server.url(), used + 5_500_000).await;
+    press(&browser, &name, "Enlarge the video").await;
+    wait(
+        &browser,
+        "['done', 'stopped', 'failed'].includes(li.className)",
+        &name,
+    )
+    .await;
+    let said = told(&browser, &name).await;
+    assert!(
+        said.starts_with("stopped") && said.contains("disk is full"),
+        "{said}"
+    );
+    let result = taken(&browser, &name).await;
+    let (made, all) = (times(&result), times(&film));
+    assert!((2..all.len()).contains(&made.len()), "{} frames", made.len());
+    assert_eq!(made, all[..made.len()]);
     browser.close().await;
 }

@@ -130,6 +130,7 @@ export const english = {
   'video-range': 'no frame lies between these times: choose an earlier beginning or a later end',
   'video-disk-full': 'the disk is full, and what was done until then is kept: make room, then choose the rest by its first second',
   'video-no-room': 'the disk has no room for the result: make room, or choose a smaller size or a part',
+  'video-not-resumed': 'this browser encodes otherwise than before: what was interrupted is lost, begin anew',
   'video-reduced': 'the video has more than 8 bits a colour, as HDR has: the result has 8, so smooth skies may show steps',
   'video-opaque': 'videos have no transparency: it was laid on white',
   'video-text-left-out': 'its subtitles or chapters are left out: the program keeps them',

@@ -128,6 +128,7 @@ export const german = {
   'video-range': 'zwischen diesen Zeiten liegt kein Bild: einen früheren Anfang oder ein späteres Ende wählen',
   'video-disk-full': 'der Speicher ist voll, und was bis dahin fertig war, bleibt: Platz schaffen, dann den Rest ab seiner ersten Sekunde wählen',
   'video-no-room': 'auf dem Speicher ist kein Platz für das Ergebnis: Platz schaffen, oder eine kleinere Größe oder einen Teil wählen',
+  'video-not-resumed': 'dieser Browser schreibt anders als zuvor: was unterbrochen wurde, ist verloren, neu beginnen',
   'video-reduced': 'das Video hat mehr als 8 Bit je Farbe, wie HDR: das Ergebnis hat 8, glatte Himmel können Stufen zeigen',
   'video-opaque': 'Videos haben keine Transparenz: es wurde auf Weiß gelegt',
   'video-text-left-out': 'seine Untertitel oder Kapitel wurden weggelassen: das Programm behält sie',

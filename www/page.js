@@ -10,7 +10,7 @@ import { said } from './said.js';
 import { signatureAddress } from './signature.js';
 import { duration, language, languages, number, speak, text, translated } from './texts.js';
 import { Upscaler, blend } from './upscaler.js';
-import { isAnimated, isVideo } from './video.js';
+import { interruptedName, isAnimated, isVideo } from './video.js';
 import { Viewer } from './viewer.js';
 import { zip } from './zip.js';
 
@@ -331,6 +331,13 @@ async function take(files) {
 /** The list of videos, once there was one; what it is made of is loaded then. */
 let videos = null;
 
+/** Says that a video was interrupted, which goes on when it is given again. */
+async function tellInterrupted() {
+  const name = await interruptedName();
+  $('interrupted').hidden = name === null || videos !== null;
+  $('interrupted').textContent = name === null ? '' : text('videoInterrupted', { name });
+}
+
 /** Puts videos into their list. */
 async function takeVideos(files) {
   try {
@@ -345,6 +352,7 @@ async function takeVideos(files) {
       changed: () => makeRoom(queue.jobs.length + videos.count > 0),
     });
     videos.add(files);
+    $('interrupted').hidden = true;
   } catch {
     fail(said('not-loaded', { name: 'videos.js' }));
   }
@@ -1136,6 +1144,7 @@ $('language').addEventListener('change', () => {
   if (shown) relabel();
   if (queue) actions();
   videos?.relabel();
+  tellInterrupted();
 });
 
 let chosen = query.get('lang');
@@ -1150,6 +1159,7 @@ $('language').replaceChildren(...Object.keys(languages).map((code) => {
 recallChoices();
 new Viewer($('example')).show(EXAMPLE.before, EXAMPLE.after, EXAMPLE, 'kitten.webp');
 begin();
+tellInterrupted();
 if (queue) {
   keepOffline($('offline'), everything, busy);
   // A browser that keeps nothing has none.

@@ -12,18 +12,20 @@ const BALLAST = 4 << 20;
 /** Bytes that are written at a time. */
 const PART = 1 << 20;
 
-const folder = async () => (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
+export const files = async () => (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
+
+/** Whether a page or a tab is at work on a file. */
+export const held = (name) => navigator.locks.request(`${FOLDER}/${name}`, { ifAvailable: true }, (lock) => lock === null);
 
 /** Deletes a file of the browser's own, which may be gone. */
 export async function drop(name) {
-  await (await folder()).removeEntry(name).catch(() => {});
+  await (await files()).removeEntry(name).catch(() => {});
 }
 
-/** Deletes what pages left behind that were closed; what another tab is at work on is locked. */
+/** Deletes what pages left behind that were closed, but for journals; what another tab is at work on is locked. */
 export async function tidy() {
-  for await (const name of (await folder()).keys()) {
-    const its = name.replace(SPARE, '');
-    await navigator.locks.request(`${FOLDER}/${its}`, { ifAvailable: true }, (lock) => (lock ? drop(name) : null));
+  for await (const name of (await files()).keys()) {
+    if (!name.endsWith('.journal') && !await held(name.replace(SPARE, ''))) await drop(name);
   }
 }
 
@@ -35,7 +37,7 @@ export function keep(name) {
 }
 
 /** A file of the browser's own by its name. */
-export const kept = async (name) => (await (await folder()).getFileHandle(name)).getFile();
+export const kept = async (name) => (await (await files()).getFileHandle(name)).getFile();
 
 /** Whether an error says that there is no room. */
 const isFull = ({ name }) => name === 'QuotaExceededError';
@@ -70,7 +72,7 @@ async function opened(handle) {
  * `bytes` counts them, and `close` ends the file. When the disk is full, `full` is called once, and there is room for the file's end.
  */
 export async function place({ chosen, name }, full) {
-  const own = await folder();
+  const own = await files();
   const spare = name + SPARE;
   let ballast = false;
   try {

@@ -30,6 +30,12 @@ export function containersFor({ about: { container }, sounds }) {
   ]));
 }
 
+/** Whether two descriptions of packets belong to one stream. */
+function isSame(one, other) {
+  const bytes = ({ description }) => [...new Uint8Array(description?.buffer ?? description ?? [], description?.byteOffset ?? 0, description?.byteLength ?? 0)].join();
+  return one.codec === other.codec && bytes(one) === bytes(other);
+}
+
 /** The file of a result. */
 export class Result {
   #film;
@@ -41,6 +47,8 @@ export class Result {
   #sounds;
   #times = new Map();
   #told = null;
+  /** What the encoder said of its packets first. */
+  #config = null;
   #failed = null;
   /** What is written, one after the other, and how much of it waits. */
   #written = Promise.resolve();
@@ -56,9 +64,12 @@ export class Result {
   /** Of the packets that are in the file. */
   bytes = 0;
 
-  /** Begins one of a film; `wish` has its codec, size, quality and container, and whether it is of a part. */
-  static async begin(film, wish, place) {
+  #journal;
+
+  /** Begins one of a film; `wish` has its codec, size, quality and container, and whether it is of a part. Its packets go into a journal too. */
+  static async begin(film, wish, place, journal) {
     const result = new Result();
+    result.#journal = journal;
     result.#film = film;
     result.#wish = wish;
     result.#place = place;
@@ -97,6 +108,25 @@ export class Result {
     });
     this.#encoder.addEventListener('dequeue', () => this.#wake());
     this.#encoder.configure(encoderConfig(this.#wish, about.rate));
+  }
+
+  /**
+   * Takes the packets of an interrupted run, whose journal has this head; resolves to the film's time of the last. The encoder begins anew behind
+   * them: the packets go on where it describes itself as before.
+   */
+  async restore({ origin, told, decoderConfig }, packets) {
+    [this.#origin, this.#told, this.#config] = [origin, told, decoderConfig];
+    let last = null;
+    for (const { timestamp, duration, type, data } of packets) {
+      await this.#video.add(new EncodedPacket(data, type, timestamp, duration), last === null ? { decoderConfig } : undefined);
+      await this.#sound(timestamp + duration, Infinity);
+      last = timestamp + origin;
+      this.#end = last + duration;
+      this.bytes += data.length;
+      this.written += 1;
+    }
+    this.frames = this.written;
+    return last;
   }
 
   #fail(error) {
@@ -139,7 +169,13 @@ export class Result {
     this.#waiting += 1;
     this.#written = this.#written.then(async () => {
       if (this.#failed) return;
-      await this.#video.add(packet, this.#described(meta));
+      const described = this.#described(meta);
+      const begins = described && this.#config === null;
+      if (begins) this.#config = described.decoderConfig;
+      else if (described && !isSame(described.decoderConfig, this.#config)) throw new Said('video-not-resumed');
+      await this.#video.add(packet, begins ? described : undefined);
+      if (begins) await this.#journal.begin({ ...this.#wish.journal, origin: this.#origin, told: this.#told, decoderConfig: this.#config });
+      await this.#journal.add(packet);
       this.bytes += data.length;
       this.written += 1;
       await this.#sound(time.timestamp + time.duration, Infinity);

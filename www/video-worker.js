@@ -2,6 +2,7 @@
 
 import { containersFor, Result } from './video-output.js';
 import { drop, place } from './video-file.js';
+import { Journal } from './video-journal.js';
 import { openFilm, pixelsOf } from './video-input.js';
 import { Said, asSaid, said } from './said.js';
 
@@ -11,6 +12,9 @@ const asked = new Map();
 let lastAsked = 0;
 /** The run: whether it is to end, and what it waits for while it is to pause. */
 let run = { stopped: true, paused: null, go: () => {} };
+
+/** Seconds by which the next frame is later at least. */
+const NEXT = 3e-6;
 
 /** A frame, enlarged by the page's network. */
 function enlarged(frame) {
@@ -33,11 +37,15 @@ async function picture({ time, most }) {
   return { png: await canvas.convertToBlob({ type: 'image/png' }), time: its };
 }
 
-/** Makes the result of the frames `from` one time `to` another one; `lanes` frames are with the network at a time. */
-async function make({ wish, chosen, name, lanes }) {
+/**
+ * Makes the result of the frames `from` one time `to` another one, behind those of an interrupted run where it is `resumed`; `lanes` frames are with
+ * the network at a time.
+ */
+async function make({ wish, chosen, name, lanes, resumed }) {
   run = { stopped: false, paused: null, go: () => {} };
   const mine = run;
   const notes = [];
+  const journal = new Journal(name);
   let noRoom = false;
   const full = () => {
     noRoom = true;
@@ -45,10 +53,14 @@ async function make({ wish, chosen, name, lanes }) {
   };
   const at = await place({ chosen, name }, full);
   let result;
+  let { from } = wish;
   try {
-    result = await Result.begin(film, wish, at);
+    const head = resumed ? await journal.reopen() : null;
+    result = await Result.begin(film, wish, at, journal);
+    if (head) from = await result.restore(head, journal.packets()) + NEXT;
   } catch (error) {
     await at.close().catch(() => {});
+    await journal.drop();
     if (!chosen) await drop(name);
     throw error instanceof Said ? error : new Said('video-encoder', { why: error.message });
   }
@@ -63,7 +75,7 @@ async function make({ wish, chosen, name, lanes }) {
   let failed = null;
   let whole = false;
   try {
-    for await (const { frame, ...time } of film.frames(wish.from, wish.to)) {
+    for await (const { frame, ...time } of film.frames(from, wish.to)) {
       if (mine.paused) await mine.paused;
       if (mine.stopped) {
         frame.close();
@@ -87,6 +99,7 @@ async function make({ wish, chosen, name, lanes }) {
   }
   if (result.frames === 0) {
     await result.drop();
+    await journal.drop();
     if (!chosen) await drop(name);
     if (failed) throw failed;
     if (mine.stopped) return { frames: 0, whole: false };
@@ -98,6 +111,8 @@ async function make({ wish, chosen, name, lanes }) {
   } catch (error) {
     if (!chosen) await drop(name);
     throw failed ?? error;
+  } finally {
+    await journal.drop();
   }
   if (noRoom && !whole) notes.push(said('video-disk-full'));
   if (failed) notes.push(asSaid(failed));

@@ -26,3 +26,24 @@ export async function isAnimated(file) {
     decoder.close();
   }
 }
+
+/** The name of the video at work, for the next visit. */
+const AT_WORK = 'asasr-video-at-work';
+
+/** Keeps the name of the video at work; null when none is. */
+export function atWork(name) {
+  try {
+    if (name === null) localStorage.removeItem(AT_WORK);
+    else localStorage.setItem(AT_WORK, name);
+  } catch { /* then nothing is told of it */ }
+}
+
+/** The name of the video that was at work when the page was closed; null where none was, or another tab is at work. */
+export async function interruptedName() {
+  try {
+    const { held } = await navigator.locks.query();
+    return held.some(({ name }) => name.startsWith('asasr-videos/')) ? null : localStorage.getItem(AT_WORK);
+  } catch {
+    return null;
+  }
+}

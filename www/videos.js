@@ -4,7 +4,9 @@ import { asSaid, said } from './said.js';
 import { threads } from './pool.js';
 import { duration, number, text, translated } from './texts.js';
 import { QUALITIES, SIZES, bitrate, codecName, encodable, resultSize, takesEven, usualCodec } from './video-codecs.js';
+import { atWork } from './video.js';
 import { drop, keep, kept, tidy } from './video-file.js';
+import { JOURNAL, interrupted, keyOf } from './video-journal.js';
 import { begin, cancelled } from './workers.js';
 
 /** Longest side of the frame in the list, in pixels. */
@@ -111,6 +113,9 @@ class Film {
   time = 0;
   asker = null;
   release = null;
+  /** An interrupted run of the same file, and whether this is its sequel. */
+  earlier = null;
+  resumed = false;
 
   constructor(file) {
     Film.lastId += 1;
@@ -196,6 +201,7 @@ export class Videos {
     try {
       film.about = await film.asker.ask({ kind: 'open', file: film.file });
       film.time = film.about.begin;
+      film.earlier = await interrupted(film.file).catch(() => null);
       this.#turn(film, 'ready');
       await this.#cards.get(film)?.begin();
     } catch (error) {
@@ -253,6 +259,15 @@ export class Videos {
     return { bytes, seconds: each === null ? null : each * about.rate * length };
   }
 
+  /** Goes on with the run of a video that the page's end interrupted. */
+  goOn(film) {
+    const { own, choices } = film.earlier;
+    film.own = own;
+    const { from, to } = choices;
+    film.resumed = true;
+    this.start(film, { ...choices, from: from ?? -Infinity, to: to ?? Infinity });
+  }
+
   /** Begins a video, once it is known where its result goes. */
   async start(film, choices, chosen) {
     film.choices = choices;
@@ -268,6 +283,9 @@ export class Videos {
       }
     }
     remember({ size: choices.size, quality: choices.quality });
+    // What begins anew takes the place of what was interrupted.
+    if (film.earlier && !film.resumed) drop(film.earlier.own + JOURNAL).catch(() => {});
+    film.earlier = null;
     this.#turn(film, 'waiting');
     this.#next();
   }
@@ -301,6 +319,7 @@ export class Videos {
     film.begun = performance.now();
     this.#turn(film, 'running');
     this.#page.announce(text('announceStart', { name }));
+    atWork(name);
     try {
       film.release ??= await keep(film.own).catch(() => null);
       film.upscaler = this.#page.upscaler(model, (received, total) => {
@@ -317,8 +336,9 @@ export class Videos {
       }
       const lanes = where.args?.device === 'WebGPU' ? 2 : threads() + 1;
       const { size, codec, quality, container, pixels, from, to, part } = film.choices;
-      const wish = { size: pixels, codec, quality, container, from, to, part };
-      const made = await film.asker.ask({ kind: 'make', wish, chosen: film.chosen, name: film.own, lanes });
+      const journal = { key: keyOf(film.file), choices: film.choices };
+      const wish = { size: pixels, codec, quality, container, from, to, part, journal };
+      const made = await film.asker.ask({ kind: 'make', wish, chosen: film.chosen, name: film.own, lanes, resumed: film.resumed });
       if (!this.#films.includes(film)) return;
       const seconds = (performance.now() - film.begun) / 1000;
       film.result = { ...made, seconds, size, pixels };
@@ -328,6 +348,7 @@ export class Videos {
     } catch (error) {
       this.#failed(film, error);
     } finally {
+      atWork(null);
       film.upscaler?.dispose();
       film.upscaler = null;
       if (film.state !== 'ready') {
@@ -390,7 +411,7 @@ export class Videos {
   /** Opens the settings of a video again. */
   again(film) {
     this.#forget(film);
-    Object.assign(film, { own: crypto.randomUUID(), stopping: false, error: null, result: null, progress: null, codecs: [] });
+    Object.assign(film, { own: crypto.randomUUID(), stopping: false, resumed: false, error: null, result: null, progress: null, codecs: [] });
     this.#read(film);
   }
 
@@ -400,7 +421,7 @@ export class Videos {
     film.asker = null;
     film.release?.();
     film.release = null;
-    drop(film.own).catch(() => {});
+    for (const name of [film.own, film.own + JOURNAL]) drop(name).catch(() => {});
   }
 
   remove(film) {
@@ -469,6 +490,7 @@ class Card {
       codec: labelled(element('select')),
       quality: labelled(element('select')),
       expected: element('p', { className: 'hint' }),
+      goOn: button(() => videos.goOn(film), false),
       start: button(() => this.#start(), false),
       pause: button(() => videos.pause(film)),
       resume: button(() => videos.resume(film)),
@@ -486,7 +508,7 @@ class Card {
     parts.settings.prepend(parts.legend);
     parts.root = element('li', {}, parts.seen, element('div', {}, parts.name, parts.facts, parts.state, parts.progress, parts.notes),
       parts.settings,
-      element('div', { className: 'actions' }, parts.start, parts.download, parts.pause, parts.resume, parts.stop, parts.again, parts.remove));
+      element('div', { className: 'actions' }, parts.goOn, parts.start, parts.download, parts.pause, parts.resume, parts.stop, parts.again, parts.remove));
     this.#parts = parts;
     for (const key of ['time', 'from', 'to', 'size', 'codec', 'quality']) parts[key].control.name = key;
     parts.time.control.addEventListener('input', () => videos.look(film, parts.time.control.valueAsNumber));
@@ -633,10 +655,10 @@ class Card {
     const parts = this.#parts;
     parts.root.className = state;
     for (const [key, its] of Object.entries({
-      start: 'videoStart', pause: 'pause', resume: 'resume', stop: state === 'waiting' ? 'cancel' : 'videoStop', again: 'again', remove: 'remove',
+      goOn: 'videoGoOn', start: 'videoStart', pause: 'pause', resume: 'resume', stop: state === 'waiting' ? 'cancel' : 'videoStop', again: 'again', remove: 'remove',
       download: 'download', preview: 'videoPreview', here: 'videoHere', there: 'videoThere',
     })) parts[key].textContent = text(its);
-    for (const key of ['start', 'pause', 'resume', 'stop', 'again', 'remove', 'download']) parts[key].setAttribute('aria-label', `${parts[key].textContent}: ${name}`);
+    for (const key of ['goOn', 'start', 'pause', 'resume', 'stop', 'again', 'remove', 'download']) parts[key].setAttribute('aria-label', `${parts[key].textContent}: ${name}`);
     for (const [key, its] of Object.entries({ time: 'videoFrame', from: 'videoFrom', to: 'videoTo', size: 'size', codec: 'videoCodec', quality: 'quality' })) parts[key].name.textContent = text(its);
     parts.legend.textContent = text('videoSettings', { name });
     for (const option of parts.size.control.options) option.textContent = Number(option.value) ? `${option.value}×` : text('videoToSize', { size: option.value === '4k' ? '4K' : option.value });
@@ -651,7 +673,7 @@ class Card {
     if (fraction > 0) parts.progress.value = fraction;
     else parts.progress.removeAttribute('value');
     const visible = {
-      start: state === 'ready', pause: state === 'running' && film.progress.frames > 0 && !film.stopping, resume: state === 'paused', stop: film.unfinished && !film.stopping,
+      goOn: state === 'ready' && Boolean(film.earlier), start: state === 'ready', pause: state === 'running' && film.progress.frames > 0 && !film.stopping, resume: state === 'paused', stop: film.unfinished && !film.stopping,
       again: ['done', 'stopped'].includes(state) || (state === 'failed' && about !== null), remove: !film.unfinished, download: Boolean(film.result?.file),
     };
     const had = document.activeElement;
