@@ -169,7 +169,10 @@ class Film {
       const its = await sound.getCodec();
       const decoderConfig = its && await sound.getDecoderConfig();
       if (decoderConfig) this.sounds.push({ track: sound, codec: its, decoderConfig });
-      else this.notes.push(said('video-sound-left-out', { codec: String(its ?? await sound.getInternalCodecId()) }));
+      else {
+        const kind = its ?? await sound.getInternalCodecId();
+        this.notes.push(said('video-sound-left-out', { codec: `${kind}` }));
+      }
     }
     this.about = {
       container: known,
