@@ -54,10 +54,13 @@ async function make({ wish, chosen, name, lanes, resumed }) {
   const at = await place({ chosen, name }, full);
   let result;
   let { from } = wish;
+  /** When the last frame that is done ends. */
+  let last = 0;
   try {
     const head = resumed ? await journal.reopen() : null;
     result = await Result.begin(film, wish, at, journal);
-    if (head) from = await result.restore(head, journal.packets()) + NEXT;
+    const done = head && await result.restore(head, journal.packets());
+    if (done !== null) [from, last] = [done + NEXT, done];
   } catch (error) {
     await at.close().catch(() => {});
     await journal.drop();
@@ -65,7 +68,6 @@ async function make({ wish, chosen, name, lanes, resumed }) {
     throw error instanceof Said ? error : new Said('video-encoder', { why: error.message });
   }
   const pending = [];
-  let last = 0;
   const put = async () => {
     const { made, told, time } = pending.shift();
     await result.add(await made, told, time);
