@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use asasr_tests::{Browser, Server};
 use serde_json::{Value, json};
@@ -188,7 +189,13 @@ async fn taken(browser: &Browser, name: &str) -> PathBuf {
     let file = file.as_str().unwrap();
     browser.arrived(file).await;
     press(browser, name, "Remove").await;
-    browser.downloaded(file)
+    // The next one may have the same name.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let folder = browser.downloaded(&format!("{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    fs::create_dir(&folder).unwrap();
+    let place = folder.join(file);
+    fs::rename(browser.downloaded(file), &place).unwrap();
+    place
 }
 
 /// Enlarges a video with these choices; gives its result and what was said of it.
@@ -335,7 +342,7 @@ async fn a_part_and_a_box_are_met() {
     let at = tempfile::tempdir().unwrap();
     let film = at.path().join("film.mp4");
     ffmpeg(&format!(
-        "-f lavfi -i testsrc2=s=240x136:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -pix_fmt yuv420p -g 20 -c:a aac {}",
+        "-f lavfi -i testsrc2=s=480x272:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -pix_fmt yuv420p -g 20 -c:a aac {}",
         film.display()
     ));
     let server = Server::start();
@@ -611,7 +618,7 @@ async fn what_cannot_be_done_is_told() {
     // What is there of a file without its end is made, and that is said.
     let whole = path("whole.mp4");
     ffmpeg(&format!(
-        "-f lavfi -i testsrc2=s=64x48:r=25:d=2 -c:v libx264 -pix_fmt yuv420p -movflags +faststart {}",
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=2 -c:v libx264 -g 5 -pix_fmt yuv420p -movflags +faststart {}",
         whole.display()
     ));
     let bytes = fs::read(&whole).unwrap();
@@ -722,7 +729,7 @@ async fn a_full_disk_leaves_what_was_done() {
     let used = "return (await navigator.storage.estimate()).usage;";
     let used = run(&browser, used, vec![]).await.as_f64().unwrap() as u64;
     // Four megabytes are kept free for the file's end.
-    browser.quota(server.url(), used + 5_500_000).await;
+    browser.quota(server.url(), used + 4_600_000).await;
     press(&browser, &name, "Enlarge the video").await;
     wait(
         &browser,

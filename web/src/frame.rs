@@ -247,7 +247,8 @@ impl Frame {
         let [blues, reds] = &mut self.differences;
         let to = &mut self.data[row * width..][..width];
         for x in 0..width {
-            let [r, g, b] = [r[x], g[x], b[x]].map(|v| v.clamp(0.0, 1.0));
+            // What no screen shows may stand in a video all the same: only its samples have ends.
+            let (r, g, b) = (r[x], g[x], b[x]);
             let y = red * r + green * g + blue * b;
             to[x] = to_u8(black + y / luma);
             blues[x] = b - y;
