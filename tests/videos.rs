@@ -184,9 +184,11 @@ async fn press(browser: &Browser, name: &str, text: &str) {
 
 /// Downloads the result of a video, removes that from the list, and gives the file's place.
 async fn taken(browser: &Browser, name: &str) -> PathBuf {
-    let script = "const link = button(args[0], 'Download'); link.click(); return link.download;";
+    // A person's click: a browser stops scripts that download again and again.
+    let script = "return button(args[0], 'Download').download;";
     let file = run(browser, script, vec![name.into()]).await;
     let file = file.as_str().unwrap();
+    browser.click("#video-list a[href]").await;
     browser.arrived(file).await;
     press(browser, name, "Remove").await;
     // The next one may have the same name.
@@ -309,8 +311,10 @@ async fn shapes_turns_and_ranges_are_kept() {
         let (result, _) = enlarged(&browser, &film, &[("size", "3"), ("codec", codec)]).await;
         check(&film, &result, (width, height));
         let made = stream(&result, "v:0");
+        // Only H.264 tells of the whole range in its own bits.
+        let range = if codec == "avc" { "pc" } else { "tv" };
+        assert_eq!(made["color_range"], range, "{codec}");
         for name in [
-            "color_range",
             "color_space",
             "color_primaries",
             "color_transfer",

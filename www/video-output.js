@@ -30,6 +30,14 @@ export function containersFor({ about: { container }, sounds }) {
   ]));
 }
 
+/** Brings planes of the whole range, of which the first has so many samples, into the range that videos mostly have (ITU-T H.273). */
+function narrow(data, luma) {
+  const table = (offset, factor, middle) => Uint8Array.from({ length: 256 }, (_, v) => Math.round(offset + (v - middle) * factor / 255));
+  const [bright, colour] = [table(16, 219, 0), table(128, 224, 128)];
+  for (let i = 0; i < luma; i++) data[i] = bright[data[i]];
+  for (let i = luma; i < data.length; i++) data[i] = colour[data[i]];
+}
+
 /** Whether two descriptions of packets belong to one stream. */
 function isSame(one, other) {
   const bytes = ({ description }) => [...new Uint8Array(description?.buffer ?? description ?? [], description?.byteOffset ?? 0, description?.byteLength ?? 0)].join();
@@ -137,6 +145,11 @@ export class Result {
   /** Takes the planes of a frame, I420, as it is `told`; resolves when there is room for another one. */
   async add(data, told, { timestamp, duration }) {
     const { width, height } = this.#wish.size;
+    // Others than H.264 do not say it in their own bits, or browsers do not let them.
+    if (told.fullRange && this.#wish.codec !== 'avc') {
+      narrow(data, width * height);
+      told = { ...told, fullRange: false };
+    }
     this.#told ??= told;
     this.#origin ??= this.#wish.part ? timestamp : 0;
     this.#end = timestamp + duration;
