@@ -261,7 +261,9 @@ class Film {
         while (decoder.decodeQueueSize >= AHEAD && ready.length === 0 && !failed) await something();
         if (yield* taken()) return;
         const { timestamp, duration } = packet;
-        times.set(packet.microsecondTimestamp, { timestamp, duration });
+        // Durations stand in the order of decoding, where the last of them may be that of another frame.
+        const left = this.about.tellsEnd && this.about.end > timestamp ? this.about.end - timestamp : Infinity;
+        times.set(packet.microsecondTimestamp, { timestamp, duration: Math.min(duration, left) });
         decoder.decode(packet.toEncodedVideoChunk());
       }
       let over = false;
