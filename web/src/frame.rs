@@ -15,7 +15,7 @@ pub(crate) struct Colours {
 }
 
 impl Colours {
-    /// By the name of a matrix in WebCodecs; none of one that is no matrix of weights.
+    /// By the name of a matrix in `WebCodecs`; none of one that is no matrix of weights.
     pub(crate) fn new(matrix: &str, full: bool) -> Option<Self> {
         let weights = match matrix {
             "bt709" => (0.2126, 0.0722),
@@ -53,7 +53,7 @@ enum Layout {
 }
 
 impl Layout {
-    /// By the name of a pixel format in WebCodecs; alpha is not looked at.
+    /// By the name of a pixel format in `WebCodecs`; alpha is not looked at.
     fn new(format: &str) -> Option<Self> {
         let planar = |across, down, bits| Some(Self::Planar { across, down, bits });
         match format {
@@ -79,7 +79,7 @@ impl Layout {
 }
 
 /// Red, green and blue of a frame in `[0, 1]`, a fraction beyond it where its colours are no screen's. `data` are its planes, without
-/// gaps, of the format of that name in WebCodecs.
+/// gaps, of the format of that name in `WebCodecs`.
 ///
 /// # Errors
 /// A format that is not known, or fewer samples than the size tells.
@@ -354,12 +354,12 @@ mod tests {
                     };
                     pixels().for_each(|(x, y)| put(unit * sample(x, y, 0)));
                     let (columns, rows) = (13usize.div_ceil(across), 9usize.div_ceil(down));
-                    let at = |i: usize, planes: &[usize], mut put: &mut dyn FnMut(usize)| {
+                    let at = |i: usize, planes: &[usize], put: &mut dyn FnMut(usize)| {
                         for plane in planes {
                             // A colour of two rows is their mean's.
                             let (x, y) = (i % columns * across, i / columns * down);
                             let next = if down == 2 { (y + 1).min(8) } else { y };
-                            (&mut put)(unit * (sample(x, y, *plane) + sample(x, next, *plane)) / 2);
+                            put(unit * (sample(x, y, *plane) + sample(x, next, *plane)) / 2);
                         }
                     };
                     if turns {

@@ -364,7 +364,7 @@ impl Upscaler {
     }
 
     /// Enlarges a video's frame of `width` by `height` pixels: `data` are its planes, without gaps, of the pixel format of that name in
-    /// WebCodecs, and `matrix` is called as there. The result is of the format I420, of the same matrix and range.
+    /// `WebCodecs`, and `matrix` is called as there. The result is of the format I420, of the same matrix and range.
     ///
     /// # Errors
     /// With a code: a format or a matrix that is not known, a size that is not offered, or the device failed.
