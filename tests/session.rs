@@ -532,6 +532,13 @@ impl Browser {
         self.client.issue_cmd(Own { path, body }).await.unwrap()
     }
 
+    /// Lets an origin keep so many bytes.
+    pub async fn quota(&self, origin: &str, bytes: u64) {
+        let params = json!({ "origin": origin.trim_end_matches('/'), "quotaSize": bytes });
+        let command = json!({ "cmd": "Storage.overrideQuotaForOrigin", "params": params });
+        self.command("goog/cdp/execute", command).await;
+    }
+
     /// Opens an address in a window of its own, which becomes the one that is driven.
     pub async fn another_window(&self, url: &str) {
         let window = self.client.new_window(true).await.unwrap();

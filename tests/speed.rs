@@ -20,7 +20,7 @@ use serde_json::json;
 #[ignore = "measures"]
 fn payload() {
     let page = env::var("ASASR_PAGE").expect("run `cargo xtask speed`");
-    let (mut shared, mut gpu, mut cpu, mut files, mut models) = (0, 0, 0, 0, 0);
+    let (mut shared, mut gpu, mut cpu, mut files, mut models, mut videos) = (0, 0, 0, 0, 0, 0);
     for entry in fs::read_dir(&page).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
         if entry.path().extension().is_some_and(|e| e == "br") {
@@ -32,6 +32,11 @@ fn payload() {
                 &mut files
             } else if name.starts_with("asasr-models") {
                 &mut models
+            } else if ["mediabunny.", "video-", "videos."]
+                .iter()
+                .any(|b| name.starts_with(b))
+            {
+                &mut videos
             } else {
                 &mut shared
             };
@@ -45,6 +50,7 @@ fn payload() {
         ("module for the CPU", cpu),
         ("module for image files", files),
         ("module for models that a person brings", models),
+        ("scripts for videos", videos),
     ] {
         println!("| {part} | {:.0} kB |", bytes as f64 / 1e3);
     }

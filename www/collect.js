@@ -1,4 +1,6 @@
-// Image files out of what a person gives: chosen files, dropped files and folders, pasted images.
+// Image files and videos out of what a person gives: chosen files, dropped files and folders, pasted images.
+
+import { isVideo } from './video.js';
 
 /** What other programs gave the page: files that the service worker kept, each once. */
 export async function fromShares() {
@@ -15,7 +17,7 @@ export async function fromShares() {
 /** What we read, and what a browser may read or is named when it does not. */
 const IMAGE = /\.(png|jpe?g|jfif|webp|gif|bmp|avif|jxl|hei[cf]|tiff?)$/i;
 
-const isImage = (file) => file.type.startsWith('image/') || IMAGE.test(file.name);
+const isTaken = (file) => file.type.startsWith('image/') || IMAGE.test(file.name) || isVideo(file);
 
 /** The files of a folder's entry and of those below it, by name. */
 async function below(entry) {
@@ -34,17 +36,17 @@ async function below(entry) {
 /** The files of a list that a person named one by one: all of them, so that what is no image is told to be none. */
 export const fromList = (files) => [...files];
 
-/** The images of a chosen folder. */
-export const fromFolder = (files) => [...files].filter(isImage);
+/** The images and videos of a chosen folder. */
+export const fromFolder = (files) => [...files].filter(isTaken);
 
-/** The files of a drop or a paste; of folders only their images. */
+/** The files of a drop or a paste; of folders only their images and videos. */
 export async function fromTransfer(transfer) {
   // Entries can be asked for only while the event lasts.
   const items = [...(transfer.items ?? [])].filter((item) => item.kind === 'file');
   const entries = items.map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
   if (entries.length === 0) return [...transfer.files];
   const files = await Promise.all(entries.map(async ([entry, file]) => {
-    if (entry?.isDirectory) return (await below(entry)).filter(isImage);
+    if (entry?.isDirectory) return (await below(entry)).filter(isTaken);
     return file ? [file] : [];
   }));
   return files.flat();

@@ -7,9 +7,11 @@ import { bundles, dropModel, importModel, isModel, keepModel, keptModels } from 
 import { keepOffline } from './offline.js';
 import { ANY, CLEAN, DRAWN, LOOKED, SQUARES, likely, Queue } from './queue.js';
 import { isRemade, remake } from './remake.js';
+import { said } from './said.js';
 import { signatureAddress } from './signature.js';
 import { duration, language, languages, number, speak, text, translated } from './texts.js';
 import { Upscaler } from './upscaler.js';
+import { interruptedName, isAnimated, isVideo } from './video.js';
 import { Viewer } from './viewer.js';
 import { zip } from './zip.js';
 
@@ -109,14 +111,18 @@ function begin() {
 /** The key that models have to be signed with; whoever runs the page puts it there. */
 const trusted = () => document.querySelector('meta[name=asasr-public-key]')?.content || undefined;
 
-/** The upscaler for a model: there is one at a time, for a device has room for one. */
+/** An upscaler for a model. */
+function upscalerFor(model, onLoading) {
+  const place = brought.get(model)?.files ?? modelAddress(model, document.baseURI);
+  return new Upscaler({ device: query.get('device') ?? 'auto', model: place, publicKey: trusted(), onLoading });
+}
+
+/** The upscaler for photos of a model: there is one at a time, for a device has room for one. */
 function open(model) {
   if (opened !== model) {
-    const place = brought.get(model)?.files ?? modelAddress(model, document.baseURI);
     upscaler?.dispose();
-    const device = query.get('device') ?? 'auto';
     const onLoading = (received, total) => { $('device').textContent = text('loading', { percent: Math.round(100 * received / total) }); };
-    upscaler = new Upscaler({ device, model: place, publicKey: trusted(), onLoading });
+    upscaler = upscalerFor(model, onLoading);
     opened = model;
     report();
   }
@@ -306,11 +312,16 @@ function withOptions(use) {
 async function take(files) {
   if (!queue) return; // and the page says why
   const models = files.filter(isModel);
-  const photos = files.filter((file) => !isModel(file));
+  const films = files.filter(isVideo);
+  const photos = files.filter((file) => !isModel(file) && !isVideo(file));
   if (models.length > 0) reading = takeModels(models);
   // Photos that come with a model, or while one is read, are for it: not without it.
   if (!await reading && models.length > 0) return;
-  if (photos.length === 0 && models.length > 0) return;
+  if (films.length > 0) {
+    better();
+    takeVideos(films);
+  }
+  if (photos.length === 0 && models.length + films.length > 0) return;
   if (photos.length === 0) fail(() => text('noImages'));
   else {
     withOptions((options) => {
@@ -320,10 +331,73 @@ async function take(files) {
       awaited = idle ? { job: first, beside: shown } : null;
     });
   }
+  offerAnimations(photos);
 }
 
 /** The photo that was given last, and what was looked at then. */
 let awaited = null;
+
+// --- videos ----------------------------------------------------------------------------------------------------------
+
+/** The list of videos, once there was one; what it is made of is loaded then. */
+let videos = null;
+
+/** Says that a video was interrupted, which goes on when it is given again. */
+async function tellInterrupted() {
+  const name = await interruptedName();
+  $('interrupted').hidden = name === null || videos !== null;
+  $('interrupted').textContent = name === null ? '' : text('videoInterrupted', { name });
+}
+
+/** Puts videos into their list. */
+async function takeVideos(files) {
+  try {
+    const { Videos } = await import('./videos.js');
+    videos ??= new Videos({
+      announce,
+      preview: previewFrame,
+      wanted: wantedOfVideos,
+      upscaler: upscalerFor,
+      seconds: (pixels, options) => queue.seconds(pixels, options),
+      resting: photosRest,
+      changed: () => makeRoom(queue.jobs.length + videos.count > 0),
+    });
+    videos.add(files);
+    $('interrupted').hidden = true;
+  } catch {
+    fail(said('not-loaded', { name: 'videos.js' }));
+  }
+}
+
+/** Images that move are offered as videos too. */
+async function offerAnimations(files) {
+  const moving = await Promise.all(files.map(isAnimated));
+  const films = files.filter((_, i) => moving[i]);
+  if (films.length > 0) takeVideos(films);
+}
+
+/** The model of videos, and how it is asked: by what is chosen only where that is a model of others, for detail that is drawn flickers. */
+function wantedOfVideos() {
+  const { scale } = brought.get($('model').value) ?? {};
+  if (!(scale > 1)) return { model: brought.has($('model').value) ? ANY : likely($('model').value), mode: 'instant', hold: true, most: 8 };
+  return { model: $('model').value, mode: $('mode').value, hold: chosenOptions().hold, most: Math.max(scale, Math.min(scale * scale, 8)) };
+}
+
+/** Resolves when no photo is being enlarged. */
+const photosRest = () => new Promise((resolve) => {
+  if (queue.unfinished.length === 0) resolve();
+  else queue.addEventListener('idle', resolve, { once: true });
+});
+
+/** The job of the frame that was tried last. */
+let tried = null;
+
+/** Shows a frame of a video, enlarged, in place of the one before. */
+function previewFrame(file, options) {
+  if (tried) queue.remove(tried);
+  [tried] = queue.add([file], options);
+  awaited = { job: tried, beside: shown };
+}
 
 /** While there are photos, what is looked at has the room, and what was needed to begin is a bar. */
 function makeRoom(working) {
@@ -375,6 +449,7 @@ function chooseModel(value) {
   if (shown?.result) tellVersions();
   // Whoever is at work keeps the device.
   if (queue && !busy()) open(likely(value));
+  videos?.reconsider();
 }
 
 /** The models that are read: whether all could be. */
@@ -523,7 +598,7 @@ function list() {
     }
   }
   $('photos').hidden = queue.jobs.length === 0;
-  makeRoom(queue.jobs.length > 0);
+  makeRoom(queue.jobs.length + (videos?.count ?? 0) > 0);
   if (shown && !queue.jobs.includes(shown)) hide();
   if (shown?.result) {
     tellOthers();
@@ -1171,7 +1246,7 @@ $('install').querySelector('button').addEventListener('click', () => {
 });
 
 /** Whether something would be lost with the page. */
-const busy = () => Boolean(queue?.unfinished.length);
+const busy = () => Boolean(queue?.unfinished.length || videos?.busy);
 addEventListener('beforeunload', (event) => { if (busy()) event.preventDefault(); });
 $('language').addEventListener('change', () => {
   try {
@@ -1184,6 +1259,8 @@ $('language').addEventListener('change', () => {
   sayWrong();
   if (shown) relabel();
   if (queue) actions();
+  videos?.relabel();
+  tellInterrupted();
 });
 
 let chosen = query.get('lang');
@@ -1198,6 +1275,7 @@ $('language').replaceChildren(...Object.keys(languages).map((code) => {
 recallChoices();
 new Viewer($('example')).show(EXAMPLE.before, EXAMPLE.after, EXAMPLE, 'kitten.webp');
 begin();
+tellInterrupted();
 if (queue) {
   keepOffline($('offline'), everything, busy);
   // A browser that keeps nothing has none.

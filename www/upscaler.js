@@ -173,7 +173,7 @@ export class Upscaler {
       }
       this.#requests.delete(id);
       if (kind === 'done') request?.resolve(data.value);
-      else request?.reject(inWords(data));
+      else request?.reject(inWords(data, data.fatal ? { fatal: true } : {}));
       if (data.fatal && worker === this.#worker) this.#restart(fatal(data));
     };
     const script = workerScript();
@@ -266,6 +266,26 @@ export class Upscaler {
     } finally {
       signal?.removeEventListener('abort', stop);
     }
+  }
+
+  /**
+   * Enlarges a frame of a video: `data`, its planes without gaps, `width` and `height`, the pixel `format` and `matrix` as WebCodecs call
+   * them, and whether its range is `full`; to `size`, by `mode`, `seed` and `hold` as in `upscale`. Several may be asked for at a time,
+   * and run on all of the processor. Resolves to the planes of the result, of the format I420.
+   */
+  async frame(frame, options) {
+    try {
+      return await this.#frame(frame, options);
+    } catch (error) {
+      // A worker that ended has begun anew.
+      if (!error.fatal || this.#disposed) throw error;
+      return this.#frame(frame, options);
+    }
+  }
+
+  async #frame(frame, { size: { width, height }, mode = 'instant', seed = 0, hold = true }) {
+    await this.#opened;
+    return this.#ask({ kind: 'frame', frame, width, height, mode, seed, hold });
   }
 
   /**

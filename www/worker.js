@@ -173,10 +173,10 @@ async function drawn(image, type, quality) {
 }
 
 /** What the module is to do, in its own terms. */
-function wishFor({ mode, scale, width, format, seed, fidelity, hold = true, layers, samples }) {
+function wishFor({ mode, scale, width, height, format, seed, fidelity, hold = true, layers, samples }) {
   const wish = new module.Wish();
   const anchor = typeof hold === 'number' ? hold : undefined;
-  const wanted = { mode, scale, width, seed, fidelity, hold: hold !== false, anchor, layers, samples, longest: LONGEST[format] };
+  const wanted = { mode, scale, width, height, seed, fidelity, hold: hold !== false, anchor, layers, samples, longest: LONGEST[format] };
   for (const [key, value] of Object.entries(wanted)) if (value !== undefined) wish[key] = value;
   return wish;
 }
@@ -224,7 +224,8 @@ async function finished(report, { sample, mean }, { format, quality, strip, laye
   return { blob, width, height, notes, consistency, differences, mapWidth: photo.width, invented: invented ?? null, deviation, departure, layers, lossless: { sample, converted } };
 }
 
-async function upscale({ id, bytes: given, preview, original, ...wanted }) {
+/** Gets the weights that a mode needs and that are not here yet. */
+async function fetched(wanted, id) {
   const wish = wishFor(wanted);
   const [file, sha256] = upscaler.needs(wish);
   if (file) {
@@ -232,6 +233,11 @@ async function upscale({ id, bytes: given, preview, original, ...wanted }) {
     upscaler.add(wish, weights);
     pool?.tell({ kind: 'add', wanted, weights });
   }
+  free(wish);
+}
+
+async function upscale({ id, bytes: given, preview, original, ...wanted }) {
+  await fetched(wanted, id);
   const read = await readable(given, wanted);
   try {
     const shown = original && await upright(given, read.photo);
@@ -413,7 +419,26 @@ async function tile({ values, size, at, image, wanted }) {
   return upscaler.tile(values, Uint32Array.from(size), Uint32Array.from(at), Uint32Array.from(image), wishFor(wanted), share);
 }
 
-const kinds = { open, upscale, blend, save, squares, tile, import: importFiles };
+/** The end of the last frame that was asked for: one at a time runs here, or in each worker of the pool. */
+let framed = Promise.resolve();
+
+/** A frame of a video, enlarged. */
+async function frame(question) {
+  const { id, kind, frame: given, ...wanted } = question;
+  const mine = framed.then(async () => {
+    await fetched(wanted, id);
+    const { data, format, width, height, matrix, full } = given;
+    if (!pool) return upscaler.frame(data, format, width, height, matrix, full, wishFor(wanted));
+    const answer = pool.ask({ kind, frame: given, ...wanted }, [data.buffer], () => {});
+    // Others need not wait for it.
+    return { answer: answer.catch((error) => { throw Object.assign(error, { fatal: true }); }) };
+  });
+  framed = mine.catch(() => {});
+  const value = await mine;
+  return value.answer ?? value;
+}
+
+const kinds = { open, upscale, blend, save, squares, tile, frame, import: importFiles };
 
 /** What a pool tells its workers, in its order. */
 let told = Promise.resolve();
@@ -448,7 +473,7 @@ self.onmessage = async ({ data }) => {
     const trap = isTrap(error);
     const { code, args } = trap ? said('no-memory') : asSaid(error);
     const lost = code === 'device';
-    const fatal = data.kind === 'upscale' && (trap || lost || Boolean(error.fatal));
+    const fatal = ['upscale', 'frame'].includes(data.kind) && (trap || lost || Boolean(error.fatal));
     const message = lost && fatal ? said('device-again', { what: said(code, args) }) : said(code, args);
     postMessage({ id, kind: 'error', ...message, fatal });
   }

@@ -9,6 +9,8 @@
 mod backend;
 #[cfg(feature = "files")]
 mod files;
+#[cfg(any(feature = "gpu", feature = "cpu", test))]
+mod frame;
 #[cfg(feature = "models")]
 mod models;
 #[cfg(any(feature = "gpu", feature = "cpu"))]

@@ -9,6 +9,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::backend::{Backend, Flow, Restorer};
+use crate::frame::{Colours, Frame, planes};
 use crate::said::js;
 
 /// Most bytes that one row of enlarged tiles may take: WebAssembly's memory ends at 4 GB, and the image is there too.
@@ -32,6 +33,8 @@ pub struct Wish {
     pub scale: usize,
     /// Columns of the result, instead of a scale.
     pub width: Option<usize>,
+    /// Rows of the result, where its columns are told; otherwise they are in proportion.
+    pub height: Option<usize>,
     /// Longest side of the result that its format takes.
     pub longest: usize,
     /// Names the image among all that are likely.
@@ -59,6 +62,7 @@ impl Wish {
             mode: String::new(),
             scale: 0,
             width: None,
+            height: None,
             longest: usize::MAX,
             seed: 0,
             fidelity: 0.0,
@@ -72,9 +76,10 @@ impl Wish {
     /// What is asked of the pipeline by a model of a scale, with so many workers.
     fn options(&self, own: usize, workers: usize) -> Result<Options, JsValue> {
         let scale = if self.scale == 0 { own } else { self.scale };
-        let target = match self.width {
-            Some(width) => Target::Width(width),
-            None => Target::Scale(OutputScale::new(scale).map_err(js)?),
+        let target = match (self.width, self.height) {
+            (Some(width), Some(height)) => Target::Size(Size::new(width, height)),
+            (Some(width), None) => Target::Width(width),
+            (None, _) => Target::Scale(OutputScale::new(scale).map_err(js)?),
         };
         Ok(Options {
             target,
@@ -356,6 +361,53 @@ impl Upscaler {
             }
             Some(drawn) => job.run(&Way::Elsewhere(elsewhere(&drawn, false)), &again).await,
         }
+    }
+
+    /// Enlarges a video's frame of `width` by `height` pixels: `data` are its planes, without gaps, of the pixel format of that name in
+    /// `WebCodecs`, and `matrix` is called as there. The result is of the format I420, of the same matrix and range.
+    ///
+    /// # Errors
+    /// With a code: a format or a matrix that is not known, a size that is not offered, or the device failed.
+    #[expect(clippy::too_many_arguments, reason = "a frame as JavaScript has it")]
+    pub async fn frame(
+        &self,
+        data: Vec<u8>,
+        format: String,
+        width: usize,
+        height: usize,
+        matrix: String,
+        full: bool,
+        wish: Wish,
+    ) -> Result<Vec<u8>, JsValue> {
+        let size = Size::new(width, height);
+        let colours = Colours::new(&matrix, full).ok_or_else(|| {
+            js(Error::Size(format!(
+                "frames of the matrix {matrix} are not taken"
+            )))
+        })?;
+        let photo = planes(&data, &format, size, colours).map_err(js)?;
+        drop(data);
+        let own = self.backend.restorer.scale();
+        let options = Options {
+            consistency: false,
+            ..wish.options(own, 1)?
+        };
+        let made = options.passes(size, own).map_err(js)?.size;
+        let mut frame = Frame::new(made, colours);
+        let on_event = |event: Event<'_>| match event {
+            Event::Rows {
+                output: Output::Image,
+                rows,
+                ..
+            } => frame.add(rows),
+            _ => Ok(()),
+        };
+        let restorer = Way::Restored(&self.backend.restorer);
+        let drawn = self.sampler(&wish, size)?.map(|s| Way::Drawn(Box::new(s)));
+        let way = drawn.as_ref().unwrap_or(&restorer);
+        let report = pipeline::enlarge(way, &restorer, &photo, &options, on_event).await;
+        report.map_err(js)?;
+        frame.finish().map_err(js)
     }
 
     /// Runs one tile of an image of `image` columns and rows, for a worker that puts tiles together: `tile` is `[3, height, width]`,

@@ -5,8 +5,8 @@ use crate::shell::Result;
 /// One part of the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// A file beside `index.html`.
-    File(String),
+    /// A file, by its path from `index.html`, and its name beside it.
+    File { from: String, name: String },
     /// A folder, by its path from `index.html`, and where it goes.
     Folder { from: String, to: String },
     /// A WebAssembly module of the crate `web`.
@@ -52,7 +52,11 @@ fn part(link: &str) -> Option<Part> {
         after.split_once('"').map(|(value, _)| value.to_owned())
     };
     match value("rel")?.as_str() {
-        "copy-file" => Some(Part::File(value("href")?)),
+        "copy-file" => {
+            let from = value("href")?;
+            let name = from.rsplit('/').next().unwrap_or(&from).to_owned();
+            Some(Part::File { from, name })
+        }
         "copy-dir" => Some(Part::Folder {
             from: value("href")?,
             to: value("data-target-path")?,
@@ -81,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_page_is_parted_from_its_list() {
-        let html = "<head>\n  <title>A</title>\n  <link data-trunk rel=\"copy-file\" href=\"a.js\">\n  <link data-trunk \
+        let html = "<head>\n  <title>A</title>\n  <link data-trunk rel=\"copy-file\" href=\"../o/a.js\">\n  <link data-trunk \
                     rel=\"copy-dir\" href=\"../b\" data-target-path=\"c/b\">\n  <link data-trunk rel=\"rust\" href=\"../web\" \
                     data-bin=\"gpu\" data-cargo-features=\"g\" data-cargo-profile=\"small\"\n data-wasm-opt=\"z\" \
                     data-wasm-opt-params=\"--a --b\">\n  <script></script>\n</head>";
@@ -93,11 +97,15 @@ mod tests {
             profile: "small".into(),
             optimise: ["-Oz", "--a", "--b"].map(String::from).to_vec(),
         };
+        let file = Part::File {
+            from: "../o/a.js".into(),
+            name: "a.js".into(),
+        };
         let folder = Part::Folder {
             from: "../b".into(),
             to: "c/b".into(),
         };
-        assert_eq!(found, [Part::File("a.js".into()), folder, Part::Module(module)]);
+        assert_eq!(found, [file, folder, Part::Module(module)]);
         assert!(parts("<link data-trunk rel=\"scss\" href=\"a\">").is_err());
         assert!(parts("<link data-trunk rel=\"copy-file\" href=\"a\"").is_err());
     }

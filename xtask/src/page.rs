@@ -16,7 +16,7 @@ use crate::shell::{Result, cargo, copy, root, run, say, side_by_side};
 use crate::tools;
 
 /// What the page is made of.
-const SOURCES: [&str; 19] = [
+const SOURCES: [&str; 20] = [
     ".cargo",
     "Cargo.lock",
     "Cargo.toml",
@@ -26,6 +26,7 @@ const SOURCES: [&str; 19] = [
     "codec",
     "interchange",
     "shaders",
+    "third-party/mediabunny",
     "weights",
     "xtask/bindgen",
     "xtask/src/links.rs",
@@ -71,6 +72,10 @@ pub(crate) fn page() -> Result<PathBuf> {
     minify(&half)?;
     add_policy(&half)?;
     notices::write(&notices::MODULES, &half.join(LICENCES))?;
+    copy(
+        &root().join(MEDIABUNNY_LICENCE),
+        &half.join(LICENCES).join("LICENSE-mediabunny"),
+    )?;
     fill_in_build(&half)?;
     compress(&half)?;
     let _ = fs::remove_dir_all(&dist);
@@ -91,7 +96,7 @@ fn assemble(page: &Path, toolchain: tools::WasmToolchain) -> Result<()> {
     let mut modules = Vec::new();
     for part in parts {
         match part {
-            Part::File(name) => copy(&www.join(&name), &page.join(&name))?,
+            Part::File { from, name } => copy(&www.join(from), &page.join(name))?,
             Part::Folder { from, to } => copy_folder(&www.join(from), &page.join(to))?,
             Part::Module(module) => modules.push(module),
         }
@@ -161,6 +166,10 @@ fn rust_flags() -> String {
     renamed.fold(FEATURES.to_owned(), |all, flag| all + &flag)
 }
 
+/// What is by others and stays as they made it, and where its licence lies.
+const MEDIABUNNY: &str = "mediabunny.js";
+const MEDIABUNNY_LICENCE: &str = "third-party/mediabunny/LICENSE";
+
 /// The service worker, whose list of files is filled in where a line of it says so, and which stays as it is for that.
 const SERVICE_WORKER: &str = "service-worker.js";
 
@@ -188,7 +197,8 @@ fn with_policy(html: &str) -> Option<String> {
 fn minify(dist: &Path) -> Result<()> {
     let entries = fs::read_dir(dist).map_err(|e| format!("{}: {e}", dist.display()))?;
     let scripts = entries.flatten().map(|e| e.path()).filter(|path| {
-        path.extension().is_some_and(|e| e == "js") && path.file_name().is_some_and(|n| n != SERVICE_WORKER)
+        let kept = |name| path.file_name().is_some_and(|n| n == name);
+        path.extension().is_some_and(|e| e == "js") && !kept(SERVICE_WORKER) && !kept(MEDIABUNNY)
     });
     let mut command = Command::new(tools::esbuild());
     command
@@ -268,10 +278,14 @@ fn fill_in_build(dist: &Path) -> Result<()> {
         .iter()
         .map(|(name, hash)| format!("\"{name}\":\"{hash}\""))
         .collect();
-    // What only one device needs is kept when it is used.
+    // What only one device or only videos need is kept when it is used.
+    let is_later = |name: &str| {
+        let begins = ["asasr-", "videos.", "video-", MEDIABUNNY];
+        begins.iter().any(|b| name.starts_with(b))
+    };
     let later: Vec<String> = files
         .iter()
-        .filter(|(name, _)| name.starts_with("asasr-"))
+        .filter(|(name, _)| is_later(name))
         .map(|(name, _)| format!("\"{name}\""))
         .collect();
     let version = &hex(&Sha256::digest(list.join(",")))[..16];
