@@ -130,13 +130,12 @@ impl Grid {
             for column in 0..self.columns {
                 let near =
                     |n: usize, d: isize, most: usize| (n as isize + d).clamp(0, most as isize - 1) as usize;
-                let mut around = [[0.0; 9]; 2];
-                for i in 0..9_usize {
+                let around: [[f32; 2]; 9] = core::array::from_fn(|i| {
                     let (dx, dy) = (i as isize % 3 - 1, i as isize / 3 - 1);
-                    let vector = self.get(near(column, dx, self.columns), near(row, dy, self.rows));
-                    (0..2).for_each(|k| around[k][i] = vector[k]);
-                }
-                out.vectors[row * self.columns + column] = around.map(|mut values| {
+                    self.get(near(column, dx, self.columns), near(row, dy, self.rows))
+                });
+                out.vectors[row * self.columns + column] = [0, 1].map(|k| {
+                    let mut values = around.map(|vector| vector[k]);
                     values.sort_by(f32::total_cmp);
                     values[4]
                 });
