@@ -760,6 +760,34 @@ async fn photos_are_looked_at() {
     browser.close().await;
 }
 
+/// Rings of four colours, and what the file tells: 8 bits a sample with a profile, or 16.
+fn sprite(side: usize, bits: u8) -> (Vec<u8>, Metadata) {
+    let colours = [
+        [0u8, 0, 0, 0],
+        [20, 20, 40, 255],
+        [230, 60, 50, 255],
+        [250, 220, 90, 128],
+    ];
+    let mut sprite = Planes::zeros(4, side, side);
+    for y in 0..side {
+        for x in 0..side {
+            let ring = (x as f32 - side as f32 / 2.0).hypot(y as f32 - side as f32 / 2.0) as usize;
+            let colour = colours[(ring * 12 / side).clamp(0, 6) % 4];
+            (0..4).for_each(|c| sprite.row_mut(c, y)[x] = f32::from(colour[c]) / 255.0);
+        }
+    }
+    let bytes = SharedBytes::default();
+    let metadata = Metadata {
+        icc: (bits == 8).then(|| [vec![0; 16], b"RGB ".to_vec(), vec![7; 180]].concat()),
+        ..Metadata::default()
+    };
+    let size = Size::new(side, side);
+    let mut rows = PngRows::with_metadata(bytes.clone(), size, Layout::Rgba, bits, &metadata).unwrap();
+    rows.write(0, &sprite).unwrap();
+    rows.finish().unwrap();
+    (bytes.take(), metadata)
+}
+
 /// Pixel art, as small as it is, is told from small photos; its result can keep its pixels, exactly, with alpha and all that the file
 /// tells.
 #[tokio::test]
@@ -767,32 +795,8 @@ async fn pixel_art_keeps_its_pixels() {
     let server = Server::start();
     let browser = opened(&server).await;
     browser.set("model", "looked").await;
-    let colours = [
-        [0u8, 0, 0, 0],
-        [20, 20, 40, 255],
-        [230, 60, 50, 255],
-        [250, 220, 90, 128],
-    ];
-    let mut last = Vec::new();
     for (side, bits, format) in [(16, 8, "png"), (24, 16, "jpeg")] {
-        let mut sprite = Planes::zeros(4, side, side);
-        for y in 0..side {
-            for x in 0..side {
-                let ring = (x as f32 - side as f32 / 2.0).hypot(y as f32 - side as f32 / 2.0) as usize;
-                let colour = colours[(ring * 12 / side).clamp(0, 6) % 4];
-                (0..4).for_each(|c| sprite.row_mut(c, y)[x] = f32::from(colour[c]) / 255.0);
-            }
-        }
-        let bytes = SharedBytes::default();
-        let metadata = Metadata {
-            icc: (bits == 8).then(|| [vec![0; 16], b"RGB ".to_vec(), vec![7; 180]].concat()),
-            ..Metadata::default()
-        };
-        let size = Size::new(side, side);
-        let mut rows = PngRows::with_metadata(bytes.clone(), size, Layout::Rgba, bits, &metadata).unwrap();
-        rows.write(0, &sprite).unwrap();
-        rows.finish().unwrap();
-        let file = bytes.take();
+        let (file, metadata) = sprite(side, bits);
         browser.set("format", format).await;
         browser.drop_file("sprite.png", &file).await;
         browser.finished().await;
@@ -826,42 +830,8 @@ async fn pixel_art_keeps_its_pixels() {
             }
         }
         fs::remove_file(browser.downloaded("sprite-x4-pixels.png")).unwrap();
-        last = file;
     }
     browser.set("format", "png").await;
-    // Larger by the choice beside it; and where no model reaches the width that is wanted, at the photo's own failure.
-    browser.drop_file("far.png", &last).await;
-    browser.finished().await;
-    browser
-        .run(
-            "[...document.querySelectorAll('#list .name')].at(-1).click();",
-            vec![],
-        )
-        .await;
-    browser.set("squares-times", "32").await;
-    browser.click("#squares").await;
-    browser.finished().await;
-    let saved = decode(&browser.download("far-x32-pixels.png").await, 1 << 22).unwrap();
-    assert_eq!((saved.width(), saved.height()), (24 * 32, 24 * 32));
-    browser.set("scale", "width").await;
-    browser.set("width", "1920").await;
-    browser.drop_file("wide.png", &last).await;
-    browser.finished().await;
-    assert!(
-        browser
-            .text("error")
-            .await
-            .contains("wide.png: an image 24 pixels wide")
-    );
-    let squares = "const button = [...document.querySelectorAll('#list .failed .actions button')].find(({ hidden, textContent }) => !hidden && textContent === 'Keep its pixels');
-        button.click();";
-    browser.run(squares, vec![]).await;
-    browser
-        .wait_for("document.getElementById('summary').textContent.startsWith('1920 × 1920')")
-        .await;
-    assert_eq!(browser.text("error").await, "");
-    browser.set("scale", "4").await;
-    browser.clear().await;
     // Small photos, of few pixels and of few greys.
     let photo = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("published/lq/kitten.png")).unwrap();
     let smaller = "const photo = await createImageBitmap(new Blob([new Uint8Array(args[0])]));
@@ -883,6 +853,40 @@ async fn pixel_art_keeps_its_pixels() {
         assert_eq!(browser.text("error").await, "");
         assert_eq!(browser.text("advice").await, "", "{side} {filter}");
     }
+    browser.close().await;
+}
+
+/// Pixel art is made far larger than a network makes it: by the choice beside it and, where no model reaches the width that is wanted, at
+/// the photo's own failure.
+#[tokio::test]
+async fn pixel_art_is_made_far_larger() {
+    let server = Server::start();
+    let browser = opened(&server).await;
+    let (file, _) = sprite(24, 16);
+    browser.drop_file("far.png", &file).await;
+    browser.finished().await;
+    browser.set("squares-times", "32").await;
+    browser.click("#squares").await;
+    browser.finished().await;
+    let saved = decode(&browser.download("far-x32-pixels.png").await, 1 << 22).unwrap();
+    assert_eq!((saved.width(), saved.height()), (24 * 32, 24 * 32));
+    browser.set("scale", "width").await;
+    browser.set("width", "1920").await;
+    browser.drop_file("wide.png", &file).await;
+    browser.finished().await;
+    assert!(
+        browser
+            .text("error")
+            .await
+            .contains("wide.png: an image 24 pixels wide")
+    );
+    let squares = "const button = [...document.querySelectorAll('#list .failed .actions button')].find(({ hidden, textContent }) => !hidden && textContent === 'Keep its pixels');
+        button.click();";
+    browser.run(squares, vec![]).await;
+    browser
+        .wait_for("document.getElementById('summary').textContent.startsWith('1920 × 1920')")
+        .await;
+    assert_eq!(browser.text("error").await, "");
     browser.close().await;
 }
 
