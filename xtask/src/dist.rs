@@ -3,7 +3,6 @@
 //! The work is done by maturin, zig and dpkg-deb; this puts together what they make.
 
 use std::env;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -192,22 +191,6 @@ fn compile((each, beside): (&Target, bool), parts: &Path, legal: &Path) -> Resul
     Ok(())
 }
 
-/// The folders of this machine that sources lie in, and what stands for them in what is handed on.
-fn folders() -> [(PathBuf, &'static str); 3] {
-    let home = env::home_dir().unwrap_or_default();
-    let cargo = env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    [(target(), "/target"), (root(), "/asasr"), (cargo, "/cargo")]
-}
-
-/// Flags under which programs do not tell where they were compiled.
-fn rust_flags() -> String {
-    let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
-    for (folder, name) in folders() {
-        let _ = write!(flags, " --remap-path-prefix={}={name}", folder.display());
-    }
-    flags
-}
-
 /// Compiles what is described in `project` by maturin, whose wheel goes into `out`.
 fn wheel(
     (each, beside): (&Target, bool),
@@ -224,8 +207,7 @@ fn wheel(
         .arg("--out")
         .arg(out)
         .current_dir(project)
-        .env("PATH", tools::python_path())
-        .env("RUSTFLAGS", rust_flags());
+        .env("PATH", tools::python_path());
     if each.is_static() {
         // Nothing in it is of either C library; where there is a wheel for glibc too, that is for those who have glibc.
         maturin.args([
@@ -265,12 +247,7 @@ fn list_parts(each: &Target, wheels: &Path, out: &Path) -> Result<()> {
     let list = out.join(format!("asasr-{VERSION}-{}.cdx.json", each.0));
     let mut copy = Command::new(tools::python_program("python"));
     copy.args(["-c", COPY_LIST]).arg(&list).args(files(wheels)?);
-    run("list of parts", &mut copy)?;
-    let text = fs::read_to_string(&list).map_err(|e| at(&list, &e))?;
-    let text = folders().iter().fold(text, |text, (folder, name)| {
-        text.replace(&folder.display().to_string(), name)
-    });
-    write(&list, text.as_bytes())
+    run("list of parts", &mut copy)
 }
 
 fn archive_program(each: &Target, parts: &Path, legal: &Path, help: &Path, out: &Path) -> Result<()> {
