@@ -1059,10 +1059,8 @@ function isStale(job) {
 /** Saves a result as was chosen since it was asked for. */
 async function saveAsChosen(job) {
   if (!queue.jobs.includes(job) || !isStale(job)) return;
-  const wanted = wantedFile;
-  await anew(job, wanted);
-  job.tried = wanted;
-  if (rows.has(job.id)) offerDownload(job);
+  job.tried = wantedFile;
+  await anew(job, wantedFile);
 }
 
 /** The end of all files that are made anew. */
