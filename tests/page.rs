@@ -79,6 +79,14 @@ async fn several_photos_in_and_a_zip_out() {
         browser.run(states, vec![]).await.to_string(),
         r#"[["c.png","done"]]"#
     );
+    // Their results keep the folders.
+    browser.drop_files(&[("c.png", &drawn(3, 2))]).await;
+    browser.finished().await;
+    browser.click("#download-all").await;
+    let second = browser.arrived("asasr (1).zip").await;
+    let zip = zip::ZipArchive::new(Cursor::new(second)).unwrap();
+    let names: Vec<String> = zip.file_names().map(str::to_owned).collect();
+    assert_eq!(names, ["deep/er/c-x4.png", "c-x4.png"]);
     browser.close().await;
 }
 
@@ -887,6 +895,17 @@ async fn pixel_art_is_made_far_larger() {
         .wait_for("document.getElementById('summary').textContent.startsWith('1920 × 1920')")
         .await;
     assert_eq!(browser.text("error").await, "");
+
+    // Or as large as the network makes it, in one click.
+    browser.drop_file("most.png", &file).await;
+    browser.finished().await;
+    let largest = "const row = [...document.querySelectorAll('#list .failed')].find((each) => each.querySelector('.name').textContent === 'most.png');
+        const button = [...row.querySelectorAll('.actions button')].find(({ hidden, textContent }) => !hidden && textContent === 'Enlarge to 384 pixels wide');
+        button.click();";
+    browser.run(largest, vec![]).await;
+    browser.finished().await;
+    let saved = decode(&browser.download("most-384px-drawn.png").await, 1 << 22).unwrap();
+    assert_eq!((saved.width(), saved.height()), (384, 384));
     browser.close().await;
 }
 

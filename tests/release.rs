@@ -95,6 +95,19 @@ fn works(program: &Path, folder: &Path) {
     );
 }
 
+/// What is handed on does not tell where it was compiled.
+#[track_caller]
+fn tells_no_folder(file: &Path) {
+    let bytes = fs::read(file).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let crates = std::env::home_dir().expect("there is one").join(".cargo");
+    for folder in [root, &crates] {
+        let folder = folder.display().to_string();
+        let found = bytes.windows(folder.len()).any(|w| w == folder.as_bytes());
+        assert!(!found, "{} has {folder} inside", file.display());
+    }
+}
+
 /// Whether a program of 64 bits for Linux asks for a loader of libraries, as every one does that is not static.
 fn asks_for_loader(program: &Path) -> bool {
     let bytes = fs::read(program).unwrap();
@@ -141,6 +154,7 @@ fn the_archives_hold_programs_that_run() {
         let place = tempfile::tempdir().unwrap();
         let folder = unpacked(&archive, place.path());
         works(&folder.join("asasr"), place.path());
+        tells_no_folder(&folder.join("asasr"));
         let is_static = name(&archive).contains("musl");
         assert_eq!(
             asks_for_loader(&folder.join("asasr")),
@@ -249,6 +263,7 @@ fn the_debian_package_is_one() {
 fn the_parts_are_listed() {
     let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")).unwrap();
     for list in release(".cdx.json") {
+        tells_no_folder(&list);
         let list: Value = serde_json::from_slice(&fs::read(list).unwrap()).unwrap();
         assert_eq!(list["bomFormat"], "CycloneDX");
         let parts = list["components"].as_array().unwrap();
@@ -274,6 +289,7 @@ fn the_server_comes_with_its_page_and_container() {
         let folder = unpacked(&archive, place.path());
         let server = folder.join("asasr-server");
         assert!(!asks_for_loader(&server));
+        tells_no_folder(&server);
         let told = told(Command::new(&server).arg("--version").env_clear());
         assert_eq!(told.trim(), format!("asasr-server {VERSION}"));
         let bytes = fs::read(&server).unwrap();

@@ -19,9 +19,19 @@ const IMAGE = /\.(png|jpe?g|jfif|webp|gif|bmp|avif|jxl|hei[cf]|tiff?)$/i;
 
 const isTaken = (file) => file.type.startsWith('image/') || IMAGE.test(file.name) || isVideo(file);
 
+/** The folders of files that were found in one. */
+const folders = new WeakMap();
+
+/** The folder that a file lies in, from the one that was given on: `holiday/day 2/`; empty for a file that was given itself. */
+export const folderOf = (file) => (folders.get(file) ?? file.webkitRelativePath ?? '').replace(/[^/]*$/, '');
+
 /** The files of a folder's entry and of those below it, by name. */
 async function below(entry) {
-  if (entry.isFile) return [await new Promise((resolve, reject) => { entry.file(resolve, reject); })];
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
+    folders.set(file, entry.fullPath.slice(1));
+    return [file];
+  }
   const reader = entry.createReader();
   const entries = [];
   for (;;) { // a reader gives a hundred at a time

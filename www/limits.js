@@ -42,3 +42,18 @@ export function refusal(photo, options, own) {
   const bytes = Math.max(leftBy(photo, times, own), stripOf(photo, times, own, options.mode === 'instant' ? 3 : 4));
   return bytes > MEMORY ? new Said('too-wide', { size: `${width}x${height}` }) : null;
 }
+
+/**
+ * The largest size in place of one that was refused with an error, `{ width }` or `{ scale }` and the other undefined; null where the size is
+ * not what was wrong, or none is left.
+ */
+export function largest(photo, options, own, { code, args }) {
+  if (code === 'width') {
+    const [wanted, most] = [args.wanted, args.most].map(Number);
+    return wanted > most && most > photo.width ? { width: most, scale: undefined } : null;
+  }
+  if (code !== 'too-wide' || !own) return null;
+  let scale = timesOf(photo.width, options, own) - 1;
+  while (scale > 1 && refusal(photo, { ...options, width: undefined, scale }, own)) scale -= 1;
+  return scale > 1 ? { scale, width: undefined } : null;
+}

@@ -1,8 +1,7 @@
 // The page: what a person does goes into the queue, what the queue tells goes onto the page.
 
 import { modelAddress, networks, plain, weightsAddress } from './address.js';
-import { fromFolder, fromList, fromShares, fromTransfer } from './collect.js';
-import { isDrawn, isPixelArt } from './look.js';
+import { folderOf, fromFolder, fromList, fromShares, fromTransfer } from './collect.js';
 import { bundles, dropModel, importModel, isModel, keepModel, keptModels } from './models.js';
 import { keepOffline } from './offline.js';
 import { ANY, CLEAN, DRAWN, LOOKED, SQUARES, likely, Queue } from './queue.js';
@@ -534,6 +533,7 @@ function row(job) {
     part: button(() => tryPiece(job)),
     cancel: button(() => queue.cancel(job)),
     retry: button(() => withOptions((options) => queue.retry(job, options))),
+    largest: button(() => withOptions((options) => queue.retry(job, { ...options, ...queue.largest(job) }))),
     again: button(() => withOptions((options) => {
       // It takes the place of what is shown of this photo.
       [following] = queue.add([job.file], options);
@@ -552,7 +552,7 @@ function row(job) {
   parts.progress.setAttribute('aria-label', name);
   parts.name.addEventListener('click', () => show(job));
   parts.root = element('li', {}, thumb, element('div', {}, parts.name, parts.state, parts.progress),
-    element('div', { className: 'actions' }, parts.download, parts.again, parts.retry, parts.squares, parts.part, parts.cancel, parts.remove));
+    element('div', { className: 'actions' }, parts.download, parts.again, parts.retry, parts.largest, parts.squares, parts.part, parts.cancel, parts.remove));
   return parts;
 }
 
@@ -668,7 +668,8 @@ function update(job) {
   parts.cancel.hidden = !unfinished;
   parts.remove.hidden = unfinished;
   parts.retry.hidden = !['failed', 'cancelled'].includes(job.state);
-  parts.squares.hidden = job.state !== 'failed' || !isPixelArt(job.looks);
+  tellLargest(job, parts.largest);
+  parts.squares.hidden = job.state !== 'failed' || !job.looks?.isPixelArt;
   parts.name.disabled = parts.download.hidden = !job.result;
   parts.again.hidden = job.state !== 'done';
   if (job.original && !parts.upright) {
@@ -683,6 +684,16 @@ function update(job) {
   parts.measuring = Boolean(job.measuring);
   turned(job, parts, measuredOnly);
   actions();
+}
+
+/** Offers the largest size that there is, where what was asked for is larger. */
+function tellLargest(job, button) {
+  const largest = queue.largest(job);
+  button.hidden = !largest;
+  if (!largest) return;
+  const size = largest.width ? text('pixelsWide', { width: number(largest.width) }) : `${largest.scale}×`;
+  button.textContent = text('largest', { size });
+  button.setAttribute('aria-label', text('largestOf', { name: job.file.name, size }));
 }
 
 /** Seconds of work that who does not see it wants to hear of. */
@@ -820,7 +831,7 @@ function tellVersions() {
   $('detailed-text').textContent = drawing ? `${name}: ${text('share', { percent: Math.round(100 * (following.progress?.fraction ?? 0)) })}` : name;
   $('another').hidden = !result?.layers || !offered || drawsOne(options.model, options.mode);
   // Pixel art has neither noise nor a photo's sharpness.
-  const others = !result || busy || isPixelArt(shown.looks) ? [] : othersOf(options.model);
+  const others = !result || busy || shown.looks?.isPixelArt ? [] : othersOf(options.model);
   for (const button of $('treat').children) button.hidden = !others.includes(button.dataset.model);
   const chosen = chosenOwn();
   $('treat-own').hidden = !result || Boolean(busy) || !chosen || chosen.value === options.model;
@@ -965,9 +976,9 @@ function relabel() {
 /** Advice on images that are no photos. */
 function advise() {
   const { looks, result, options } = shown;
-  const squares = isPixelArt(looks);
+  const squares = Boolean(looks?.isPixelArt);
   const isOne = options.model === SQUARES;
-  $('advice').hidden = isOne || (!squares && !(result.layers && isDrawn(looks)));
+  $('advice').hidden = isOne || (!squares && !(result.layers && looks?.isDrawn));
   $('advice').textContent = text(squares ? 'squaresLook' : 'drawnMore');
   $('squares-choice').hidden = !squares;
   if (!squares) return;
@@ -1112,7 +1123,7 @@ function hide() {
 async function downloadAll() {
   $('download-all').disabled = true;
   await written;
-  const files = queue.jobs.filter((job) => job.result).map(({ result }) => ({ name: result.name, blob: result.blob }));
+  const files = queue.jobs.filter((job) => job.result).map(({ file, result }) => ({ name: folderOf(file) + result.name, blob: result.blob }));
   try {
     const link = element('a', { href: URL.createObjectURL(await zip(files)), download: 'asasr.zip' });
     link.click();

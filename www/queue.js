@@ -1,7 +1,7 @@
 // The photos to enlarge, one after the other.
 
-import { SHOWN, refusal } from './limits.js';
-import { isClean, isDrawn, isLarge, look, pieceOf } from './look.js';
+import { SHOWN, largest, refusal } from './limits.js';
+import { isLarge, look, pieceOf } from './look.js';
 import { workerScript } from './script.js';
 import { asked } from './workers.js';
 
@@ -15,7 +15,7 @@ export const LOOKED = 'looked';
 export const SQUARES = 'pixels';
 
 /** The one of them that suits a photo of such looks; null where the browser could not show it. */
-const suited = (looks) => (isDrawn(looks) ? DRAWN : looks && isClean(looks) ? CLEAN : ANY);
+const suited = (looks) => (looks?.isDrawn ? DRAWN : looks?.isClean ? CLEAN : ANY);
 
 /** The model that is got ready, and whose speed counts, before a photo was looked at. */
 export const likely = (model) => (model === LOOKED ? ANY : model);
@@ -84,7 +84,7 @@ function remember(device, { model, mode }, speed, pixels) {
  * `options` are those of `Upscaler.upscale` and the model's name; `fidelity` is that of the result; `measuring` is set while a finished job
  * runs once more to tell what is `invented`.
  * `whole` is the job of the photo that this one's is a piece of.
- * `looks` are the statistics of the photo, where it was looked at.
+ * `looks` is what the photo looks like, where it was looked at.
  * `original` is the photo upright, where the browser shows `file` otherwise turned.
  * @typedef {{ id: number, file: File, whole: ?Job, original: ?Blob, looks: ?object, options: object, state: string, fidelity: number,
  *   progress: ?{ done: number, total: number, fraction: number, left: ?number }, width: number, height: number, pixels: ?number,
@@ -177,6 +177,12 @@ export class Queue extends EventTarget {
     job.error = refusal(job, job.options, own);
     if (job.error) this.#turn(job, 'failed');
     return Boolean(job.error);
+  }
+
+  /** The options of the largest size that there is in place of one that was too large; null where there is none. */
+  largest(job) {
+    if (job.state !== 'failed') return null;
+    return largest(job, job.options, this.#work[likely(job.options.model)]?.scale, job.error);
   }
 
   /** Megapixels of a job's result where it is larger than the browser shows; otherwise null. */

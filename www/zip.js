@@ -20,7 +20,7 @@ function header(...fields) {
 export function distinct(names) {
   const taken = new Set();
   return names.map((name) => {
-    const [, stem, ending] = name.match(/^(.*?)(\.[^.]*)?$/s);
+    const [, stem, ending] = name.match(/^(.*?)(\.[^./]*)?$/s);
     let free = name;
     for (let n = 2; taken.has(free.toLowerCase()); n++) free = `${stem} (${n})${ending ?? ''}`;
     taken.add(free.toLowerCase());
@@ -28,7 +28,7 @@ export function distinct(names) {
   });
 }
 
-/** A Blob of the archive of `[{ name, blob }]`. Throws where it would need more than 4 GB. */
+/** A Blob of the archive of `[{ name, blob }]`; names may begin with folders, `a/b/photo.png`. Throws where it would need more than 4 GB. */
 export async function zip(files) {
   const now = new Date();
   const time = (now.getHours() << 11) | (now.getMinutes() << 5) | (now.getSeconds() >> 1);

@@ -12,7 +12,7 @@
 //!    (S-DPO) against a reference that is the same backbone with an adapter off; an adversary that supplies realistic
 //!    wrong answers, learned or by the closed-form Riesz step (AS-DPO).
 //! 5. **Images**, [`pipeline`]: a [`Raster`] or [`Planes`] → [`TilePlan`] → an [`Executor`] → [`Mosaic`] → what holds the result to
-//!    the photo → rows of the larger image; [`alpha`], [`metrics`] and [`resample`].
+//!    the photo → rows of the larger image; [`alpha`], [`look`], [`metrics`] and [`resample`].
 //!
 //! The crate knows no device, no browser and no file system, and data flows one way. Without features it builds for
 //! targets without `std` (it needs `alloc`); `std` adds fast transforms of any length, `burn` the networks as tensors.
@@ -27,6 +27,7 @@ mod fields;
 pub mod flow;
 pub mod graph;
 mod hold;
+pub mod look;
 mod message;
 pub mod metrics;
 pub mod model;

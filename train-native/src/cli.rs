@@ -65,14 +65,12 @@ pub(crate) fn hint(error: &clap::Error) -> Option<String> {
     let is_video = ["mp4", "m4v", "mov", "mkv", "webm", "avi"]
         .iter()
         .any(|e| ending == *e);
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let result = |ending| quoted(&file.with_file_name(format!("{stem}-x4.{ending}")));
     let words = if file.is_dir() {
         format!("asasr upscale -r {} -o larger/", quoted(file))
     } else if is_video {
-        format!("asasr video {} -o {}", quoted(file), result("mp4"))
+        format!("asasr video {}", quoted(file))
     } else if files::is_image(file) {
-        format!("asasr upscale {} -o {}", quoted(file), result("png"))
+        format!("asasr upscale {}", quoted(file))
     } else {
         return None;
     };
@@ -498,9 +496,9 @@ pub(crate) struct Upscale {
     /// input
     #[arg(required = true, value_name = "IN", value_parser = any_path())]
     pub(crate) inputs: Vec<PathBuf>,
-    /// A file for one image, - for standard output, or a folder, where IN.jpg becomes IN-x4.png
+    /// A file for one image, - for standard output, or a folder, where IN.jpg becomes IN-x4.png; otherwise results lie beside their images
     #[arg(short, long, value_name = "OUT")]
-    pub(crate) output: PathBuf,
+    pub(crate) output: Option<PathBuf>,
     /// Take the images in folders and in those inside, and keep that structure below OUT
     #[arg(short, long)]
     pub(crate) recursive: bool,
@@ -552,7 +550,7 @@ pub(crate) struct How {
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,
-    /// Another model than the default one: a community's file (.pth, .safetensors, .onnx, or ncnn's .param beside its .bin), a folder with
+    /// A model, which upscale otherwise chooses of the built-in ones by looking at each image: a community's file (.pth, .safetensors, .onnx, or ncnn's .param beside its .bin), a folder with
     /// manifest.json and the weights it names, or the id of a built-in model
     #[arg(long, value_name = "FILE|DIR|ID")]
     pub(crate) weights: Option<PathBuf>,
@@ -658,7 +656,6 @@ impl Upscale {
         let named = |name: &str, value: Option<PossibleValue>| value.map(|v| text(name, &v.get_name()));
         let mut words = vec![
             "upscale".into(),
-            option("output", output.as_os_str()),
             match width {
                 Some(width) => text("width", width),
                 None => text("scale", &self.scale()),
@@ -676,6 +673,7 @@ impl Upscale {
         words.extend(format.map(|f| text("format", &f.ending())));
         words.extend(quality.as_ref().map(|q| text("quality", q)));
         words.extend(no_clobber.then(|| "--no-clobber".into()));
+        words.extend(path("output", output));
         words.extend(path("weights", weights));
         words.extend(path("spread", spread));
         words.extend(path("consistency", consistency));
@@ -858,7 +856,7 @@ mod tests {
                 other => panic!("{other:?}"),
             };
             let mut one = read(words.split_whitespace().map(OsString::from).collect());
-            (one.inputs, one.output) = (vec![PathBuf::from("-b.png")], "-out/b-x3.png".into());
+            (one.inputs, one.output) = (vec![PathBuf::from("-b.png")], Some("-out/b-x3.png".into()));
             one.alone = true;
             let mut words = vec![OsString::from("asasr")];
             words.extend(one.words());

@@ -173,6 +173,11 @@ impl ExecutorMaker {
         self
     }
 
+    /// The model's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The model and where it runs.
     pub(crate) fn describe(&self) -> String {
         format!("{} on {}", self.id, self.name)

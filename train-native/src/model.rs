@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use asasr_core::look::Looks;
 use asasr_core::model::Manifest;
 
 use crate::error::{Error, Result};
@@ -45,6 +46,17 @@ pub(crate) fn unknown() -> String {
         "neither a model's file, nor a folder, nor a built-in model; built in: {}",
         ids.join(", ")
     )
+}
+
+/// The built-in model that suits an image of such looks better than the default one, and what the image looks like.
+pub(crate) fn suited(looks: &Looks) -> Option<(&'static str, &'static str)> {
+    if looks.is_drawn() {
+        Some(("asasr-x4-drawn", "looks like a drawing, a screenshot or text"))
+    } else if looks.is_clean() {
+        Some(("asasr-x4-clean", "looks sharp and undamaged"))
+    } else {
+        None
+    }
 }
 
 /// The built-in model of that id.

@@ -8,6 +8,8 @@
 #[cfg(target_os = "linux")]
 #[path = "cli/batches.rs"]
 mod batches;
+#[path = "cli/chosen.rs"]
+mod chosen;
 #[path = "cli/graphs.rs"]
 mod graphs;
 #[path = "cli/held.rs"]
@@ -112,9 +114,9 @@ fn a_file_alone_is_met_with_the_command() {
         text(&output)
     };
     for (given, command) in [
-        ("my cat.png", "asasr upscale 'my cat.png' -o 'my cat-x4.png'"),
-        ("bob's.png", "asasr upscale 'bob'\\''s.png' -o 'bob'\\''s-x4.png'"),
-        ("film.MP4", "asasr video film.MP4 -o film-x4.mp4"),
+        ("my cat.png", "asasr upscale 'my cat.png'"),
+        ("bob's.png", "asasr upscale 'bob'\\''s.png'"),
+        ("film.MP4", "asasr video film.MP4"),
         (".", "asasr upscale -r . -o larger/"),
     ] {
         let told = told(given);

@@ -3,6 +3,7 @@
 use std::io;
 
 use asasr_codec::{ColoursBy, Error, Metadata, Picture, PngLines, PngRows};
+use asasr_core::look::{self, Looks, Piece};
 use asasr_core::pipeline::Blend;
 use asasr_core::{Layout, Raster, Samples, Size};
 use js_sys::{Array, Object, Uint8Array};
@@ -191,6 +192,54 @@ impl Photo {
             texts: texts.len(),
         }
     }
+}
+
+/// What an image looks like.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Looked(Looks);
+
+#[wasm_bindgen]
+impl Looked {
+    /// Of a piece of an image, RGBA of 8 bits, whose first pixel begins one of JPEG's blocks, and the image's size; nothing of other than
+    /// so many pixels.
+    pub fn at(rgba: &[u8], width: usize, height: usize, columns: usize, rows: usize) -> Option<Looked> {
+        let piece = Piece::new(Size::new(width, height), rgba)?;
+        Some(Self(Looks::of(piece, Size::new(columns, rows))))
+    }
+
+    /// Whether it is sharp to the pixel and without noise and compression.
+    #[wasm_bindgen(getter)]
+    pub fn clean(&self) -> bool {
+        self.0.is_clean()
+    }
+
+    /// Whether it is a drawing, a screenshot or text.
+    #[wasm_bindgen(getter)]
+    pub fn drawn(&self) -> bool {
+        self.0.is_drawn()
+    }
+
+    /// Whether it is pixel art.
+    #[wasm_bindgen(getter)]
+    pub fn pixels(&self) -> bool {
+        self.0.is_pixel_art()
+    }
+}
+
+/// The places of pieces of an image, of at most that side: the first column and row, and those past the last, of each.
+#[wasm_bindgen(js_name = placesOfPieces)]
+pub fn places_of_pieces(width: usize, height: usize, side: usize) -> Vec<u32> {
+    let places = look::pieces(Size::new(width, height), side);
+    let all = places.iter().flat_map(|r| [r.x0, r.y0, r.x1, r.y1]);
+    all.map(|n| n as u32).collect()
+}
+
+/// How much detail a piece has, RGBA of 8 bits: the mean absolute difference of neighbours, in grey levels; nothing of other than so many
+/// pixels.
+#[wasm_bindgen(js_name = detailOf)]
+pub fn detail_of(rgba: &[u8], width: usize, height: usize) -> Option<f64> {
+    Some(Piece::new(Size::new(width, height), rgba)?.slope())
 }
 
 /// What a JPEG or WebP file carries of what another one tells.

@@ -1,9 +1,9 @@
-//! The dependencies, by `cargo deny` and `deny.toml`; the spelling, by `typos` and `typos.toml`.
+//! The dependencies, by `cargo deny` and `deny.toml`; the spelling, by `typos` and `typos.toml`; the documents' length.
 
 use std::process::Command;
 
 use crate::shell::{Result, root, run, say};
-use crate::tools;
+use crate::{tools, words};
 
 /// Where known faults of crates are listed.
 const DATABASE: &str = "https://github.com/RustSec/advisory-db";
@@ -14,6 +14,7 @@ pub(crate) fn audit() -> Result<()> {
         tools::ensure(&need)?;
     }
     run("spelling", Command::new(tools::typos()).current_dir(root()))?;
+    words::check()?;
     let deny = |checks: &[&str]| -> Result<Command> {
         let mut command = Command::new(tools::deny().ok_or("cargo-deny is not here")?);
         command.args(["--locked", "check"]).args(checks);

@@ -26,11 +26,8 @@ const SHELLS: [(&str, &str); 4] = [
     ("powershell", "_asasr.ps1"),
 ];
 
-/// Copies the list of parts out of a wheel, which is a zip file.
-const COPY_LIST: &str = "import sys, zipfile\n\
-                        wheel = zipfile.ZipFile(sys.argv[2])\n\
-                        name, = [n for n in wheel.namelist() if n.endswith('.cyclonedx.json')]\n\
-                        open(sys.argv[1], 'wb').write(wheel.read(name))";
+/// Takes the list of parts out of a wheel, which is a zip file.
+const LIST_PARTS: &str = include_str!("parts.py");
 
 /// What a program is made for, as rustc names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +131,7 @@ pub(crate) fn dist(names: &[String]) -> Result<PathBuf> {
         let glibc = each.0.replace("-musl", "-gnu");
         let beside = each.is_static() && targets.iter().any(|t| t.0 == glibc);
         compile((each, beside), &folder, &legal)?;
+        list_parts(each, &folder.join("wheel"), &out)?;
         copy_all(&folder.join("wheel"), &out)?;
     }
     let help = parts.join("help");
@@ -141,7 +139,6 @@ pub(crate) fn dist(names: &[String]) -> Result<PathBuf> {
     for each in &targets {
         let folder = parts.join(&each.0);
         let legal = folder.join("legal");
-        list_parts(each, &folder.join("wheel"), &out)?;
         archive_program(each, &folder, &legal, &help, &out)?;
         if each.is_static() {
             archive_server(each, &folder, &legal, &out)?;
@@ -191,6 +188,16 @@ fn compile((each, beside): (&Target, bool), parts: &Path, legal: &Path) -> Resul
     Ok(())
 }
 
+/// The folders of this machine that sources lie in, and what stands for them in what is handed on; a folder stands behind the one it may
+/// lie in.
+fn folders() -> Vec<(PathBuf, &'static str)> {
+    let own = [(root(), "asasr"), (target(), "target")];
+    let crates = page::sources_of_crates()
+        .into_iter()
+        .map(|folder| (folder, "crates"));
+    own.into_iter().chain(crates).collect()
+}
+
 /// Compiles what is described in `project` by maturin, whose wheel goes into `out`.
 fn wheel(
     (each, beside): (&Target, bool),
@@ -198,6 +205,9 @@ fn wheel(
     project: &Path,
     out: &Path,
 ) -> Result<()> {
+    let folders = folders();
+    let given = env::var("RUSTFLAGS").unwrap_or_default();
+    let flags = given + &page::renaming(folders.iter().map(|(folder, name)| (folder.as_path(), *name)));
     let mut maturin = Command::new(tools::maturin());
     maturin
         .args(["build", "--locked", "--release", "--bindings", "bin"])
@@ -207,7 +217,8 @@ fn wheel(
         .arg("--out")
         .arg(out)
         .current_dir(project)
-        .env("PATH", tools::python_path());
+        .env("PATH", tools::python_path())
+        .env("RUSTFLAGS", flags);
     if each.is_static() {
         // Nothing in it is of either C library; where there is a wheel for glibc too, that is for those who have glibc.
         maturin.args([
@@ -242,12 +253,16 @@ fn write_help(built: Option<&Target>, folder: &Path) -> Result<()> {
     run("manual pages", program().arg("manual").arg(folder.join("man")))
 }
 
-/// Writes the list of parts (of the standard `CycloneDX`, which maturin puts into the wheel) into `out`.
+/// Writes the list of parts (of the standard `CycloneDX`, which maturin puts into the wheel) into `out`; it and the wheel's own tell no
+/// folder of this machine.
 fn list_parts(each: &Target, wheels: &Path, out: &Path) -> Result<()> {
     let list = out.join(format!("asasr-{VERSION}-{}.cdx.json", each.0));
-    let mut copy = Command::new(tools::python_program("python"));
-    copy.args(["-c", COPY_LIST]).arg(&list).args(files(wheels)?);
-    run("list of parts", &mut copy)
+    let mut take = Command::new(tools::python_program("python"));
+    take.args(["-c", LIST_PARTS]).arg(&list).args(files(wheels)?);
+    for (folder, name) in folders().iter().rev() {
+        take.arg(folder).arg(name);
+    }
+    run("list of parts", &mut take)
 }
 
 fn archive_program(each: &Target, parts: &Path, legal: &Path, help: &Path, out: &Path) -> Result<()> {

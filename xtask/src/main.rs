@@ -10,6 +10,7 @@ mod notices;
 mod page;
 mod shell;
 mod tools;
+mod words;
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -154,16 +154,32 @@ fn optimise(module: &Module, page: &Path) -> Result<()> {
 /// The flags of `.cargo/config.toml`, which these take the place of, and names of sources that do not tell where they lay.
 fn rust_flags() -> String {
     const FEATURES: &str = "-Ctarget-feature=+simd128";
+    let crates = sources_of_crates();
+    FEATURES.to_owned() + &renaming(crates.iter().map(|folder| (folder.as_path(), "crates")))
+}
+
+/// Where the sources of crates lie.
+pub(crate) fn sources_of_crates() -> Vec<PathBuf> {
     let home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(env::home_dir()?.join(".cargo")));
     let sources = home.and_then(|home| fs::read_dir(home.join("registry").join("src")).ok());
-    let folders = sources.into_iter().flatten().flatten().map(|e| e.path());
-    // Flags are parted by spaces.
+    sources
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| e.path())
+        .collect()
+}
+
+/// Flags under which other names stand for folders in what is compiled; where several hold a file the last counts.
+pub(crate) fn renaming<'a>(folders: impl IntoIterator<Item = (&'a Path, &'a str)>) -> String {
     let renamed = folders
-        .filter(|f| !f.to_string_lossy().contains(char::is_whitespace))
-        .map(|f| format!(" --remap-path-prefix={}=crates", f.display()));
-    renamed.fold(FEATURES.to_owned(), |all, flag| all + &flag)
+        .into_iter()
+        // Flags are parted by spaces.
+        .filter(|(folder, _)| !folder.to_string_lossy().contains(char::is_whitespace))
+        .map(|(folder, name)| format!(" --remap-path-prefix={}={name}", folder.display()));
+    renamed.collect()
 }
 
 /// What is by others and stays as they made it, and where its licence lies.

@@ -20,7 +20,7 @@ pub(super) fn run(args: &Upscale, Job { input, maps, .. }: &Job, target: &Path) 
     let program = env::current_exe().map_err(fail)?;
     let one = Upscale {
         inputs: vec![input.name.clone()],
-        output: target.to_path_buf(),
+        output: Some(target.to_path_buf()),
         consistency: maps.consistency.clone(),
         spread: maps.spread.clone(),
         recursive: false,

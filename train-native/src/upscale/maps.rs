@@ -72,7 +72,7 @@ impl MapPlaces {
                 let name = Path::new(result.or(input.name.file_name()).unwrap_or_default());
                 Some(folder.join(below).join(name.with_extension("png")))
             }
-            Some(Place::Stdout) | None => None,
+            Some(Place::Stdout | Place::Beside) | None => None,
         };
         let maps = Maps {
             consistency: named(&self.consistency),
@@ -108,7 +108,7 @@ impl MapPlaces {
                     folder.join("map.png")
                 }
                 Place::File(path) => path.clone(),
-                Place::Stdout => continue,
+                Place::Stdout | Place::Beside => continue,
             };
             files::beside(&probe)?;
         }

@@ -6,6 +6,7 @@
 //! | `input` | images as they are named: files, pipes, standard input |
 //! | `place` | where results and maps go |
 //! | `plan` | what is to be done and whether there is room, before any network runs |
+//! | `models` | the model of each image |
 //! | `maps` | what was measured, drawn |
 //! | `tell` | what the user is told meanwhile, as text or JSON |
 //! | `alone` | an image in a process of its own |
@@ -14,6 +15,7 @@ mod alone;
 pub(crate) mod find;
 mod input;
 mod maps;
+mod models;
 pub(crate) mod place;
 mod plan;
 pub(crate) mod tell;
@@ -31,12 +33,12 @@ use asasr_core::Executor as _;
 use asasr_core::pipeline::{self, Event, Output, Tiles};
 
 use self::input::Input;
+use self::models::Models;
 use self::place::Place;
 use self::plan::{Job, Plan};
 use self::tell::{Remark, Teller};
 use crate::cli::{Mode, Telling, Upscale};
 use crate::error::{Error, Result, code, shown};
-use crate::executor::ExecutorMaker;
 use crate::files::Identity;
 use crate::graphs::Graphs;
 use crate::{files, interrupt};
@@ -58,7 +60,10 @@ pub(crate) fn run(args: &Upscale) -> Result<()> {
         ..args.clone()
     };
     // First what is wrong for every image, the cheapest first; then each image; then the work.
-    let place = Place::of(&args.output, several(args), &Format::ALL)?;
+    let place = match &args.output {
+        Some(output) => Place::of(output, several(args), &Format::ALL)?,
+        None => Place::unnamed(args)?,
+    };
     let saving = place::saving(args, &place)?;
     place.check_terminal()?;
     if args.how.progress == Telling::Json && place == Place::Stdout {
@@ -161,16 +166,7 @@ fn work(args: &Upscale, saving: Saving, plan: &Plan, model: Graphs) -> Result<Do
     if plan.jobs.is_empty() {
         return Ok(all);
     }
-    let make = |model: Graphs| -> Result<ExecutorMaker> {
-        // A map of what is invented is measured with the first sample beside another, or beside the mean.
-        let samples = args.samples.max(1 + u8::from(args.spread.is_some()));
-        let maker = ExecutorMaker::new(model, args.how.device, args.mode(), args.how.draw)?;
-        Ok(maker.of_samples(samples).held(args.how.hold))
-    };
-    let mut maker = make(model)?;
-    if !args.alone {
-        note!("{}", maker.describe());
-    }
+    let mut models = Models::new(args, model)?;
     let mut written = HashSet::new();
     let teller = Teller(args.how.progress);
     for job in &plan.jobs {
@@ -194,7 +190,7 @@ fn work(args: &Upscale, saving: Saving, plan: &Plan, model: Graphs) -> Result<Do
             _ => {
                 faulty.set(true);
                 let done = guarded(&input.name, || {
-                    let done = one(args, saving, &mut maker, job);
+                    let done = one(args, saving, &mut models, job);
                     faulty.set(false);
                     done
                 });
@@ -210,8 +206,7 @@ fn work(args: &Upscale, saving: Saving, plan: &Plan, model: Graphs) -> Result<Do
             }
         }
         if faulty.get() {
-            // Whatever the fault left of it, the next image does not meet.
-            maker = make(open_model(args)?)?;
+            models = models.again()?;
         }
         if interrupt::requested() {
             return Err(Error::new("stopped").coded(code::CANCELLED));
@@ -305,17 +300,20 @@ fn fitting(picture: Picture, input: &Path, format: Format, teller: Teller) -> Re
     Ok(fitted)
 }
 
-fn one(args: &Upscale, saving: Saving, maker: &mut ExecutorMaker, job: &Job) -> Result<()> {
+fn one(args: &Upscale, saving: Saving, models: &mut Models<'_>, job: &Job) -> Result<()> {
     let Job {
         input, target, maps, ..
     } = job;
     let (teller, target) = (Teller(args.how.progress), target.as_deref());
     let picture = input.decode(taken(args))?;
+    let (maker, chosen) = models.for_image(picture.raster())?;
     let picture = if args.strip { picture.stripped() } else { picture };
     let picture = fitting(picture, &input.name, saving.format, teller)?;
     for note in picture.notes() {
         teller.note(&input.name, &(*note).into());
     }
+    chosen.iter().for_each(|note| teller.note(&input.name, note));
+    let model = maker.id().to_owned();
     let [executor, again] = maker.for_image(picture.size())?;
     let options = pipeline::Options {
         target: args.target()?,
@@ -338,7 +336,7 @@ fn one(args: &Upscale, saving: Saving, maker: &mut ExecutorMaker, job: &Job) -> 
     let writer = BufWriter::new(writer);
     let mut image =
         ImageRows::new(writer, way.size, (layout, bits), picture.metadata(), saving).map_err(encode)?;
-    let work = teller.begun(&input.name, picture.size());
+    let work = teller.begun(&input.name, picture.size(), &model);
     let enlarged = pipeline::enlarge(executor, again, picture.raster(), &options, |event| match event {
         Event::Rows {
             output: Output::Image,

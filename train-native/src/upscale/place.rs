@@ -20,9 +20,22 @@ pub(super) enum Place {
     File(PathBuf),
     /// A file for each.
     Folder(PathBuf),
+    /// A file beside each.
+    Beside,
 }
 
 impl Place {
+    /// Where results go that were not given a place: beside their images, and of standard input on standard output.
+    pub(super) fn unnamed(args: &Upscale) -> Result<Self> {
+        if args.recursive {
+            return Err(Error::new(
+                "-r needs -o: name a folder for the results, for among the photos another run would enlarge them again",
+            ));
+        }
+        let is_filter = args.inputs.len() == 1 && args.inputs[0] == Path::new("-");
+        Ok(if is_filter { Self::Stdout } else { Self::Beside })
+    }
+
     /// What `-o` means for one input, or for `several`; a file's name ends as those of one of `formats`.
     pub(super) fn of(output: &Path, several: bool, formats: &[Format]) -> Result<Self> {
         if output == Path::new("-") {
@@ -66,7 +79,7 @@ impl Place {
     pub(super) fn check_terminal(&self) -> Result<()> {
         if *self == Self::Stdout && io::stdout().is_terminal() {
             return Err(Error::new(
-                "-o -: standard output is a terminal: lead it to a file or another program, or name a .png file",
+                "standard output is a terminal: lead it to a file or another program, or name a .png file",
             ));
         }
         Ok(())
@@ -77,6 +90,7 @@ impl Place {
         match self {
             Self::Stdout => "standard output".into(),
             Self::File(path) | Self::Folder(path) => shown(path),
+            Self::Beside => "the images".into(),
         }
     }
 }
@@ -95,7 +109,7 @@ pub(super) fn saving(args: &Upscale, place: &Place) -> Result<Saving> {
     const QUALITY: u8 = 92;
     let named = match place {
         Place::File(path) => format_of(path).map(|format| (path, format)),
-        Place::Stdout | Place::Folder(_) => None,
+        Place::Stdout | Place::Folder(_) | Place::Beside => None,
     };
     let format = match (args.format, named) {
         (Some(format), Some((path, named))) if format != named => {

@@ -67,7 +67,7 @@ impl Plan {
         if inputs.is_empty() {
             return Ok(plan);
         }
-        let folded = plan.prepare(place)?;
+        let folded = plan.prepare(place, &inputs)?;
         let job = |(input, below)| Job {
             input,
             below,
@@ -76,7 +76,8 @@ impl Plan {
             maps: Maps::default(),
         };
         plan.jobs = inputs.into_iter().map(job).collect();
-        plan.name(place, (&args.suffix(), format.ending()), folded);
+        let has_maps = args.consistency.is_some() || args.spread.is_some();
+        plan.name((place, has_maps), (&args.suffix(), format.ending()), folded);
         if args.no_clobber {
             plan.keep_results();
         }
@@ -95,7 +96,7 @@ impl Plan {
                 .iter_mut()
                 .for_each(|job| job.alone = several && large(&job.input));
         }
-        if let Some(free) = free(place) {
+        if let Some(free) = free(place, &plan.jobs) {
             plan.check_room(place, args, format, free);
         }
         Ok(plan)
@@ -180,9 +181,19 @@ impl Plan {
     }
 
     /// Makes the folder, and tries whether a file can be written there. Tells whether names there differ by case alone.
-    fn prepare(&mut self, place: &Place) -> Result<bool> {
+    fn prepare(&mut self, place: &Place, inputs: &[(Input, PathBuf)]) -> Result<bool> {
         let probe = match place {
             Place::Stdout => return Ok(false),
+            Place::Beside => {
+                // Of folders where nothing can be written each image says so.
+                let probe = |(input, _): &(Input, _)| {
+                    files::beside(&files::folder_of(&input.name).join("result.png")).ok()
+                };
+                return Ok(inputs
+                    .iter()
+                    .find_map(probe)
+                    .is_some_and(|file| files::folds_case(&file)));
+            }
             Place::File(path) => path.clone(),
             Place::Folder(folder) => {
                 if !folder.is_dir() {
@@ -201,20 +212,24 @@ impl Plan {
     }
 
     /// Names the results, each as its image with a suffix and an ending.
-    fn name(&mut self, place: &Place, ends: (&str, &str), folded: bool) {
+    fn name(&mut self, (place, has_maps): (&Place, bool), ends: (&str, &str), folded: bool) {
         match place {
             Place::Stdout => {}
             Place::File(path) => self.jobs.iter_mut().for_each(|j| j.target = Some(path.clone())),
-            Place::Folder(folder) => {
-                let inputs: Vec<(&Path, &Path)> = self
-                    .jobs
-                    .iter()
-                    .map(|j| (j.below.as_path(), j.input.name.as_path()))
+            Place::Folder(_) | Place::Beside => {
+                let folder = |job: &Job| match place {
+                    Place::Folder(folder) => folder.join(&job.below),
+                    _ => job.input.name.parent().unwrap_or(Path::new("")).to_path_buf(),
+                };
+                let folders: Vec<PathBuf> = self.jobs.iter().map(folder).collect();
+                // Maps of images from several folders lie in one.
+                let is_apart = !has_maps || *place != Place::Beside;
+                let own = |folder| if is_apart { folder } else { Path::new("") };
+                let inputs: Vec<(&Path, &Path)> = (folders.iter().zip(&self.jobs))
+                    .map(|(folder, job)| (own(folder.as_path()), job.input.name.as_path()))
                     .collect();
                 for (i, (name, own)) in names(&inputs, ends, folded).into_iter().enumerate() {
-                    let Job {
-                        input, below, target, ..
-                    } = &mut self.jobs[i];
+                    let Job { input, target, .. } = &mut self.jobs[i];
                     if !own {
                         let note = format!(
                             "another image's result has the usual name, so this result is {}",
@@ -223,7 +238,7 @@ impl Plan {
                         self.notes
                             .push((input.name.clone(), Remark::new("renamed", note)));
                     }
-                    *target = Some(folder.join(below).join(name));
+                    *target = Some(folders[i].join(name));
                 }
             }
         }
@@ -470,10 +485,12 @@ fn room(raw: &[u64], format: Format, free: u64) -> Vec<bool> {
     raw.iter().map(&mut fits).collect()
 }
 
-/// Bytes that are free where results go; none where the system does not tell, and for standard output.
-fn free(place: &Place) -> Option<u64> {
+/// Bytes that are free where results go, the first one where each lies beside its image; none where the system does not tell, and for
+/// standard output.
+fn free(place: &Place, jobs: &[Job]) -> Option<u64> {
     let folder = match place {
         Place::Stdout => return None,
+        Place::Beside => files::folder_of(jobs.first()?.target.as_deref()?),
         Place::File(path) => files::folder_of(path),
         Place::Folder(folder) => folder,
     };

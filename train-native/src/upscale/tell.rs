@@ -38,10 +38,10 @@ impl Teller {
         self.event(|| coded("failed", input.as_deref(), error.message(), &error.to_string()));
     }
 
-    /// The image at work.
-    pub(super) fn begun(self, input: &Path, size: Size) -> Work {
+    /// The image at work, and the model's id.
+    pub(super) fn begun(self, input: &Path, size: Size, model: &str) -> Work {
         let input = shown(input);
-        self.event(|| json!({"event": "begun", "input": input, "width": size.width, "height": size.height}));
+        self.event(|| json!({"event": "begun", "input": input, "width": size.width, "height": size.height, "model": model}));
         let bar = (self.0 == Telling::Bar).then(|| {
             let bar = ProgressBar::new(STEPS).with_message(input.clone());
             if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {percent} %, {eta} left") {

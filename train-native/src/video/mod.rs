@@ -78,7 +78,9 @@ pub(crate) fn run(args: &Video) -> Result<()> {
 
 /// Enlarges what can be; how many videos were not, and how many there are.
 fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
-    let place = Place::of(&args.output, args.inputs.len() > 1)?;
+    let several = args.inputs.len() > 1;
+    let named = args.output.as_deref().map(|output| Place::of(output, several));
+    let place = named.unwrap_or(Ok(Place::Beside))?;
     if args.from.zip(args.to).is_some_and(|(from, to)| from >= to) {
         return Err(Error::new("--to is not after --from: choose a later one"));
     }

@@ -25,9 +25,10 @@ pub(crate) struct Video {
     /// Videos to enlarge, whatever the installed ffmpeg reads; patterns such as *.mp4
     #[arg(required = true, value_name = "IN", value_parser = any_path())]
     pub(crate) inputs: Vec<PathBuf>,
-    /// A .mp4, .mov, .mkv or .webm file for one video, or a folder, where IN.mp4 becomes IN-x4.mp4
+    /// A .mp4, .mov, .mkv or .webm file for one video, or a folder, where IN.mp4 becomes IN-x4.mp4; otherwise results lie beside
+    /// their videos
     #[arg(short, long, value_name = "OUT")]
-    pub(crate) output: PathBuf,
+    pub(crate) output: Option<PathBuf>,
     /// How many times wider and higher; otherwise the model's own
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub(crate) scale: Option<u8>,

@@ -34,6 +34,8 @@ const LONGEST: usize = 16384;
 pub(super) enum Place {
     File(PathBuf, Container),
     Folder(PathBuf),
+    /// Beside each video.
+    Beside,
 }
 
 /// All that is decided of a video.
@@ -77,9 +79,12 @@ impl Place {
 
     /// The result's place for each of the inputs, and the container.
     pub(super) fn targets(&self, inputs: &[PathBuf], suffix: &str) -> Vec<(PathBuf, Container)> {
-        let folder = match self {
-            Self::File(path, container) => return vec![(path.clone(), *container); inputs.len()],
-            Self::Folder(folder) => folder,
+        if let Self::File(path, container) = self {
+            return vec![(path.clone(), *container); inputs.len()];
+        }
+        let folder = |input: &Path| match self {
+            Self::Folder(folder) => folder.clone(),
+            _ => input.parent().unwrap_or(Path::new("")).to_path_buf(),
         };
         let mut taken = HashSet::new();
         let mut names = Vec::new();
@@ -94,8 +99,8 @@ impl Place {
                 .chain(numbered)
                 .map(|stem| format!("{stem}-{suffix}.{}", container.ending()))
                 // Some disks know no case.
-                .find(|name| taken.insert(name.to_lowercase()));
-            names.push((folder.join(name.unwrap_or_default()), container));
+                .find(|name| taken.insert((folder(input), name.to_lowercase())));
+            names.push((folder(input).join(name.unwrap_or_default()), container));
         }
         names
     }
