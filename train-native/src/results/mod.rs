@@ -25,8 +25,8 @@ pub(crate) fn run(args: &Results) -> Result<()> {
     let images = args.output.with_file_name("images");
     files::make_folder(&images)?;
     let mut page = String::from(
-        "# Results\n\nMade by `asasr results` from the files in [results](results); those of evaluations hold the scores of every image. Do not \
-         edit.\n\nBold is best. ↑: higher is better, ↓: lower is. `worst` is the least gain over bicubic on a single image.\n",
+        "# Results\n\nMade by `asasr results` from the files in [results](results): do not edit. [Metrics](#metrics) explains the columns. Bold \
+         is best. ↑: higher is better, ↓: lower is.\n",
     );
     for report in &reports {
         let _ = write!(page, "\n## {}\n\n{}\n", report.title(), report.origin());

@@ -63,7 +63,7 @@ pub(super) fn below_bicubic(report: &Report) -> Option<String> {
         .collect();
     (n > 0 && !counts.is_empty()).then(|| {
         format!(
-            "Bicubic interpolation, which adds nothing, has the higher PSNR-Y (in brackets: SSIM-Y) on so many of the {n} images: {}.\n",
+            "Bicubic interpolation has the higher PSNR-Y (in brackets: SSIM-Y) on so many of the {n} images: {}.\n",
             counts.join(", ")
         )
     })
