@@ -298,7 +298,7 @@ impl Grey {
 }
 
 fn main_colours(pixels: &[[u8; 4]]) -> f64 {
-    let mut counts = [0_usize; 4096];
+    let mut counts = vec![0_usize; 4096];
     for [r, g, b, _] in pixels {
         counts[usize::from(r >> 4) << 8 | usize::from(g >> 4) << 4 | usize::from(b >> 4)] += 1;
     }

@@ -17,7 +17,7 @@ mod models;
 mod upscaler;
 
 #[cfg(feature = "files")]
-pub use files::{Blended, Carried, Photo, PngFile, blend};
+pub use files::{Blended, Carried, Looked, Photo, PngFile, blend, detail_of, places_of_pieces};
 #[cfg(feature = "models")]
 pub use models::{ImportedModel, ModelFile, import_model};
 #[cfg(any(feature = "gpu", feature = "cpu"))]
