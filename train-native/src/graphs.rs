@@ -37,7 +37,17 @@ impl Graphs {
             return Self::of_community(file);
         }
         let (manifest, _, read) = manifest(folder)?;
-        let loaded = |(role, part): (&Role, &NetworkPart)| Ok((*role, weights_of(part, &read)?));
+        Self::read(manifest, &read)
+    }
+
+    /// A built-in model, whatever folders there are.
+    pub(crate) fn built_in(model: asasr_weights::Model) -> Result<Self> {
+        let manifest = Manifest::from_json(model.manifest)?;
+        Self::read(manifest, &model::reader(model))
+    }
+
+    fn read(manifest: Manifest, read: &Reader) -> Result<Self> {
+        let loaded = |(role, part): (&Role, &NetworkPart)| Ok((*role, weights_of(part, read)?));
         let weights = manifest.networks.iter().map(loaded).collect::<Result<_>>()?;
         Ok(Self { manifest, weights })
     }

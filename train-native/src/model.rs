@@ -48,12 +48,23 @@ pub(crate) fn unknown() -> String {
     )
 }
 
-/// The built-in model that suits an image of such looks better than the default one, and what the image looks like.
-pub(crate) fn suited(looks: &Looks) -> Option<(&'static str, &'static str)> {
+/// A built-in model, and what an image looks like that it suits better than the default one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Suited {
+    pub(crate) model: asasr_weights::Model,
+    pub(crate) looks: &'static str,
+}
+
+/// The one for an image of such looks.
+pub(crate) fn suited(looks: &Looks) -> Option<Suited> {
+    let of = |model, looks| Some(Suited { model, looks });
     if looks.is_drawn() {
-        Some(("asasr-x4-drawn", "looks like a drawing, a screenshot or text"))
+        of(
+            asasr_weights::X4_DRAWN,
+            "looks like a drawing, a screenshot or text",
+        )
     } else if looks.is_clean() {
-        Some(("asasr-x4-clean", "looks sharp and undamaged"))
+        of(asasr_weights::X4_CLEAN, "looks sharp and undamaged")
     } else {
         None
     }
@@ -68,6 +79,14 @@ pub(crate) fn shipped(id: &str) -> Option<asasr_weights::Model> {
 /// Reads a file of a model by its name; with its place, for errors.
 pub(crate) type Reader = Box<dyn Fn(&str) -> Result<(Vec<u8>, PathBuf)>>;
 
+/// Reads the files of a built-in model.
+pub(crate) fn reader(model: asasr_weights::Model) -> Reader {
+    Box::new(move |file| {
+        let bytes = model.sampler(file).unwrap_or(model.weights);
+        Ok((bytes.to_vec(), file.into()))
+    })
+}
+
 /// The manifest of the model in `folder`, of the built-in one of that name, or of the default one, its place, and its files.
 pub(crate) fn files_of(folder: Option<&Path>) -> Result<(Vec<u8>, PathBuf, Reader)> {
     let named = folder.filter(|f| !f.exists()).and_then(Path::to_str);
@@ -75,13 +94,9 @@ pub(crate) fn files_of(folder: Option<&Path>) -> Result<(Vec<u8>, PathBuf, Reade
         None => Some(asasr_weights::DEFAULT),
         Some(_) => named.and_then(shipped),
     };
-    if let Some(built_in) = built_in {
-        let read = move |file: &str| {
-            let bytes = built_in.sampler(file).unwrap_or(built_in.weights);
-            Ok((bytes.to_vec(), file.into()))
-        };
+    if let Some(model) = built_in {
         let place = folder.unwrap_or(Path::new("the built-in model")).to_path_buf();
-        return Ok((built_in.manifest.to_vec(), place, Box::new(read)));
+        return Ok((model.manifest.to_vec(), place, reader(model)));
     }
     let folder = folder.unwrap_or(Path::new("")).to_path_buf();
     let path = folder.join("manifest.json");

@@ -1,7 +1,7 @@
 //! The model of each image: the one that was named, or of the built-in ones that which suits the image.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use asasr_core::Raster;
 use asasr_core::look::Looks;
@@ -11,14 +11,14 @@ use crate::cli::Upscale;
 use crate::error::Result;
 use crate::executor::ExecutorMaker;
 use crate::graphs::Graphs;
-use crate::model;
+use crate::model::{self, Suited};
 
 /// Models that are ready, for what is asked of them.
 pub(super) struct Models<'a> {
     args: &'a Upscale,
     /// That of all images, or of those that no other one suits better.
     usual: ExecutorMaker,
-    /// The others that were wanted so far, by id; none where one cannot do what is asked.
+    /// The others that were wanted so far, by the looks that they suit; none where one cannot do what is asked.
     others: BTreeMap<&'static str, Option<ExecutorMaker>>,
     /// The user knows that these run, and where.
     told: BTreeSet<String>,
@@ -50,35 +50,32 @@ impl<'a> Models<'a> {
             None => model::suited(&Looks::of_image(image)),
             Some(_) => None,
         };
-        if let Some((id, _)) = suited {
-            self.open(id)?;
+        let mut chosen = (&mut self.usual, None);
+        if let Some(Suited { model, looks }) = suited {
+            let other = match self.others.entry(looks) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(able(self.args, Graphs::built_in(model)?)?),
+            };
+            if let Some(maker) = other {
+                let text = format!(
+                    "{looks}, so {} enlarges it: --weights chooses another",
+                    maker.id()
+                );
+                chosen = (maker, Some(Remark::new("model-chosen", text)));
+            }
         }
-        let other = suited.and_then(|(id, why)| Some((self.others.get_mut(id)?.as_mut()?, why)));
-        let (maker, why) = match other {
-            Some((maker, why)) => (maker, Some(why)),
-            None => (&mut self.usual, None),
-        };
-        let described = maker.describe();
+        let described = chosen.0.describe();
         if !self.args.alone && self.told.insert(described.clone()) {
             note!("{described}");
         }
-        let note = why.map(|why| {
-            let text = format!("{why}, so {} enlarges it: --weights chooses another", maker.id());
-            Remark::new("model-chosen", text)
-        });
-        Ok((maker, note))
+        Ok(chosen)
     }
+}
 
-    /// Makes another built-in model ready, if it can do what is asked.
-    fn open(&mut self, id: &'static str) -> Result<()> {
-        if !self.others.contains_key(id) {
-            let model = Graphs::open(Some(Path::new(id)))?;
-            let is_able = super::check_model(self.args, &model).is_ok();
-            let made = is_able.then(|| maker(self.args, model)).transpose()?;
-            self.others.insert(id, made);
-        }
-        Ok(())
-    }
+/// A model made ready, if it can do what is asked.
+fn able(args: &Upscale, model: Graphs) -> Result<Option<ExecutorMaker>> {
+    let is_able = super::check_model(args, &model).is_ok();
+    is_able.then(|| maker(args, model)).transpose()
 }
 
 fn maker(args: &Upscale, model: Graphs) -> Result<ExecutorMaker> {

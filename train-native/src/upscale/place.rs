@@ -69,7 +69,10 @@ impl Place {
                 Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
                 _ => names.concat(),
             };
-            let why = format!("what is written is {kinds}: name a .png file or a folder");
+            let why = format!(
+                "what is written is {kinds}: name a .png file, or a folder with {} at its end",
+                std::path::MAIN_SEPARATOR
+            );
             return Err(Error::at(output, why));
         }
         Ok(Self::Folder(output.to_path_buf()))

@@ -66,6 +66,10 @@ fn the_model_is_chosen_by_looking_at_each_image() {
     let (models, notes) = run("--mode quality");
     assert_eq!(models, ["asasr-x4-real"; 2]);
     assert!(notes.is_empty(), "{notes:?}");
+    // A folder of its name is not it.
+    fs::create_dir(folder.path().join("asasr-x4-drawn")).unwrap();
+    let run = here(folder.path(), &["drawing.png"]).output().unwrap();
+    assert!(run.status.success(), "{}", text(&run));
 }
 
 fn here(folder: &Path, words: &[&str]) -> Command {
