@@ -52,7 +52,7 @@ export function largest(photo, options, own, { code, args }) {
     const [wanted, most] = [args.wanted, args.most].map(Number);
     return wanted > most && most > photo.width ? { width: most, scale: undefined } : null;
   }
-  if (code !== 'too-wide' || !own) return null;
+  if (code !== 'too-wide' || !own || !photo.width) return null;
   let scale = timesOf(photo.width, options, own) - 1;
   while (scale > 1 && refusal(photo, { ...options, width: undefined, scale }, own)) scale -= 1;
   return scale > 1 ? { scale, width: undefined } : null;

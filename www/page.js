@@ -533,7 +533,10 @@ function row(job) {
     part: button(() => tryPiece(job)),
     cancel: button(() => queue.cancel(job)),
     retry: button(() => withOptions((options) => queue.retry(job, options))),
-    largest: button(() => withOptions((options) => queue.retry(job, { ...options, ...queue.largest(job) }))),
+    largest: button(() => {
+      better();
+      queue.retryLargest(job);
+    }),
     again: button(() => withOptions((options) => {
       // It takes the place of what is shown of this photo.
       [following] = queue.add([job.file], options);
@@ -805,7 +808,7 @@ let markedOnce = false;
 function inView() {
   const idle = [document.body, $('choose'), $('choose-folder'), $('try')].includes(document.activeElement);
   if (idle) toStage();
-  if ($('viewer').getBoundingClientRect().bottom > innerHeight) $('result').scrollIntoView();
+  if ($('viewer').lastElementChild.getBoundingClientRect().bottom > innerHeight) $('result').scrollIntoView();
 }
 
 /** The job of more detail, or of another variation, that takes the place of what is looked at when it is done. */

@@ -179,10 +179,15 @@ export class Queue extends EventTarget {
     return Boolean(job.error);
   }
 
-  /** The options of the largest size that there is in place of one that was too large; null where there is none. */
+  /** The largest size that there is in place of one that was too large, `{ width }` or `{ scale }`; null where there is none. */
   largest(job) {
     if (job.state !== 'failed') return null;
     return largest(job, job.options, this.#work[likely(job.options.model)]?.scale, job.error);
+  }
+
+  /** Tries a failed job again at that size. */
+  retryLargest(job) {
+    this.retry(job, { ...job.options, ...this.largest(job) });
   }
 
   /** Megapixels of a job's result where it is larger than the browser shows; otherwise null. */

@@ -38,17 +38,17 @@ pub struct Looks {
     /// How much of a strong edge's rise over two pixels is over one of them: 1/2 to 1.
     pub edge: f64,
     /// The mean absolute Laplacian as a share of the slope.
-    pub fine: f64,
+    pub laplacian_share: f64,
     /// Differences over the borders of JPEG's blocks as a share of the others, less what chance does to so few.
     pub blocks: f64,
     /// The share of blocks within twelve grey levels: noise and compression leave drawings that.
     pub quiet: f64,
     /// The share of pixels in the eight most frequent colours, told apart by the upper four bits of each channel.
-    pub main: f64,
+    pub main_share: f64,
     /// Gradients over two pixels above 60 grey levels, for one of 3 to 60.
-    pub hard: f64,
+    pub hard_ratio: f64,
     /// The share of neighbours of one colour.
-    pub same: f64,
+    pub same_share: f64,
     /// How many colours there are, up to one more than pixel art has.
     pub colours: usize,
 }
@@ -73,8 +73,8 @@ impl<'a> Piece<'a> {
         }
     }
 
-    fn colours(&self) -> Vec<[u8; 4]> {
-        self.rgba.as_chunks().0.to_vec()
+    fn colours(&self) -> &'a [[u8; 4]] {
+        self.rgba.as_chunks().0
     }
 }
 
@@ -88,13 +88,13 @@ impl Looks {
             size,
             slope,
             edge: grey.edge(),
-            fine: grey.laplacian() / (slope + 0.1),
-            blocks: grey.blocks(),
+            laplacian_share: grey.laplacian() / (slope + 0.1),
+            blocks: grey.blocks(size),
             quiet: grey.quiet(),
-            main: main_colours(&colours),
-            hard: grey.hard(),
-            same: same_neighbours(&colours, piece.size.width),
-            colours: count_colours(&colours),
+            main_share: main_colours(colours),
+            hard_ratio: grey.hard(),
+            same_share: same_neighbours(colours, piece.size.width),
+            colours: count_colours(colours),
         }
     }
 
@@ -114,19 +114,21 @@ impl Looks {
 
     /// Whether the image is sharp to the pixel and without noise and compression, as what a larger photo was reduced to.
     pub fn is_clean(&self) -> bool {
-        self.edge >= 0.7 && self.fine >= 1.2 && self.blocks <= 1.06
+        self.edge >= 0.7 && self.laplacian_share >= 1.2 && self.blocks <= 0.98
     }
 
     /// Whether the image is a drawing, a screenshot or text: a few colours, quiet between hard edges; letters may be blurred.
     pub fn is_drawn(&self) -> bool {
-        self.quiet >= 0.2 && self.main >= 0.5 && self.hard >= if self.main >= 0.95 { 0.05 } else { 0.25 }
+        self.quiet >= 0.2
+            && self.main_share >= 0.5
+            && self.hard_ratio >= if self.main_share >= 0.95 { 0.05 } else { 0.25 }
     }
 
     /// Whether the image is pixel art, which a network would smooth: small, of few colours for its size, with hard steps; of very few,
     /// with any.
     pub fn is_pixel_art(&self) -> bool {
         let most = |few: usize, share: usize| self.colours <= few.min(self.size.pixels() / share);
-        let is_hard = self.edge >= 0.85 && self.same >= 0.3 && self.slope >= 2.0;
+        let is_hard = self.edge >= 0.85 && self.same_share >= 0.3 && self.slope >= 2.0;
         self.size.longest() <= LONGEST && (is_hard && most(FEW, 8) || self.slope >= 6.0 && most(FEW / 4, 16))
     }
 }
@@ -250,21 +252,32 @@ impl Grey {
         }
     }
 
-    fn blocks(&self) -> f64 {
-        let [mut borders, mut insides] = [(0.0, 0.0); 2];
+    /// JPEG counts its blocks from the corner where its rows and columns begin, and an image that was turned may have that corner anywhere.
+    fn blocks(&self, whole: Size) -> f64 {
+        // In rows and in columns, by the place in a block: the sum of steps, and how many.
+        let mut steps = [[(0.0, 0.0); BLOCK]; 2];
         for (x, y) in self.inner() {
-            for (step, at) in self.steps((x, y)).into_iter().zip([x, y]) {
-                let (sum, seen) = if at % BLOCK == BLOCK - 1 {
-                    &mut borders
-                } else {
-                    &mut insides
-                };
+            for ((step, at), axis) in self.steps((x, y)).into_iter().zip([x, y]).zip(&mut steps) {
+                let (sum, count) = &mut axis[at % BLOCK];
                 *sum += f64::from(step);
-                *seen += 1.0;
+                *count += 1.0;
             }
         }
-        let mean = |(sum, seen): (f64, f64)| sum / seen.max(1.0);
-        mean(borders) / (mean(insides) + 0.5) - CHANCE / libm::sqrt(borders.1 + 1.0)
+        let add = |a: (f64, f64), b: (f64, f64)| (a.0 + b.0, a.1 + b.1);
+        let mean = |(sum, count): (f64, f64)| sum / f64::max(count, 1.0);
+        let all = steps
+            .iter()
+            .flatten()
+            .fold((0.0, 0.0), |all, each| add(all, *each));
+        let share = |column: usize, row: usize| {
+            let borders = add(steps[0][column], steps[1][row]);
+            let insides = (all.0 - borders.0, all.1 - borders.1);
+            mean(borders) / (mean(insides) + 0.5) - CHANCE / libm::sqrt(borders.1 + 1.0)
+        };
+        // The last place before a border, counted from either end.
+        let [columns, rows] = [whole.width, whole.height].map(|n| [BLOCK - 1, (n + BLOCK - 1) % BLOCK]);
+        let shares = columns.iter().flat_map(|x| rows.iter().map(|y| share(*x, *y)));
+        shares.fold(f64::MIN, f64::max)
     }
 
     fn quiet(&self) -> f64 {
@@ -359,7 +372,7 @@ mod tests {
         });
         let looks = Looks::of_image(&page);
         assert!(looks.is_drawn() && !looks.is_pixel_art(), "{looks:?}");
-        assert_eq!(looks.main, 1.0);
+        assert_eq!(looks.main_share, 1.0);
         // Grain over a slope of all greys.
         let mut random = SplitMix64::new(1);
         let photo = image(300, |x, y| [((x + y) / 3) as u8 + noise(&mut random, 40); 3]);
@@ -377,16 +390,16 @@ mod tests {
         assert!((looks.slope - 100.0 / 14.0 / 2.0).abs() < 1e-3, "{looks:?}");
         // All of a rise over two pixels is over one of them.
         assert!((looks.edge - 1.0).abs() < 1e-6);
-        assert_eq!((looks.quiet, looks.main), (1.0, 1.0));
+        assert_eq!((looks.quiet, looks.main_share), (1.0, 1.0));
         // Steps at columns 7 and 8 are hard, and no other is any.
-        assert!((looks.hard - 28.0).abs() < 1e-9, "{looks:?}");
+        assert!((looks.hard_ratio - 28.0).abs() < 1e-9, "{looks:?}");
         // Of 2 * 15 * 16 neighbours 16 differ.
-        assert!((looks.same - (1.0 - 16.0 / 480.0)).abs() < 1e-9);
+        assert!((looks.same_share - (1.0 - 16.0 / 480.0)).abs() < 1e-9);
         // Borders: 14 steps of 100 among 14 in rows and 14 in columns; insides have none.
         let expected = 50.0 / 0.5 - CHANCE / libm::sqrt(29.0);
         assert!((looks.blocks - expected).abs() < 1e-3, "{looks:?} {expected}");
         // The Laplacian of a step is nothing along it and cancels across: -2 * 100 + 100 + 100.
-        assert!(looks.fine.abs() < 1e-6, "{looks:?}");
+        assert!(looks.laplacian_share.abs() < 1e-6, "{looks:?}");
     }
 
     #[test]
@@ -415,6 +428,22 @@ mod tests {
             [(sum / 9) as u8; 3]
         });
         assert!(!Looks::of_image(&blurred).is_clean());
+    }
+
+    #[test]
+    fn blocks_are_found_however_the_image_was_turned() {
+        // Blocks of one level each, under a little noise.
+        let mut random = SplitMix64::new(5);
+        let levels: Vec<u8> = (0..1600).map(|_| 100 + noise(&mut random, 40)).collect();
+        for side in [296, 301] {
+            let mut random = SplitMix64::new(6);
+            let mut block = |x: usize, y: usize| [levels[x / 8 + 40 * (y / 8)] + noise(&mut random, 9); 3];
+            let stored = Looks::of_image(&image(side, &mut block));
+            let turned = Looks::of_image(&image(side, |x, y| block(side - 1 - x, y)));
+            for looks in [stored, turned] {
+                assert!(looks.blocks > 1.5, "{side}: {looks:?}");
+            }
+        }
     }
 
     #[test]
@@ -455,9 +484,15 @@ mod tests {
                     });
                     assert_eq!((looks.size, looks.colours, looks.slope), (size, 1, 0.0));
                     assert!(
-                        [looks.edge, looks.fine, looks.blocks, looks.main, looks.same]
-                            .iter()
-                            .all(|v| v.is_finite())
+                        [
+                            looks.edge,
+                            looks.laplacian_share,
+                            looks.blocks,
+                            looks.main_share,
+                            looks.same_share
+                        ]
+                        .iter()
+                        .all(|v| v.is_finite())
                     );
                     assert!(!looks.is_clean() && !looks.is_drawn() && !looks.is_pixel_art());
                 }

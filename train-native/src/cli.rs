@@ -430,7 +430,7 @@ pub(crate) struct Draw {
     /// Which of the likely images, of a mode that draws more than one
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// How far to go back from the flow's sample, 0, to the restorer's answer, 1, which invents nothing
+    /// How far to go back from likely detail, 0, to the restorer's answer, 1, which invents nothing
     #[arg(long, default_value_t = 0.0, value_parser = share)]
     pub(crate) fidelity: f64,
 }
@@ -519,9 +519,9 @@ pub(crate) struct Upscale {
     pub(crate) width: Option<u32>,
     #[command(flatten)]
     pub(crate) how: How,
-    /// Draw so many images, of which the first is the result, for --spread
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub(crate) samples: u8,
+    /// Draw so many images, of which the first is the result, for --spread; otherwise 4, where a mode draws more than one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) samples: Option<u8>,
     /// Draw what is invented: where the samples differ, or where the only one that a mode has departs from the mean; a grey PNG of the
     /// input's size, 8 times as bright as they deviate, in grey levels; a folder for several images
     #[arg(long, value_name = "PNG|DIR")]
@@ -550,18 +550,19 @@ pub(crate) struct How {
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,
-    /// A model, which upscale otherwise chooses of the built-in ones by looking at each image: a community's file (.pth, .safetensors, .onnx, or ncnn's .param beside its .bin), a folder with
+    /// A model; otherwise a built-in one, for each image that which suits it, for videos asasr-x4-real: a community's file (.pth, .safetensors, .onnx, or ncnn's .param beside its .bin), a folder with
     /// manifest.json and the weights it names, or the id of a built-in model
     #[arg(long, value_name = "FILE|DIR|ID")]
     pub(crate) weights: Option<PathBuf>,
     /// Use the model of --weights only if this ed25519 key signed its manifest: a PEM file or the base64 inside it
     #[arg(long, value_name = "KEY", requires = "weights")]
     pub(crate) public_key: Option<String>,
-    /// The restorer alone, or likely detail as well, where the model has it; otherwise instant, and fast for a community's model
+    /// instant or faithful: the restorer alone; fast or detail: likely detail as well, where the model has it; quality: the same in
+    /// many steps. Otherwise instant, and fast for a community's model
     #[arg(long, value_enum)]
     pub(crate) mode: Option<Mode>,
-    /// Hold the result to what was given: on, off, which gives the network's own answer, or the width of the Gaussian, 0.8 to 16 result
-    /// pixels, below whose frequencies colours are the restorer's
+    /// Keep colours and shapes those of what was given: on; off, which gives the network's own answer; or a width of 0.8 to 16 result
+    /// pixels: detail coarser than that is the restorer's
     #[arg(long, value_name = "on|off|WIDTH", default_value = "on", value_parser = hold)]
     pub(crate) hold: HoldTo,
     #[command(flatten)]
@@ -664,13 +665,13 @@ impl Upscale {
             text("hold", hold),
             text("seed", seed),
             text("fidelity", fidelity),
-            text("samples", samples),
             text("max-megapixels", max_megapixels),
             text("tile", tile),
         ];
         words.extend(named("device", device.to_possible_value()));
         words.extend(named("progress", progress.to_possible_value()));
         words.extend(format.map(|f| text("format", &f.ending())));
+        words.extend(samples.as_ref().map(|n| text("samples", n)));
         words.extend(quality.as_ref().map(|q| text("quality", q)));
         words.extend(no_clobber.then(|| "--no-clobber".into()));
         words.extend(path("output", output));

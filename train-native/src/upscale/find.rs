@@ -32,6 +32,29 @@ pub(crate) fn expanded(inputs: &[PathBuf]) -> Vec<PathBuf> {
     inputs.iter().flat_map(named).collect()
 }
 
+/// Which of the inputs are the results of others by their names, as `photo-x4.png` beside `photo.jpg`: an earlier run left them there.
+pub(crate) fn results_among<'a>(inputs: impl Iterator<Item = &'a Path> + Clone) -> Vec<bool> {
+    let folder = |path: &Path| path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let names = |path: &'a Path| [path.file_stem(), path.file_name()].into_iter().flatten();
+    let given: HashSet<PathBuf> = inputs
+        .clone()
+        .flat_map(|path| names(path).map(move |name| folder(path).join(name)))
+        .collect();
+    let is_result = |path: &Path| {
+        let (first, size) = path.file_stem()?.to_str()?.rsplit_once('-')?;
+        let number = size.strip_prefix(['x', 'w', 'h'])?;
+        let is_size = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        Some(is_size && given.contains(&folder(path).join(first)))
+    };
+    inputs.map(|path| is_result(path).unwrap_or(false)).collect()
+}
+
+/// Said of a result that an earlier run left among the inputs.
+pub(crate) fn earlier_result() -> Remark {
+    let text = "is the result of another input by its name, and is passed over: name an output with -o to enlarge it";
+    Remark::new("earlier-result", text)
+}
+
 /// An image, and the folder below that of all results in which its own lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
@@ -196,6 +219,18 @@ mod tests {
         assert_eq!(of("**/e.jpg").len(), 1);
         assert_eq!(of("a[.jpg"), ["a[.jpg"], "no pattern");
         assert_eq!(expanded(&["-".into()]), [PathBuf::from("-")]);
+    }
+
+    #[test]
+    fn results_are_told_from_what_they_were_made_of() {
+        let told = |names: &[&'static str]| results_among(names.iter().map(|name| Path::new(*name)));
+        assert_eq!(
+            told(&["a.png", "a-x4.png", "a-x4-x4.png", "a-w800.jpg", "a.png-x4.png"]),
+            [false, true, true, true, true]
+        );
+        // Made of what is not there, in another folder, or of another name.
+        assert_eq!(told(&["b-x4.png", "s/a.png", "a-x4.png"]), [false; 3]);
+        assert_eq!(told(&["a.png", "a-x.png", "a-large.png", "a-4.png"]), [false; 4]);
     }
 
     #[test]

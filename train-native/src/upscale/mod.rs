@@ -127,18 +127,20 @@ fn check_model(args: &Upscale, model: &Graphs) -> Result<()> {
             "--fidelity leads back from a flow's sample: add --mode fast or --mode quality",
         ));
     }
-    if (args.samples > 1 || args.spread.is_some()) && mode == Mode::Instant {
+    let several = args.samples.is_some_and(|n| n > 1);
+    if (several || args.spread.is_some()) && mode == Mode::Instant {
         return Err(Error::new(
             "--samples and --spread tell what is invented: add --mode fast or --mode quality, which invent",
         ));
     }
     let sampler = model.sampler(mode)?;
-    if args.samples == 1 && args.spread.is_some() && sampler.is_some_and(|((part, _), _)| part.draws()) {
+    if args.samples == Some(1) && args.spread.is_some() && sampler.is_some_and(|((part, _), _)| part.draws())
+    {
         return Err(Error::new(
-            "--spread shows where samples differ: add --samples 4, or as many as you like",
+            "--spread shows where samples differ: leave --samples 1 out, or ask for more",
         ));
     }
-    if args.samples > 1 && args.spread.is_none() && args.how.progress == Telling::Bar {
+    if several && args.spread.is_none() && args.how.progress == Telling::Bar {
         return Err(Error::new(
             "--samples measures how far samples are apart: add --spread map.png, or --progress json",
         ));
@@ -166,7 +168,7 @@ fn work(args: &Upscale, saving: Saving, plan: &Plan, model: Graphs) -> Result<Do
     if plan.jobs.is_empty() {
         return Ok(all);
     }
-    let mut models = Models::new(args, model)?;
+    let mut models = Models::new(args, model);
     let mut written = HashSet::new();
     let teller = Teller(args.how.progress);
     for job in &plan.jobs {
@@ -206,7 +208,7 @@ fn work(args: &Upscale, saving: Saving, plan: &Plan, model: Graphs) -> Result<Do
             }
         }
         if faulty.get() {
-            models = models.again()?;
+            models.forget();
         }
         if interrupt::requested() {
             return Err(Error::new("stopped").coded(code::CANCELLED));
@@ -306,13 +308,13 @@ fn one(args: &Upscale, saving: Saving, models: &mut Models<'_>, job: &Job) -> Re
     } = job;
     let (teller, target) = (Teller(args.how.progress), target.as_deref());
     let picture = input.decode(taken(args))?;
-    let (maker, chosen) = models.for_image(picture.raster())?;
+    let (maker, notes) = models.for_image(picture.raster())?;
     let picture = if args.strip { picture.stripped() } else { picture };
     let picture = fitting(picture, &input.name, saving.format, teller)?;
     for note in picture.notes() {
         teller.note(&input.name, &(*note).into());
     }
-    chosen.iter().for_each(|note| teller.note(&input.name, note));
+    notes.iter().for_each(|note| teller.note(&input.name, note));
     let model = maker.id().to_owned();
     let [executor, again] = maker.for_image(picture.size())?;
     let options = pipeline::Options {

@@ -27,9 +27,9 @@ pub(super) enum Place {
 impl Place {
     /// Where results go that were not given a place: beside their images, and of standard input on standard output.
     pub(super) fn unnamed(args: &Upscale) -> Result<Self> {
-        if args.recursive {
+        if args.recursive && args.inputs.iter().any(|input| input.is_dir()) {
             return Err(Error::new(
-                "-r needs -o: name a folder for the results, for among the photos another run would enlarge them again",
+                "-r needs -o FOLDER: the next run would enlarge results that lie among the photos",
             ));
         }
         let is_filter = args.inputs.len() == 1 && args.inputs[0] == Path::new("-");

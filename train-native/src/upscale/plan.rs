@@ -59,7 +59,10 @@ impl Plan {
         let mut plan = Self::default();
         let format = saving.format;
         let maps = MapPlaces::of(args, super::several(args))?;
-        let found = plan.find(args, place, &maps);
+        let mut found = plan.find(args, place, &maps);
+        if *place == Place::Beside {
+            plan.pass_over_results(&mut found);
+        }
         // Those that cannot be read, too: nobody wants them gone.
         let named = |found: &Found| Some((files::identity(&found.path)?, found.path.clone()));
         plan.read = found.iter().filter_map(named).collect();
@@ -81,6 +84,13 @@ impl Plan {
         if args.no_clobber {
             plan.keep_results();
         }
+        plan.keep(|input, _| match place {
+            Place::Beside if !input.is_file() => {
+                let why = "a pipe has no folder for the result to lie in: name the result with -o";
+                Err(Error::at(&input.name, why).coded(code::PLACE))
+            }
+            _ => Ok(()),
+        });
         let read = plan.read.clone();
         plan.keep(|input, target| target.map_or(Ok(()), |target| check_target(input, target, &read)));
         plan.keep(|input, _| check_width(input, args, pipeline::reach(scale) as u32));
@@ -157,6 +167,18 @@ impl Plan {
         self.notes.extend(folder.notes);
         self.refused.extend(folder.refused);
         all.extend(folder.images);
+    }
+
+    /// Leaves out what an earlier run left beside its images.
+    fn pass_over_results(&mut self, found: &mut Vec<Found>) {
+        let mut are_results = find::results_among(found.iter().map(|f| f.path.as_path())).into_iter();
+        found.retain(|Found { path, .. }| {
+            let is_result = are_results.next() == Some(true);
+            if is_result {
+                self.notes.push((path.clone(), find::earlier_result()));
+            }
+            !is_result
+        });
     }
 
     /// Reads headers; one after the other, for the order of messages.

@@ -93,7 +93,18 @@ fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
         Place::Folder(folder) if !folder.is_dir() => Some(MadeFolder::new(folder)?),
         _ => None,
     };
-    let read: Vec<(files::Identity, PathBuf)> = (args.inputs.iter())
+    let mut inputs = args.inputs.clone();
+    if place == Place::Beside {
+        let mut are_results = find::results_among(args.inputs.iter().map(PathBuf::as_path)).into_iter();
+        inputs.retain(|input| {
+            let is_result = are_results.next() == Some(true);
+            if is_result {
+                teller.note(input, &find::earlier_result());
+            }
+            !is_result
+        });
+    }
+    let read: Vec<(files::Identity, PathBuf)> = (inputs.iter())
         .filter_map(|path| Some((files::identity(path)?, path.clone())))
         .collect();
     let suffix = match (args.width, args.height) {
@@ -103,7 +114,7 @@ fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
     };
     // First what is wrong with each, then the work.
     let (mut plans, mut failed) = (Vec::new(), 0);
-    for (input, target) in args.inputs.iter().zip(place.targets(&args.inputs, &suffix)) {
+    for (input, target) in inputs.iter().zip(place.targets(&inputs, &suffix)) {
         if args.no_clobber && target.0.symlink_metadata().is_ok() {
             let text = format!("its result {} is there and is kept", shown(&target.0));
             teller.note(input, &Remark::new("kept", text));

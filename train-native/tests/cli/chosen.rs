@@ -62,14 +62,34 @@ fn the_model_is_chosen_by_looking_at_each_image() {
         fs::read(folder.path().join("out/drawing-x4.png")).unwrap(),
         chosen
     );
-    // A model that lacks the mode is not chosen.
+    // A model that lacks the mode is not used, and that is said.
     let (models, notes) = run("--mode quality");
     assert_eq!(models, ["asasr-x4-real"; 2]);
-    assert!(notes.is_empty(), "{notes:?}");
+    assert_eq!(notes, ["model-chosen"]);
     // A folder of its name is not it.
     fs::create_dir(folder.path().join("asasr-x4-drawn")).unwrap();
     let run = here(folder.path(), &["drawing.png"]).output().unwrap();
     assert!(run.status.success(), "{}", text(&run));
+}
+
+/// A map of what is invented is drawn of the same image, whichever model it suits.
+#[test]
+fn a_map_leaves_the_image_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    // Sharp to the pixel: for a model that draws many images.
+    let sharp = RgbImage::from_fn(40, 32, |x, y| Rgb([(x * 37 + y * 101 + x * y * 13) as u8; 3]));
+    sharp.save(folder.path().join("sharp.png")).unwrap();
+    let run = |options: &str| {
+        let words =
+            format!("upscale @/sharp.png -o @/out/ --mode detail --device cpu --progress json {options}");
+        let (models, _) = told(&line(folder.path(), &words));
+        assert_eq!(models, ["asasr-x4-clean"]);
+        fs::read(folder.path().join("out/sharp-x4.png")).unwrap()
+    };
+    let plain = run("");
+    assert_eq!(run("--spread @/map.png"), plain);
+    assert_eq!(run("--spread @/map.png --samples 2"), plain);
+    assert!(folder.path().join("map.png").is_file());
 }
 
 fn here(folder: &Path, words: &[&str]) -> Command {
@@ -94,6 +114,21 @@ fn without_a_place_results_lie_beside_their_images() {
     for name in ["a-x2.png", "s/a-x2.png", "t/a-x2.png", "t/a.jpg-x2.png"] {
         assert_eq!(image::image_dimensions(path(name)).unwrap(), (128, 96), "{name}");
     }
+    // The next run enlarges the same images, and not what the first one made.
+    let names = [
+        "a.png",
+        "a-x2.png",
+        "s/a.png",
+        "s/a-x2.png",
+        "t/a.png",
+        "t/a.jpg",
+        "t/a.jpg-x2.png",
+    ];
+    let run = here(folder.path(), &names).output().unwrap();
+    assert!(run.status.success(), "{}", text(&run));
+    assert_eq!(text(&run).matches("passed over").count(), 3, "{}", text(&run));
+    assert!(!path("a-x2-x2.png").exists() && !path("t/a.jpg-x2-x2.png").exists());
+
     // Maps of several folders go to one, and none replaces another.
     let maps = ["a.png", "s/a.png", "--consistency", "maps"];
     let run = here(folder.path(), &maps).output().unwrap();

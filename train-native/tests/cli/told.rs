@@ -131,8 +131,8 @@ fn maps_replace_nothing_and_need_samples() {
         ("-o @/r.png --consistency @/a.png", "would replace"),
         ("-o @/r.png --consistency @/r.png", "cannot be one file"),
         (
-            "-o @/r.png --spread @/s.png --mode fast --weights asasr-x4-clean",
-            "add --samples",
+            "-o @/r.png --spread @/s.png --samples 1 --mode fast --weights asasr-x4-clean",
+            "leave --samples 1 out",
         ),
         ("-o @/r.png --samples 3 --mode fast", "add --spread"),
         ("-o @/r.png --samples 3 --spread @/s.png", "--mode fast"),
