@@ -9,12 +9,17 @@ use std::process::{Command, Output, Stdio};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
-/// Bars of ink on a white page.
-fn drawing() -> RgbImage {
+/// Bars of ink on a page of that colour.
+fn bars(page: impl Fn(u32, u32) -> [u8; 3]) -> RgbImage {
     RgbImage::from_fn(64, 48, |x, y| {
         let is_ink = x / 7 % 3 == 0 && y % 24 < 15;
-        Rgb([if is_ink { 20 } else { 250 }; 3])
+        Rgb(if is_ink { [20; 3] } else { page(x, y) })
     })
+}
+
+/// Ink on paper that is not lit evenly.
+fn drawing() -> RgbImage {
+    bars(|x, y| [x / 8, y / 6, (x + y) / 12].map(|shade| 250 - shade as u8))
 }
 
 /// A soft slope without edges.
@@ -66,6 +71,13 @@ fn the_model_is_chosen_by_looking_at_each_image() {
     let (models, notes) = run("--mode quality");
     assert_eq!(models, ["asasr-x4-real"; 2]);
     assert_eq!(notes, ["model-chosen"]);
+    // What a network does to pixel art is said.
+    bars(|_, _| [250; 3])
+        .save(folder.path().join("sprite.png"))
+        .unwrap();
+    let words = "upscale @/sprite.png -o @/out --device cpu --progress json";
+    let (_, notes) = told(&line(folder.path(), words));
+    assert!(notes.contains(&"pixel-art".to_owned()), "{notes:?}");
     // A folder of its name is not it.
     fs::create_dir(folder.path().join("asasr-x4-drawn")).unwrap();
     let run = here(folder.path(), &["drawing.png"]).output().unwrap();
