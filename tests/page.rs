@@ -555,6 +555,19 @@ async fn the_result_is_in_view() {
         .wait_for("document.querySelectorAll('#list .done').length === 2")
         .await;
     assert!(browser.text("summary").await.ends_with("More detail"));
+    // What the slider of detail does is seen while it moves.
+    let both = "document.getElementById('fidelity').focus();
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        const [stage, slider] = ['#viewer .stage', '#fidelity'].map((each) => document.querySelector(each).getBoundingClientRect());
+        return [stage.top >= 0, stage.bottom <= slider.top, slider.bottom <= innerHeight].join();";
+    for (width, height) in [(320, 568), (390, 844), (1280, 900)] {
+        browser.screen(width, height).await;
+        browser
+            .run("document.activeElement.blur(); scrollTo(0, 0);", vec![])
+            .await;
+        assert_eq!(browser.run(both, vec![]).await, "true,true,true", "{width}");
+    }
+    browser.run("scrollTo(0, 0);", vec![]).await;
     let name = "return document.getElementById('download').download;";
     assert_eq!(browser.run(name, vec![]).await, "kitten-x4-fast.png");
     browser.click("#faithful").await;
