@@ -414,6 +414,9 @@ impl Browser {
     /// Clicks what a CSS selector finds first.
     pub async fn click(&self, selector: &str) {
         let element = self.client.find(Locator::Css(selector)).await.unwrap();
+        // The driver takes what lies under the picture for visible.
+        let scroll = "document.querySelector(args[0])?.scrollIntoView({ block: 'nearest' });";
+        self.run(scroll, vec![selector.into()]).await;
         element.click().await.unwrap();
     }
 

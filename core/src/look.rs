@@ -412,22 +412,22 @@ mod tests {
     }
 
     #[test]
-    fn noise_to_the_pixel_is_clean_and_what_is_blurred_is_not() {
+    fn what_is_sharp_to_the_pixel_is_clean_and_what_is_blurred_or_noisy_is_not() {
+        const SIDE: usize = 256;
+        // Cells of three pixels a side, each of a level of its own.
         let mut random = SplitMix64::new(3);
-        let sharp = image(128, |_, _| [noise(&mut random, 255); 3]);
-        assert!(Looks::of_image(&sharp).is_clean());
-        let Samples::Eight(values) = &sharp.samples else {
-            unreachable!("made of 8 bits")
-        };
-        let blurred = image(128, |x, y| {
-            let near = |at: usize| [at.saturating_sub(1), at, (at + 1).min(127)];
-            let sum: u32 = near(y)
-                .iter()
-                .flat_map(|y| near(x).map(|x| u32::from(values[3 * (y * 128 + x)])))
-                .sum();
+        let levels: Vec<u8> = (0..86 * 86).map(|_| 90 + noise(&mut random, 60)).collect();
+        let level = |x: usize, y: usize| levels[x / 3 + 86 * (y / 3)];
+        assert!(Looks::of_image(&image(SIDE, |x, y| [level(x, y); 3])).is_clean());
+        let blurred = image(SIDE, |x, y| {
+            let near = |at: usize| [at.saturating_sub(1), at, (at + 1).min(SIDE - 1)];
+            let row = |y: usize| near(x).map(|x| u32::from(level(x, y))).iter().sum::<u32>();
+            let sum: u32 = near(y).map(row).iter().sum();
             [(sum / 9) as u8; 3]
         });
         assert!(!Looks::of_image(&blurred).is_clean());
+        let noisy = image(SIDE, |_, _| [noise(&mut random, 255); 3]);
+        assert!(!Looks::of_image(&noisy).is_clean());
     }
 
     #[test]
