@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::{Raster, Rect, Samples, Size};
 
 /// Side of a piece that is looked at, in pixels.
-pub const SIDE: usize = 256;
+const SIDE: usize = 256;
 /// Side of JPEG's blocks.
 const BLOCK: usize = 8;
 /// How far chance alone moves the mean of one difference over a block's border, as a share of the others.

@@ -257,8 +257,16 @@ fn write_help(built: Option<&Target>, folder: &Path) -> Result<()> {
 /// folder of this machine.
 fn list_parts(each: &Target, wheels: &Path, out: &Path) -> Result<()> {
     let list = out.join(format!("asasr-{VERSION}-{}.cdx.json", each.0));
+    let made = files(wheels)?;
+    let [wheel] = made.as_slice() else {
+        return Err(format!(
+            "{}: {} wheels, and one is expected",
+            wheels.display(),
+            made.len()
+        ));
+    };
     let mut take = Command::new(tools::python_program("python"));
-    take.args(["-c", LIST_PARTS]).arg(&list).args(files(wheels)?);
+    take.args(["-c", LIST_PARTS]).arg(&list).arg(wheel);
     for (folder, name) in folders().iter().rev() {
         take.arg(folder).arg(name);
     }

@@ -32,8 +32,26 @@ pub(crate) fn expanded(inputs: &[PathBuf]) -> Vec<PathBuf> {
     inputs.iter().flat_map(named).collect()
 }
 
-/// Which of the inputs are the results of others by their names, as `photo-x4.png` beside `photo.jpg`: an earlier run left them there.
-pub(crate) fn results_among<'a>(inputs: impl Iterator<Item = &'a Path> + Clone) -> Vec<bool> {
+/// Leaves out of the inputs what an earlier run left beside them, and tells of each.
+pub(crate) fn pass_over_results<T>(
+    inputs: &mut Vec<T>,
+    path: impl Fn(&T) -> &Path,
+    mut told: impl FnMut(&Path, Remark),
+) {
+    let paths: Vec<&Path> = inputs.iter().map(&path).collect();
+    let mut are_results = results_among(paths.into_iter()).into_iter();
+    inputs.retain(|input| {
+        let is_result = are_results.next() == Some(true);
+        if is_result {
+            let text = "is the result of another input by its name, and is passed over: name an output with -o to enlarge it";
+            told(path(input), Remark::new("earlier-result", text));
+        }
+        !is_result
+    });
+}
+
+/// Which of the inputs are the results of others by their names, as `photo-x4.png` beside `photo.jpg`.
+fn results_among<'a>(inputs: impl Iterator<Item = &'a Path> + Clone) -> Vec<bool> {
     let folder = |path: &Path| path.parent().map(Path::to_path_buf).unwrap_or_default();
     let names = |path: &'a Path| [path.file_stem(), path.file_name()].into_iter().flatten();
     let given: HashSet<PathBuf> = inputs
@@ -47,12 +65,6 @@ pub(crate) fn results_among<'a>(inputs: impl Iterator<Item = &'a Path> + Clone) 
         Some(is_size && given.contains(&folder(path).join(first)))
     };
     inputs.map(|path| is_result(path).unwrap_or(false)).collect()
-}
-
-/// Said of a result that an earlier run left among the inputs.
-pub(crate) fn earlier_result() -> Remark {
-    let text = "is the result of another input by its name, and is passed over: name an output with -o to enlarge it";
-    Remark::new("earlier-result", text)
 }
 
 /// An image, and the folder below that of all results in which its own lies.

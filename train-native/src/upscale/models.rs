@@ -12,26 +12,28 @@ use crate::executor::ExecutorMaker;
 use crate::graphs::Graphs;
 use crate::model::{self, Suited};
 
-/// In place of looks: the model that is used where no other suits better.
-const USUAL: &str = "";
 /// Images that are drawn to see where they differ, where nobody says how many.
 const SAMPLES: u8 = 4;
 
 /// Models for what is asked of them.
 pub(super) struct Models<'a> {
     args: &'a Upscale,
-    usual: Graphs,
-    /// Those that ran, by the looks that they suit.
-    ready: BTreeMap<&'static str, ExecutorMaker>,
+    /// That of images which no other suits better, until it runs: weights are held once.
+    first: Option<Graphs>,
+    usual: String,
+    /// Those that ran, by the looks that they suit, the usual one by none; nothing where one cannot do what is asked.
+    ready: BTreeMap<Option<&'static str>, Option<ExecutorMaker>>,
     /// The user knows that these run, and where.
     told: BTreeSet<String>,
 }
 
 impl<'a> Models<'a> {
+    /// With the model that was opened first.
     pub(super) fn new(args: &'a Upscale, usual: Graphs) -> Self {
         Self {
             args,
-            usual,
+            usual: usual.id().to_owned(),
+            first: Some(usual),
             ready: BTreeMap::new(),
             told: BTreeSet::new(),
         }
@@ -45,7 +47,7 @@ impl<'a> Models<'a> {
     /// The model for an image, and what there is to say of that choice.
     pub(super) fn for_image(&mut self, image: &Raster) -> Result<(&mut ExecutorMaker, Vec<Remark>)> {
         let mut notes = Vec::new();
-        let mut choice = USUAL;
+        let mut choice = None;
         if self.args.how.weights.is_none() {
             let looks = Looks::of_image(image);
             if looks.is_pixel_art() {
@@ -53,15 +55,29 @@ impl<'a> Models<'a> {
                 notes.push(Remark::new("pixel-art", text));
             }
             if let Some(suited) = model::suited(&looks) {
-                let (note, is_able) = self.suit(suited)?;
-                notes.push(note);
-                choice = if is_able { suited.looks } else { USUAL };
+                let looks = suited.looks;
+                let text = if let Some(maker) = self.suited(suited)? {
+                    choice = Some(looks);
+                    format!(
+                        "{looks}, so {} enlarges it: --weights chooses another",
+                        maker.id()
+                    )
+                } else {
+                    let usual = &self.usual;
+                    format!("{looks}, but the model for that cannot do what is asked: {usual} enlarges it")
+                };
+                notes.push(Remark::new("model-chosen", text));
             }
         }
-        if choice == USUAL && !self.ready.contains_key(USUAL) {
-            self.ready.insert(USUAL, maker(self.args, self.usual.clone())?);
+        if choice.is_none() && !self.ready.contains_key(&None) {
+            let model = self
+                .first
+                .take()
+                .map_or_else(|| super::open_model(self.args), Ok)?;
+            self.ready.insert(None, Some(maker(self.args, model)?));
         }
-        let maker = self.ready.get_mut(choice).expect("it was made ready");
+        let ready = self.ready.get_mut(&choice).and_then(Option::as_mut);
+        let maker = ready.expect("it was made ready");
         let described = maker.describe();
         if self.told.insert(described.clone()) {
             note!("{described}");
@@ -69,26 +85,16 @@ impl<'a> Models<'a> {
         Ok((maker, notes))
     }
 
-    /// Makes a model ready that suits an image, if it can do what is asked; says which model enlarges the image.
-    fn suit(&mut self, Suited { model, looks }: Suited) -> Result<(Remark, bool)> {
-        let remark = |text| Remark::new("model-chosen", text);
-        if let Some(maker) = self.ready.get(looks) {
-            return Ok((remark(chosen(looks, maker.id())), true));
+    /// A built-in model, where it can do what is asked.
+    fn suited(&mut self, Suited { model, looks }: Suited) -> Result<Option<&ExecutorMaker>> {
+        if !self.ready.contains_key(&Some(looks)) {
+            let model = Graphs::built_in(model)?;
+            let is_able = super::check_model(self.args, &model).is_ok();
+            let made = is_able.then(|| maker(self.args, model)).transpose()?;
+            self.ready.insert(Some(looks), made);
         }
-        let model = Graphs::built_in(model)?;
-        let id = model.id().to_owned();
-        if super::check_model(self.args, &model).is_err() {
-            let (mode, usual) = (self.args.mode().name(), self.usual.id());
-            let text = format!("{looks}, but {id} has no mode {mode}: {usual} enlarges it");
-            return Ok((remark(text), false));
-        }
-        self.ready.insert(looks, maker(self.args, model)?);
-        Ok((remark(chosen(looks, &id)), true))
+        Ok(self.ready.get(&Some(looks)).and_then(Option::as_ref))
     }
-}
-
-fn chosen(looks: &str, id: &str) -> String {
-    format!("{looks}, so {id} enlarges it: --weights chooses another")
 }
 
 fn maker(args: &Upscale, model: Graphs) -> Result<ExecutorMaker> {

@@ -61,7 +61,8 @@ impl Plan {
         let maps = MapPlaces::of(args, super::several(args))?;
         let mut found = plan.find(args, place, &maps);
         if *place == Place::Beside {
-            plan.pass_over_results(&mut found);
+            let told = |path: &Path, note| plan.notes.push((path.to_path_buf(), note));
+            find::pass_over_results(&mut found, |f| &f.path, told);
         }
         // Those that cannot be read, too: nobody wants them gone.
         let named = |found: &Found| Some((files::identity(&found.path)?, found.path.clone()));
@@ -167,18 +168,6 @@ impl Plan {
         self.notes.extend(folder.notes);
         self.refused.extend(folder.refused);
         all.extend(folder.images);
-    }
-
-    /// Leaves out what an earlier run left beside its images.
-    fn pass_over_results(&mut self, found: &mut Vec<Found>) {
-        let mut are_results = find::results_among(found.iter().map(|f| f.path.as_path())).into_iter();
-        found.retain(|Found { path, .. }| {
-            let is_result = are_results.next() == Some(true);
-            if is_result {
-                self.notes.push((path.clone(), find::earlier_result()));
-            }
-            !is_result
-        });
     }
 
     /// Reads headers; one after the other, for the order of messages.

@@ -78,9 +78,10 @@ pub(crate) fn run(args: &Video) -> Result<()> {
 
 /// Enlarges what can be; how many videos were not, and how many there are.
 fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
-    let several = args.inputs.len() > 1;
-    let named = args.output.as_deref().map(|output| Place::of(output, several));
-    let place = named.unwrap_or(Ok(Place::Beside))?;
+    let place = match &args.output {
+        Some(output) => Place::of(output, args.inputs.len() > 1)?,
+        None => Place::Beside,
+    };
     if args.from.zip(args.to).is_some_and(|(from, to)| from >= to) {
         return Err(Error::new("--to is not after --from: choose a later one"));
     }
@@ -95,14 +96,7 @@ fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
     };
     let mut inputs = args.inputs.clone();
     if place == Place::Beside {
-        let mut are_results = find::results_among(args.inputs.iter().map(PathBuf::as_path)).into_iter();
-        inputs.retain(|input| {
-            let is_result = are_results.next() == Some(true);
-            if is_result {
-                teller.note(input, &find::earlier_result());
-            }
-            !is_result
-        });
+        find::pass_over_results(&mut inputs, |path| path, |path, note| teller.note(path, &note));
     }
     let read: Vec<(files::Identity, PathBuf)> = (inputs.iter())
         .filter_map(|path| Some((files::identity(path)?, path.clone())))

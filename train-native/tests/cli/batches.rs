@@ -148,7 +148,7 @@ fn places_are_checked_before_the_work() {
         (long.as_str(), "new/in/another", "too long"),
         ("a.png", "way", "a folder is in the way"),
         ("a.png", "file/", "the folder cannot be made"),
-        ("a.png", "file", "or a folder with"),
+        ("a.png", "file", "name a .png file, or a folder with / at its end"),
         ("a.png", "/proc/self", "no file can be written here"),
         ("a.png", "good.png/x.png", "cannot be written"),
         ("a.png", "none/x.png", "its folder does not exist"),
