@@ -5,7 +5,7 @@ export interface UpscalerOptions {
   /** Default `'auto'`. */
   device?: DeviceChoice;
   /**
-   * Address of a model's folder, with a final slash, or of a community's file (`.pth`, `.safetensors`, `.onnx`); such a file itself, or
+   * Address of a model's folder, or of a community's file (`.pth`, `.safetensors`, `.onnx`); such a file itself, or
    * ncnn's two; or the `files` of `importModel`. Other origins need CORS. Default: `v1/models/asasr-x4-real/` beside the script.
    */
   model?: string | File | (string | File)[] | Record<string, Blob>;

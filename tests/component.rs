@@ -55,7 +55,10 @@ async fn bare_html_embeds_it() {
     copy_folder(&required("ASASR_PACKAGE"), &folder.path().join("asasr-upscaler"));
     let models = Server::start();
     let model = format!("{}v1/models/asasr-x4-clean/", models.url());
+    // The same, as people write it.
+    let slashless = model.trim_end_matches('/');
     let element = |id: &str, rest: &str| {
+        let model = if id == "b" { slashless } else { &model };
         format!(
             "<asasr-upscaler id={id} device=cpu model={model} {rest}><b id={id}-before>before</b></asasr-upscaler>"
         )
@@ -113,15 +116,40 @@ async fn bare_html_embeds_it() {
     assert_eq!(browser.run(cancel, vec![]).await, "AbortError,AbortError,true");
 
     // An error is text in the element, beside what stands there.
-    let missing = "document.getElementById('c').setAttribute('src', 'none.png');";
-    browser.run(missing, vec![]).await;
-    browser.wait_for("seen.includes('c error')").await;
-    let message = "const shown = document.getElementById('c-before').checkVisibility();
-        return [document.getElementById('c').shadowRoot.querySelector('[role=alert]').textContent.trim(), shown].join();";
-    assert_eq!(
-        browser.run(message, vec![]).await,
-        "none.png is not on the server (404): check the name, or tell whoever runs it,true"
-    );
+    let fails = "const element = document.getElementById('c');
+        const { fetch } = globalThis;
+        if (args[1]) globalThis.fetch = async () => new Response('', { status: args[1] });
+        const failed = new Promise((resolve) => { element.addEventListener('error', resolve, { once: true }); });
+        element.setAttribute('src', args[0]);
+        await failed;
+        globalThis.fetch = fetch;
+        const shown = document.getElementById('c-before').checkVisibility();
+        return [element.shadowRoot.querySelector('[role=alert]').textContent.trim(), shown].join();";
+    for (src, status, message) in [
+        (
+            "none.png",
+            0,
+            "none.png is not on the server (404): check the name, or tell whoever runs it",
+        ),
+        (
+            "index.html",
+            0,
+            "index.html answers with a web page in place of the file: check the address",
+        ),
+        (
+            "kept.png",
+            403,
+            "kept.png is kept from this page (403): sign in where it lies, or tell whoever runs that server",
+        ),
+        (
+            "busy.png",
+            503,
+            "busy.png could not be loaded (503): its server has a fault or too much to do; try again later",
+        ),
+    ] {
+        let told = browser.run(fails, vec![src.into(), status.into()]).await;
+        assert_eq!(told, format!("{message},true"));
+    }
 
     // Away with all of them, and their worker; the next one begins anew.
     let replace = "for (const element of document.querySelectorAll('asasr-upscaler')) element.remove();

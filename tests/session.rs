@@ -414,8 +414,14 @@ impl Browser {
     /// Clicks what a CSS selector finds first.
     pub async fn click(&self, selector: &str) {
         let element = self.client.find(Locator::Css(selector)).await.unwrap();
-        // The driver takes what lies under the picture for visible.
-        let scroll = "document.querySelector(args[0])?.scrollIntoView({ block: 'nearest' });";
+        // The driver takes what lies under the picture for visible, and clicks where something was before the page moved.
+        let scroll = "const element = document.querySelector(args[0]);
+                      const place = () => { const { x, y } = element.getBoundingClientRect(); return `${x},${y}`; };
+                      element?.scrollIntoView({ block: 'nearest' });
+                      for (let before = null; element && before !== place();) {
+                        before = place();
+                        await new Promise((after) => setTimeout(after, 40));
+                      }";
         self.run(scroll, vec![selector.into()]).await;
         element.click().await.unwrap();
     }

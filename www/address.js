@@ -11,6 +11,13 @@ export const absolute = (address) => new URL(address, globalThis.document?.baseU
 /** Whether a file may be a model, by its name. */
 export const isModel = ({ name }) => /\.(pth|pt|safetensors|onnx|param|bin)$/i.test(name);
 
+/** A model's address in full, of its file or its folder; folders are also given without the slash, or by their manifest. */
+export function modelPlace(address) {
+  const place = new URL(absolute(address));
+  if (!isModel({ name: place.pathname })) place.pathname = place.pathname.replace(/(\/manifest\.json|\/)?$/, '/');
+  return place.href;
+}
+
 /** The folder of the model of that name on the server of `base`. */
 export function modelAddress(id, base) {
   if (!plain(id)) throw new RangeError(`${JSON.stringify(id)} is no model's name: it has letters, digits, dots, hyphens and underscores`);

@@ -2,8 +2,9 @@
 //
 // A page with several of them shares one worker, and one device, for each model and device choice.
 
+import { modelPlace } from './address.js';
 import { inWords } from './english.js';
-import { forbidden, reached, watch } from './reach.js';
+import { fileAt, forbidden, watch } from './reach.js';
 import { said } from './said.js';
 import { OPTIONS, Upscaler, notOffered } from './upscaler.js';
 
@@ -20,7 +21,7 @@ function numberOf(model) {
 }
 
 function acquire({ model, ...options }) {
-  const key = JSON.stringify([typeof model === 'object' ? numberOf(model) : model, options]);
+  const key = JSON.stringify([typeof model === 'string' ? modelPlace(model) : model && numberOf(model), options]);
   if (!shared.has(key)) shared.set(key, { upscaler: new Upscaler({ model, ...options }), users: 0 });
   const entry = shared.get(key);
   entry.users += 1;
@@ -194,10 +195,7 @@ export class AsasrUpscaler extends Base {
     const current = () => this.isConnected && this.#wish === wish;
     try {
       this.#check();
-      const response = await reached(new URL(src, document.baseURI).href);
-      const { ok, status } = response;
-      if (!ok) throw status === 404 ? said('not-on-server', { name: src }) : said('not-loaded-status', { name: src, status });
-      const blob = await response.blob();
+      const blob = await (await fileAt(new URL(src, document.baseURI).href, { name: src })).blob();
       if (current()) await this.upscale(blob);
     } catch (error) {
       // What `upscale` met it has told already; what another source met is of no interest any more.

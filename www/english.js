@@ -14,7 +14,10 @@ export const english = {
   'no-card': 'WebGPU found no graphics card',
   'in-software': 'WebGPU would run in software here',
   // What could not be loaded or run.
-  'not-on-server': '{name} is not on the server (404): check the name, or tell whoever runs it',
+  'not-on-server': '{name} is not on the server ({status}): check the name, or tell whoever runs it',
+  'not-given': '{name} is kept from this page ({status}): sign in where it lies, or tell whoever runs that server',
+  'server-failed': '{name} could not be loaded ({status}): its server has a fault or too much to do; try again later',
+  'web-page': '{name} answers with a web page in place of the file: check the address',
   'not-loaded-status': '{name} could not be loaded ({status}): reload the page',
   'not-loaded': '{name} could not be loaded: check the connection and reload',
   'not-started': '{name} does not run in this browser ({why}): use a newer one, or close other pages',

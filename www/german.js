@@ -12,7 +12,10 @@ export const german = {
   'no-card': 'WebGPU fand keine Grafikkarte',
   'in-software': 'WebGPU liefe hier nur in Software',
   // What could not be loaded or run.
-  'not-on-server': '{name} gibt es auf dem Server nicht (404): den Namen prüfen oder dem Betreiber Bescheid geben',
+  'not-on-server': '{name} gibt es auf dem Server nicht ({status}): den Namen prüfen oder dem Betreiber Bescheid geben',
+  'not-given': '{name} wird dieser Seite vorenthalten ({status}): dort anmelden, wo die Datei liegt, oder dem Betreiber Bescheid geben',
+  'server-failed': '{name} ließ sich nicht laden ({status}): der Server hat einen Fehler oder zu viel zu tun; später noch einmal versuchen',
+  'web-page': '{name} antwortet mit einer Webseite statt der Datei: die Adresse prüfen',
   'not-loaded-status': '{name} ließ sich nicht laden ({status}): die Seite neu laden',
   'not-loaded': '{name} ließ sich nicht laden: die Verbindung prüfen und neu laden',
   'not-started': '{name} läuft in diesem Browser nicht ({why}): einen neueren nehmen oder andere Seiten schließen',

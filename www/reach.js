@@ -40,6 +40,23 @@ export async function forbidden({ seen }, is = () => true) {
   return found && violated(found);
 }
 
+/** The error of an answer that is not the file of that name; one that `belongs` to a file which the page has may be gone with a new version. */
+export function refused(status, name, { belongs = false } = {}) {
+  if (status === 401 || status === 403) return new Said('not-given', { name, status });
+  if (status === 429 || status >= 500) return new Said('server-failed', { name, status });
+  if ((status === 404 || status === 410) && !belongs) return new Said('not-on-server', { name, status });
+  return new Said('not-loaded-status', { name, status });
+}
+
+/** The answer to a request for a file, `name` for a reader; an error says what came in its place. */
+export async function fileAt(address, { name = nameOf(address), belongs } = {}) {
+  const response = await reached(address);
+  if (!response.ok) throw refused(response.status, name, { belongs });
+  // Many servers answer so, and with a good status, for what they do not have.
+  if (response.headers.get('content-type')?.startsWith('text/html')) throw new Said('web-page', { name });
+  return response;
+}
+
 /** The answer to a request, of whatever status; an error says why there is none. */
 export async function reached(address) {
   const watched = watch();

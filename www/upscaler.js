@@ -1,6 +1,6 @@
 // The upscaler as a page sees it: one worker, one call.
 
-import { absolute } from './address.js';
+import { modelPlace } from './address.js';
 import { inEnglish, inWords } from './english.js';
 import { SHOWN } from './limits.js';
 import { ours } from './models.js';
@@ -179,7 +179,7 @@ export class Upscaler {
     const script = workerScript();
     const worker = begin(script, told, (why) => { if (worker === this.#worker) this.#restart(fatal(why)); });
     this.#worker = worker;
-    const whole = (model) => (typeof model === 'string' ? absolute(model) : model);
+    const whole = (model) => (typeof model === 'string' ? modelPlace(model) : model);
     const { device, model: given, publicKey } = this.#options;
     const model = Array.isArray(given) ? given.map(whole) : whole(given);
     const opened = this.#ask({ kind: 'open', device, model, publicKey, place: script.address, mean: ours(), tunings: tunings() });

@@ -4,7 +4,7 @@ import { isModel, networks, weightsAddress } from './address.js';
 import { leftOut, withChunks, withMetadata } from './container.js';
 import { Pool, threads } from './pool.js';
 import { layered } from './limits.js';
-import { nameOf, reached } from './reach.js';
+import { fileAt, nameOf, reached, refused } from './reach.js';
 import { Reduced } from './reduced.js';
 import { begun, converts, filesModule, readable, upright } from './read.js';
 import { Said, asSaid, free, said } from './said.js';
@@ -28,12 +28,8 @@ const NAMES = { jpeg: 'JPEG', webp: 'WebP' };
 async function bytesOf(url, told) {
   if (url instanceof Blob) return new Uint8Array(await url.arrayBuffer());
   const name = nameOf(url);
-  const response = await reached(url);
-  if (!response.ok) {
-    // Weights that a server no longer has belong to a manifest of before.
-    const { status } = response;
-    throw status === 404 && name.endsWith('/manifest.json') ? new Said('not-on-server', { name }) : new Said('not-loaded-status', { name, status });
-  }
+  // Weights that a server no longer has belong to a manifest of before.
+  const response = await fileAt(url, { belongs: url.includes('?sha256=') });
   try {
     const total = Number(response.headers.get('content-length'));
     // What is compressed on the way is counted in other bytes.
@@ -87,7 +83,7 @@ async function signed(manifest, publicKey) {
   const answer = await reached(address);
   const { ok, status } = answer;
   // Only what is not there is no signature; what did not come says nothing about who made the model.
-  if (!ok && status !== 404) throw new Said('not-loaded-status', { name: nameOf(address), status });
+  if (!ok && status !== 404) throw refused(status, nameOf(address));
   const signature = ok ? await answer.text() : '';
   await checkSignature(manifest, signature, publicKey);
   checkName(manifest, folder);

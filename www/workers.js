@@ -1,7 +1,7 @@
 // Starts workers, wherever their script lies: beside the page, on another origin, or where a bundler put it.
 
 import { inWords } from './english.js';
-import { forbidden, nameOf, reached, violated, watch } from './reach.js';
+import { forbidden, nameOf, reached, refused, violated, watch } from './reach.js';
 import { said } from './said.js';
 
 /** The name of our policy where a page enforces Trusted Types. */
@@ -51,7 +51,7 @@ async function whyNot(address, watched) {
   if (policy) return policy;
   try {
     const { ok, status } = await reached(address);
-    return ok ? said('worker-failed') : said('not-loaded-status', { name: nameOf(address), status });
+    return ok ? said('worker-failed') : refused(status, nameOf(address), { belongs: true });
   } catch (error) {
     return error;
   }
