@@ -48,6 +48,44 @@ fn around(attributes: &str) -> String {
     format!("<asasr-upscaler id=a device=cpu {attributes}><b id=before>before</b></asasr-upscaler>")
 }
 
+/// What comes in the place of a source is text in the element `c`, beside what stands there.
+async fn errors_are_told(browser: &Browser) {
+    let fails = "const element = document.getElementById('c');
+        const { fetch } = globalThis;
+        if (args[1]) globalThis.fetch = async () => new Response('', { status: args[1] });
+        const failed = new Promise((resolve) => { element.addEventListener('error', resolve, { once: true }); });
+        element.setAttribute('src', args[0]);
+        await failed;
+        globalThis.fetch = fetch;
+        const shown = document.getElementById('c-before').checkVisibility();
+        return [element.shadowRoot.querySelector('[role=alert]').textContent.trim(), shown].join();";
+    for (src, status, message) in [
+        (
+            "none.png",
+            0,
+            "none.png is not on the server (404): check the name, or tell whoever runs it",
+        ),
+        (
+            "index.html",
+            0,
+            "index.html answers with a web page in place of the file: check the address",
+        ),
+        (
+            "kept.png",
+            403,
+            "kept.png is kept from this page (403): sign in where it lies, or tell whoever runs that server",
+        ),
+        (
+            "busy.png",
+            503,
+            "busy.png could not be loaded (503): its server has a fault or too much to do; try again later",
+        ),
+    ] {
+        let told = browser.run(fails, vec![src.into(), status.into()]).await;
+        assert_eq!(told, format!("{message},true"));
+    }
+}
+
 /// Two share a worker and take their model from another origin; each tells what happens to it.
 #[tokio::test]
 async fn bare_html_embeds_it() {
@@ -115,41 +153,7 @@ async fn bare_html_embeds_it() {
         return [...outcomes, document.getElementById('c-before').checkVisibility()].join();";
     assert_eq!(browser.run(cancel, vec![]).await, "AbortError,AbortError,true");
 
-    // An error is text in the element, beside what stands there.
-    let fails = "const element = document.getElementById('c');
-        const { fetch } = globalThis;
-        if (args[1]) globalThis.fetch = async () => new Response('', { status: args[1] });
-        const failed = new Promise((resolve) => { element.addEventListener('error', resolve, { once: true }); });
-        element.setAttribute('src', args[0]);
-        await failed;
-        globalThis.fetch = fetch;
-        const shown = document.getElementById('c-before').checkVisibility();
-        return [element.shadowRoot.querySelector('[role=alert]').textContent.trim(), shown].join();";
-    for (src, status, message) in [
-        (
-            "none.png",
-            0,
-            "none.png is not on the server (404): check the name, or tell whoever runs it",
-        ),
-        (
-            "index.html",
-            0,
-            "index.html answers with a web page in place of the file: check the address",
-        ),
-        (
-            "kept.png",
-            403,
-            "kept.png is kept from this page (403): sign in where it lies, or tell whoever runs that server",
-        ),
-        (
-            "busy.png",
-            503,
-            "busy.png could not be loaded (503): its server has a fault or too much to do; try again later",
-        ),
-    ] {
-        let told = browser.run(fails, vec![src.into(), status.into()]).await;
-        assert_eq!(told, format!("{message},true"));
-    }
+    errors_are_told(&browser).await;
 
     // Away with all of them, and their worker; the next one begins anew.
     let replace = "for (const element of document.querySelectorAll('asasr-upscaler')) element.remove();

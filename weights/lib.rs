@@ -6,7 +6,7 @@
 pub struct Model {
     /// `manifest.json`.
     pub manifest: &'static [u8],
-    /// The restorer's safetensors file.
+    /// The safetensors file of its first network.
     pub weights: &'static [u8],
     /// The files of its networks that draw, by the names in the manifest.
     pub samplers: &'static [(&'static str, &'static [u8])],
@@ -48,14 +48,24 @@ pub const X4_DRAWN: Model = Model {
     )],
 };
 
+/// `asasr-x2-video`: for videos alone, quickly; enlarges twice.
+pub const X2_VIDEO: Model = Model {
+    manifest: include_bytes!("asasr-x2-video/manifest.json"),
+    weights: include_bytes!("asasr-x2-video/recurrent.safetensors"),
+    samplers: &[],
+};
+
 /// When one of them last changed.
-pub const RELEASED: &str = "2026-11-30T21:30:00Z";
+pub const RELEASED: &str = "2026-12-01T05:48:00Z";
 
 /// What is used when nobody asks for another: few photographs are free of noise and compression.
 pub const DEFAULT: Model = X4_REAL;
 
-/// All of them.
+/// All for photos.
 pub const ALL: [Model; 3] = [X4_CLEAN, X4_REAL, X4_DRAWN];
+
+/// All for videos alone.
+pub const FOR_VIDEOS: [Model; 1] = [X2_VIDEO];
 
 impl Model {
     /// The weights of a network that draws, by its file's name in the manifest.
@@ -75,7 +85,7 @@ mod tests {
 
     #[test]
     fn every_shipped_model_opens() {
-        for model in super::ALL {
+        for model in super::ALL.into_iter().chain(super::FOR_VIDEOS) {
             let manifest = Manifest::from_json(model.manifest).expect("a manifest");
             let files = manifest.files();
             for file in &files {

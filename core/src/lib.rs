@@ -44,6 +44,7 @@ pub mod resample;
 mod size;
 pub mod spectral;
 mod tile;
+pub mod video;
 
 pub use error::Error;
 pub use message::{Arg, Message};

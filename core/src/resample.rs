@@ -5,7 +5,9 @@
 //! reflected at half-samples (`… x1 x0 | x0 x1 …`), the boundary of the DCT-II.
 
 use alloc::{collections::VecDeque, format, vec, vec::Vec};
+use core::ops::Range;
 
+use crate::exec::for_each;
 use crate::{Error, Planes, Result, Size};
 
 /// Keys' cubic kernel with `a = -0.5`.
@@ -38,6 +40,14 @@ pub struct Axis {
     taps: usize,
     index: Vec<usize>,
     weight: Vec<f32>,
+}
+
+/// How the weights of an [`Axis`] repeat.
+struct Phases {
+    /// Outputs of an input.
+    factor: usize,
+    /// The inputs whose outputs see no edge.
+    inner: Range<usize>,
 }
 
 impl Axis {
@@ -155,6 +165,54 @@ impl Axis {
         &self.weight
     }
 
+    /// The filter on a line, into as many values as it has outputs.
+    fn apply(&self, phases: Option<&Phases>, line: &[f32], out: &mut [f32]) {
+        let Some(&Phases { factor, ref inner }) = phases else {
+            return self.apply_to(line, out, 0..self.len());
+        };
+        self.apply_to(line, out, 0..inner.start * factor);
+        self.apply_to(line, out, inner.end * factor..self.len());
+        // Outputs of one phase have the same weights, and inputs side by side.
+        let mut sums = vec![0.0; inner.len()];
+        for phase in 0..factor {
+            let first = (inner.start * factor + phase) * self.taps;
+            sums.fill(0.0);
+            let taps = self.index[first..].iter().zip(&self.weight[first..]);
+            for (from, weight) in taps.take(self.taps) {
+                for (sum, x) in sums.iter_mut().zip(&line[*from..]) {
+                    *sum += weight * x;
+                }
+            }
+            let outputs = out[inner.start * factor + phase..].iter_mut().step_by(factor);
+            outputs.zip(&sums).for_each(|(o, sum)| *o = *sum);
+        }
+    }
+
+    fn apply_to(&self, line: &[f32], out: &mut [f32], outputs: Range<usize>) {
+        for x in outputs {
+            out[x] = self.taps_of(x).map(|(j, w)| w * line[j]).sum();
+        }
+    }
+
+    /// Where a line is made larger by a whole factor and all weights repeat with it.
+    fn phases(&self) -> Option<Phases> {
+        let (factor, taps) = (self.len() / self.inputs, self.taps);
+        let inner = taps..self.inputs.saturating_sub(taps);
+        if factor < 2 || self.len() != factor * self.inputs || inner.is_empty() {
+            return None;
+        }
+        let middle = inner.start * factor * taps..(inner.start + 1) * factor * taps;
+        let alike = inner.clone().all(|i| {
+            let own = i * factor * taps..(i + 1) * factor * taps;
+            let shift = i - inner.start;
+            let places = self.index[own.clone()].iter().zip(&self.index[middle.clone()]);
+            self.weight[own] == self.weight[middle.clone()]
+                && places.into_iter().all(|(a, b)| *a == b + shift)
+        });
+        let in_line = self.index[middle].chunks_exact(taps).all(<[usize]>::is_sorted);
+        (alike && in_line).then_some(Phases { factor, inner })
+    }
+
     pub(crate) fn taps_of(&self, i: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
         let range = i * self.taps..(i + 1) * self.taps;
         self.index[range.clone()]
@@ -192,28 +250,37 @@ pub fn linear(image: &Planes, to: Size) -> Planes {
 /// When the filters are for another size.
 pub(crate) fn separable(image: &Planes, across: &Axis, down: &Axis) -> Planes {
     assert_eq!((image.width(), image.height()), (across.inputs, down.inputs));
-    let (width, height) = (across.len(), down.len());
-    let mut narrow = Planes::zeros(image.channels(), image.height(), width);
-    let mut out = Planes::zeros(image.channels(), height, width);
+    let size = Size::new(across.len(), down.len());
+    let mut out = Planes::zeros(image.channels(), size.height, size.width);
+    let mut narrow = vec![0.0; image.height() * size.width];
     for c in 0..image.channels() {
-        for y in 0..image.height() {
-            let row = image.row(c, y);
-            for (x, value) in narrow.row_mut(c, y).iter_mut().enumerate() {
-                *value = across.taps_of(x).map(|(j, w)| w * row[j]).sum();
-            }
-        }
-        let mut acc = vec![0.0; width];
-        for y in 0..height {
-            acc.fill(0.0);
-            for (j, w) in down.taps_of(y).filter(|(_, w)| *w != 0.0) {
-                for (a, v) in acc.iter_mut().zip(narrow.row(c, j)) {
-                    *a += w * v;
-                }
-            }
-            out.row_mut(c, y).copy_from_slice(&acc);
-        }
+        filter_plane(image.plane(c), across, down, &mut narrow, out.plane_mut(c));
     }
     out
+}
+
+/// The same of one plane; `narrow` has room for its rows in the result's width.
+pub(crate) fn filter_plane(plane: &[f32], across: &Axis, down: &Axis, narrow: &mut [f32], out: &mut [f32]) {
+    const ROWS: usize = 16;
+    let (width, phases) = (across.len(), across.phases());
+    let lines = plane
+        .chunks(ROWS * across.inputs)
+        .zip(narrow.chunks_mut(ROWS * width));
+    for_each(lines.collect(), |(from, to): (&[f32], &mut [f32])| {
+        let rows = from.chunks_exact(across.inputs).zip(to.chunks_exact_mut(width));
+        rows.for_each(|(line, row)| across.apply(phases.as_ref(), line, row));
+    });
+    let narrow = &*narrow;
+    let bands = out.chunks_mut(ROWS * width).enumerate();
+    for_each(bands.collect(), |(band, rows): (usize, &mut [f32])| {
+        for (y, row) in rows.chunks_exact_mut(width).enumerate() {
+            row.fill(0.0);
+            for (j, w) in down.taps_of(band * ROWS + y).filter(|(_, w)| *w != 0.0) {
+                let line = &narrow[j * width..][..width];
+                row.iter_mut().zip(line).for_each(|(sum, x)| *sum += w * x);
+            }
+        }
+    });
 }
 
 /// [`bicubic`] for an image whose rows come one after the other, from the top: only rows that are not complete are held.

@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
+use asasr_core::video::RecurrentExecutor;
 use asasr_core::{Executor, OnStep, Part, Planes, Rect, Result, Size, graph::TypedGraph, model::Weights};
 
 use crate::gpu::{Gpu, Kernel, UNIFORM, WRITTEN, unknown};
@@ -83,14 +84,28 @@ impl Restorer {
 
     /// Enlarges a tile; one command buffer.
     pub(crate) async fn enlarge(&self, tile: &Planes) -> Result<GpuImage> {
+        self.enlarge_after(tile, None).await
+    }
+
+    /// The same by a network that also reads its last result.
+    async fn enlarge_after(&self, tile: &Planes, previous: Option<&Planes>) -> Result<GpuImage> {
         let (gpu, network, scale) = (&self.gpu, &self.network, self.scale);
         let output = GpuImage::new(gpu, tile.size().times(scale)).await?;
         let plan = network.plan(tile.size())?;
         let [image] = gpu.take([((tile.data().len() * 4) as u64, WRITTEN)]).await?;
         let held = network.hold(&plan).await?;
         gpu.write(&image, tile.data());
+        let before = match previous {
+            Some(previous) => {
+                let [before] = gpu.take([((previous.data().len() * 4) as u64, WRITTEN)]).await?;
+                gpu.write(&before, previous.data());
+                Some(before)
+            }
+            None => None,
+        };
+        let inputs: Vec<&wgpu::Buffer> = [&*image].into_iter().chain(before.as_deref()).collect();
         gpu.submit(
-            |pass| network.encode(pass, &plan, &held, &[&image], &[&output.buffer]),
+            |pass| network.encode(pass, &plan, &held, &inputs, &[&output.buffer]),
             |_| {},
         );
         Ok(output)
@@ -148,6 +163,14 @@ impl GpuExecutor {
         let restorer = self.ready().await?;
         let output = restorer.enlarge(tile).await?;
         restorer.read(output, part).await
+    }
+}
+
+impl RecurrentExecutor for GpuExecutor {
+    async fn run_after(&self, tile: &Planes, previous: &Planes) -> Result<Planes> {
+        let restorer = self.ready().await?;
+        let output = restorer.enlarge_after(tile, Some(previous)).await?;
+        restorer.read(output, None).await
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use asasr_core::Size;
 use asasr_core::exec::{CpuExecutor, CpuFlow};
 use asasr_core::flow::{Drawing, Sampler, Sampling};
+use asasr_core::model::Role;
 use asasr_core::nn::{GraphExecutor, GraphFlow, GraphNetwork};
+use asasr_core::video::RecurrentExecutor;
+use asasr_core::{Planes, Size};
 use burn::tensor::Device;
 
 use crate::cli::{Draw, HoldTo, Mode};
@@ -106,9 +108,7 @@ impl Place {
 
     #[cfg(not(feature = "wgpu"))]
     fn wgpu(_: Lent<'_>, _: bool) -> Result<(Self, String)> {
-        Err(Error::new(
-            "this build has no wgpu: build with --features wgpu, or choose --device cpu",
-        ))
+        Err(no_wgpu())
     }
 }
 
@@ -212,6 +212,86 @@ impl ExecutorMaker {
         };
         Ok([flow.executor.insert(made), &flow.restorer])
     }
+}
+
+/// A network for videos on the device of the user's choice.
+pub(crate) enum AnyRecurrent {
+    Cpu(CpuExecutor),
+    Burn(Box<GraphExecutor>),
+    #[cfg(feature = "wgpu")]
+    Wgpu(Box<asasr_shaders::GpuExecutor>),
+}
+
+asasr_core::executor_of_variants!(
+    AnyRecurrent,
+    AnyRecurrent {
+        Cpu,
+        Burn,
+        #[cfg(feature = "wgpu")]
+        Wgpu,
+    }
+);
+
+impl RecurrentExecutor for AnyRecurrent {
+    async fn run_after(&self, tile: &Planes, previous: &Planes) -> asasr_core::Result<Planes> {
+        match self {
+            Self::Cpu(executor) => executor.run_after(tile, previous).await,
+            Self::Burn(executor) => executor.run_after(tile, previous).await,
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu(executor) => executor.run_after(tile, previous).await,
+        }
+    }
+}
+
+impl AnyRecurrent {
+    /// Of the model's network for videos, and where it runs.
+    pub(crate) fn open(mut model: Graphs, choice: DeviceChoice) -> Result<(Self, String)> {
+        let network = model.take(Role::Recurrent);
+        let network = network
+            .ok_or_else(|| Error::new(format!("the model {} has no network for videos", model.id())))?;
+        let tried = match choice {
+            DeviceChoice::Cpu => None,
+            DeviceChoice::Cuda => Some(Self::cuda(lent(&network))?),
+            DeviceChoice::Wgpu => Some(Self::wgpu(lent(&network), true)?),
+            DeviceChoice::Auto => Self::wgpu(lent(&network), false)
+                .or_else(|_| Self::cuda(lent(&network)))
+                .ok(),
+        };
+        if let Some(found) = tried {
+            return Ok(found);
+        }
+        let (part, weights) = network;
+        Ok((
+            Self::Cpu(CpuExecutor::new(&part.graph, weights)?),
+            "CPU".to_owned(),
+        ))
+    }
+
+    fn cuda((part, weights): Loaded<'_>) -> Result<(Self, String)> {
+        let network = GraphNetwork::new(&part.graph, weights, &cuda()?)?;
+        Ok((
+            Self::Burn(Box::new(GraphExecutor::recurrent(network)?)),
+            "CUDA".to_owned(),
+        ))
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn wgpu((part, weights): Loaded<'_>, software: bool) -> Result<(Self, String)> {
+        let gpu = crate::gpu::open(software)?;
+        let name = format!("wgpu: {}", gpu.name());
+        let executor = asasr_shaders::GpuExecutor::new(gpu, &part.graph, weights)?;
+        Ok((Self::Wgpu(Box::new(executor)), name))
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    fn wgpu(_: Loaded<'_>, _: bool) -> Result<(Self, String)> {
+        Err(no_wgpu())
+    }
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn no_wgpu() -> Error {
+    Error::new("this build has no wgpu: build with --features wgpu, or choose --device cpu")
 }
 
 /// A network on the device of the user's choice.

@@ -151,6 +151,13 @@ impl Graphs {
 
     /// Refuses a mode that the model does not have.
     pub(crate) fn check_mode(&self, mode: Mode) -> Result<()> {
+        if self.manifest.restorer().is_err() && self.network(Role::Recurrent).is_some() {
+            let why = format!(
+                "the model {} is for videos alone: use it with asasr video, without --mode",
+                self.id()
+            );
+            return Err(Error::new(why));
+        }
         self.sampler(mode).map(drop)
     }
 

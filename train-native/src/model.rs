@@ -38,8 +38,7 @@ fn absent(folder: &Path, error: &std::io::Error) -> String {
 
 /// Why a name is no model.
 pub(crate) fn unknown() -> String {
-    let ids: Vec<String> = asasr_weights::ALL
-        .iter()
+    let ids: Vec<String> = built_in()
         .filter_map(|m| Some(Manifest::from_json(m.manifest).ok()?.id))
         .collect();
     format!(
@@ -73,7 +72,12 @@ pub(crate) fn suited(looks: &Looks) -> Option<Suited> {
 /// The built-in model of that id.
 pub(crate) fn shipped(id: &str) -> Option<asasr_weights::Model> {
     let named = |m: &asasr_weights::Model| Manifest::from_json(m.manifest).is_ok_and(|m| m.id == id);
-    asasr_weights::ALL.into_iter().find(named)
+    built_in().find(named)
+}
+
+/// All built-in models.
+fn built_in() -> impl Iterator<Item = asasr_weights::Model> {
+    asasr_weights::ALL.into_iter().chain(asasr_weights::FOR_VIDEOS)
 }
 
 /// Reads a file of a model by its name; with its place, for errors.

@@ -1438,7 +1438,7 @@ fn work_is_shared_and_checkpoints_are_kept() {
         .collect();
     assert_eq!(steps, [1, 2, 3, 4, 5]);
     // One thread is enough for several workers.
-    let words = "train flow --data @/data --val @/val --out @/thread --steps 1 --batch 1 --patch 8 --channels 8 --blocks 1 \
+    let words = "train flow --data @/data --val @/val --out @/thread --steps 1 --batch 2 --patch 8 --channels 8 --blocks 1 \
                  --devices 2"
         .replace('@', folder.path().to_str().unwrap());
     let run = Command::new(env!("CARGO_BIN_EXE_asasr"))

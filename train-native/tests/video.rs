@@ -463,6 +463,91 @@ fn what_was_done_is_not_done_again() {
     assert!(!work.exists());
 }
 
+/// PSNR of the luma of a video's frames, to those of another.
+fn psnr_y(video: &str, truth: &str) -> f64 {
+    let told = ffmpeg(&format!(
+        "-i '{video}' -i '{truth}' -lavfi psnr=stats_file=- -f null -"
+    ));
+    let told = String::from_utf8(told).unwrap();
+    let values = told
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("psnr_y:"));
+    let values: Vec<f64> = values.map(|v| v.parse().unwrap()).collect();
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+#[test]
+fn the_model_for_videos_is_nearer_to_the_truth() {
+    let at = Folder::new();
+    let [truth, film, plain, made] = ["truth.mp4", "film.mp4", "plain.mp4", "made.mp4"].map(|n| at.path(n));
+    ffmpeg(&format!(
+        "-f lavfi -i testsrc2=s=256x192:r=15:d=1.2 -c:v libx264 -qp 0 -pix_fmt yuv420p '{truth}'"
+    ));
+    let scaled = |from: &str, to: &str, size: &str| {
+        ffmpeg(&format!(
+            "-i '{from}' -vf scale={size}:flags=bicubic -c:v libx264 -qp 0 '{to}'"
+        ));
+    };
+    scaled(&truth, &film, "128:96");
+    scaled(&film, &plain, "256:192");
+    let told = enlarge(&[&film, "-o", &made, "--weights", "asasr-x2-video", "--crf", "0"]);
+    assert!(told.contains("asasr-x2-video on CPU"), "{told}");
+    check(&film, &made, (256, 192));
+    let (ours, bicubic) = (psnr_y(&made, &truth), psnr_y(&plain, &truth));
+    assert!(ours > bicubic + 0.5, "{ours} {bicubic}");
+}
+
+/// A network that looks back makes the same of stretches that are made apart, and each frame from those before it.
+#[test]
+fn a_recurrent_network_makes_stretches_that_fit() {
+    let at = Folder::new();
+    let (film, still) = (at.path("film.mp4"), at.path("still.mp4"));
+    ffmpeg(&format!(
+        "-f lavfi -i testsrc2=s=128x96:r=15:d=3.4 -c:v libx264 -g 20 '{film}'"
+    ));
+    ffmpeg(&format!(
+        "-i '{film}' -vf \"select='gte(n,24)',trim=end_frame=1\" -fps_mode passthrough -c:v libx264 -qp 0 '{still}'"
+    ));
+    let model = "asasr-x2-video";
+    let made = |film: &str, out: &str, more: &[&str]| {
+        let out = at.path(out);
+        let words = [&[film, "-o", &out, "--weights", model], more].concat();
+        enlarge(&words);
+        out
+    };
+    let whole = made(&film, "whole.mp4", &["--stretch", "1"]);
+    check(&film, &whole, (256, 192));
+    let several = made(&film, "several.mp4", &["--stretch", "1", "--jobs", "3"]);
+    assert_eq!(frames(&whole), frames(&several));
+    let wide = made(&film, "wide.mkv", &["--width", "192"]);
+    check(&film, &wide, (192, 144));
+    // The first frame of another video has nothing before it.
+    let raw = |path: &str, frame: usize| {
+        let filter = format!("\"select='eq(n,{frame})'\"");
+        ffmpeg(&format!(
+            "-i '{path}' -vf {filter} -fps_mode passthrough -f rawvideo -pix_fmt rgb24 -"
+        ))
+    };
+    let alone = made(&still, "alone.mp4", &["--crf", "0"]);
+    let within = made(&film, "within.mp4", &["--crf", "0"]);
+    assert_eq!(raw(&film, 24), raw(&still, 0));
+    assert_ne!(raw(&within, 24), raw(&alone, 0));
+    for (more, why) in [
+        (["--scale", "4"], "enlarges 2 times at most"),
+        (["--width", "320"], "2 times at most"),
+        (["--mode", "instant"], "for videos alone"),
+    ] {
+        let out = at.path("bad.mp4");
+        let words = [&[film.as_str(), "-o", &out, "--weights", model], &more[..]].concat();
+        let run = asasr(&words).output().unwrap();
+        assert!(
+            !run.status.success() && said(&run).contains(why),
+            "{}",
+            said(&run)
+        );
+    }
+}
+
 #[test]
 fn files_that_are_no_videos_are_named() {
     let at = Folder::new();

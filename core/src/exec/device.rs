@@ -8,6 +8,7 @@ use crate::flow::{ColourAnchor, Field, FieldInputs, FlowDevice, Schedule, Source
 use crate::graph::{Places, Shape, Size, TypedGraph, common_grid};
 use crate::model::Weights;
 use crate::spectral::ColouredNoise;
+use crate::video::RecurrentExecutor;
 use crate::{Error, Executor, OnStep, Part, Planes, Rect, Result};
 
 /// Runs a restorer tile by tile. Copies share their weights, and their memory: one of them runs at a time.
@@ -36,9 +37,12 @@ impl CpuExecutor {
     }
 
     fn enlarge(&self, tile: &Planes) -> Result<Planes> {
-        let size = Size::new(tile.width(), tile.height());
+        self.given(tile, &[Value::from(tile)])
+    }
+
+    fn given(&self, tile: &Planes, inputs: &[Value]) -> Result<Planes> {
         let mut scratch = self.scratch.borrow_mut();
-        image(self.network.run(size, &[Value::from(tile)], &mut scratch)?)
+        image(self.network.run(tile.size(), inputs, &mut scratch)?)
     }
 }
 
@@ -65,6 +69,12 @@ impl Executor for CpuExecutor {
 
     async fn run(&self, tile: &Planes, _place: Rect, _on_step: OnStep<'_>) -> Result<Planes> {
         self.enlarge(tile)
+    }
+}
+
+impl RecurrentExecutor for CpuExecutor {
+    async fn run_after(&self, tile: &Planes, previous: &Planes) -> Result<Planes> {
+        self.given(tile, &[tile, previous].map(Value::from))
     }
 }
 

@@ -62,12 +62,12 @@ pub fn to_u8(v: f32) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::random::SplitMix64;
 
     /// Random colours.
-    pub(super) fn noise(seed: u64, h: usize, w: usize) -> Planes {
+    pub(crate) fn noise(seed: u64, h: usize, w: usize) -> Planes {
         let mut random = SplitMix64::new(seed);
         let values = (0..3 * h * w).map(|_| random.unit() as f32).collect();
         Planes::new(3, h, w, values).expect("sizes agree")

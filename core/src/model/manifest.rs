@@ -32,6 +32,8 @@ pub enum Role {
     OneStep,
     /// Whatever its maker trained it for: an image to an image.
     Community,
+    /// For video: a frame and the [last result moved to it](crate::video), to a result.
+    Recurrent,
 }
 
 names!(Role {
@@ -39,7 +41,8 @@ names!(Role {
     "field" = Field,
     "few_steps" = FewSteps,
     "one_step" = OneStep,
-    "community" = Community
+    "community" = Community,
+    "recurrent" = Recurrent
 });
 
 impl Role {
@@ -51,6 +54,7 @@ impl Role {
             Self::FewSteps => "few_steps",
             Self::OneStep => "one_step",
             Self::Community => "community",
+            Self::Recurrent => "recurrent",
         }
     }
 
@@ -58,7 +62,7 @@ impl Role {
     fn samples(self) -> bool {
         match self {
             Self::Field | Self::FewSteps | Self::OneStep => true,
-            Self::Restorer | Self::Community => false,
+            Self::Restorer | Self::Community | Self::Recurrent => false,
         }
     }
 
@@ -71,6 +75,7 @@ impl Role {
         let time = ValueType::vector(1);
         match self {
             Self::Restorer | Self::Community => inputs == [image],
+            Self::Recurrent => inputs == [image, larger],
             Self::OneStep => inputs == [image] || inputs == [image, larger],
             Self::Field | Self::FewSteps => {
                 inputs == [larger, image, time] || inputs == [larger, image, larger, time]
@@ -95,8 +100,8 @@ const DEPARTURE: f64 = 1.5;
 /// What a model is, where its weights are and how they came to be: networks by what they are for, each a graph with a file of weights.
 /// It is format 2 of `manifest.json`, and [format 1](format1) is read as one.
 ///
-/// One of them answers in the mode `instant`, a [`Role::Restorer`] or else a [`Role::Community`]. All are of colour images and enlarge the
-/// same whole number of times.
+/// One of them answers in the mode `instant`, a [`Role::Restorer`] or else a [`Role::Community`], but in a model for videos alone, which has
+/// a [`Role::Recurrent`] only. All are of colour images and enlarge the same whole number of times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     /// The model's name in addresses and on the command line.
@@ -280,10 +285,17 @@ impl Manifest {
     /// The network that answers in [`Mode::Instant`].
     ///
     /// # Errors
-    /// [`Error::Manifest`] where there is none, which no manifest that was read has.
+    /// [`Error::Manifest`] where there is none, as in models for videos alone.
     pub fn restorer(&self) -> Result<&NetworkPart> {
-        let own = self.networks.get(&Role::Restorer);
-        own.map_or_else(|| self.network(Role::Community), Ok)
+        let own = [Role::Restorer, Role::Community];
+        let own = own.iter().find_map(|role| self.networks.get(role));
+        own.ok_or_else(|| {
+            Error::Manifest(if self.networks.contains_key(&Role::Recurrent) {
+                format!("the model {} is for videos alone", self.id)
+            } else {
+                format!("the model {} has no {}", self.id, Role::Restorer.name())
+            })
+        })
     }
 
     /// How many times it enlarges.
@@ -291,7 +303,14 @@ impl Manifest {
     /// # Errors
     /// As [`Self::restorer`].
     pub fn scale(&self) -> Result<usize> {
-        Ok(self.restorer()?.scale().0)
+        Ok(self.first()?.scale().0)
+    }
+
+    /// A network, whose scale is that of all.
+    fn first(&self) -> Result<&NetworkPart> {
+        self.networks
+            .get(&Role::Recurrent)
+            .map_or_else(|| self.restorer(), Ok)
     }
 
     /// The network that `mode` draws from and its number of steps; none where the restorer answers, or where the model has none.
@@ -347,7 +366,10 @@ impl Manifest {
 
     /// The modes that the model has, the quickest first.
     pub fn modes(&self) -> impl Iterator<Item = Mode> {
-        let has = |m: &Mode| *m == Mode::Instant || self.sampler(*m).is_some();
+        let has = |m: &Mode| match m {
+            Mode::Instant => self.restorer().is_ok(),
+            Mode::Fast | Mode::Quality => self.sampler(*m).is_some(),
+        };
         Mode::ALL.into_iter().filter(has)
     }
 
@@ -359,7 +381,7 @@ impl Manifest {
     fn check(&self) -> Result<()> {
         plain("id", &self.id)?;
         line("licence", &self.licence)?;
-        let (scale, divisor) = self.restorer()?.scale();
+        let (scale, divisor) = self.first()?.scale();
         if !(1..=MOST_SCALE).contains(&scale) || divisor != 1 {
             return Err(Error::Manifest(format!(
                 "its networks enlarge {scale}/{divisor} times, which is no whole number from 1 to {MOST_SCALE}"
@@ -370,7 +392,7 @@ impl Manifest {
         }
         let mut files: Vec<&str> = Vec::new();
         for (role, part) in &self.networks {
-            part.check(*role, self.restorer()?.graph.output_scale(0))?;
+            part.check(*role, self.first()?.graph.output_scale(0))?;
             if files.contains(&part.file.as_str()) {
                 return Err(Error::Manifest(format!(
                     "two of its networks share the file {:?}",
@@ -610,6 +632,34 @@ mod tests {
         }
         // Two files of one name.
         assert!(alone(2).held_to(&compact(4)).is_err());
+    }
+
+    /// A model for videos alone has no mode for photos; beside a restorer its network has the same scale.
+    #[test]
+    fn networks_for_video_stand_alone_or_beside_others() {
+        let recurrent = |scale| {
+            let net = nets::Recurrent {
+                features: 4,
+                blocks: 1,
+                scale,
+            };
+            NetworkPart::new("recurrent.safetensors", net.graph().check().expect("fits"))
+        };
+        let alone = Manifest {
+            id: "own".into(),
+            licence: "MIT".into(),
+            networks: [(Role::Recurrent, recurrent(2))].into(),
+            measured: None,
+        };
+        let json = alone.to_json().expect("writes");
+        let read = Manifest::from_json(json.as_bytes()).expect("reads");
+        assert_eq!((read.scale().expect("has one"), read.modes().count()), (2, 0));
+        assert!(read.restorer().is_err());
+        for (scale, fits) in [(4, true), (2, false)] {
+            let (mut both, _) = manifest();
+            both.networks.insert(Role::Recurrent, recurrent(scale));
+            assert_eq!(both.to_json().is_ok(), fits);
+        }
     }
 
     #[test]

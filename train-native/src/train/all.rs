@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::config::{
     Adversary, Align, Distill, Export, Finish, Flow, Job, ModelPlace, OneStep, Options as _, Place, Restorer,
-    options,
+    Video, options,
 };
 use super::{export, stage};
 use crate::cli::All;
@@ -109,12 +109,12 @@ fn best(args: &All, stage: &str) -> PathBuf {
 }
 
 /// What puts the finished model together, with the options of the section `[export]`. `None` where no stage before it makes
-/// one: an adversary is an adapter and no model by itself, and what samples in one step is a whole model already.
+/// one: an adversary is an adapter and no model by itself; what samples in one step and what is for video are whole models already.
 fn finished(args: &All, config: &Table) -> Result<Option<Export>> {
     let own = config.get(EXPORT).map(|c| stage::table(EXPORT, c)).transpose()?;
     let made = Job::NAMES
         .iter()
-        .rfind(|s| ![Adversary::NAME, OneStep::NAME].contains(s) && config.contains_key(**s));
+        .rfind(|s| ![Adversary::NAME, OneStep::NAME, Video::NAME].contains(s) && config.contains_key(**s));
     let Some(last) = made else {
         return match own {
             Some(_) => Err(Error::new(format!(

@@ -6,6 +6,7 @@ use asasr_core::{Planes, Rect, Size, metrics, random::SplitMix64, resample};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::clips::{Clips, Source};
 use crate::degrade::{Protocol, Recipe, carry_out, degrade, filter, reach};
 use crate::drawn::Artist;
 use crate::error::{Error, Result};
@@ -50,9 +51,11 @@ pub(crate) struct Dataset {
     shares: Option<[f64; 3]>,
     /// Who draws crops that are no photographs, and their share.
     drawn: Option<(Artist, f64)>,
+    /// How crops move, where they are frames of a video.
+    clips: Option<Clips>,
 }
 
-/// Pairs of a step, `n` of them.
+/// Pairs of a step, `n` of them. Of a clip the frames lie one below the other.
 pub(crate) struct Batch {
     /// `[n, 3, patch, patch]`
     pub(crate) low: Tensor<4>,
@@ -187,6 +190,7 @@ impl Dataset {
             blurred: 0.0,
             shares: None,
             drawn: None,
+            clips: None,
         })
     }
 
@@ -203,6 +207,7 @@ impl Dataset {
             blurred: 0.0,
             shares: None,
             drawn: None,
+            clips: None,
         })
     }
 
@@ -220,6 +225,11 @@ impl Dataset {
     pub(crate) fn drawing(self, artist: Artist, share: f64) -> Self {
         let drawn = (share > 0.0).then_some((artist, share));
         Self { drawn, ..self }
+    }
+
+    /// The same photographs under a camera that moves.
+    pub(crate) fn moving(self, clips: Option<Clips>) -> Self {
+        Self { clips, ..self }
     }
 
     /// How a crop is degraded.
@@ -250,6 +260,9 @@ impl Dataset {
 
     /// A random crop in one of eight orientations, blurred or not, or a drawing, and the input made of it.
     fn sample(&self, draw: &mut SplitMix64, patch: usize) -> Result<Sample> {
+        if let Some(clips) = &self.clips {
+            return self.clip(clips, draw, patch);
+        }
         if let Some((artist, share)) = &self.drawn
             && draw.unit() < *share
         {
@@ -284,6 +297,33 @@ impl Dataset {
         }
         let place = turned((x - left, y - top), side - patch, turn);
         self.cut(recipe.as_ref(), &region, place, patch, draw)
+    }
+
+    /// The frames of a clip, one below the other.
+    fn clip(&self, clips: &Clips, draw: &mut SplitMix64, patch: usize) -> Result<Sample> {
+        let recipe = self.recipe(draw);
+        let margin = reach(recipe.as_ref(), self.scale);
+        let side = (patch + 2 * margin) * self.scale;
+        let frames = clips.truth(side, draw, |draw| {
+            let photo = &self.photos[draw.below(self.photos.len())];
+            Source {
+                pixels: &photo.hq,
+                size: photo.size.times(self.scale),
+            }
+        });
+        let (mut low, mut high) = (Vec::new(), Vec::new());
+        for frame in &frames {
+            let pair = self.cut(recipe.as_ref(), frame, (margin, margin), patch, draw)?;
+            low.push(pair.low);
+            high.push(pair.high);
+        }
+        let low = clips.coded(low, draw)?;
+        let skip: Vec<Planes> = low.iter().map(|low| resample::enlarge(low, self.scale)).collect();
+        Ok(Sample {
+            low: tall(&low),
+            skip: tall(&skip),
+            high: tall(&high),
+        })
     }
 
     /// The pair at `place`, in pixels of the input, of a degraded region.
@@ -347,6 +387,16 @@ impl Photo {
             size: Size::new(hq.width() / scale, hq.height() / scale),
         })
     }
+}
+
+/// Images of one size, one below the other.
+fn tall(images: &[Planes]) -> Planes {
+    let size = images.first().map_or(Size::new(0, 0), Planes::size);
+    let mut out = Planes::zeros(3, images.len() * size.height, size.width);
+    for (i, image) in images.iter().enumerate() {
+        out.put_rows(i * size.height, image);
+    }
+    out
 }
 
 /// Images of one size as a batch.
@@ -590,6 +640,7 @@ mod tests {
             blurred: 0.0,
             shares: None,
             drawn: None,
+            clips: None,
         };
         for i in 0..40 {
             let sample = dataset

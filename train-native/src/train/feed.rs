@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
+use rayon::ThreadPoolBuilder;
+
 use super::config::Common;
 use super::data::{Crops, Dataset};
 use crate::error::{Error, Result};
@@ -27,11 +29,19 @@ pub(super) fn fed<T>(
 ) -> Result<T> {
     let (sender, receiver) = sync_channel(AHEAD);
     let (n, patch) = (common.batch.into(), common.patch.into());
+    // Threads of its own: those of the others may all wait for what it makes.
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(rayon::current_num_threads())
+        .build();
+    let pool = pool.map_err(|e| Error::new(format!("no threads to make crops on: {e}")))?;
     thread::scope(|scope| {
         scope.spawn(move || {
             for draw in draws {
                 // Whoever took them has ended.
-                if sender.send(dataset.crops(common.seed, draw, n, patch)).is_err() {
+                if sender
+                    .send(pool.install(|| dataset.crops(common.seed, draw, n, patch)))
+                    .is_err()
+                {
                     break;
                 }
             }

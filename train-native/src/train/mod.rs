@@ -4,6 +4,7 @@ mod adversary;
 mod align;
 mod all;
 mod checkpoint;
+mod clips;
 pub(crate) mod config;
 mod data;
 mod distill;
@@ -22,6 +23,7 @@ mod source;
 mod stage;
 mod sweep;
 mod trainee;
+mod video;
 
 pub(crate) use data::{Batch, Dataset};
 pub(crate) use optimise::scalar;

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::eval::{self, Pair, ResultFolder};
 use crate::{files, interrupt, memory, pack};
 
-pub(crate) const SCALE: usize = 4;
+pub(crate) use super::config::SCALE;
 /// Validation images in the report.
 pub(crate) const COMPARED: usize = 3;
 
@@ -111,10 +111,10 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
     let inputs = inputs(common, &train, &val)?;
     let mut record = Record::new(options, stages[0].base(), fingerprint(&train, &val))?;
     let mut state = begin::<O>(common, &checkpoint, &fresh, &mut record, &devices[0])?;
-    let dataset = dataset(common, &train, inputs.as_ref(), artist)?;
+    let dataset = dataset(options, &train, inputs.as_ref(), artist)?;
     let pairs = match (&inputs, &common.files.val) {
-        (Some(inputs), None) => eval::pairs_with(&val, inputs, SCALE)?,
-        _ => eval::pairs(&val, SCALE, common.protocol)?,
+        (Some(inputs), None) => eval::pairs_with(&val, inputs, options.scale())?,
+        _ => eval::pairs(&val, options.scale(), common.protocol)?,
     };
     let learned: usize = fresh.iter().map(|(_, t)| t.values.len()).sum();
     note!(
@@ -183,20 +183,22 @@ pub(crate) fn train<O: Options, S: Stage>(options: &O, open: impl Fn(&Device) ->
 }
 
 /// What crops are taken from.
-fn dataset(
-    common: &Common,
+fn dataset<O: Options>(
+    options: &O,
     photos: &[PathBuf],
     inputs: Option<&ResultFolder>,
     artist: Artist,
 ) -> Result<Dataset> {
+    let common = options.common();
     let patch = common.patch.into();
     let made = Inputs::Made(common.protocol);
     let inputs = inputs.map_or(made, |folder| Inputs::Given(folder, common.protocol));
-    let loaded = Dataset::load(photos, SCALE, patch, common.running.cache_mb, inputs)?;
+    let loaded = Dataset::load(photos, options.scale(), patch, common.running.cache_mb, inputs)?;
     Ok(loaded
         .blurring(common.blurred.get())
         .mixing(common.shares.map(Shares::parts))
-        .drawing(artist, common.drawn.map_or(0.0, Share::get)))
+        .drawing(artist, common.drawn.map_or(0.0, Share::get))
+        .moving(options.clips()?))
 }
 
 /// The state to go on from.

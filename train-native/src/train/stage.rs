@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::config::record::{Record, checkpoint_of};
 use super::config::{Job, Run, each};
-use super::{adversary, align, distill, flow, one_step, restorer, run};
+use super::{adversary, align, distill, flow, one_step, restorer, run, video};
 use crate::error::{Error, Result};
 use crate::{files, model};
 
@@ -26,6 +26,7 @@ pub(super) fn check(job: &Job) -> Result<()> {
         Job::Align(a) => align::check(a),
         Job::Distill(a) => distill::check(a),
         Job::OneStep(a) => one_step::check(a),
+        Job::Video(_) => Ok(()),
     }
 }
 
@@ -38,6 +39,7 @@ pub(super) fn train(job: &Job) -> Result<()> {
         Job::Align(a) => align::run(a),
         Job::Distill(a) => distill::run(a),
         Job::OneStep(a) => one_step::run(a),
+        Job::Video(a) => video::run(a),
     }
 }
 

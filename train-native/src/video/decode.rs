@@ -1,5 +1,6 @@
 //! Frames of a video, in order, with their times: ffmpeg decodes, and tells the times beside the pixels.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{ChildStderr, ChildStdout, Stdio};
@@ -31,6 +32,16 @@ pub(super) struct Reading {
     pub(super) interlaced: bool,
     /// Options of the filter that makes RGB.
     pub(super) convert: String,
+    /// What stretches begin with.
+    pub(super) lead: Lead,
+}
+
+/// Frames before a stretch, which whoever looks back at frames needs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Lead {
+    pub(super) frames: usize,
+    /// How long they last at most, in microseconds.
+    pub(super) lasts: i64,
 }
 
 /// A frame.
@@ -59,6 +70,8 @@ pub(super) struct Decoder<'a> {
     times: Receiver<i64>,
     listener: Option<JoinHandle<Faults>>,
     ahead: Option<Frame>,
+    /// The pixels of the frames before that, as many as a stretch leads in with.
+    before: VecDeque<Vec<u8>>,
     /// The time of the last frame.
     last: Option<i64>,
     late: u64,
@@ -140,14 +153,16 @@ impl<'a> Decoder<'a> {
             return Self::start(reading, tools, None);
         };
         // A second before, for indexes are not always exact.
-        let before = reading.base.micros(tick) - reading.start - 1_000_000;
+        let before = reading.base.micros(tick) - reading.start - 1_000_000 - reading.lead.lasts;
         let mut decoder = Self::start(reading, tools, (before > 0).then_some(before))?;
         if before > 0 && decoder.peek()?.is_none_or(|frame| frame.tick > tick) {
             // It went too far, or there is nothing: from the beginning there is no doubt.
             decoder = Self::start(reading, tools, None)?;
         }
         while decoder.peek()?.is_some_and(|frame| frame.tick < tick) {
-            decoder.ahead = None;
+            if let Some(frame) = decoder.ahead.take() {
+                decoder.remember(frame.pixels);
+            }
         }
         Ok(decoder)
     }
@@ -191,6 +206,7 @@ impl<'a> Decoder<'a> {
             times,
             listener: Some(thread::spawn(move || hear(said, &send))),
             ahead: None,
+            before: VecDeque::new(),
             last: None,
             late: 0,
             sought: micros.is_some(),
@@ -216,7 +232,23 @@ impl<'a> Decoder<'a> {
     /// Takes the next frame.
     pub(super) fn take(&mut self) -> Result<Option<Frame>> {
         self.peek()?;
-        Ok(self.ahead.take())
+        let frame = self.ahead.take();
+        if let Some(frame) = frame.as_ref().filter(|_| self.reading.lead.frames > 0) {
+            self.remember(frame.pixels.clone());
+        }
+        Ok(frame)
+    }
+
+    fn remember(&mut self, pixels: Vec<u8>) {
+        self.before.push_back(pixels);
+        while self.before.len() > self.reading.lead.frames {
+            self.before.pop_front();
+        }
+    }
+
+    /// The pixels of the frames before the next, the earliest first.
+    pub(super) fn lead(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.before.iter().cloned()
     }
 
     fn read(&mut self) -> Result<Option<Frame>> {

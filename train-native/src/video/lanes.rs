@@ -67,6 +67,8 @@ struct State {
 /// What goes from thread to thread.
 enum Step {
     Begin(usize),
+    /// Pixels of a frame before the stretch, to be looked at alone.
+    Lead(Vec<u8>),
     /// A time and pixels.
     Frame(i64, Vec<u8>),
     /// The stretch is whole; whether the video ends in it.
@@ -202,8 +204,13 @@ fn read(task: &Task<'_>, queue: &Queue, out: &SyncSender<Step>) -> Result<()> {
                 Decoder::from(task.reading, task.tools, task.stretches.begin(index))?
             }
         };
-        if out.send(Step::Begin(index)).is_err() {
-            return Ok(());
+        // What comes before the stretch is known once its first frame is.
+        decoder.peek()?;
+        let lead = decoder.lead().map(Step::Lead);
+        for step in [Step::Begin(index)].into_iter().chain(lead) {
+            if out.send(step).is_err() {
+                return Ok(());
+            }
         }
         let end = task.stretches.end(index);
         let ends = loop {
@@ -243,6 +250,10 @@ fn enlarge(
                 enlarger.begin();
                 Step::Begin(index)
             }
+            Step::Lead(pixels) => {
+                enlarger.enlarge(&reading.image(pixels))?;
+                continue;
+            }
             Step::Frame(tick, pixels) => Step::Frame(tick, enlarger.enlarge(&reading.image(pixels))?),
             Step::End(ends) => Step::End(ends),
         };
@@ -261,6 +272,8 @@ fn write(task: &Task<'_>, queue: &Queue, results: &Receiver<Step>, on_frame: &On
     for step in results {
         match step {
             Step::Begin(index) => (at, done) = (index, None),
+            // Not handed on.
+            Step::Lead(_) => {}
             Step::Frame(tick, pixels) => {
                 let mut current = match encoder.take() {
                     Some(encoder) => encoder,

@@ -42,19 +42,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use asasr_core::pipeline;
+use asasr_core::video::Recurrence;
 
 use self::clock::shown as time;
-use self::frames::{Enlarge, Still};
+use self::frames::{Enlarge, InOrder, Still, Way};
 use self::lanes::{Made, Task};
 use self::mux::Enlarged;
 use self::options::Video;
 use self::plan::{Place, Plan};
 use self::tell::Telltale;
-use self::tools::Tools;
+pub(crate) use self::tools::Tools;
 use self::work::Work;
 use crate::cli::Mode;
 use crate::error::{Error, Result, code, shown};
-use crate::executor::ExecutorMaker;
+use crate::executor::{AnyRecurrent, ExecutorMaker};
 use crate::graphs::Graphs;
 use crate::upscale::place::MadeFolder;
 use crate::upscale::tell::{Remark, Teller};
@@ -87,9 +88,9 @@ fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
     }
     let tools = Tools::find(args.ffmpeg.as_deref())?;
     let model = Graphs::signed(args.how.weights.as_deref(), args.how.public_key.as_deref())?;
-    let mode = args.how.mode.unwrap_or_else(|| model.default_mode());
+    let way = Way::of(&model, args.how.mode);
     let scale = model.scale()?;
-    check(args, &model, mode)?;
+    check(args, &model, way)?;
     let _made = match &place {
         Place::Folder(folder) if !folder.is_dir() => Some(MadeFolder::new(folder)?),
         _ => None,
@@ -114,7 +115,7 @@ fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
             teller.note(input, &Remark::new("kept", text));
             continue;
         }
-        let plan = guarded(input, || Plan::new(args, input, target, scale, &tools));
+        let plan = guarded(input, || Plan::new(args, input, target, (scale, way), &tools));
         match plan.and_then(|plan| plan.check_place(&read).map(|()| plan)) {
             Ok(plan) => plans.push(plan),
             Err(why) => {
@@ -126,7 +127,7 @@ fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
     for plan in plans {
         let input = &plan.source.path;
         plan.notes.iter().for_each(|note| teller.note(input, note));
-        let made = guarded(input, || one(args, (&model, mode), &plan, (&tools, teller)));
+        let made = guarded(input, || one(args, (&model, way), &plan, (&tools, teller)));
         if let Err(why) = made {
             teller.failed(input, &why);
             failed += 1;
@@ -139,14 +140,19 @@ fn all(args: &Video, teller: Teller) -> Result<(usize, usize)> {
 }
 
 /// Checks the model against what is asked of it.
-fn check(args: &Video, model: &Graphs, mode: Mode) -> Result<()> {
-    if mode == Mode::Instant && args.how.draw.fidelity > 0.0 {
+fn check(args: &Video, model: &Graphs, way: Way) -> Result<()> {
+    if matches!(way, Way::Still(Mode::Instant) | Way::Recurrent) && args.how.draw.fidelity > 0.0 {
         return Err(Error::new(
             "--fidelity leads back from a flow's sample: add --mode fast or --mode quality",
         ));
     }
-    model.check_mode(mode)?;
-    let most = pipeline::reach(model.scale()?);
+    let most = match way {
+        Way::Still(mode) => {
+            model.check_mode(mode)?;
+            pipeline::reach(model.scale()?)
+        }
+        Way::Recurrent => model.scale()?,
+    };
     if args.scale.is_some_and(|scale| usize::from(scale) > most) {
         return Err(Error::new(format!(
             "the model {} enlarges {most} times at most: choose --scale {most} or less",
@@ -159,11 +165,11 @@ fn check(args: &Video, model: &Graphs, mode: Mode) -> Result<()> {
 /// Enlarges one video.
 fn one(
     args: &Video,
-    (model, mode): (&Graphs, Mode),
+    (model, way): (&Graphs, Way),
     plan: &Plan,
     (tools, teller): (&Tools, Teller),
 ) -> Result<()> {
-    let record = plan.record(args, model, mode, tools)?;
+    let record = plan.record(args, model, way, tools)?;
     let (work, done) = Work::open(&plan.target, &record, args.resume)?;
     let (others, notes) = mux::others(&plan.source, plan.container, tools, &work)?;
     notes.iter().for_each(|note| teller.note(&plan.source.path, note));
@@ -185,11 +191,24 @@ fn one(
     let tale = Telltale::begin(teller, &plan.source.path, sizes, plan.frames(), earlier);
     let described = Once::new();
     let maker = || -> Result<Box<dyn Enlarge>> {
-        let maker =
-            ExecutorMaker::new(model.clone(), args.how.device, mode, args.how.draw)?.held(args.how.hold);
-        described.call_once(|| note!("{}", maker.describe()));
-        let options = plan.options;
-        Ok(Box::new(Still { maker, options }))
+        let how = &args.how;
+        match way {
+            Way::Still(mode) => {
+                let maker = ExecutorMaker::new(model.clone(), how.device, mode, how.draw)?.held(how.hold);
+                described.call_once(|| note!("{}", maker.describe()));
+                let options = plan.options;
+                Ok(Box::new(Still { maker, options }))
+            }
+            Way::Recurrent => {
+                let (network, place) = AnyRecurrent::open(model.clone(), how.device)?;
+                described.call_once(|| note!("{} on {place}", model.id()));
+                Ok(Box::new(InOrder {
+                    network,
+                    memory: Recurrence::new(model.scale()?),
+                    size: plan.writing.size,
+                }))
+            }
+        }
     };
     let made = lanes::make(&task, done, &maker, &|second| tale.frame(second));
     tale.computed();

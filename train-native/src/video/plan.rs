@@ -14,13 +14,14 @@ use super::colours::Conversion;
 use super::decode::Reading;
 use super::encode::Writing;
 use super::format::{Container, Packing};
+use super::frames::Way;
 use super::mux::Cut;
 use super::options::Video;
 use super::probe::{Kind, Pixels, Source, named};
 use super::rotation::Rotation;
 use super::tools::Tools;
 use super::work::{Record, Stretches};
-use crate::cli::Mode;
+
 use crate::error::{Error, Result, code, shown};
 use crate::files;
 use crate::graphs::Graphs;
@@ -158,7 +159,7 @@ impl Plan {
         args: &Video,
         input: &Path,
         (target, container): (PathBuf, Container),
-        scale: usize,
+        (scale, way): (usize, Way),
         tools: &Tools,
     ) -> Result<Self> {
         let source = Source::open(input, tools)?;
@@ -189,7 +190,12 @@ impl Plan {
             consistency: false,
             hold: args.how.hold.is_on(),
         };
-        options.passes(given, scale).map_err(|e| Error::of(input, &e))?;
+        let passes = options.passes(given, scale).map_err(|e| Error::of(input, &e))?;
+        if way == Way::Recurrent && passes.second.is_some() {
+            let why =
+                format!("the network for videos enlarges {scale} times at most: choose a smaller result");
+            return Err(Error::at(input, why));
+        }
         let conversion = Conversion::new(given, size, film.pixels, &film.colours)
             .map_err(|why| Error::at(input, why).coded(code::FORMAT))?;
         let mut notes = remarks(&source, &packing);
@@ -224,6 +230,7 @@ impl Plan {
                 upright,
                 interlaced: film.interlaced,
                 convert: conversion.from,
+                lead: way.lead(film.rate),
             },
             writing: Writing {
                 size,
@@ -270,14 +277,14 @@ impl Plan {
     ///
     /// # Errors
     /// Where the video cannot be read.
-    pub(super) fn record(&self, args: &Video, model: &Graphs, mode: Mode, tools: &Tools) -> Result<Record> {
+    pub(super) fn record(&self, args: &Video, model: &Graphs, way: Way, tools: &Tools) -> Result<Record> {
         let time = |m: Option<Moment>| m.map_or("none".into(), |m| m.0.to_string());
         let all = [
             ("the video", identity(&self.source)?),
             ("the result's size", self.writing.size.to_string()),
             ("the codec and its options", self.writing.words().join(" ")),
-            ("the model", format!("{} {}", model.id(), model.hash(mode)?)),
-            ("--mode", mode.name().into()),
+            ("the model", format!("{} {}", model.id(), way.hash(model)?)),
+            ("--mode", way.name().into()),
             ("--hold", args.how.hold.to_string()),
             ("--seed", args.how.draw.seed.to_string()),
             ("--fidelity", args.how.draw.fidelity.to_string()),

@@ -17,7 +17,7 @@ const REMEDY: &str = "install ffmpeg 5.1 or newer (apt install ffmpeg, brew inst
 
 /// ffmpeg and ffprobe, which are there and new enough.
 #[derive(Debug)]
-pub(super) struct Tools {
+pub(crate) struct Tools {
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
     /// As the program says it.
@@ -30,7 +30,7 @@ impl Tools {
     ///
     /// # Errors
     /// Where one is missing or too old, with the remedy.
-    pub(super) fn find(named: Option<&Path>) -> Result<Self> {
+    pub(crate) fn find(named: Option<&Path>) -> Result<Self> {
         let ending = env::consts::EXE_SUFFIX;
         let ffmpeg = match named {
             None => PathBuf::from(format!("ffmpeg{ending}")),
@@ -63,12 +63,12 @@ impl Tools {
     }
 
     /// Whether it encodes by that encoder.
-    pub(super) fn encodes(&self, encoder: &str) -> bool {
+    pub(crate) fn encodes(&self, encoder: &str) -> bool {
         self.encoders.contains(encoder)
     }
 
     /// ffmpeg, to be given its words; errors alone are told.
-    pub(super) fn ffmpeg(&self) -> Command {
+    pub(crate) fn ffmpeg(&self) -> Command {
         let mut command = command(&self.ffmpeg);
         command.args(["-hide_banner", "-y"]);
         command

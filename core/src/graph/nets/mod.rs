@@ -10,6 +10,7 @@ mod field;
 mod layers;
 mod noise;
 mod plksr;
+mod recurrent;
 mod resampled;
 mod restorer;
 mod rrdb;
@@ -23,6 +24,7 @@ pub use discriminator::Discriminator;
 pub use field::velocity;
 pub use noise::{NOISE, NOISE_WEIGHT, field_of, with_noise};
 pub use plksr::{Mixer, Plksr, PlksrNorm};
+pub use recurrent::{PREVIOUS, Recurrent};
 pub use resampled::resampled;
 pub use restorer::restorer;
 pub use rrdb::Rrdb;
@@ -269,6 +271,32 @@ mod tests {
         }
         assert_eq!(unseen, run(&plain, &own, 1));
         assert!(seen.iter().zip(&unseen).any(|(a, b)| (a - b).abs() > 1e-3));
+    }
+
+    #[test]
+    fn recurrent_networks_cost_the_same_at_every_scale() {
+        for (scale, frame) in [(1, 48), (2, 12), (4, 3)] {
+            let graph = Recurrent {
+                features: 16,
+                blocks: 2,
+                scale,
+            };
+            let graph = graph.graph().check().expect("fits");
+            assert_eq!(graph.output_scale(0).terms(), (scale, 1));
+            assert_eq!(graph.size_multiple(), 4 / scale);
+            let kernels = 9 * 16 * ((frame + 48) + 6 * 16 + 48);
+            assert_eq!(graph.parameter_count(), kernels + 7 * 16 + 48);
+            let cost = graph
+                .cost(Size::new(64 / scale, 64 / scale))
+                .expect("a size that fits");
+            let skip = 16 * 3 * 64 * 64; // at most
+            let conv = 16 * 16 * kernels;
+            assert!(
+                (conv..conv + skip).contains(&cost.multiply_adds),
+                "{scale}: {}",
+                cost.multiply_adds
+            );
+        }
     }
 
     #[test]

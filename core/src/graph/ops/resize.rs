@@ -8,7 +8,7 @@ use crate::fields::names;
 use crate::graph::{Fault, Shape, Tensor, ValueType, limits};
 #[cfg(feature = "burn")]
 use crate::nn::graph::{Batch, Given, OnBurn};
-use crate::resample::Axis;
+use crate::resample::{Axis, filter_plane};
 
 /// A map enlarged by a whole factor; pixel centres lie at halves, so that output pixel `i` is at `(i + 1/2) / factor - 1/2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,26 +155,12 @@ fn filtered(x: &burn::tensor::Tensor<4>, dim: usize, axis: &Axis) -> burn::tenso
 
 impl Compute for Resize {
     fn compute(&self, inputs: &[&Value], _parameters: &[&[f32]], out: &mut Value) {
-        out.data.fill(0.0);
         let (from, to) = (inputs[0].map_size(), out.map_size());
         let (across, down) = (self.axis(from.width), self.axis(from.height));
         let mut wide = vec![0.0; from.height * to.width];
         let planes = inputs[0].data.chunks_exact(from.pixels());
         for (plane, made) in planes.zip(out.data.chunks_exact_mut(to.pixels())) {
-            for (line, row) in plane
-                .chunks_exact(from.width)
-                .zip(wide.chunks_exact_mut(to.width))
-            {
-                for (x, value) in row.iter_mut().enumerate() {
-                    *value = across.taps_of(x).map(|(u, w)| w * line[u]).sum();
-                }
-            }
-            for (y, row) in made.chunks_exact_mut(to.width).enumerate() {
-                for (v, w) in down.taps_of(y) {
-                    let line = &wide[v * to.width..][..to.width];
-                    row.iter_mut().zip(line).for_each(|(sum, x)| *sum += w * x);
-                }
-            }
+            filter_plane(plane, &across, &down, &mut wide, made);
         }
     }
 }

@@ -17,6 +17,7 @@ mod restorer;
 #[cfg(test)]
 mod tests;
 mod values;
+mod video;
 
 use std::path::Path;
 
@@ -36,8 +37,13 @@ pub(crate) use restorer::{Loss, Restorer};
 pub(crate) use values::{Anchor, ModelPlace, Place, Rate, Share, Shares, Strength};
 #[cfg(test)]
 pub(crate) use values::{Sigma, Slope};
+pub(crate) use video::Video;
 
+use super::clips::Clips;
 use crate::error::{Error, Result};
+
+/// How many times networks enlarge, but those of video.
+pub(crate) const SCALE: usize = 4;
 
 /// Options of a stage of training.
 pub(crate) trait Run: Options {
@@ -47,6 +53,16 @@ pub(crate) trait Run: Options {
     fn common(&self) -> &Common;
 
     fn common_mut(&mut self) -> &mut Common;
+
+    /// How many times networks of this stage enlarge.
+    fn scale(&self) -> usize {
+        SCALE
+    }
+
+    /// How crops move, where they are frames of a video.
+    fn clips(&self) -> Result<Option<Clips>> {
+        Ok(None)
+    }
 
     /// Writes out what options have that are not given and depend on others.
     fn settle_own(&mut self) {}
@@ -89,6 +105,8 @@ pub(crate) enum Job {
     Distill(Distill),
     /// One likely image in one step, against a discriminator
     OneStep(OneStep),
+    /// A small recurrent network for video, on crops that move
+    Video(Video),
 }
 
 /// Does the same with the options of whichever stage it is.
@@ -101,6 +119,7 @@ macro_rules! each {
             $crate::train::config::Job::Align($options) => $do,
             $crate::train::config::Job::Distill($options) => $do,
             $crate::train::config::Job::OneStep($options) => $do,
+            $crate::train::config::Job::Video($options) => $do,
         }
     };
 }
@@ -109,7 +128,7 @@ pub(crate) use each;
 /// Does the same with the options `$O` of the stage of a name; `None` where no stage has it.
 macro_rules! named {
     ($name:expr, $O:ident => $do:expr) => {
-        named!($name, $O => $do; Restorer, Flow, Adversary, Align, Distill, OneStep)
+        named!($name, $O => $do; Restorer, Flow, Adversary, Align, Distill, OneStep, Video)
     };
     ($name:expr, $O:ident => $do:expr; $($stage:ident),*) => {
         match $name {
@@ -132,17 +151,18 @@ macro_rules! into_job {
         })*
     };
 }
-into_job!(Restorer, Flow, Adversary, Align, Distill, OneStep);
+into_job!(Restorer, Flow, Adversary, Align, Distill, OneStep, Video);
 
 impl Job {
     /// The stages by name, in their order.
-    pub(crate) const NAMES: [&str; 6] = [
+    pub(crate) const NAMES: [&str; 7] = [
         Restorer::NAME,
         Flow::NAME,
         Adversary::NAME,
         Align::NAME,
         Distill::NAME,
         OneStep::NAME,
+        Video::NAME,
     ];
 
     pub(crate) fn common(&self) -> &Common {

@@ -21,6 +21,7 @@ macro_rules! for_all {
         $check::<Align>($($given),*);
         $check::<Distill>($($given),*);
         $check::<OneStep>($($given),*);
+        $check::<Video>($($given),*);
     };
 }
 
