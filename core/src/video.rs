@@ -158,14 +158,10 @@ pub async fn enlarge<'a, E: RecurrentExecutor>(
             size.width.next_multiple_of(grid),
             size.height.next_multiple_of(grid),
         );
-        let previous = previous.reflected(whole.times(scale));
-        let made = if whole == size {
-            network.run_after(&frame, &previous).await?
-        } else {
-            network
-                .run_after(&frame.clone().reflected(whole), &previous)
-                .await?
-        };
+        let filled = frame.clone().reflected(whole);
+        let made = network
+            .run_after(&filled, &previous.reflected(whole.times(scale)))
+            .await?;
         let Size { width, height } = size.times(scale);
         if whole == size {
             made

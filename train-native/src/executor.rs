@@ -53,6 +53,21 @@ fn lent((part, weights): &Network) -> Loaded<'_> {
     (part, weights)
 }
 
+/// What one of these opens on a graphics processor of the user's choice; nothing where it is to be the CPU. `wgpu` is told whether a
+/// software adapter is taken, too.
+fn on_gpu<T>(
+    choice: DeviceChoice,
+    wgpu: impl Fn(bool) -> Result<T>,
+    cuda: impl Fn() -> Result<T>,
+) -> Result<Option<T>> {
+    match choice {
+        DeviceChoice::Cpu => Ok(None),
+        DeviceChoice::Cuda => cuda().map(Some),
+        DeviceChoice::Wgpu => wgpu(true).map(Some),
+        DeviceChoice::Auto => Ok(wgpu(false).or_else(|_| cuda()).ok()),
+    }
+}
+
 /// Networks of a model on a device.
 enum Place {
     Restorer(AnyExecutor),
@@ -123,13 +138,8 @@ impl ExecutorMaker {
             .map(|(part, _)| part.require_sampling())
             .transpose()?;
         let given = || (lent(&restorer), drawn.as_ref().map(lent));
-        let tried = match choice {
-            DeviceChoice::Cpu => None,
-            DeviceChoice::Cuda => Some(Place::cuda(given())?),
-            DeviceChoice::Wgpu => Some(Place::wgpu(given(), true)?),
-            DeviceChoice::Auto => Place::wgpu(given(), false).or_else(|_| Place::cuda(given())).ok(),
-        };
-        let (place, name) = match tried {
+        let wgpu = |software| Place::wgpu(given(), software);
+        let (place, name) = match on_gpu(choice, wgpu, || Place::cuda(given()))? {
             Some(found) => found,
             None => Place::cpu(restorer, drawn)?,
         };
@@ -249,15 +259,8 @@ impl AnyRecurrent {
         let network = model.take(Role::Recurrent);
         let network = network
             .ok_or_else(|| Error::new(format!("the model {} has no network for videos", model.id())))?;
-        let tried = match choice {
-            DeviceChoice::Cpu => None,
-            DeviceChoice::Cuda => Some(Self::cuda(lent(&network))?),
-            DeviceChoice::Wgpu => Some(Self::wgpu(lent(&network), true)?),
-            DeviceChoice::Auto => Self::wgpu(lent(&network), false)
-                .or_else(|_| Self::cuda(lent(&network)))
-                .ok(),
-        };
-        if let Some(found) = tried {
+        let wgpu = |software| Self::wgpu(lent(&network), software);
+        if let Some(found) = on_gpu(choice, wgpu, || Self::cuda(lent(&network)))? {
             return Ok(found);
         }
         let (part, weights) = network;

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, code};
 use crate::video::Tools;
 
 /// What clips are like.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Clips {
     /// Frames of a clip.
     pub(crate) frames: usize,

@@ -4,22 +4,22 @@ use std::path::Path;
 
 use asasr_core::Planes;
 use asasr_core::graph::nets;
-use asasr_core::model::{Architecture, Dtype, Measured, NetworkPart, Role, Training, Weights};
+use asasr_core::model::{Architecture, NetworkPart, Role, Training, Weights};
 use asasr_core::nn::{
     GraphExecutor, GraphNetwork, GraphValue, Parameters, image_of, init_weights, run_graph,
 };
 use burn::tensor::{Device, Tensor};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::config::{Loss, Restorer};
 use super::data::Batch;
 use super::optimise::Terms;
 use super::perceptual::{self, PerceptualTerm};
-use super::run::{COMPARED, SCALE, Stage, Validation, train};
+use super::run::{COMPARED, SCALE, Stage, Validation, export_one, train};
 use super::trainee::{centre, planes};
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair};
-use crate::graphs::{self, Graphs};
+use crate::graphs;
 
 /// Refuses before any work what cannot be.
 pub(crate) fn check(args: &Restorer) -> Result<()> {
@@ -157,18 +157,14 @@ impl Stage for RestorerStage<'_> {
         training: Training,
         score: &Validation,
     ) -> Result<()> {
-        let measured: Option<Measured> = serde_json::from_value(json!(score.record)).ok();
-        let restorer = self.with(average).weights()?;
-        let part = NetworkPart {
-            training: Some(training),
-            provenance: self.part.provenance.clone(),
-            ..NetworkPart::new(FILE, self.part.graph.clone())
-        };
-        let common = &self.args.common;
-        let mut model = Graphs::named(common.id.clone().into(), common.licence.clone().into());
-        model.manifest.measured = measured;
-        model.put(Role::Restorer, (part, restorer));
-        model.write(folder, Dtype::F16)
+        let trained = (self.with(average).weights()?, training);
+        export_one(
+            folder,
+            &self.args.common,
+            (Role::Restorer, self.part),
+            trained,
+            score,
+        )
     }
 }
 

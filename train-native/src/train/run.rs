@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io, time::Instant};
 
-use asasr_core::model::{Training, Weights, sha256_hex};
+use asasr_core::model::{Dtype, NetworkPart, Role, Training, Weights, sha256_hex};
 use asasr_core::nn::Parameters;
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,6 +23,7 @@ use crate::device::{Precision, burn_devices};
 use crate::drawn::Artist;
 use crate::error::{Error, Result};
 use crate::eval::{self, Pair, ResultFolder};
+use crate::graphs::Graphs;
 use crate::{files, interrupt, memory, pack};
 
 pub(crate) use super::config::SCALE;
@@ -51,6 +52,25 @@ pub(crate) trait Stage: Send + Sync {
         training: Training,
         score: &Validation,
     ) -> Result<()>;
+}
+
+/// Writes the model of the one network that a stage trained, as which `begun` describes it, with what was measured of it.
+pub(super) fn export_one(
+    folder: &Path,
+    common: &Common,
+    (role, begun): (Role, &NetworkPart),
+    (weights, training): (Weights, Training),
+    score: &Validation,
+) -> Result<()> {
+    let part = NetworkPart {
+        training: Some(training),
+        provenance: begun.provenance.clone(),
+        ..NetworkPart::new(&format!("{}.safetensors", role.name()), begun.graph.clone())
+    };
+    let mut model = Graphs::named(common.id.clone().into(), common.licence.clone().into());
+    model.manifest.measured = serde_json::from_value(json!(score.record)).ok();
+    model.put(role, (part, weights));
+    model.write(folder, Dtype::F16)
 }
 
 /// A validation's outcome.

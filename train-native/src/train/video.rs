@@ -7,8 +7,8 @@ use std::path::Path;
 
 use asasr_core::graph::TypedGraph;
 use asasr_core::graph::nets::Recurrent;
-use asasr_core::model::{Dtype, Measured, NetworkPart, Role, Training, Weights};
-use asasr_core::nn::{GraphNetwork, GraphValue, Parameters, image_of, run_graph};
+use asasr_core::model::{Measured, NetworkPart, Role, Tensor as Stored, Training, Weights};
+use asasr_core::nn::{GraphValue, Parameters, download, image_of, run_graph};
 use asasr_core::video::Recurrence;
 use asasr_core::{Planes, metrics};
 use burn::tensor::{Device, Tensor};
@@ -18,11 +18,11 @@ use super::clips::Clips;
 use super::config::{Loss, Run as _, Video};
 use super::data::{Batch, Dataset, stacked};
 use super::optimise::Terms;
-use super::run::{COMPARED, Stage, Validation, train};
+use super::run::{COMPARED, Stage, Validation, export_one, train};
 use super::trainee::planes;
 use crate::error::{Error, Result};
 use crate::eval::Pair;
-use crate::graphs::{self, Graphs};
+use crate::graphs;
 
 /// The file of the weights.
 const FILE: &str = "recurrent.safetensors";
@@ -37,7 +37,6 @@ pub(crate) fn run(args: &Video) -> Result<()> {
             args,
             part: &part,
             fresh: &fresh,
-            network: GraphNetwork::new(&part.graph, &fresh, device)?,
             device: device.clone(),
         })
     };
@@ -67,7 +66,7 @@ fn open(args: &Video) -> Result<(NetworkPart, Weights)> {
     // The first result is the enlargement.
     if let Ok(tail) = fresh.get("tail.weight").cloned() {
         let values = vec![0.0; tail.values.len()];
-        fresh.insert("tail.weight".into(), asasr_core::model::Tensor { values, ..tail });
+        fresh.insert("tail.weight".into(), Stored { values, ..tail });
     }
     Ok((NetworkPart::new(FILE, graph), fresh))
 }
@@ -76,7 +75,6 @@ struct VideoStage<'a> {
     args: &'a Video,
     part: &'a NetworkPart,
     fresh: &'a Weights,
-    network: GraphNetwork,
     device: Device,
 }
 
@@ -168,15 +166,13 @@ impl Stage for VideoStage<'_> {
         let scale = self.args.scale();
         let (mut sums, mut measured) = ([0.0; 3], 0.0);
         let mut comparisons = Vec::new();
+        let clips = [
+            Clips::new(count, 0.0)?,
+            Clips::new(count, self.args.coded.get().ceil())?,
+        ];
         for (i, pair) in pairs.iter().enumerate() {
-            let coded = if i % 2 == 0 {
-                0.0
-            } else {
-                self.args.coded.get().ceil()
-            };
-            let clips = Clips::new(count, coded)?;
             let dataset = Dataset::of(std::slice::from_ref(&pair.hq), scale, self.args.common.protocol)?;
-            let dataset = dataset.moving(Some(clips));
+            let dataset = dataset.moving(Some(clips[i % 2].clone()));
             let side = SIDE.min(pair.lq.width()).min(pair.lq.height()) / 2 * 2;
             let batch = dataset.crops(0, i as u64, 1, side)?.on(&self.device);
             let (truths, skips) = (frames(&batch.high, count), frames(&batch.skip, count));
@@ -236,18 +232,13 @@ impl Stage for VideoStage<'_> {
         training: Training,
         score: &Validation,
     ) -> Result<()> {
-        let measured: Option<Measured> = serde_json::from_value(json!(score.record)).ok();
-        let mut network = self.network.clone();
-        network.parameters_mut().clone_from(average);
-        let part = NetworkPart {
-            training: Some(training),
-            provenance: self.part.provenance.clone(),
-            ..NetworkPart::new(FILE, self.part.graph.clone())
-        };
-        let common = &self.args.common;
-        let mut model = Graphs::named(common.id.clone().into(), common.licence.clone().into());
-        model.manifest.measured = measured;
-        model.put(Role::Recurrent, (part, network.weights()?));
-        model.write(folder, Dtype::F16)
+        let trained = (download(average, self.graph().parameters())?, training);
+        export_one(
+            folder,
+            &self.args.common,
+            (Role::Recurrent, self.part),
+            trained,
+            score,
+        )
     }
 }

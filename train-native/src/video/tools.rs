@@ -16,7 +16,7 @@ const LEAST: (u32, u32) = (5, 1);
 const REMEDY: &str = "install ffmpeg 5.1 or newer (apt install ffmpeg, brew install ffmpeg, winget install ffmpeg), or name it by --ffmpeg PATH";
 
 /// ffmpeg and ffprobe, which are there and new enough.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tools {
     ffmpeg: PathBuf,
     ffprobe: PathBuf,

@@ -1,9 +1,9 @@
-//! The list of layers of format 1, which restorers and convolutional fields share.
+//! What several networks share: the list of layers of format 1, of restorers and convolutional fields, and the gate of SPAN's blocks.
 
 use alloc::{format, string::String, vec};
 
 use crate::graph::Builder;
-use crate::graph::ops::{Add, Conv, Leaky, Linear, Modulate, Prelu, Slice};
+use crate::graph::ops::{Add, Affine, Constants, Conv, Leaky, Linear, Modulate, Mul, Prelu, Sigmoid, Slice};
 use crate::model::{Activation, Layer};
 
 /// The last value of `layers` on `input`; `time` is the embedding that modulates, where a layer does.
@@ -61,4 +61,16 @@ pub(super) fn modulation<const N: usize>(
         let first = i * channels;
         b.node(format!("{module}.{i}"), Slice { first, channels }, &[&all])
     })
+}
+
+/// `(y + x) (sigmoid(y) - 1/2)`, the gate without parameters of SPAN's blocks (Wan et al. 2023), in the block `module`.
+pub(super) fn gated(b: &mut Builder, module: &str, y: &str, x: &str) -> String {
+    let gate = b.after(module, Sigmoid {}, &[y]);
+    let half = Affine {
+        scale: None,
+        shift: Some(Constants::One(-0.5)),
+    };
+    let gate = b.after(module, half, &[&gate]);
+    let sum = b.after(module, Add {}, &[y, x]);
+    b.after(module, Mul {}, &[&sum, &gate])
 }

@@ -1,10 +1,8 @@
 use alloc::{format, string::String};
 
 use super::IMAGE;
-use crate::graph::ops::{
-    Add, Affine, Concat, Constants, Conv, Interpolation, Mul, PixelShuffle, PixelUnshuffle, Resize, Sigmoid,
-    Silu,
-};
+use super::layers::gated;
+use crate::graph::ops::{Add, Concat, Conv, Interpolation, PixelShuffle, PixelUnshuffle, Resize, Silu};
 use crate::graph::{Builder, Graph, Scale};
 
 /// The name of the input by which a recurrent network reads its own last result, moved to the frame.
@@ -68,13 +66,6 @@ impl Recurrent {
                 y = b.after(&conv, Silu {}, &[&y]);
             }
         }
-        let gate = b.after(name, Sigmoid {}, &[&y]);
-        let half = Affine {
-            scale: None,
-            shift: Some(Constants::One(-0.5)),
-        };
-        let gate = b.after(name, half, &[&gate]);
-        let sum = b.after(name, Add {}, &[&y, x]);
-        b.after(name, Mul {}, &[&sum, &gate])
+        gated(b, name, &y, x)
     }
 }

@@ -1,7 +1,8 @@
 use alloc::{format, string::String, vec::Vec};
 
 use super::IMAGE;
-use crate::graph::ops::{Add, Affine, Concat, Constants, Conv, Mul, Pad, PixelShuffle, Sigmoid, Silu};
+use super::layers::gated;
+use crate::graph::ops::{Add, Affine, Concat, Constants, Conv, Pad, PixelShuffle, Silu};
 use crate::graph::{Builder, Graph, Scale};
 
 /// SPAN (Wan et al. 2023): six blocks whose result, less what it carries on, gates itself without parameters.
@@ -84,14 +85,7 @@ impl Span {
         let y = convolved(b, "c2_r", &inner);
         let y = b.after(&part("c2_r"), Silu {}, &[&y]);
         let y = convolved(b, "c3_r", &y);
-        let gate = b.after(name, Sigmoid {}, &[&y]);
-        let half = Affine {
-            scale: None,
-            shift: Some(Constants::One(-0.5)),
-        };
-        let gate = b.after(name, half, &[&gate]);
-        let sum = b.after(name, Add {}, &[&y, x]);
-        (b.after(name, Mul {}, &[&sum, &gate]), inner)
+        (gated(b, name, &y, x), inner)
     }
 
     fn conv3xc(&self, b: &mut Builder, name: &str, x: &str, inputs: usize) -> String {
